@@ -1,0 +1,32 @@
+"""The demonstration: a small model, its verifier and the search, on a laptop.
+
+  python -m launch.reproduce --config=configs/quickstart.py --workdir=/tmp/tts-quickstart
+
+At most ten minutes on two CPU cores. README.md has the numbers to expect.
+"""
+
+from tts import config
+from tts.data.arith import ArithConfig
+from tts.data.problems import DataConfig
+from tts.models.transformer import Arch
+from tts.train.steps import TrainConfig
+
+
+def get_config():
+  tokens = 2_400_000
+  value = TrainConfig(
+      learning_rate=3e-3, batch_size=16, steps=1500, eval_every=250, patience=3,
+      dropout=0.05, lm_loss_weight=0.3)
+  return config.to_config_dict(config.Experiment(
+      name='quickstart',
+      data=DataConfig(arith=ArithConfig(max_ops=6, ranges=(5, 10, 20), max_value=199)),
+      models=config.ModelsConfig(
+          base=config.ModelConfig(
+              arch=Arch(0, 2, 32, 2, 1, 16, 128),
+              train=TrainConfig(learning_rate=1e-2, tokens=tokens)),
+          large=config.ModelConfig(
+              arch=Arch(0, 3, 112, 4, 2, 28, 336),
+              train=TrainConfig(learning_rate=3e-3, tokens=tokens)),
+          prm=config.ModelConfig(init='base', train=value),
+          orm=config.ModelConfig(init='base', train=value)),
+  ))

@@ -1,0 +1,37 @@
+"""Every stage in seconds, for tests: the models learn next to nothing.
+
+  python -m launch.reproduce --config=configs/smoke.py --workdir=/tmp/tts-smoke
+
+At most 90 seconds on two CPU cores.
+"""
+
+from tts import config
+from tts.data.arith import ArithConfig
+from tts.data.problems import DataConfig
+from tts.models.transformer import Arch
+from tts.train.steps import TrainConfig
+
+
+def get_config():
+  train = TrainConfig(learning_rate=1e-2, steps=200, checkpoint_every=50)
+  value = TrainConfig(learning_rate=3e-3, steps=60, eval_every=20, checkpoint_every=20)
+  return config.to_config_dict(config.Experiment(
+      name='smoke',
+      data=DataConfig(arith=ArithConfig(
+          max_ops=2, ranges=(5, 10), max_value=30,
+          sizes=(('lm', 400), ('verifier', 60), ('revision', 20), ('validation', 20),
+                 ('dev', 20), ('test', 40)))),
+      models=config.ModelsConfig(
+          base=config.ModelConfig(arch=Arch(0, 1, 16, 2, 1, 8, 32), train=train),
+          large=config.ModelConfig(arch=Arch(0, 2, 48, 2, 1, 24, 96), train=train),
+          prm=config.ModelConfig(init='base', train=value),
+          orm=config.ModelConfig(init='base', train=value)),
+      limits=config.LimitsConfig(
+          max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
+      labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),
+      search=config.SearchConfig(questions=24, pool=4, large_samples=2, budgets=(1, 4), block=8,
+                                 trees=2),
+      difficulty=config.DifficultyConfig(samples=8, block=8),
+      stage_seconds=(('data', 5), ('base', 10), ('large', 10), ('labels', 10), ('verifiers', 15),
+                     ('search', 20), ('difficulty', 5), ('report', 10)),
+  ))

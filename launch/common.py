@@ -1,0 +1,97 @@
+"""What every launcher shares: flags, device set-up, and errors in one line."""
+
+from __future__ import annotations
+
+import difflib
+import logging as python_logging
+import os
+import re
+import sys
+
+from absl import app, flags, logging
+
+from tts.types import InputError
+
+_USER_MISTAKES = (InputError, flags.Error, app.UsageError, FileNotFoundError, PermissionError,
+                  NotADirectoryError, IsADirectoryError)
+
+
+def run(main) -> None:
+  """Parses the flags and calls `main(argv)`; a user's mistake is one line and exit status 2."""
+  _quiet_logging()
+  try:
+    argv = _parse(sys.argv)
+    main(argv)
+  except FloatingPointError as error:
+    _fail(str(error), 1)
+  except OSError as error:
+    if not isinstance(error, _USER_MISTAKES) and error.errno is None:
+      raise
+    where = f'{error.filename}: ' if error.filename else ''
+    _fail(f'{where}{error.strerror or error}', 2)
+  except _USER_MISTAKES as error:
+    _fail(str(error), 2)
+  except KeyboardInterrupt:
+    _fail('interrupted: start the same command again to go on', 130)
+
+
+def _parse(argv: list[str]) -> list[str]:
+  """Parses flags; what a config file or an override raises becomes an InputError."""
+  try:
+    rest = flags.FLAGS(argv)
+  except flags.Error:
+    raise
+  except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, ImportError,
+          FileNotFoundError) as error:
+    raise InputError(_explain(error, argv)) from error
+  if len(rest) > 1:
+    raise InputError(f'unexpected argument {rest[1]!r}: flags are --name=value')
+  if '--help' in argv or '-h' in argv:
+    app.usage(shorthelp=True)
+    sys.exit(0)
+  return rest
+
+
+def _explain(error: Exception, argv: list[str]) -> str:
+  """One line for an error that reading the config raised: the field and the nearest name."""
+  text = ' '.join(str(error).split())
+  overrides = [a.partition('=')[0].removeprefix('--') for a in argv if a.startswith('--config.')]
+  for override in overrides:
+    name = override.rsplit('.', 1)[-1]
+    if isinstance(error, (AttributeError, KeyError)) and re.search(rf'\b{name}\b', text):
+      known = [path for path, *_ in _config_fields()]
+      near = difflib.get_close_matches(override, known, n=1, cutoff=0.0)
+      hint = f'; did you mean --{near[0]}?' if near else ''
+      return f'--{override} is no field of the config{hint} (--describe lists them)'
+  return f'cannot read the config: {text}'
+
+
+def _config_fields():
+  from tts import config
+  return config.describe(config.Experiment())
+
+
+def _fail(message: str, status: int) -> None:
+  print('error: ' + ' '.join(message.split()), file=sys.stderr)
+  sys.stderr.flush()
+  sys.exit(status)
+
+
+def _quiet_logging() -> None:
+  """Our own messages alone, without the libraries' chatter."""
+  logging.use_python_logging(quiet=True)
+  handler = python_logging.StreamHandler(sys.stderr)
+  handler.setFormatter(python_logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
+  logger = python_logging.getLogger('absl')
+  logger.handlers, logger.propagate = [handler], False
+  logging.set_verbosity(logging.INFO)
+  logger.addFilter(lambda r: '/tts/' in r.pathname or '/launch/' in r.pathname)
+
+
+def set_up_devices(mesh) -> None:
+  """Splits a CPU into one device per core, unless the user chose; call before JAX is used."""
+  import jax
+  if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', ''):
+    return
+  cores = mesh.cpu_devices or len(os.sched_getaffinity(0))
+  jax.config.update('jax_num_cpu_devices', max(cores, mesh.model, mesh.data * mesh.model))

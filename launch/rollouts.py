@@ -1,0 +1,17 @@
+"""Labels the steps of sampled solutions by Monte-Carlo rollouts.
+
+  python -m launch.rollouts --config=configs/quickstart.py --workdir=W
+"""
+
+from launch import experiment
+from tts.stages import reproduce
+
+
+def main(config, workdir):
+  run = reproduce.open_run(config, workdir)
+  for stage in ('labels',):
+    reproduce.run_stage(run, stage)
+
+
+if __name__ == '__main__':
+  experiment.launch(main)

@@ -1,0 +1,31 @@
+"""Installs `tts`; `pip install -e .` also makes `python -m launch.*` work anywhere."""
+
+import setuptools
+
+setuptools.setup(
+    name='tts',
+    version='0.1.0',
+    description='Test-time scaling of language models in JAX: search, verifiers, allocation.',
+    license='Apache-2.0',
+    python_requires='>=3.11',
+    packages=setuptools.find_packages(include=['tts', 'tts.*', 'launch']),
+    install_requires=[
+        'absl-py>=2.1',
+        'array_record>=0.8; platform_system == "Linux"',  # the only TFDS format without TensorFlow
+        'flax>=0.12',
+        'importlib_resources',  # TFDS needs it and does not say so
+        'jax>=0.10',
+        'matplotlib>=3.8',
+        'ml_collections>=1.0',
+        'numpy>=2.0',
+        'optax>=0.2.5',
+        'orbax-checkpoint>=0.12',
+        'sentencepiece>=0.2.1',
+        'tensorflow-datasets>=4.9.9',
+        'tqdm>=4.66',
+    ],
+    extras_require={
+        'test': ['pytest>=8'],
+        'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
+    },
+)

@@ -1,0 +1,11 @@
+"""Set before JAX is imported: tests run on CPU, as eight devices, with implicit broadcasting off."""
+
+import os
+
+os.environ['JAX_PLATFORMS'] = 'cpu'
+os.environ['XLA_FLAGS'] = (
+    os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8').strip()
+
+import jax  # pylint: disable=wrong-import-position
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')

@@ -1,0 +1,179 @@
+"""Extraction and grading: tables of right and wrong pairs, and hostile texts."""
+
+import random
+import time
+
+import pytest
+
+from tts.data import answers
+
+EXTRACTIONS = [
+    ('7+12=19\n#### 19', '19'),
+    ('####45', '45'),
+    ('#### 1\n#### 2\n', '2'),
+    ('#### 5\n####', '5'),  # the second one is unfinished
+    (r'\boxed{2} then \boxed{3}', '3'),
+    (r'\boxed{\frac{1}{2}}', r'\frac{1}{2}'),
+    (r'\boxed{\{1,2\}}', r'\{1,2\}'),
+    (r'\boxed{\boxed{3}}', '3'),
+    (r'\boxed{5} and \boxed{6', '5'),
+    (r'a } stray \boxed{3}', '3'),
+    (r'\boxed 7 apples', '7'),
+    ('So the answer is 7.', '7'),
+    ('The answer is 3.5. Done', '3.5'),
+    ('The answer is .35625', '.35625'),
+    ('The final answer is 18 eggs.', '18'),
+    ('The answer is 5 million.', '5 million'),
+    ('the answer is 5, because 2+3=5', '5'),
+    ('The answer is (1, 2).', '(1, 2)'),
+    ('**Answer:** 42', '42'),
+    ('The answer is:\n45', '45'),
+    (r'The answer is $\boxed{5}$.', '5'),
+    (r'#### 3, or \boxed{4}', '4'),
+    (r'\boxed{4} #### 3', '3'),
+    ('The answer is 6, no: #### 7', '7'),
+    ('#### 7\nWait. The answer is 6.', '6'),
+    (r'\boxed{5}. So the answer is', '5'),
+    (r'\boxed{5}. The answer is correct.', '5'),
+    ('', None),
+    ('####', None),
+    (r'\boxed{}', None),
+    (r'\boxed{7', None),
+    ('7+12=19', None),
+    ('The answer is not clear.', None),
+]
+
+EQUAL = [
+    ('45', '45'), ('007', '7'), ('+5', '5'), ('-0', '0'), ('5.', '5'), ('7/1', '7'),
+    ('0.5', '1/2'), ('.5', r'\frac12'), ('0.50', r'\dfrac{1}{2}'), ('2/4', '1/2'),
+    (r'\frac{-1}{2}', r'-\frac{1}{2}'), (r'\frac{1}{-2}', '-0.5'), ('−3', '-3'),
+    (r'3\frac{1}{2}', '7/2'), ('3 1/2', '3.5'), (r'-2\frac13', '-7/3'),
+    ('1,000', '1000'), (r'10{,}000', '10000'), (r'1,\!000', '1000'), ('$1,234,567$', '1234567'),
+    (r'\$18.90', '18.9'), (r'\(5\)', '5'), (r'\[5\]', '5'), ('$5$', '5'),
+    ('50%', '50'), (r'50\%', '50'), (r'90^\circ', '90'), (r'90^{\circ}', '90 degrees'),
+    (r'5\text{ cm}', '5'), (r'15\mbox{ cm}^2', '15'), ('5 miles per hour', '5'),
+    ('x = 5', '5'), (r'x \in [-2,7]', '[-2,7]'), ('y=2x+3', '2x+3'),
+    ('2, 1', '1,2'), ('x=1,x=2', '2, 1'), (r'\{1,2\}', r'\{2, 1\}'), ('((5))', '5'),
+    (r'\left( 3, \frac{\pi}{2} \right)', r'(3,\pi/2)'), ('(0.5,1)', r'(\frac{1}{2},1)'),
+    (r'\text{(C)}', 'C'), (r'\text{Evelyn}', 'evelyn'), ('New York', 'new york'),
+    (r'2\sqrt{3}', r'2\sqrt3'), ('sqrt(2)', r'\sqrt{2}'), ('2pi', r'2 \pi'),
+    (r'\frac\pi2', r'\pi/2'), (r'\frac{3\pi}{2}', r'3\pi/2'), (r'\frac{x+1}{2}', '(x+1)/2'),
+    ('x^{2}+1', 'x^2 + 1'), (r'2 \times 10^{5}', r'2\cdot 10^5'), ('2516_{8}', '2516_8'),
+]  # pyformat: disable
+
+DIFFERENT = [
+    ('3', '-3'), ('100', '1000'), ('0.5', '5'), ('1/2', '2'), ('0.333', '1/3'), ('1/0', '0'),
+    ('50%', '0.5'), ('5m', '5'), ('5 million', '5'), ('1e5', '100000'), ('10^5', '105'),
+    ('11', '1 1'), ('1, 234', '1234'), ('1,234', '(1,234)'), ('12', '1,2'), ('(1,2)', '(12)'),
+    ('(1,2)', '(2,1)'), ('(1,2)', '[1,2]'), ('[0,1)', '(0,1]'), (r'\{1,2\}', '(1,2)'),
+    (r'2\frac{3}{4}', '23/4'), (r'10\frac{3}{2}', '103/2'), (r'\frac{1}{2}3', '1/23'),
+    (r'\frac{1}{2}x', r'\frac{1}{2x}'), (r'x\frac{-1}{2}', 'x-1/2'), ('1/2/3', '1/6'),
+    (r'\sqrt{12}', r'\sqrt{1}2'), ('2^{10}', '210'), ('A', 'a'), ('(a)(b)', 'ab'),
+]  # pyformat: disable
+
+
+@pytest.mark.parametrize('text,expected', EXTRACTIONS)
+def test_extracts_the_last_answer(text, expected):
+  assert answers.extract(text) == expected
+
+
+@pytest.mark.parametrize('a,b', EQUAL)
+def test_writings_of_one_answer_share_a_form(a, b):
+  assert answers.normalize(a) == answers.normalize(b)
+  assert answers.is_correct(f'#### {a}', b)
+  assert answers.is_correct(rf'\boxed{{{b}}}', a)
+
+
+@pytest.mark.parametrize('a,b', DIFFERENT)
+def test_other_answers_do_not(a, b):
+  assert answers.normalize(a) != answers.normalize(b)
+  assert not answers.is_correct(f'#### {a}', b)
+
+
+@pytest.mark.parametrize('pair', EQUAL + DIFFERENT)
+def test_the_normal_form_is_its_own(pair):
+  for answer in pair:
+    form = answers.normalize(answer)
+    assert answers.normalize(form) == form
+
+
+def test_numbers_become_exact():
+  assert answers.normalize('-1,250.50') == '-2501/2'
+  assert answers.normalize('0.10') == '1/10'
+
+
+@pytest.mark.parametrize(
+    'gold',
+    ['72', r'so it is $\boxed{72}$.', 'She sold 48/2 = <<48/2=24>>24.\n#### 72'],
+)
+def test_gold_may_be_bare_boxed_or_marked(gold):
+  assert answers.gold_answer(gold) == '72'
+  assert answers.is_correct('#### 72', gold)
+  assert not answers.is_correct('#### 24', gold)
+
+
+def test_an_empty_gold_is_never_matched():
+  assert not answers.is_correct('#### $', '')
+  assert not answers.is_correct('no answer', '')
+
+
+def test_too_long_an_answer_is_wrong():
+  longest = '9' * answers.MAX_LENGTH
+  assert answers.is_correct(f'#### {longest}', longest)
+  assert not answers.is_correct(f'#### {longest}9', f'{longest}9')
+
+
+def test_random_fractions_agree_with_arithmetic():
+  rng = random.Random(0)
+  for _ in range(500):
+    a, b, c, d = (rng.randint(1, 12) for _ in range(4))
+    first, second = rf'\frac{{{a}}}{{{b}}}', f'{c} / {d}'
+    same = answers.normalize(first) == answers.normalize(second)
+    assert same == (a * d == b * c), (first, second)
+
+
+def test_random_text_is_survived():
+  rng = random.Random(1)
+  parts = ['\\boxed{', '{', '}', '####', 'answer is ', '\\frac', '(', ')', '[', ',', '\\text{']
+  parts += ['1', '/', '.', ' ', '\n', '\\', '$', '-', '\\{', '\\}', 'x=', '\\sqrt', '^', '٣', '½']
+  for _ in range(3000):
+    text = ''.join(rng.choices(parts, k=rng.randint(1, 40)))
+    answers.is_correct(text, text)
+    answers.normalize(text)
+    answer = answers.extract(text)
+    assert answer is None or (answer and answer in text), text
+
+
+MEGA = 3_000_000
+HOSTILE = {
+    'open': '{' * MEGA,
+    'close': '\\boxed{' + '}' * MEGA,
+    'boxes': '\\boxed{' * (MEGA // 7),
+    'nested boxes': '\\boxed{' * 100_000 + '}' * 100_000,
+    'box and blanks': '\\boxed' + ' ' * MEGA,
+    'boxes and blanks': '\\boxed  ' * (MEGA // 8),
+    'backslashes': '\\boxed{' + '\\' * MEGA,
+    'hashes': '#' * MEGA,
+    'marks': '####\n' * (MEGA // 5),
+    'mark and blanks': '#### ' + ' ' * MEGA,
+    'phrases': 'answer is ' * (MEGA // 10),
+    'half phrases': 'answer ' * (MEGA // 7),
+    'digits': '#### ' + '9' * MEGA,
+    'tower': '\\boxed{9^{9^{9^{9^{9^9}}}}}',
+    'exponent': '#### 1e999999999',
+    'fractions': '#### ' + '\\frac{' * 60,
+    'bare fractions': '#### ' + '\\frac' * 79,
+    'brackets': '#### ' + '(' * 200 + ')' * 200,
+    'commas': '#### ' + ',' * 400,
+    'texts': '#### ' + '\\text{' * 66,
+    'unit': '#### 1' + ' ' * 390 + 'x',
+    'mixed': '#### 1' + ' ' * 190 + '1' * 190,
+}
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_hostile_text_is_wrong_and_quick(name):
+  start = time.process_time()
+  assert not answers.is_correct(HOSTILE[name], '5')
+  answers.normalize(HOSTILE[name][-answers.MAX_LENGTH :])
+  assert time.process_time() - start < 2

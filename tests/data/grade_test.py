@@ -1,0 +1,78 @@
+"""The grading command, as a user runs it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROWS = [
+    {'prediction': '7+12=19\n#### 19', 'answer': '19', 'n': [1, 2.5], 'name': 'é\ud800'},
+    {'prediction': r'\boxed{2}, no: \boxed{\frac{1}{2}}', 'answer': 'so\n#### 0.5'},
+    {'answer': r'\boxed{3}', 'prediction': 'I do not know'},
+    {'prediction': 'The answer is 4.', 'answer': 5, 'extracted': 'old'},
+]
+
+
+def _grade(*arguments):
+  return subprocess.run(
+      [sys.executable, '-m', 'launch.grade', *arguments],
+      cwd=ROOT, capture_output=True, text=True, timeout=60,
+  )  # pyformat: disable
+
+
+def test_same_lines_same_order_with_verdicts(tmp_path):
+  source, target = tmp_path / 'f.jsonl', tmp_path / 'g.jsonl'
+  source.write_text('\n'.join(json.dumps(row) for row in ROWS))
+  target.write_text('what an earlier run left')
+  result = _grade(f'--input={source}', f'--output={target}')
+  assert result.returncode == 0, result.stderr
+  assert '2 of 4 correct, 1 without an answer' in result.stdout
+  assert result.stderr == ''
+  graded = [json.loads(line) for line in target.read_text().splitlines()]
+  verdicts = [('19', True), (r'\frac{1}{2}', True), (None, False), ('4', False)]
+  assert graded == [
+      row | {'extracted': extracted, 'correct': correct}
+      for row, (extracted, correct) in zip(ROWS, verdicts, strict=True)
+  ]
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['f.jsonl', 'g.jsonl']
+
+
+@pytest.mark.parametrize(
+    'line,message',
+    [
+        ('{"prediction": 3', 'line 2: not JSON'),
+        ('{"prediction": "3"}', 'line 2: no field "answer"'),
+        ('{"answer": "3"}', 'line 2: no field "prediction"'),
+        ('{"answer": "3", "prediction": null}', 'line 2: field "prediction"'),
+        ('{"answer": "3", "prediction": "", "x": 1e999}', 'line 2: a number is too large'),
+    ],
+)
+def test_a_bad_line_leaves_no_output(tmp_path, line, message):
+  source = tmp_path / 'f.jsonl'
+  source.write_text(json.dumps(ROWS[0]) + '\n' + line + '\n')
+  result = _grade(f'--input={source}', f'--output={tmp_path / "g.jsonl"}')
+  assert result.returncode == 2
+  assert message in result.stderr and result.stderr.count('\n') == 1
+  assert [p.name for p in tmp_path.iterdir()] == ['f.jsonl']
+
+
+@pytest.mark.parametrize(
+    'arguments,message',
+    [
+        (['--input=none.jsonl', '--output={tmp}/g'], 'cannot read none.jsonl'),
+        (['--input={tmp}/f', '--output={tmp}/none/g'], 'create the folder'),
+        (['--input={tmp}/f', '--output={tmp}'], 'is a folder'),
+        (['--input={tmp}/f'], '--output is missing'),
+        (['--output={tmp}/g'], '--input is missing'),
+        (['--inputs={tmp}/f'], 'inputs'),
+    ],
+)
+def test_a_bad_command_is_one_line_and_status_2(tmp_path, arguments, message):
+  (tmp_path / 'f').write_text(json.dumps(ROWS[0]))
+  result = _grade(*(a.format(tmp=tmp_path) for a in arguments))
+  assert result.returncode == 2
+  assert message in result.stderr and result.stderr.count('\n') == 1
+  assert [p.name for p in tmp_path.iterdir()] == ['f']

@@ -1,0 +1,72 @@
+"""One smoke run, made with the real command, that the tests of the launchers share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMOKE = '--config=configs/smoke.py'
+
+
+def command(module: str, *flags: str) -> list[str]:
+  return [sys.executable, '-m', f'launch.{module}', *flags]
+
+
+def environment(cache: pathlib.Path) -> dict[str, str]:
+  """The user's environment, but two devices and compiled programs kept between runs."""
+  return os.environ | {
+      'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+      'JAX_COMPILATION_CACHE_DIR': str(cache), 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
+
+
+def record_hashes(workdir: pathlib.Path) -> dict[str, str]:
+  """SHA-256 of every record file, by its path in the workdir."""
+  return {str(p.relative_to(workdir)): hashlib.sha256(p.read_bytes()).hexdigest()
+          for p in sorted((workdir / 'records').rglob('*.jsonl.gz'))}
+
+
+class Launcher:
+  """Runs launchers from the repository's root with compiled programs shared."""
+
+  def __init__(self, cache: pathlib.Path):
+    self.env = environment(cache)
+
+  def __call__(self, module: str, *flags: str, timeout: float = 300) -> subprocess.CompletedProcess:
+    return subprocess.run(command(module, *flags), cwd=ROOT, env=self.env, text=True,
+                          capture_output=True, timeout=timeout)
+
+  def start(self, module: str, *flags: str) -> subprocess.Popen:
+    return subprocess.Popen(command(module, *flags), cwd=ROOT, env=self.env,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+  def ok(self, module: str, *flags: str) -> subprocess.CompletedProcess:
+    done = self(module, *flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+  def error(self, module: str, *flags: str) -> str:
+    """The one line that a mistake prints; checks that it is one, and the exit status."""
+    done = self(module, *flags)
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert done.returncode == 2, (done.returncode, done.stderr[-3000:])
+    assert len(lines) == 1 and 'Traceback' not in done.stderr, done.stderr[-3000:]
+    return lines[0]
+
+
+@pytest.fixture(scope='session')
+def launcher(tmp_path_factory):
+  return Launcher(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture(scope='session')
+def smoke(launcher, tmp_path_factory):
+  """Workdir of a complete smoke run. Tests read it and leave it as it is."""
+  workdir = tmp_path_factory.mktemp('smoke') / 'w'
+  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+  return workdir

@@ -1,0 +1,131 @@
+"""The whole pipeline on the real commands."""
+
+import json
+
+import numpy as np
+
+from tests.launch.conftest import SMOKE, record_hashes
+from tts.eval import records
+
+MODELS = ('base', 'large', 'prm', 'orm')
+
+
+def read(path):
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_stage_leaves_its_files(smoke):
+  for name in MODELS:
+    assert (smoke / 'models' / name / 'model.json').exists()
+  strategies = {p.name for p in (smoke / 'records' / 'search').iterdir()}
+  assert strategies == {'sample-n4', 'greedy-n1', 'large-greedy-n1', 'large-sample-n2',
+                        'beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4'}
+  assert (smoke / 'report' / 'index.html').stat().st_size > 10_000
+  assert list((smoke / 'trees').glob('*.json'))
+  assert not list((smoke / 'tmp').iterdir())
+
+
+def test_results_follow_the_contract(smoke):
+  results = json.loads((smoke / 'report' / 'results.json').read_text(),
+                       parse_constant=lambda c: 1 / 0)
+  for key in ('config', 'config_hash', 'versions', 'device', 'wall_seconds', 'cpu_seconds',
+              'peak_rss_bytes', 'seeds', 'models', 'verifier', 'curves', 'ablations', 'ledger',
+              'compute_optimal', 'efficiency', 'flops_matched', 'claims'):
+    assert key in results
+  names = ('strategy', 'beam_width', 'lookahead', 'chains', 'chain_length', 'budget', 'bin')
+  keys = [tuple(row[n] for n in names) for row in results['curves']]
+  assert len(keys) == len(set(keys))
+  budgets = {(r['strategy'], r['budget']) for r in results['curves'] if r['bin'] is None}
+  for strategy in ('majority', 'best_of_n', 'best_of_n_weighted', 'logprob_weighted', 'oracle'):
+    assert {(strategy, n) for n in (1, 2, 4)} <= budgets
+  assert {('greedy', 1), ('beam', 1), ('beam', 4)} <= budgets
+
+
+def test_ledger_accounts_for_every_token(smoke):
+  ledger = json.loads((smoke / 'report' / 'results.json').read_text())['ledger']
+  assert {'search', 'difficulty', 'labels'} <= set(ledger)
+  for models in ledger.values():
+    for c in models.values():
+      charged = c['prompt'] + c['kept'] + c['pruned'] + c['simulated'] + c['reencoded']
+      assert c['entered'] == charged - c['last'] > 0
+
+
+def test_beam_of_width_one_is_the_pool_s_first_sample(smoke):
+  rows = records.read(smoke, stage='search')
+  pool = {r['problem_id']: r for r in rows if r['strategy'] == 'sample' and r['slot'] == 0
+          and r['model'] == 'base'}
+  beam = [r for r in rows if r['strategy'] == 'beam' and r['budget'] == 1]
+  assert len(beam) == len(pool) == 24
+  for row in beam:
+    assert row['tokens'] == pool[row['problem_id']]['tokens']
+    np.testing.assert_allclose(row['step_scores'], pool[row['problem_id']]['step_scores'],
+                               atol=1e-5)
+
+
+def test_tree_nodes_hold_the_tokens_that_were_charged(smoke):
+  rows = records.read(smoke, stage='search')
+  for path in (smoke / 'trees').glob('*.json'):
+    tree = json.loads(path.read_text())
+    mine = [r for r in rows if r['problem_id'] == tree['problem_id'] and r['strategy'] == 'beam'
+            and r['budget'] == tree['budget'] and r['theta'] == tree['theta']]
+    charged = sum(r['counts']['base'][k] for r in mine for k in ('kept', 'pruned'))
+    assert charged == sum(node['tokens'] for node in tree['nodes']) > 0
+
+
+def test_started_again_it_computes_nothing(launcher, smoke):
+  before = {p: p.stat().st_mtime_ns for p in smoke.rglob('*') if p.suffix == '.gz'}
+  launcher.ok('reproduce', SMOKE, f'--workdir={smoke}')
+  assert {p: p.stat().st_mtime_ns for p in smoke.rglob('*') if p.suffix == '.gz'} == before
+  assert not (smoke / 'stale').exists()
+
+
+def test_evaluate_gives_the_same_rows_on_another_number_of_devices(launcher, smoke, tmp_path):
+  flags = [f'--config.models.{m}.checkpoint={smoke / "models" / m}' for m in MODELS]
+  launcher.ok('evaluate', SMOKE, f'--workdir={tmp_path / "w"}', '--config.mesh.data=1', *flags)
+  searched = {k: v for k, v in record_hashes(smoke).items() if '/labels/' not in k}
+  assert record_hashes(tmp_path / 'w') == searched
+
+
+def test_evaluate_on_a_file_without_verifier(launcher, smoke, tmp_path):
+  lines = [{'question': '3;+4\n', 'answer': '7'}, {'question': '2;*3\n', 'answer': '#### 6'}]
+  (tmp_path / 'f.jsonl').write_text(''.join(json.dumps(x) + '\n' for x in lines))
+  launcher.ok('evaluate', SMOKE, f'--workdir={tmp_path / "w"}', '--config.search.questions=2',
+              f'--config.models.base.checkpoint={smoke / "models/base"}',
+              f'--config.data.test={tmp_path / "f.jsonl"}')
+  results = json.loads((tmp_path / 'w/report/results.json').read_text())
+  assert results['models']['large'] is None or results['models']['large']['params'] is None
+  assert {r['strategy'] for r in results['curves']} >= {'greedy', 'majority', 'oracle'}
+  assert 'beam' not in {r['strategy'] for r in results['curves']}
+
+
+def test_logprobs_of_a_model_agree_with_what_its_sampler_recorded(launcher, smoke, tmp_path):
+  rows = [r for r in records.read(smoke, stage='search')
+          if r['strategy'] == 'sample' and r['model'] == 'base'][:20]
+  from tts.data.tokenizer import Tokenizer
+  tokenizer = Tokenizer.load(smoke / 'tokenizer')
+  prompts = {r['problem_id']: None for r in rows}
+  from tts.data.arith import Arith  # noqa: F401  (the split as the run read it)
+  from tts.stages import reproduce
+  from tts import config
+  experiment = config.from_config_dict(_smoke_config())
+  for p in reproduce.open_run(experiment, str(smoke)).problems('test', 24):
+    prompts[p.id] = tokenizer.encode_prompt(p.prompt)
+  source, target = tmp_path / 'f.jsonl', tmp_path / 'g.jsonl'
+  source.write_text(''.join(
+      json.dumps({'tokens': prompts[r['problem_id']] + r['tokens'], 'n': i}) + '\n'
+      for i, r in enumerate(rows)))
+  launcher.ok('logprobs', f'--checkpoint={smoke / "models/base"}', f'--input={source}',
+              f'--output={target}')
+  for row, scored in zip(rows, read(target)):
+    own = scored['logprobs'][-len(row['tokens']):]
+    np.testing.assert_allclose(sum(own), row['logprob'], atol=1e-3)
+  launcher.ok('logprobs', f'--checkpoint={smoke / "models/prm"}', f'--input={source}',
+              f'--output={target}')
+  for row, scored in zip(rows, read(target)):
+    np.testing.assert_allclose(scored['scores'][-len(row['step_scores']):], row['step_scores'],
+                               atol=1e-4)
+
+
+def _smoke_config():
+  from configs import smoke
+  return smoke.get_config()

@@ -1,0 +1,114 @@
+"""From logits to a token, against tables worked out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests import toy
+from tts.sampling.logits import SamplingConfig, probabilities, sample
+
+LARGEST = np.float32(1.0 - 2.0**-23)
+# Out of order, so that a forgotten inverse permutation shows.
+P = np.array([0.125, 0.5, 0.125, 0.25])
+
+
+@pytest.mark.parametrize('config,expected', [
+    (dict(), [1, 4, 1, 2]),
+    (dict(temperature=0.5), [1, 16, 1, 4]),
+    (dict(temperature=2.0), [8**-0.5, 2**-0.5, 8**-0.5, 4**-0.5]),
+    (dict(temperature=0.0), [0, 1, 0, 0]),
+    (dict(temperature=0.0, top_k=3, top_p=0.1), [0, 1, 0, 0]),
+    (dict(top_k=1), [0, 1, 0, 0]),
+    (dict(top_k=2), [0, 2, 0, 1]),
+    (dict(top_k=3), [1, 4, 1, 2]),  # the third and the fourth are equal: both stay
+    (dict(top_k=40), [1, 4, 1, 2]),  # more than there are
+    (dict(top_p=0.4), [0, 1, 0, 0]),
+    (dict(top_p=0.6), [0, 2, 0, 1]),  # the token that crosses it stays
+    (dict(top_p=0.9), [1, 4, 1, 2]),
+    (dict(top_p=1e-6), [0, 1, 0, 0]),
+    (dict(top_k=2, top_p=0.6), [0, 1, 0, 0]),  # 0.5 of what top-k left is 2/3
+    (dict(temperature=0.5, top_p=0.75), [0, 4, 0, 1]),  # 16/22 is 0.73
+])
+def test_probabilities(config, expected):
+  logits = jnp.asarray(np.log(P) + 7.0, jnp.float32)
+  result = probabilities(jnp.stack([logits, logits[::-1]]), SamplingConfig(**config))
+  expected = np.array(expected, np.float64) / np.sum(expected)
+  np.testing.assert_allclose(result, [expected, expected[::-1]], rtol=1e-5)
+  np.testing.assert_array_equal(np.asarray(result) == 0, np.array([expected, expected[::-1]]) == 0)
+
+
+def random_logits(seed, rows, vocab, scale=2.0):
+  return jnp.asarray(np.random.default_rng(seed).normal(0.0, scale, (rows, vocab)), jnp.float32)
+
+
+def test_top_one_is_greedy():
+  logits = random_logits(0, 50, 11)
+  uniform = jnp.linspace(0.0, LARGEST, 50)
+  greedy, greedy_logprob = sample(logits, uniform, SamplingConfig(temperature=0.0))
+  np.testing.assert_array_equal(greedy, np.argmax(logits, axis=-1))
+  for config in (SamplingConfig(top_k=1), SamplingConfig(top_p=1e-6),
+                 SamplingConfig(temperature=1e-4)):
+    token, logprob = sample(logits, uniform, config)
+    np.testing.assert_array_equal(token, greedy)
+    np.testing.assert_array_equal(logprob, greedy_logprob)
+
+
+def test_greedy_takes_the_first_of_equals():
+  token, _ = sample(jnp.array([[1.0, 3.0, 3.0]]), jnp.array([0.9]), SamplingConfig(temperature=0.0))
+  assert int(token[0]) == 1
+
+
+@pytest.mark.parametrize('config', [
+    SamplingConfig(), SamplingConfig(temperature=0.0), SamplingConfig(temperature=0.5),
+    SamplingConfig(temperature=1.7, top_k=3), SamplingConfig(top_p=0.7)])
+def test_logprob_is_the_models_own(config):
+  """At temperature 1 and over all tokens, whatever the draw was restricted to."""
+  logits = random_logits(1, 30, 7)
+  token, logprob = sample(logits, jnp.linspace(0.0, LARGEST, 30), config)
+  assert token.dtype == jnp.int32 and logprob.dtype == jnp.float32
+  x = np.asarray(logits, np.float64)
+  expected = x - np.log(np.exp(x).sum(-1, keepdims=True))
+  np.testing.assert_allclose(
+      logprob, np.take_along_axis(expected, np.asarray(token)[:, None], 1)[:, 0], atol=1e-5)
+
+
+def test_draw_inverts_the_cumulative_distribution():
+  logits = jnp.asarray(np.log(P), jnp.float32)
+  uniform = jnp.array([0.0, 0.124, 0.126, 0.624, 0.626, 0.749, 0.751, LARGEST])
+  token, _ = sample(jnp.broadcast_to(logits, (8, 4)), uniform, SamplingConfig())
+  np.testing.assert_array_equal(token, [0, 0, 1, 1, 2, 2, 3, 3])
+
+
+def test_top_p_keeps_the_first_of_equals():
+  result = probabilities(jnp.log(jnp.asarray(P, jnp.float32)), SamplingConfig(top_p=0.8))
+  np.testing.assert_allclose(result, np.array([1, 4, 0, 2]) / 7, rtol=1e-5)
+
+
+@pytest.mark.parametrize('vocab', [7, 1000])  # sums over 1000 are made in blocks
+@pytest.mark.parametrize('config', [
+    SamplingConfig(top_k=5), SamplingConfig(top_p=0.6), SamplingConfig(temperature=0.7, top_k=40)])
+def test_impossible_tokens_are_never_drawn(config, vocab):
+  """At both ends of the unit interval, and at the edges of the tokens' shares of it."""
+  rows = 300
+  logits = random_logits(vocab, rows, vocab).at[:, 3].set(-jnp.inf)
+  probs = np.asarray(probabilities(logits, config))
+  shares = -np.sort(-probs, axis=-1)[:, :20].cumsum(axis=-1).T
+  uniform = np.minimum([np.zeros(rows), np.full(rows, LARGEST), *shares], LARGEST)
+  uniform = np.asarray(uniform, np.float32)
+  token, _ = sample(jnp.broadcast_to(logits, (len(uniform), rows, vocab)), uniform, config)
+  assert (np.take_along_axis(probs, np.asarray(token).T, axis=1) > 0).all()
+
+
+def test_frequencies():
+  uniform = toy.uniforms(toy.slot_keys(3, 50), 10, 20).ravel()
+  for config in (SamplingConfig(), SamplingConfig(temperature=0.6), SamplingConfig(top_k=3),
+                 SamplingConfig(temperature=1.5, top_p=0.9)):
+    logits = random_logits(5, 1, 9)
+    token, _ = sample(jnp.broadcast_to(logits, (uniform.size, 9)), uniform, config)
+    probs = np.asarray(probabilities(logits, config), np.float64)[0]
+    counts = np.bincount(token, minlength=9)
+    assert counts[probs == 0].sum() == 0
+    expected = probs[probs > 0] / probs.sum() * uniform.size
+    assert stats.chisquare(counts[probs > 0], expected).pvalue > 1e-3

@@ -1,0 +1,217 @@
+"""Toy models: tables for a generator and a verifier, exact in floating point; a small real decoder.
+
+The tables answer the same calls as `tts.models`. `TableGenerator` knows a row's last token and how
+many tokens came before; `TableVerifier` a hash of the whole text. The plain python functions at the
+end say what they compute, for the reference implementations in the tests.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tts import rng
+from tts.models.transformer import Arch, Decoder, causal_mask
+from tts.types import BOS_ID, EOS_ID
+
+VOCAB = 9
+DELIMITER = 4
+LEVELS = 5  # how many values a `TableVerifier` gives: few, so that ties are common
+
+ARCH = Arch(vocab_size=13, num_layers=2, width=16, num_heads=4, num_kv_heads=2, head_size=6,
+            mlp_width=24, heads=('lm', 'value'))
+
+
+@flax.struct.dataclass
+class TableState:
+  prefix: jax.Array      # [B, P]
+  prefix_len: jax.Array  # [B, N]
+  last: jax.Array        # [B, N] newest token
+  count: jax.Array       # [B, N] tokens of the row's text, its prefix included
+
+
+class TableGenerator:
+  """Next-token logits are table[b, count % A, last]; the table is float32 [B, A, V, V]."""
+
+  def __init__(self, table):
+    self._table = table
+
+  def start(self, prefix, prefix_len, past_size, chunk_size):
+    del past_size, chunk_size
+    last = jnp.take_along_axis(prefix, prefix_len - 1, axis=1)
+    return TableState(prefix=prefix, prefix_len=prefix_len, last=last, count=prefix_len)
+
+  def logits(self, state):
+    return jax.vmap(lambda table, count, last: table[count % table.shape[0], last])(
+        self._table, state.count, state.last)
+
+  def extend(self, state, tokens, live):
+    state = state.replace(last=jnp.where(live, tokens, state.last), count=state.count + live)
+    return state, jnp.where(live, state.count, 0)
+
+  def restart(self, state, rows, prefix_len):
+    fresh = self.start(state.prefix, prefix_len, 0, 0)
+    return jax.tree.map(lambda new, old: jnp.where(rows, new, old),
+                        fresh.replace(prefix=None), state.replace(prefix=None)
+                        ).replace(prefix=state.prefix)
+
+  def gather(self, state, parent):
+    take = lambda x: jnp.take_along_axis(x, parent, axis=1)
+    return jax.tree.map(take, state.replace(prefix=None)).replace(prefix=state.prefix)
+
+
+@flax.struct.dataclass
+class HashState:
+  digest: jax.Array  # [B, N] uint32, of the row's text
+  count: jax.Array   # [B, N]
+
+
+class TableVerifier:
+  """Value of a text = a hash of it, with `LEVELS` different values."""
+
+  def start(self, prefix, prefix_len, past_size, chunk_size):
+    del past_size, chunk_size
+    blank = HashState(digest=jnp.full(prefix_len.shape, _OFFSET, jnp.uint32),
+                      count=jnp.zeros_like(prefix_len))
+    tokens = jnp.broadcast_to(prefix[:, None], (*prefix_len.shape, prefix.shape[1]))
+    return self.extend(blank, tokens, prefix_len)[1]
+
+  def extend(self, state, tokens, lengths):
+    def read(state, column):
+      token, index = column
+      real = index < lengths
+      digest = jnp.where(real, self.mix(state.digest, token), state.digest)
+      state = HashState(digest=digest, count=state.count + real)
+      return state, (self.value(state), jnp.where(real, state.count, 0))
+
+    columns = (jnp.moveaxis(tokens, -1, 0), jnp.arange(tokens.shape[-1]))
+    state, (values, attended) = jax.lax.scan(read, state, columns)
+    return jnp.moveaxis(values, 0, -1), state, jnp.sum(attended, axis=0)
+
+  def gather(self, state, parent):
+    return jax.tree.map(lambda x: jnp.take_along_axis(x, parent, axis=1), state)
+
+  def mix(self, digest, token):
+    return (digest ^ (token.astype(jnp.uint32) + 1)) * jnp.uint32(_PRIME)
+
+  def value(self, state):
+    level = (state.digest >> 13) % LEVELS
+    return level.astype(jnp.float32) / (LEVELS - 1)
+
+
+class ShareVerifier(TableVerifier):
+  """Value of a text = how often a token is in it, of 64."""
+
+  def __init__(self, token):
+    self._token = token
+
+  def start(self, prefix, prefix_len, past_size, chunk_size):
+    del prefix, past_size, chunk_size
+    return HashState(digest=jnp.zeros(prefix_len.shape, jnp.uint32), count=prefix_len)
+
+  def mix(self, digest, token):
+    return digest + (token == self._token)
+
+  def value(self, state):
+    return state.digest.astype(jnp.float32) / 64
+
+
+_OFFSET, _PRIME = 2166136261, 16777619  # FNV-1a
+
+
+def text_value(text) -> float:
+  """What `TableVerifier` says of a text, prefix included."""
+  digest = _OFFSET
+  for token in text:
+    digest = ((digest ^ (int(token) + 1)) * _PRIME) % 2**32
+  return (digest >> 13) % LEVELS / (LEVELS - 1)
+
+
+def next_logits(table, text) -> np.ndarray:
+  """What `TableGenerator` says of a text, prefix included. table [A, V, V] of one problem."""
+  return np.asarray(table[len(text) % len(table)][text[-1]], np.float64)
+
+
+def draw(logits, uniform) -> tuple[int, float]:
+  """Token and log-probability at temperature 1, in float64."""
+  log_probs = logits - logits.max()
+  log_probs -= np.log(np.exp(log_probs).sum())
+  token = int(np.searchsorted(np.cumsum(np.exp(log_probs)), uniform, side='right'))
+  return token, float(log_probs[token])
+
+
+def random_tables(seed: int, num: int, period: int = 3) -> np.ndarray:
+  """float32 [num, period, V, V]; some problems end soon, some hardly ever, some ramble."""
+  gen = np.random.default_rng(seed)
+  tables = gen.normal(0.0, 1.5, (num, period, VOCAB, VOCAB))
+  tables[..., EOS_ID] += gen.uniform(-3.0, 1.0, (num, 1, 1))
+  tables[..., DELIMITER] += gen.uniform(-1.0, 2.5, (num, 1, 1))
+  return tables.astype(np.float32)
+
+
+def chain_table(*edges: tuple[int, ...], period: int = 1) -> np.ndarray:
+  """float32 [period, V, V] where token a is followed by one of b, c, ...: edges (a, b, c, ...)."""
+  table = np.full((period, VOCAB, VOCAB), -1e9, np.float32)
+  for source, *targets in edges:
+    table[:, source, targets] = 0.0
+  return table
+
+
+def prompts(seed: int, num: int, width: int, vocab: int = VOCAB) -> tuple[np.ndarray, np.ndarray]:
+  """Ragged prompts: int32 [num, width], which begin with BOS, and lengths int32 [num]."""
+  gen = np.random.default_rng(seed)
+  lengths = gen.permutation(np.arange(num) % width) + 1
+  tokens = gen.integers(5, vocab, (num, width))
+  tokens[:, 0] = BOS_ID
+  return tokens.astype(np.int32), lengths.astype(np.int32)
+
+
+def slot_keys(num: int, slots: int, *, stream: str = 'test', first: int = 0) -> jax.Array:
+  """Keys [num, slots] of problems `p0`, `p1`, ... and slots `first`, `first` + 1, ..."""
+  words = rng.problem_words([f'p{i}' for i in range(num)])
+  identity = np.broadcast_to(np.arange(first, first + slots)[:, None], (num, slots, 1))
+  return rng.identity_keys(rng.problem_keys(rng.stream_key(0, stream), words), identity)
+
+
+@jax.jit
+def _uniform_table(keys, step, position):
+  return rng.token_uniforms(keys, step, position)
+
+
+def uniforms(keys, steps: int, positions: int) -> np.ndarray:
+  """The draw of every (slot, step, position): float32 [B, N, steps, positions]."""
+  step, position = np.mgrid[:steps, :positions].reshape(2, -1)
+  shape = (keys.size, step.size)
+  table = _uniform_table(jnp.broadcast_to(keys.reshape(-1, 1), shape),
+                         np.broadcast_to(step, shape), np.broadcast_to(position, shape))
+  return np.asarray(table).reshape(*keys.shape, steps, positions)
+
+
+def decoder_params(arch: Arch = ARCH, seed: int = 0):
+  """Parameters of a decoder, all of them random: a fresh value head gives 0 for everything."""
+  tokens = jnp.zeros((1, 2), jnp.int32)
+  params = nn.meta.unbox(Decoder(arch).init(
+      jax.random.key(seed), tokens, tokens, causal_mask(tokens + 1), method='init_all'))
+  leaves, treedef = jax.tree.flatten(params)
+  gen = np.random.default_rng(seed)
+  noise = [jnp.asarray(gen.normal(0.0, 0.3, x.shape), x.dtype) for x in leaves]
+  return jax.tree.unflatten(treedef, [x + n for x, n in zip(leaves, noise)])
+
+
+def full_forward(arch: Arch, params, tokens) -> tuple[np.ndarray, ...]:
+  """Texts int32 [R, T] from scratch, without a cache: (logits [R, T, V], values [R, T])."""
+  return tuple(np.asarray(x) for x in _full_forward(arch, params, jnp.asarray(tokens)))
+
+
+def _forward(arch, params, tokens):
+  decoder = Decoder(arch)
+  position = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+  hidden, _ = decoder.apply(params, tokens, position, causal_mask(jnp.ones_like(tokens)))
+  return (decoder.apply(params, hidden, method='logits'),
+          jax.nn.sigmoid(decoder.apply(params, hidden, method='values')))
+
+
+_full_forward = jax.jit(_forward, static_argnums=0)

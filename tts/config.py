@@ -1,0 +1,280 @@
+"""An experiment as one frozen value: every field, its default and its meaning.
+
+`configs/*.py` fill in a ConfigDict made by `to_config_dict`; `from_config_dict` checks it and
+turns it into the dataclasses that the rest of the project sees.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from typing import Any
+
+import ml_collections
+
+from tts.data.problems import DataConfig
+from tts.models.transformer import Arch
+from tts.sampling.logits import SamplingConfig
+from tts.train.steps import TrainConfig
+from tts.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+  """Devices.
+
+  Attributes:
+    data: groups that each run blocks of their own; -1 takes all there are.
+    model: devices that share one model's weights and caches.
+    cpu_devices: on a CPU, how many devices to make of it; 0 makes one per core.
+  """
+
+  data: int = -1
+  model: int = 1
+  cpu_devices: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerConfig:
+  """The SentencePiece model trained on the training text.
+
+  Attributes:
+    vocab_size: largest number of pieces.
+    byte_fallback: spell characters that the training text lacks in bytes (256 pieces more);
+      without it such a character is an error.
+  """
+
+  vocab_size: int = 32
+  byte_fallback: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """One model: its shape, where it starts, how it is trained.
+
+  Attributes:
+    enabled: False leaves the model out.
+    checkpoint: folder of a trained model; its training is skipped.
+    init: `scratch`, or for a verifier `base`: the generator's trunk.
+    arch: shape of the decoder; vocab_size 0 takes the tokenizer's.
+    train: how it is trained.
+  """
+
+  enabled: bool = True
+  checkpoint: str | None = None
+  init: str = 'scratch'
+  arch: Arch = Arch(0, 2, 32, 2, 1, 16, 128)
+  train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelsConfig:
+  """The models.
+
+  Attributes:
+    base: the generator that test-time compute is spent on.
+    large: the same family with about 14x the parameters.
+    prm: process reward model; its trunk has `base`'s shape where init is `base`.
+    orm: outcome reward model, the comparison.
+  """
+
+  base: ModelConfig = ModelConfig()
+  large: ModelConfig = ModelConfig(arch=Arch(0, 3, 112, 4, 2, 28, 336))
+  prm: ModelConfig = ModelConfig(init='base')
+  orm: ModelConfig = ModelConfig(init='base')
+
+
+@dataclasses.dataclass(frozen=True)
+class LimitsConfig:
+  """Buffer sizes, in tokens. A sample that fills one is truncated: it has no answer.
+
+  Attributes:
+    max_prompt_tokens: a longer prompt is an error.
+    max_tokens: of one solution.
+    max_steps: steps of one solution (the paper: 40).
+    max_step_tokens: of one step, its delimiter included.
+  """
+
+  max_prompt_tokens: int = 32
+  max_tokens: int = 72
+  max_steps: int = 10
+  max_step_tokens: int = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelsConfig:
+  """Monte-Carlo rollouts from every step of sampled solutions (paper, 3.2 and appendix D).
+
+  Attributes:
+    questions: training questions (the split `verifier`); the last tenth is held out.
+    samples: solutions per question (the paper: 16).
+    rollouts: continuations per step (the paper: 16).
+    temperature: of solutions and rollouts.
+    block: questions per block.
+  """
+
+  questions: int = 1000
+  samples: int = 4
+  rollouts: int = 8
+  temperature: float = 1.0
+  block: int = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+  """What is run on the questions that are reported.
+
+  Attributes:
+    split: `dev` while tuning, `test` once.
+    questions: how many of the split's.
+    pool: independent samples per question; best-of-N is computed from them for every N.
+    large_samples: independent samples per question of the large model.
+    budgets: generations that beam search is charged.
+    beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
+    block: questions per block.
+    trees: questions whose search trees are kept to be looked at.
+  """
+
+  split: str = 'test'
+  questions: int = 400
+  pool: int = 16
+  large_samples: int = 4
+  budgets: tuple[int, ...] = (1, 4, 16)
+  beam_widths: tuple[int | str, ...] = (4, 'sqrt')
+  block: int = 50
+  trees: int = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class DifficultyConfig:
+  """The pool that difficulty is estimated from, apart from the one that is scored.
+
+  Attributes:
+    samples: per question (the paper: 2048).
+    block: questions per block.
+  """
+
+  samples: int = 64
+  block: int = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """One experiment.
+
+  Attributes:
+    name: of the folder under `results/`.
+    seeds: of models, labels and search; the first one's files lie in the workdir itself.
+    mesh: devices.
+    data: where problems come from.
+    tokenizer: trained with the base model.
+    models: the models.
+    limits: buffer sizes.
+    sampling: how tokens are drawn at test time.
+    labels: what the verifiers are trained on.
+    search: what is measured.
+    difficulty: how questions are binned.
+    stage_seconds: planned (stage, seconds) pairs, shown beside the actual ones.
+  """
+
+  name: str = 'quickstart'
+  seeds: tuple[int, ...] = (0,)
+  mesh: MeshConfig = MeshConfig()
+  data: DataConfig = DataConfig()
+  tokenizer: TokenizerConfig = TokenizerConfig()
+  models: ModelsConfig = ModelsConfig()
+  limits: LimitsConfig = LimitsConfig()
+  sampling: SamplingConfig = SamplingConfig()
+  labels: LabelsConfig = LabelsConfig()
+  search: SearchConfig = SearchConfig()
+  difficulty: DifficultyConfig = DifficultyConfig()
+  stage_seconds: tuple[tuple[str, int], ...] = (
+      ('data', 15), ('base', 60), ('large', 150), ('labels', 80), ('verifiers', 80),
+      ('search', 100), ('difficulty', 30), ('report', 15))
+
+
+def to_config_dict(value: Any) -> ml_collections.ConfigDict:
+  """A dataclass tree as a ConfigDict that command lines can override."""
+  hints = typing.get_type_hints(type(value))
+  result = ml_collections.ConfigDict()
+  for field in dataclasses.fields(value):
+    item = getattr(value, field.name)
+    if dataclasses.is_dataclass(item):
+      item = to_config_dict(item)
+    elif item is None:
+      item = ml_collections.config_dict.placeholder(_without_none(hints[field.name]))
+    result[field.name] = item
+  return result
+
+
+def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
+                     path: str = 'config') -> Any:
+  """The frozen dataclass `kind` of a ConfigDict; a mistake names the field and what it takes."""
+  hints = typing.get_type_hints(kind)
+  values = {}
+  for field in dataclasses.fields(kind):
+    where = f'{path}.{field.name}'
+    if field.name not in config:
+      raise InputError(f'{where} is missing from the config file')
+    value, hint = config[field.name], hints[field.name]
+    if dataclasses.is_dataclass(hint):
+      values[field.name] = from_config_dict(value, hint, where)
+    else:
+      values[field.name] = _checked(value, hint, where)
+  extra = sorted(set(config) - set(values))
+  if extra:
+    raise InputError(f'{path}.{extra[0]} is no field: {path} has {", ".join(values)}')
+  try:
+    return kind(**values)
+  except InputError:
+    raise
+  except ValueError as error:
+    raise InputError(f'{path}: {error}') from error
+
+
+def _without_none(hint: Any) -> Any:
+  return next(a for a in typing.get_args(hint) if a is not type(None))
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+  """`value` as `hint` wants it: numbers and tuples converted, anything else an error."""
+  if isinstance(hint, types.UnionType):
+    options = typing.get_args(hint)
+    if any(isinstance(value, o) for o in options if isinstance(o, type)):
+      return value
+    return _checked(value, options[0], where)
+  if typing.get_origin(hint) is tuple:
+    if isinstance(value, list):
+      value = tuple(value)
+    if not isinstance(value, tuple):
+      raise InputError(f"{where} is {value!r}: it takes a tuple, e.g. --{where}='(1, 2)'")
+    args = typing.get_args(hint)
+    args = args[:1] * len(value) if args[-1] is Ellipsis else args
+    return tuple(_checked(v, a, where) for v, a in zip(value, args, strict=True))
+  if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    return float(value)
+  if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+    raise InputError(f'{where} is {value!r}: it takes {hint.__name__}')
+  return value
+
+
+def describe(value: Any, path: str = 'config') -> list[tuple[str, Any, str]]:
+  """(field, value, meaning) of every leaf, meanings from the classes' own docstrings."""
+  docs = _attribute_docs(type(value))
+  rows = []
+  for field in dataclasses.fields(value):
+    item, where = getattr(value, field.name), f'{path}.{field.name}'
+    if dataclasses.is_dataclass(item):
+      rows += describe(item, where)
+    else:
+      rows.append((where, item, docs.get(field.name, '')))
+  return rows
+
+
+def _attribute_docs(kind: type) -> dict[str, str]:
+  """The entries of a class docstring's `Attributes:` section."""
+  _, _, block = (kind.__doc__ or '').partition('Attributes:\n')
+  entries = re.findall(r'^ {4}([\w, ]+): (.*(?:\n {5,}.*)*)', block, flags=re.MULTILINE)
+  return {name: ' '.join(text.split()) for names, text in entries for name in names.split(', ')}

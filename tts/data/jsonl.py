@@ -1,0 +1,69 @@
+"""Reads JSON lines that someone else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import json
+import os
+from typing import Any
+
+from tts.types import InputError
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+  """Yields (where, object) for every line that is not blank.
+
+  `where` is `file, line n`, for messages about the object. Lines are read one at
+  a time.
+
+  Raises:
+    InputError: no such file, or a line that is not a JSON object in UTF-8.
+  """
+  try:
+    file = open(path, 'rb')
+  except OSError as e:
+    raise InputError(f'cannot read {path}: {e.strerror}') from e
+  with file:
+    for number, line in enumerate(file, 1):
+      where = f'{path}, line {number}'
+      try:
+        text = line.decode('utf-8-sig' if number == 1 else 'utf-8').strip()
+        if not text:
+          continue
+        row = json.loads(text, parse_constant=_refuse)
+      except UnicodeDecodeError as e:
+        raise InputError(f'{where}: not UTF-8: save the file as UTF-8') from e
+      except (ValueError, RecursionError) as e:
+        raise InputError(f'{where}: not JSON: {_reason(e)}') from e
+      if not isinstance(row, dict):
+        raise InputError(f'{where}: not a JSON object: write {{"field": value}}')
+      yield where, row
+
+
+def text_field(row: dict[str, Any], name: str, where: str) -> str:
+  """Returns a field as text, a number as it is written in JSON.
+
+  Raises:
+    InputError: the field is missing, or neither text nor a number.
+  """
+  if name not in row:
+    raise InputError(f'{where}: no field "{name}": every line needs it')
+  value = row[name]
+  if isinstance(value, str):
+    return value
+  if isinstance(value, (int, float)) and not isinstance(value, bool):
+    return json.dumps(value)
+  raise InputError(f'{where}: field "{name}" is not text: write it as a string')
+
+
+def _refuse(constant: str):
+  raise ValueError(f'{constant} is not allowed')
+
+
+def _reason(error: Exception) -> str:
+  """The parser's complaint in one line, without the place it repeats."""
+  if isinstance(error, json.JSONDecodeError):
+    return f'{error.msg} at column {error.colno}'
+  if isinstance(error, RecursionError):
+    return 'nested too deeply'
+  return str(error)

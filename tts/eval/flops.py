@@ -1,0 +1,60 @@
+"""FLOPs of the matrix products, from counted tokens and counted context, exact in Python integers.
+
+A multiply and an add are two. Norms, softmax, rotary angles and the embedding look-up are not
+matrix products and are left out; so is padding, which the counts do not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def per_token(arch: Mapping[str, Any]) -> int:
+  """Projections and MLP of all layers for one token that enters."""
+  width, heads, head = arch['width'], arch['num_heads'], arch['head_size']
+  attention = width * heads * head * 2 + width * arch['num_kv_heads'] * head * 2  # q and o, k and v
+  mlp = width * arch['mlp_width'] * (3 if arch['gated'] else 2)
+  return 2 * arch['num_layers'] * (attention + mlp)
+
+
+def per_key(arch: Mapping[str, Any]) -> int:
+  """Scores and weighted sum of all layers for one key that one token attends to.
+
+  Grouped queries share keys but not products: every query head counts.
+  """
+  return 2 * 2 * arch['num_layers'] * arch['num_heads'] * arch['head_size']
+
+
+def per_output(arch: Mapping[str, Any], kind: str) -> int:
+  """The head, once: `lm` gives logits over the vocabulary, a verifier (`prm`, `orm`) one value."""
+  return 2 * arch['width'] * (arch['vocab_size'] if kind == 'lm' else 1)
+
+
+def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> Any:
+  """FLOPs of what a model computed.
+
+  A generator's logits are needed once per token that it samples, not once per token that enters: a
+  prompt's inner tokens have none, and of the last sampled token only the choice is used. A verifier
+  reads a value at every token that enters.
+
+  Args:
+    arch: of `model.json`.
+    kind: `lm`, `prm` or `orm`.
+    counts: sums of records' `counts`, integers or int64 arrays: kept, pruned, simulated, entered,
+      attended are read.
+  """
+  c = counts
+  outputs = c['kept'] + c['pruned'] + c['simulated'] if kind == 'lm' else c['entered']
+  return (c['entered'] * per_token(arch) + c['attended'] * per_key(arch)
+          + outputs * per_output(arch, kind))
+
+
+def full_forward(arch: Mapping[str, Any], kind: str, batch: int, length: int) -> int:
+  """Matrix-product FLOPs of an unmasked forward over [batch, length], as a compiler counts them.
+
+  A compiled forward multiplies the masked half of attention too, and a head at every position.
+  """
+  tokens = batch * length
+  return (tokens * per_token(arch) + tokens * length * per_key(arch)
+          + tokens * per_output(arch, kind))

@@ -1,0 +1,49 @@
+"""Every token that was computed, by stage and model, and the identity that shows none is missing."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping
+from typing import Any
+
+from tts.eval import flops
+from tts.eval.samples import COUNTS
+
+
+class Ledger:
+  """Sums of `counts` over the rows that it has seen, exact in Python integers."""
+
+  def __init__(self):
+    self._sums: dict = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
+
+  def add(self, stage: str, row: Mapping[str, Any]) -> None:
+    for model, counts in row['counts'].items():
+      self._sums[stage][model].update({name: counts[name] for name in COUNTS})
+
+  def table(self, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Per stage and model the sums, `flops` (None for an unknown model) and `ratio`.
+
+    Args:
+      models: name -> `model.json`.
+    """
+    out = {}
+    for stage, by_model in self._sums.items():
+      out[stage] = {}
+      for model, sums in sorted(by_model.items()):
+        entry = {name: sums[name] for name in COUNTS}
+        meta = models.get(model)
+        out[stage][model] = {
+            **entry, 'flops': meta and flops.counted(meta['arch'], meta['kind'], entry),
+            'ratio': ledger_ratio(entry)}
+    return out
+
+
+def ledger_ratio(entry: Mapping[str, int]) -> float | None:
+  """Tokens that entered over tokens that should have; 1 exactly, or some were not accounted for.
+
+  A sampled token enters when the next one is drawn, so the last one of every row never does.
+  None where nothing should have entered.
+  """
+  expected = (entry['prompt'] + entry['kept'] + entry['pruned'] + entry['simulated']
+              + entry['reencoded'] - entry['last'])
+  return entry['entered'] / expected if expected else None

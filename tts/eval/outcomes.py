@@ -1,0 +1,207 @@
+"""How each strategy did on each question, and what it cost: the common currency of the analysis.
+
+Curves, and later the compute-optimal policy and the exchange with a larger model, are means over
+these. A new kind of strategy is a new function that gives `Outcome`s.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tts.eval import flops, select
+from tts.eval.runfiles import RunFiles
+from tts.eval.samples import COUNTS, Samples
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """One strategy at one budget, question by question. Costs are per question, own and prompt.
+
+  Attributes:
+    strategy: its name in the results.
+    budget: charged full generations.
+    beam_width: M, or None.
+    lookahead: k, or None.
+    verifier: `prm`, `orm`, or None where none is read.
+    aggregation: of step scores: `last`, `min`, `prod`, or None.
+    selection: how the answer is chosen among the candidates.
+    repeats: independent tries averaged per question.
+    ids: problem ids [Q].
+    accuracy: float64 [Q], share of tries that were right.
+    unanswered: float64 [Q], share of tries in which no candidate had an answer.
+    truncated: float64 [Q], truncated candidates per try.
+    generated_tokens: float64 [Q], tokens sampled, discarded ones included.
+    verifier_tokens: float64 [Q], tokens that the verifier read.
+    flops: float64 [Q], or None where a model is unknown.
+    seconds: per question, or None where nothing was timed.
+  """
+
+  strategy: str
+  budget: int
+  beam_width: int | None
+  lookahead: int | None
+  verifier: str | None
+  aggregation: str | None
+  selection: str
+  repeats: int
+  ids: tuple[str, ...]
+  accuracy: np.ndarray
+  unanswered: np.ndarray
+  truncated: np.ndarray
+  generated_tokens: np.ndarray
+  verifier_tokens: np.ndarray
+  flops: np.ndarray | None
+  seconds: float | None
+
+
+def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | None:
+  """Final scores float64 [Q, N], or None where the samples that vote have not all been scored."""
+  if verifier == 'orm':
+    found = samples.orm_score
+  elif aggregation == 'last':
+    found = samples.answer_score
+  else:
+    found = select.aggregate(samples.steps, aggregation)
+  if not samples.votes.any() or np.isnan(found[samples.votes]).any():
+    return None
+  return found
+
+
+def _tries(samples: Samples, values: np.ndarray, size: int) -> np.ndarray:
+  """Sums over each group of `size` slots, averaged over groups: [Q, N] --> float64 [Q]."""
+  count = samples.setting.budget // size
+  return values[:, :count * size].sum(axis=1) / count
+
+
+def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
+          ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+  """What `size` samples cost on one model: token counts [Q] by kind, and FLOPs [Q].
+
+  A question's prompt is read once for all its candidates, so every try pays for it once, whatever
+  row its counts are on.
+  """
+  shape = samples.present.shape
+  counts = samples.counts.get(model, np.zeros((*shape, len(COUNTS)), np.int64))
+  rows = {name: counts[..., i] for i, name in enumerate(COUNTS)}
+  prompt = rows['prompt'].max(axis=1)
+  cost = {name: _tries(samples, values, size) for name, values in rows.items()}
+  # A prompt's token i attends to i keys, itself among them.
+  context = rows['prompt'] * (rows['prompt'] + 1) // 2
+  cost['prompt'] = prompt.astype(float)
+  cost['entered'] = _tries(samples, rows['entered'] - rows['prompt'], size) + prompt
+  cost['attended'] = (_tries(samples, rows['attended'] - context, size)
+                      + prompt * (prompt + 1) // 2)
+  meta = models.get(model)
+  return cost, None if meta is None else flops.counted(meta['arch'], meta['kind'], cost)
+
+
+def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size: int,
+            selection: str, verifier: str | None = None, aggregation: str | None = None,
+            searched: bool = False) -> Outcome | None:
+  """One `Outcome` from the samples of one setting.
+
+  Args:
+    samples: a pool, of which `size` make a try, or a search's candidates.
+    models: name -> `model.json`, for FLOPs.
+    strategy: its name in the results.
+    size: samples per try.
+    selection: one of `select.STRATEGIES`.
+    verifier: whose scores the selection reads.
+    aggregation: of its step scores.
+    searched: the PRM guided the search, so it is paid for whatever the selection reads.
+
+  Returns:
+    None where the verifier has not scored the samples.
+  """
+  score = None
+  if verifier is not None:
+    score = scores(samples, verifier, aggregation or 'last')
+    if score is None:
+      return None
+  right, silent = select.outcome(
+      selection, size, answer=samples.answer, correct=samples.correct, score=score,
+      logprob=samples.logprob)
+  generator, spent = _cost(samples, samples.setting.model, size, models)
+  read = np.zeros(len(samples.ids))
+  for name in {verifier, 'prm' if searched else None} - {None}:
+    tokens, more = _cost(samples, name, size, models)
+    read = read + tokens['entered']
+    spent = None if spent is None or more is None else spent + more
+  seconds = samples.row_seconds
+  return Outcome(
+      strategy=strategy, budget=size, beam_width=samples.setting.beam_width,
+      lookahead=samples.setting.lookahead, verifier=verifier, aggregation=aggregation,
+      selection=selection, repeats=samples.setting.budget // size, ids=samples.ids,
+      accuracy=right, unanswered=silent,
+      truncated=_tries(samples, samples.truncated.astype(float), size),
+      generated_tokens=generator['kept'] + generator['pruned'] + generator['simulated'],
+      verifier_tokens=read, flops=spent,
+      # The pool was timed as a whole; its samples share the time evenly.
+      seconds=seconds and samples.seconds * size / samples.setting.budget)
+
+
+def _averaged(tries: list[Outcome]) -> Outcome:
+  """Repeats of one search as one outcome, on the questions that all of them have."""
+  if len(tries) == 1:
+    return tries[0]
+  ids = sorted(set.intersection(*(set(t.ids) for t in tries)))
+  fields: dict[str, Any] = {'ids': tuple(ids), 'repeats': sum(t.repeats for t in tries)}
+  for name in ('accuracy', 'unanswered', 'truncated', 'generated_tokens', 'verifier_tokens',
+               'flops'):
+    values = [getattr(t, name) for t in tries]
+    fields[name] = None if values[0] is None else np.mean(
+        [v[np.searchsorted(t.ids, ids)] for t, v in zip(tries, values)], axis=0)
+  known = [t.seconds for t in tries if t.seconds is not None]
+  fields['seconds'] = float(np.mean(known)) if known else None
+  return dataclasses.replace(tries[0], **fields)
+
+
+def budgets(largest: int) -> list[int]:
+  """1, 2, 4, ... up to `largest`."""
+  return [2**i for i in range(largest.bit_length())]
+
+
+def greedy(run: RunFiles) -> Iterator[Outcome]:
+  samples = run.setting('base', 'greedy')
+  if samples is not None:
+    yield outcome(samples, run.models, strategy='greedy', size=1, selection='majority')
+
+
+def pools(run: RunFiles) -> Iterator[Outcome]:
+  """Best-of-N in all its forms, from the independent pool, PRM and ORM, every aggregation."""
+  samples = run.setting('base', 'sample')
+  if samples is None:
+    return
+  for size in budgets(samples.setting.budget):
+    for name in ('majority', 'logprob_weighted', 'oracle'):
+      yield outcome(samples, run.models, strategy=name, size=size, selection=name)
+    for name in ('best_of_n', 'best_of_n_weighted'):
+      for verifier, how in (('prm', 'last'), ('prm', 'min'), ('prm', 'prod'), ('orm', 'last')):
+        yield outcome(samples, run.models, strategy=name, size=size, selection=name,
+                      verifier=verifier, aggregation=how)
+
+
+def searches(run: RunFiles) -> Iterator[Outcome]:
+  """Beam search, its answer chosen in every way."""
+  repeats = collections.defaultdict(list)
+  for setting, samples in run.search.items():
+    if setting.method in ('beam', 'lookahead') and setting.model == 'base':
+      repeats[dataclasses.replace(setting, repeat=0)].append(samples)
+  for setting, tries in repeats.items():
+    for selection, how in (('best_of_n_weighted', 'last'), ('best_of_n_weighted', 'min'),
+                           ('best_of_n_weighted', 'prod'), ('best_of_n', 'last'),
+                           ('majority', None), ('oracle', None)):
+      found = [outcome(t, run.models, strategy=setting.method, size=setting.budget,
+                       selection=selection, verifier=how and 'prm', aggregation=how,
+                       searched=True) for t in tries]
+      yield _averaged(found) if all(found) else None
+
+
+def every(run: RunFiles) -> list[Outcome]:
+  """Every outcome that can be measured from what the run has recorded so far."""
+  return [o for source in (greedy, pools, searches) for o in source(run) if o is not None]

@@ -1,0 +1,181 @@
+"""Reading and writing a run's files: whole or absent, strict, the same bytes every time.
+
+Numpy-free and JAX-free: every stage writes through here and everything after the search reads
+through here. JSON is strict both ways: NaN and infinities are errors, not values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import pathlib
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tts.types import InputError
+
+_SUFFIXES = ('.jsonl', '.jsonl.gz')
+_LEVEL = 5  # gzip: past this, records shrink by a few per cent for twice the time
+_DEPTH = 6  # deepest file of a workdir: seeds/<s>/records/<stage>/<strategy>/<block>
+
+
+def _reject(name: str) -> None:
+  raise ValueError(f'{name} is not JSON')
+
+
+_DECODER = json.JSONDecoder(parse_constant=_reject)
+
+
+def _plain(value: Any) -> Any:
+  """Numpy scalars and arrays as Python's own; anything else is an error."""
+  if hasattr(value, 'tolist'):
+    return value.tolist()
+  raise TypeError(f'{type(value).__name__} is not JSON')
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(',', ':'), default=_plain)
+_PRETTY = json.JSONEncoder(allow_nan=False, indent=1, default=_plain)
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+  """Where `path` is written first: its workdir's `tmp`, or beside it outside a workdir."""
+  name = f'{path.name}.{uuid.uuid4().hex}.tmp'
+  for folder in list(path.absolute().parents)[:_DEPTH]:
+    if (folder / 'run.json').exists():
+      return folder / 'tmp' / name
+  return path.parent / f'.{name}'
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+  """Puts a file in place whole or not at all, whatever happens meanwhile.
+
+  Args:
+    path: the file; its folder is made if need be.
+    data: what it is to hold.
+
+  Raises:
+    OSError: no space, no permission. The old file, if any, is untouched and no partial one stays.
+  """
+  path = pathlib.Path(path)
+  temporary = _temporary(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    with open(temporary, 'wb') as f:
+      f.write(data)
+      f.flush()
+      os.fsync(f.fileno())
+    os.replace(temporary, path)
+  except BaseException:
+    temporary.unlink(missing_ok=True)
+    raise
+  folder = os.open(path.parent, os.O_RDONLY)
+  try:
+    os.fsync(folder)  # the rename itself survives a power cut
+  finally:
+    os.close(folder)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+  """Writes one strict JSON value, indented. ValueError on NaN or an infinity."""
+  write_bytes(path, (_PRETTY.encode(value) + '\n').encode())
+
+
+def write_block(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]]) -> None:
+  """Writes rows as JSON lines, gzipped if the name ends in `.gz`; equal rows give equal bytes.
+
+  Args:
+    path: ends in `.jsonl` or `.jsonl.gz`.
+    rows: JSON values; numpy scalars and arrays are taken too.
+
+  Raises:
+    ValueError: a row holds NaN or an infinity; nothing is written.
+    OSError: as `write_bytes`.
+  """
+  path = pathlib.Path(path)
+  data = ''.join(_ENCODER.encode(row) + '\n' for row in rows).encode()
+  if path.suffix == '.gz':
+    buffer = io.BytesIO()
+    # GzipFile and not gzip.compress, whose header differs between Python versions.
+    with gzip.GzipFile('', 'wb', _LEVEL, buffer, mtime=0) as f:
+      f.write(data)
+    data = buffer.getvalue()
+  write_bytes(path, data)
+
+
+def _spoilt(path: pathlib.Path, why: str) -> InputError:
+  return InputError(f'{path}: {why}; delete it; the run recomputes it')
+
+
+def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+  """Rows of one block.
+
+  Raises:
+    InputError: the file is missing, cut short or corrupt; the message names file and line.
+  """
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise InputError(f'{path}: no such file; start the run again, which computes it')
+  data = path.read_bytes()
+  if path.suffix == '.gz':
+    try:
+      data = gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+      raise _spoilt(path, f'not a whole gzip file ({e})') from e
+  rows = []
+  for number, line in enumerate(data.split(b'\n'), start=1):
+    if not line.strip():
+      continue
+    try:
+      row = _DECODER.decode(line.decode())
+    except (ValueError, RecursionError) as e:
+      raise _spoilt(path, f'line {number} is not JSON ({e})') from e
+    if not isinstance(row, dict):
+      raise _spoilt(path, f'line {number} is not a JSON object')
+    rows.append(row)
+  return rows
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+  """One strict JSON value. InputError if the file is missing or not JSON."""
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise InputError(f'{path}: no such file; start the run again, which computes it')
+  try:
+    return _DECODER.decode(path.read_bytes().decode().strip())
+  except (ValueError, RecursionError) as e:
+    raise _spoilt(path, f'not JSON ({e})') from e
+
+
+def blocks(workdir: str | os.PathLike[str], stage: str | None = None,
+           strategy: str | None = None) -> list[pathlib.Path]:
+  """Record files of a run in a fixed order: by stage, strategy, block name.
+
+  Args:
+    workdir: the run's folder.
+    stage: `search`, `difficulty`, `labels`, ...; None for all.
+    strategy: a `Strategy.name`; None for all.
+  """
+  root = pathlib.Path(workdir) / 'records'
+  found = [p for p in root.glob(f'{stage or "*"}/**/*')
+           if p.name.endswith(_SUFFIXES) and p.is_file()]
+  if strategy is not None:
+    found = [p for p in found if p.parent.name == strategy]
+  return sorted(found, key=lambda p: p.relative_to(root).parts)
+
+
+def iterate(workdir: str | os.PathLike[str], stage: str | None = None,
+            strategy: str | None = None) -> Iterator[dict[str, Any]]:
+  """Rows of `blocks`, a block at a time."""
+  for path in blocks(workdir, stage, strategy):
+    yield from read_block(path)
+
+
+def read(workdir: str | os.PathLike[str], stage: str | None = None,
+         strategy: str | None = None) -> list[dict[str, Any]]:
+  """All rows of `blocks`, in their order; [] where nothing has been written yet."""
+  return list(iterate(workdir, stage, strategy))

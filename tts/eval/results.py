@@ -1,0 +1,79 @@
+"""Assembles `results.json` from a run's files alone.
+
+What has not been measured is null, never 0; `reasons` says why, by field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tts.eval import curves, difficulty, metrics, outcomes as outcomes_lib, verifier
+from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
+
+
+def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
+  """A generator: its size, mean accuracy of its samples, accuracy of its greedy answer."""
+  meta = run.models.get(name)
+  measured = {'pass_at_1': run.setting(name, 'sample'), 'greedy': run.setting(name, 'greedy')}
+  if meta is None and not any(measured.values()):
+    return None
+  out: dict[str, Any] = {'params': meta and meta['params'], 'checkpoint': None}
+  if meta is not None:
+    out['checkpoint'] = run.checkpoint(name) or f'models/{name}'
+  for field, samples in measured.items():
+    out.update({field: None, f'{field}_ci95': None, f'{field}_n': 0})
+    if samples is None:
+      reasons[f'models.{name}.{field}'] = 'not sampled yet'
+      continue
+    accuracy = (samples.correct & samples.votes).mean(axis=1)
+    out.update({field: float(accuracy.mean()), f'{field}_ci95': metrics.mean_interval(accuracy),
+                f'{field}_n': len(accuracy)})
+  return out
+
+
+def _stages(run: RunFiles) -> list[dict[str, Any]]:
+  fields = ('wall_seconds', 'budget_seconds', 'compile_seconds', 'cpu_seconds', 'peak_rss_bytes')
+  return [{'stage': name, **{f: stage.get(f) for f in fields}}
+          for name, stage in run.stages.items()]
+
+
+def _known(values: list[float | None]) -> list[float]:
+  return [v for v in values if v is not None]
+
+
+def assemble(run: RunFiles) -> dict[str, Any]:
+  """Everything that the report shows, as strict JSON values.
+
+  Args:
+    run: from `runfiles.load`; parts that are not there yet give nulls and fewer rows.
+
+  Returns:
+    The contents of `results.json`.
+  """
+  reasons: dict[str, str] = {}
+  found = outcomes_lib.every(run)
+  schemes = difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
+  if 'oracle' not in schemes:
+    reasons['curves.bin'] = 'no difficulty pool yet, so no bins'
+  reasons['curves.seconds'] = 'null in bins: blocks are timed, and hold questions of every bin'
+  stages = _stages(run)
+  models = {name: _model(run, name, reasons) for name in GENERATORS}
+  verifiers = {name: verifier.describe(run, name, reasons) for name in VERIFIERS}
+  for part, values in (('models', models), ('verifier', verifiers)):
+    for name in (n for n, v in values.items() if v is None):
+      reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
+  return {
+      'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
+      'versions': run.run.get('versions'), 'device': run.run.get('device'),
+      'wall_seconds': {s['stage']: s['wall_seconds'] for s in stages},
+      'budget_seconds': {s['stage']: s['budget_seconds'] for s in stages},
+      'cpu_seconds': sum(c) if (c := _known([s['cpu_seconds'] for s in stages])) else None,
+      'peak_rss_bytes': max(_known([s['peak_rss_bytes'] for s in stages]), default=None),
+      'seeds': run.run.get('seeds'), 'stages': stages,
+      'models': models, 'verifier': verifiers,
+      'curves': curves.curve_rows(found, schemes),
+      'ablations': curves.ablation_rows(found, schemes),
+      'ledger': run.ledger.table(run.models),
+      'compute_optimal': [], 'efficiency': [], 'flops_matched': [], 'claims': [],
+      'reasons': reasons,
+  }

@@ -1,0 +1,98 @@
+"""What a run has written so far, read once; every analysis starts from this."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from tts.eval import records, samples as samples_lib
+from tts.eval.ledger import Ledger
+from tts.eval.samples import Samples, Setting
+from tts.types import InputError
+
+GENERATORS = ('base', 'mid', 'large')
+VERIFIERS = ('prm', 'orm')
+_ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', 'prm', 'orm', 'search',
+          'difficulty', 'report')  # other stages follow by name
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFiles:
+  """A run's files.
+
+  Attributes:
+    root: the workdir.
+    run: `run.json`.
+    stages: name -> `stages/<name>.json`, in the order in which they run.
+    models: name -> `model.json` of the models that are there.
+    search: settings measured on the reported questions.
+    difficulty: pools that bins are estimated from.
+    ledger: counts of every record.
+    trees: search tree files.
+  """
+
+  root: pathlib.Path
+  run: dict[str, Any]
+  stages: dict[str, dict[str, Any]]
+  models: dict[str, dict[str, Any]]
+  search: dict[Setting, Samples]
+  difficulty: dict[Setting, Samples]
+  ledger: Ledger
+  trees: tuple[pathlib.Path, ...]
+
+  def setting(self, model: str, method: str) -> Samples | None:
+    """The largest independent pool (`sample`) or the `greedy` answers of a model."""
+    return _largest(self.search, model, method)
+
+  @property
+  def difficulty_pool(self) -> Samples | None:
+    return _largest(self.difficulty, 'base', 'sample')
+
+  def checkpoint(self, name: str) -> str | None:
+    """The checkpoint that the config gives for a model."""
+    return _given(self.run, name)
+
+
+def _largest(settings: dict[Setting, Samples], model: str, method: str) -> Samples | None:
+  found = [v for k, v in settings.items() if k.model == model and k.method == method]
+  return max(found, key=lambda v: v.setting.budget, default=None)
+
+
+def _given(run: dict[str, Any], name: str) -> str | None:
+  model = run.get('config', {}).get('models', {}).get(name) or {}
+  return model.get('checkpoint')
+
+
+def load(workdir: str | os.PathLike[str]) -> RunFiles:
+  """Reads a workdir; what a run has not reached yet is empty.
+
+  Raises:
+    InputError: no such folder, not a run's, or one of its files is damaged.
+  """
+  root = pathlib.Path(workdir)
+  if not root.is_dir():
+    raise InputError(f'--workdir={workdir}: no such folder; give the folder of a run')
+  if not (root / 'run.json').is_file():
+    raise InputError(f'--workdir={workdir} holds no run.json: it is not the folder of a run; '
+                     'launch.reproduce makes one')
+  run = records.read_json(root / 'run.json')
+  stages = {p.stem: records.read_json(p) for p in sorted(root.glob('stages/*.json'))}
+  place = {name: i for i, name in enumerate(_ORDER)}
+  stages = dict(sorted(stages.items(), key=lambda kv: (place.get(kv[0], len(place)), kv[0])))
+  models = {}
+  for name in (*GENERATORS, *VERIFIERS):
+    path = pathlib.Path(_given(run, name) or root / 'models' / name) / 'model.json'
+    if path.is_file():
+      models[name] = records.read_json(path)
+  ledger = Ledger()
+  search = samples_lib.load(root, 'search', ledger.add)
+  difficulty = samples_lib.load(root, 'difficulty', ledger.add)
+  for stage in sorted({p.parent.parent.name for p in records.blocks(root)}):
+    if stage not in ('search', 'difficulty'):
+      for row in records.iterate(root, stage):
+        ledger.add(stage, row)
+  return RunFiles(root=root, run=run, stages=stages, models=models, search=search,
+                  difficulty=difficulty, ledger=ledger,
+                  trees=tuple(sorted(root.glob('trees/*.json'))))

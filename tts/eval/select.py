@@ -1,0 +1,156 @@
+"""From scored samples to one answer: section 3.4 of the paper, on the host.
+
+Every function takes rows of candidates, [R, N], and gives the slot that each row chooses, int64
+[R], or NOBODY. A candidate without an answer has no vote. Ties go to the lowest slot, for votes to
+the answer that the lowest slot holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tts.eval.samples import NO_ANSWER, numbered
+
+NOBODY = -1
+AGGREGATIONS = ('last', 'min', 'prod')
+STRATEGIES = ('majority', 'logprob_weighted', 'best_of_n', 'best_of_n_weighted', 'oracle')
+
+
+def aggregate(steps: np.ndarray, how: str) -> np.ndarray:
+  """One score per candidate from its step scores.
+
+  Args:
+    steps: float64 [..., S], NaN past the last step.
+    how: `last`, `min` or `prod` over the steps.
+
+  Returns:
+    float64 [...]; NaN where a candidate has no step.
+  """
+  missing = np.isnan(steps)
+  none = missing.all(axis=-1)
+  if how == 'last':
+    last = np.maximum((~missing).sum(axis=-1) - 1, 0)
+    return np.take_along_axis(steps, last[..., None], axis=-1)[..., 0] if steps.shape[-1] else (
+        np.full(steps.shape[:-1], np.nan))
+  if how == 'min':
+    out = np.where(missing, np.inf, steps).min(axis=-1, initial=np.inf)
+  elif how == 'prod':
+    out = np.where(missing, 1.0, steps).prod(axis=-1)
+  else:
+    raise ValueError(f'aggregation {how!r}: one of {AGGREGATIONS}')
+  return np.where(none, np.nan, out)
+
+
+def _checked(answer: np.ndarray, score: np.ndarray) -> np.ndarray:
+  votes = answer != NO_ANSWER
+  if np.isnan(score[votes]).any():
+    raise ValueError('a candidate with an answer has the score NaN')
+  return votes
+
+
+def best(answer: np.ndarray, score: np.ndarray) -> np.ndarray:
+  """The slot of the highest score. answer int64 [R, N], score float64 [R, N]."""
+  votes = _checked(answer, score)
+  winner = np.where(votes, score, -np.inf).argmax(axis=1)  # the first of equals
+  lowest = votes.argmax(axis=1)
+  # A lone -inf ties with the absent; it still is an answer.
+  winner = np.where(np.take_along_axis(votes, winner[:, None], 1)[:, 0], winner, lowest)
+  return np.where(votes.any(axis=1), winner, NOBODY)
+
+
+def vote(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
+  """The lowest slot of the answer with the largest summed weight.
+
+  Args:
+    answer: int64 [R, N], NO_ANSWER or any number that equal answers of a row share.
+    weight: float64 [R, N].
+  """
+  rows, size = answer.shape
+  winner = np.full(rows, NOBODY)
+  at = np.flatnonzero(_checked(answer, weight))
+  if not at.size:
+    return winner
+  _, number = np.unique(answer.ravel()[at], return_inverse=True)
+  row = at // size
+  key = row * (number.max() + 1) + number
+  # return_index gives the first place of each answer, which is its lowest slot.
+  _, first, group = np.unique(key, return_index=True, return_inverse=True)
+  total = np.bincount(group, weight.ravel()[at])
+  order = np.lexsort((at[first], -total, row[first]))
+  leader_row, leader = np.unique(row[first][order], return_index=True)
+  winner[leader_row] = at[first[order[leader]]] % size
+  return winner
+
+
+def majority(answer: np.ndarray) -> np.ndarray:
+  """The most frequent answer."""
+  return vote(answer, np.ones(answer.shape))
+
+
+def logprob_weighted(answer: np.ndarray, logprob: np.ndarray) -> np.ndarray:
+  """A vote without a verifier: weights exp(logprob - the row's largest)."""
+  shown = np.where(answer != NO_ANSWER, logprob, -np.inf)
+  top = shown.max(axis=1, keepdims=True)
+  return vote(answer, np.exp(shown - np.where(np.isneginf(top), 0.0, top)))
+
+
+def choose(strategy: str, answer: np.ndarray, score: np.ndarray | None,
+           logprob: np.ndarray) -> np.ndarray:
+  """The chosen slots of a named strategy; `score` is read by the two best-of-N alone."""
+  if strategy == 'majority':
+    return majority(answer)
+  if strategy == 'logprob_weighted':
+    return logprob_weighted(answer, logprob)
+  if strategy == 'best_of_n':
+    return best(answer, score)
+  if strategy == 'best_of_n_weighted':
+    return vote(answer, score)
+  raise ValueError(f'strategy {strategy!r}: one of {STRATEGIES}')
+
+
+def groups(values: np.ndarray, size: int) -> np.ndarray:
+  """[Q, N] --> [Q * (N // size), size]: group g of a question has slots g*size and on."""
+  count = values.shape[1] // size
+  return values[:, :count * size].reshape(-1, size)
+
+
+def outcome(strategy: str, size: int, *, answer: np.ndarray, correct: np.ndarray,
+            score: np.ndarray | None, logprob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """How often each question comes out right with `size` of its samples.
+
+  The mean over all disjoint groups of `size` in the pool, each an independent try. A group in which
+  nobody has an answer is wrong.
+
+  Args:
+    strategy: one of STRATEGIES; `oracle` is right if any candidate is.
+    size: samples per try, at most N.
+    answer: int64 [Q, N], NO_ANSWER has no vote.
+    correct: bool [Q, N].
+    score: float64 [Q, N], or None where the strategy reads none.
+    logprob: float64 [Q, N].
+
+  Returns:
+    (accuracy float64 [Q], share of tries without any answer float64 [Q]).
+  """
+  a, c, p = (groups(x, size) for x in (answer, correct, logprob))
+  if strategy == 'oracle':
+    right = (c & (a != NO_ANSWER)).any(axis=1)
+  else:
+    slot = choose(strategy, a, None if score is None else groups(score, size), p)
+    right = (slot != NOBODY) & np.take_along_axis(c, np.maximum(slot, 0)[:, None], 1)[:, 0]
+  silent = (a == NO_ANSWER).all(axis=1)
+  per_question = lambda x: x.reshape(len(answer), -1).mean(axis=1)
+  return per_question(right), per_question(silent)
+
+
+def best_of_n_weighted_answer(rows: list[dict[str, Any]]) -> str | None:
+  """The answer that one question's records choose, as written in the lowest slot that has it."""
+  rows = sorted((r for r in rows if r['answer'] is not None and not r['truncated']),
+                key=lambda r: r['slot'])
+  if not rows:
+    return None
+  answer = np.array([numbered([r['answer'] for r in rows])])
+  score = np.array([[r['answer_score'] for r in rows]], float)
+  return rows[int(vote(answer, score)[0])]['answer']

@@ -1,0 +1,131 @@
+"""How good a verifier is: the `verifier` part of the results.
+
+What selection needs is telling right from wrong answers of the same question; an AUC over all
+answers is mostly about which questions are hard, so it stands beside one that knows that alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tts.eval import metrics, select
+from tts.eval.difficulty import oracle_estimate
+from tts.eval.outcomes import scores
+from tts.eval.runfiles import RunFiles
+from tts.eval.samples import Samples
+
+_GAP_BUDGET = 16
+_FIELDS = (
+    'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain', 'auc_logprob_within',
+    'logprob_weight', 'auc_pooled', 'auc_question_only', 'prefix_auc_within', 'val_bce', 'ece',
+    'gap_closed', 'gap_closed_ci95', 'auc_gain_within', 'auc_gain_within_ci95', 'calibration',
+    'params')
+
+
+def describe(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
+  """Quality of `prm` or `orm` on the reported questions' independent pool.
+
+  Args:
+    run: the files.
+    name: `prm` or `orm`.
+    reasons: gets `verifier.<name>.<field>` -> why it is null.
+
+  Returns:
+    None where the model is neither trained nor seen in any record.
+  """
+  meta = run.models.get(name)
+  pool = run.setting('base', 'sample')
+  score = None if pool is None else scores(pool, name, 'last')
+  if meta is None and score is None:
+    return None
+  out: dict[str, Any] = dict.fromkeys(_FIELDS)
+  if meta is not None:
+    out['params'] = meta['params']
+    out['val_bce'] = meta['metrics'].get('val_bce')
+    out['logprob_weight'] = meta['metrics'].get('logprob_weight', 0.0)
+  if score is None:
+    reasons[f'verifier.{name}'] = ('no scored samples of the reported questions yet'
+                                   if pool is None else 'its pool is not scored, or only in part')
+    return out
+  _within(pool, score, name, out, reasons)
+  _pooled(run, pool, score, name, out, reasons)
+  _gap(pool, score, name, out, reasons)
+  return out
+
+
+def _mean(values: np.ndarray) -> float | None:
+  known = values[~np.isnan(values)]
+  return float(known.mean()) if known.size else None
+
+
+def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
+            reasons: dict[str, str]) -> None:
+  mine = metrics.auc_by_question(score, pool.correct, pool.votes)
+  both = ~np.isnan(mine)
+  out['auc_within_n'] = int(both.sum())
+  if not both.any():
+    reasons[f'verifier.{name}.auc_within'] = 'no question has both right and wrong answers'
+    return
+  mine = mine[both]
+  out['auc_within'], out['auc_within_ci95'] = _mean(mine), metrics.mean_interval(mine)
+  if out['logprob_weight']:
+    reasons[f'verifier.{name}.auc_within_plain'] = 'records hold the combined score alone'
+  else:
+    out['auc_within_plain'] = out['auc_within']
+  per_token = pool.logprob / np.maximum(pool.length, 1)
+  rivals = [metrics.auc_by_question(s, pool.correct, pool.votes)[both]
+            for s in (pool.logprob, per_token)]
+  rival = max(rivals, key=np.mean)
+  out['auc_logprob_within'] = _mean(rival)
+  out['auc_gain_within'] = _mean(mine - rival)
+  out['auc_gain_within_ci95'] = metrics.mean_interval(mine - rival)
+  if name == 'orm':
+    reasons[f'verifier.{name}.prefix_auc_within'] = 'it scores whole answers alone'
+    return
+  prefix = metrics.prefix_auc_by_question(pool.steps, pool.correct, pool.votes)
+  out['prefix_auc_within'] = _mean(prefix)
+  if out['prefix_auc_within'] is None:
+    reasons[f'verifier.{name}.prefix_auc_within'] = 'no unfinished steps with both outcomes'
+
+
+def _pooled(run: RunFiles, pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
+            reasons: dict[str, str]) -> None:
+  votes = pool.votes
+  flat, right = score[votes], pool.correct[votes]
+  pooled = metrics.auc(flat, right)
+  if math.isnan(pooled):
+    reasons[f'verifier.{name}.auc_pooled'] = 'all answers are right, or all are wrong'
+  else:
+    out['auc_pooled'] = pooled
+    # The other pool's pass@1 where there is one: this pool's holds the very outcomes to be told.
+    estimate = dict(zip(pool.ids, oracle_estimate(pool)))
+    if run.difficulty_pool is not None:
+      estimate |= dict(zip(run.difficulty_pool.ids, oracle_estimate(run.difficulty_pool)))
+    known = np.array([estimate[i] for i in pool.ids])
+    out['auc_question_only'] = metrics.auc(
+        np.broadcast_to(known[:, None], votes.shape)[votes], right)
+  if flat.min() < 0 or flat.max() > 1:
+    reasons[f'verifier.{name}.ece'] = 'its scores are not probabilities'
+  else:
+    out['ece'] = metrics.expected_calibration_error(flat, right)
+    out['calibration'] = metrics.calibration(flat, right)
+
+
+def _gap(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
+         reasons: dict[str, str]) -> None:
+  field = f'verifier.{name}.gap_closed'
+  if pool.setting.budget < _GAP_BUDGET:
+    reasons[field] = f'it is defined at {_GAP_BUDGET} samples; the pool has {pool.setting.budget}'
+    return
+  weighted, majority, oracle = (
+      select.outcome(s, _GAP_BUDGET, answer=pool.answer, correct=pool.correct, score=score,
+                     logprob=pool.logprob)[0]
+      for s in ('best_of_n_weighted', 'majority', 'oracle'))
+  value, interval = metrics.gap_closed(weighted, majority, oracle)
+  if math.isnan(value):
+    reasons[field] = 'majority already reaches pass@N: there is no gap'
+    return
+  out['gap_closed'], out['gap_closed_ci95'] = value, interval

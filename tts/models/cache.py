@@ -1,0 +1,152 @@
+"""Key/value cache of N candidates per problem, in three parts.
+
+  prefix  [B, P]      the prompt (and, for rollouts, the solution), computed once and shared
+  past    [B, N, T]   what each candidate has committed, packed, with a length per row
+  chunk   [B, N, C]   what is being written now; every row writes the same column
+
+A decoding loop writes one chunk column a token, in place, whatever the rows' lengths: `prefix` and
+`past` do not change inside it. The chunk is a ring, so that a slot whose row has ended can begin
+another while its neighbours go on. Columns carry rotated keys, so their order is free.
+"""
+
+from __future__ import annotations
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+_MASKED = -1e30
+
+
+@flax.struct.dataclass
+class Cache:
+  """Keys and values per layer. K_kv heads, E head size."""
+
+  prefix: tuple          # per layer (k, v), each [B, P, K_kv, E]
+  past: tuple            # per layer (k, v), each [B, N, T, K_kv, E]
+  chunk: tuple           # per layer (k, v), each [B, N, C, K_kv, E]
+  prefix_len: jax.Array  # [B, N] int32, prefix columns that a row sees
+  past_len: jax.Array    # [B, N] int32
+  chunk_len: jax.Array   # [B, N] int32, newest chunk columns that belong to the row
+  column: jax.Array      # []     int32, next chunk column to write (before wrapping)
+
+
+@flax.struct.dataclass
+class Layer:
+  """One layer's view of the cache during a forward pass over C' new columns."""
+
+  prefix: tuple
+  past: tuple
+  chunk: tuple
+  masks: tuple           # visibility per part: [B, N, 1, P], [B, N, 1, T], [B, N, C', C]
+  column: jax.Array
+
+  def attend(self, q, k, v):
+    """Writes k, v [B, N, C', K_kv, E] at `column`; attends q to every part."""
+    width = self.chunk[0].shape[2]
+    start = (0, 0, self.column % width, 0, 0)
+    chunk = tuple(
+        jax.lax.dynamic_update_slice(old, new.astype(old.dtype), start)
+        for old, new in zip(self.chunk, (k, v)))
+    (pk, pv), (ok, ov), (ck, cv) = self.prefix, self.past, chunk
+    scores = [
+        jnp.einsum('bnckge,bpke->bnkgcp', q, pk),
+        jnp.einsum('bnckge,bntke->bnkgct', q, ok),
+        jnp.einsum('bnckge,bntke->bnkgct', q, ck),
+    ]
+    weights = _softmax(scores, [m[:, :, None, None] for m in self.masks])
+    wp, wo, wc = (w.astype(q.dtype) for w in weights)
+    out = (jnp.einsum('bnkgcp,bpke->bnckge', wp, pv)
+           + jnp.einsum('bnkgct,bntke->bnckge', wo, ov)
+           + jnp.einsum('bnkgct,bntke->bnckge', wc, cv))
+    return out, chunk
+
+
+def _softmax(scores, masks):
+  """One softmax over the parts' columns, in float32. scores [..., columns] per part."""
+  masked = [jnp.where(m, s.astype(jnp.float32), _MASKED) for s, m in zip(scores, masks)]
+  joined = jax.nn.softmax(jnp.concatenate(masked, axis=-1), axis=-1)
+  cuts = [scores[0].shape[-1], scores[0].shape[-1] + scores[1].shape[-1]]
+  return jnp.split(joined, cuts, axis=-1)
+
+
+def attend_self(q, k, v, mask):
+  """Plain attention. q [..., C, K_kv, G, E], k and v [..., C, K_kv, E], mask bool [..., C, C]."""
+  scores = jnp.einsum('...ckge,...tke->...kgct', q, k).astype(jnp.float32)
+  weights = jax.nn.softmax(jnp.where(mask[..., None, None, :, :], scores, _MASKED), axis=-1)
+  return jnp.einsum('...kgct,...tke->...ckge', weights.astype(q.dtype), v)
+
+
+def init(prefix: tuple, prefix_len: jax.Array, past_size: int, chunk_size: int) -> Cache:
+  """An empty cache over a prefilled prefix. prefix_len int32 [B, N]."""
+  num_rows, num_candidates = prefix_len.shape
+
+  def empty(size):
+    return tuple(
+        tuple(jnp.zeros((num_rows, num_candidates, size, *x.shape[2:]), x.dtype) for x in kv)
+        for kv in prefix)
+
+  zeros = jnp.zeros_like(prefix_len)
+  return Cache(prefix=prefix, past=empty(past_size), chunk=empty(chunk_size),
+               prefix_len=prefix_len, past_len=zeros, chunk_len=zeros,
+               column=jnp.zeros((), jnp.int32))
+
+
+def positions(cache: Cache, num_new: int) -> jax.Array:
+  """Where the next `num_new` tokens of each row stand, int32 [B, N, C']."""
+  first = cache.prefix_len + cache.past_len + cache.chunk_len
+  return first[..., None] + jnp.arange(num_new, dtype=jnp.int32)[None, None]
+
+
+def layers(cache: Cache, num_new: int) -> list[Layer]:
+  """The per-layer views that a forward pass over `num_new` columns needs."""
+  num_prefix, num_past = cache.prefix[0][0].shape[1], cache.past[0][0].shape[2]
+  num_chunk = cache.chunk[0][0].shape[2]
+
+  def below(length, size):
+    return jnp.arange(size)[None, None, None] < length[..., None, None]  # --> [B, N, 1, size]
+
+  # New column i of a row sees itself and the row's chunk_len + i columns before it.
+  newest = cache.column + jnp.arange(num_new)  # [C']
+  age = (newest[:, None] - jnp.arange(num_chunk)[None]) % num_chunk  # [C', C]
+  span = cache.chunk_len[..., None] + jnp.arange(num_new)[None, None]  # [B, N, C']
+  masks = (below(cache.prefix_len, num_prefix), below(cache.past_len, num_past),
+           age[None, None] <= span[..., None])
+  return [Layer(prefix=p, past=o, chunk=c, masks=masks, column=cache.column)
+          for p, o, c in zip(cache.prefix, cache.past, cache.chunk)]
+
+
+def written(cache: Cache, chunk: tuple, num_new: int, lengths: jax.Array) -> Cache:
+  """The cache after a forward pass. lengths int32 [B, N], how many of the new columns are real."""
+  return cache.replace(chunk=chunk, chunk_len=cache.chunk_len + lengths,
+                       column=cache.column + num_new)
+
+
+def restart(cache: Cache, rows: jax.Array, prefix_len: jax.Array) -> Cache:
+  """Empties `rows` (bool [B, N]) of their own tokens: another candidate begins there."""
+  zero = lambda x: jnp.where(rows, 0, x)
+  return cache.replace(prefix_len=jnp.where(rows, prefix_len, cache.prefix_len),
+                       past_len=zero(cache.past_len), chunk_len=zero(cache.chunk_len))
+
+
+def commit(cache: Cache, parent: jax.Array) -> Cache:
+  """Appends the chunk to the past, then row n becomes a copy of row parent[n]; an empty chunk.
+
+  The chunk must start at column 0 (one round, no wrapping). parent int32 [B, N].
+  """
+  take = jax.vmap(lambda x, p: jnp.take(x, p, axis=0))
+  past_len, chunk_len = take(cache.past_len, parent), take(cache.chunk_len, parent)
+  size, width = cache.past[0][0].shape[2], cache.chunk[0][0].shape[2]
+  column = jnp.arange(size)[None, None]
+  from_chunk = column >= past_len[..., None]  # [B, N, T]
+  source = jnp.clip(column - past_len[..., None], 0, width - 1)
+
+  def append(past, chunk):
+    new = jnp.take_along_axis(take(chunk, parent), source[..., None, None], axis=2)
+    return jnp.where(from_chunk[..., None, None], new, take(past, parent))
+
+  past = tuple(tuple(append(p, c) for p, c in zip(ps, cs))
+               for ps, cs in zip(cache.past, cache.chunk))
+  return cache.replace(
+      past=past, past_len=past_len + chunk_len, prefix_len=take(cache.prefix_len, parent),
+      chunk_len=jnp.zeros_like(chunk_len), column=jnp.zeros_like(cache.column))

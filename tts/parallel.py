@@ -1,0 +1,68 @@
+"""The only file that knows devices: the mesh, its axes, and the map over `data`.
+
+A device step is a pure function of one block. `pmapped` maps it over the mesh's `data` axis, each
+group with its own loops and no collective over `data`; a `model` axis is left to the compiler.
+`jax.pmap` is `jit` of `shard_map` today; this is the same map with room for tensor parallelism.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+DATA, MODEL = 'data', 'model'
+
+# Logical axis of a parameter --> mesh axis. One table for every family.
+RULES = (('vocab', MODEL), ('heads', MODEL), ('kv_heads', MODEL), ('mlp', MODEL),
+         ('embed', None), ('head', None))
+
+
+def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
+  """A mesh of `data` x `model` devices; data = -1 takes as many groups as there are devices for."""
+  devices = jax.devices() if devices is None else devices
+  if data == -1:
+    data = len(devices) // model
+  if data < 1 or data * model > len(devices):
+    raise ValueError(f'a mesh of {data} x {model} needs {max(data, 1) * model} devices; '
+                     f'there are {len(devices)}')
+  grid = np.array(devices[:data * model]).reshape(data, model)
+  return Mesh(grid, (DATA, MODEL))
+
+
+def num_groups(mesh: Mesh) -> int:
+  return mesh.shape[DATA]
+
+
+def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callable:
+  """`step(shared, *block) -> tree` as `f(shared, *blocks) -> trees`, blocks stacked on axis 0.
+
+  Args:
+    step: per-device pure function; `shared` (parameters) is the same for every group.
+    mesh: from `make_mesh`.
+    donate: positions of arguments whose buffers the program may reuse.
+
+  Returns:
+    A compiled function whose block arguments and results have a leading axis G, a group each.
+  """
+
+  def one_group(shared, *block):
+    result = step(shared, *jax.tree.map(lambda x: x[0], block))
+    return jax.tree.map(lambda x: x[None], result)
+
+  if mesh.size == 1:
+    return jax.jit(one_group, donate_argnums=donate)
+
+  def mapped(shared, *blocks):
+    in_specs = (PartitionSpec(),) + (PartitionSpec(DATA),) * len(blocks)
+    return jax.shard_map(one_group, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(DATA),
+                         axis_names={DATA}, check_vma=False)(shared, *blocks)
+
+  return jax.jit(mapped, donate_argnums=donate)
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+  """Places a tree whole on every device of the mesh."""
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))

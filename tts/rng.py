@@ -1,0 +1,72 @@
+"""Random keys by identity: nothing else splits or folds (parameter init and dropout apart).
+
+A token's randomness is a function of (seed, stream, problem id, slot, step, position), never of
+where a row happens to sit in a batch. So the first n samples are the same for every N, for every
+batch, under refilling and on any number of devices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def problem_words(problem_ids: list[str]) -> np.ndarray:
+  """First 8 bytes of each id's SHA-256 as two words, uint32 [B, 2]."""
+  digests = (hashlib.sha256(i.encode()).digest()[:8] for i in problem_ids)
+  return np.stack([np.frombuffer(d, '>u4').astype(np.uint32) for d in digests])
+
+
+def stream_key(seed: int, stream: str) -> jax.Array:
+  """Root key of one purpose: `train_pool`, `rollout`, `difficulty`, `test`, ..."""
+  return jax.random.fold_in(jax.random.key(seed), zlib.crc32(stream.encode()))
+
+
+def problem_keys(root: jax.Array, words: jax.Array) -> jax.Array:
+  """Keys [B] of the problems whose words are uint32 [B, 2]."""
+  fold = jax.random.fold_in
+  return jax.vmap(lambda w: fold(fold(root, w[0]), w[1]))(words)
+
+
+def identity_keys(keys: jax.Array, identity: jax.Array) -> jax.Array:
+  """Folds what names a candidate into its problem's key.
+
+  Args:
+    keys: problem keys [B].
+    identity: int32 [B, N, I]: a slot (I = 1), or for a rollout (sample, step, rollout).
+
+  Returns:
+    keys [B, N].
+  """
+
+  def one(key, names):
+    for i in range(names.shape[-1]):
+      key = jax.random.fold_in(key, names[i])
+    return key
+
+  return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(keys, identity)
+
+
+def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array) -> jax.Array:
+  """One uniform in [0, 1) per row for the token that a slot emits next.
+
+  Args:
+    keys: slot keys [B, N], not consumed: a (step, position) is never used twice.
+    step: int32 [B, N], delimiters that the row has emitted.
+    position: int32 [B, N], tokens that the row has emitted.
+
+  Returns:
+    float32 [B, N].
+  """
+
+  def draw(key, s, p):
+    key = jax.random.fold_in(jax.random.fold_in(key, s), p)
+    # 23 bits: the largest draw times any float32 stays below it, so inverting a cumulative sum
+    # never runs past its end.
+    return (jax.random.bits(key, dtype=jnp.uint32) >> 9).astype(jnp.float32) * 2.0**-23
+
+  return jax.vmap(jax.vmap(draw))(keys, step, position)

@@ -1,0 +1,46 @@
+"""Host side of `sample_queue`: its log, slot by slot, sorted into samples. numpy alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tts.types import EOS_ID
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+  """One job's outcome. Counts are tokens of the generator."""
+
+  tokens: np.ndarray   # [length] int32, its own tokens, the end-of-sequence included
+  logprob: np.ndarray  # [length] float32, natural log at temperature 1
+  entered: int
+  attended: int
+
+  @property
+  def finished(self) -> bool:
+    return self.tokens[-1] == EOS_ID
+
+  def step_ends(self, delimiter: int) -> list[int]:
+    """Exclusive ends of its steps; the last step ends where the sample does."""
+    ends = (np.flatnonzero(self.tokens == delimiter) + 1).tolist()
+    return ends if ends and ends[-1] == len(self.tokens) else [*ends, len(self.tokens)]
+
+
+def collect(log) -> list[dict[int, Sample]]:
+  """Per problem a dict from job to `Sample`. `log` has the fields of `decode.Log`."""
+  job, token, logprob, attended = (
+      np.moveaxis(np.asarray(x), 0, -1) for x in (log.job, log.token, log.logprob, log.attended))
+  samples = []
+  for b in range(job.shape[0]):  # [N, L] each: a job lies in one slot, in order
+    flat = job[b].ravel()
+    order = np.argsort(flat, kind='stable')
+    order = order[flat[order] >= 0]
+    names, starts = np.unique(flat[order], return_index=True)
+    samples.append({
+        int(name): Sample(token[b].ravel()[where], logprob[b].ravel()[where],
+                          int(np.count_nonzero(attended[b].ravel()[where])),
+                          int(attended[b].ravel()[where].sum()))
+        for name, where in zip(names, np.split(order, starts[1:]))})
+  return samples

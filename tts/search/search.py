@@ -1,0 +1,188 @@
+"""Step-level search against a process reward model, one compiled loop of rounds (paper section 5).
+
+A round: decode every live row to its step's end, let the verifier read the new tokens, select,
+branch. The unit is `search_round`; `run` iterates it on the device.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from tts.sampling import decode
+from tts.sampling.logits import SamplingConfig
+from tts.search import beam
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamConfig:
+  """N candidates of which K = max(1, N // M) are kept and share N children."""
+
+  num_candidates: int
+  beam_width: int
+
+  @property
+  def num_kept(self) -> int:
+    return max(1, self.num_candidates // self.beam_width)
+
+
+@flax.struct.dataclass
+class SearchState:
+  """N partial solutions of B problems between two rounds."""
+
+  generator: Any       # the generator's state
+  verifier: Any        # the verifier's state
+  rows: decode.Rows    # [B, N]
+  score: jax.Array     # [B, N] float32, verifier's value at the row's last step
+  open: jax.Array      # [B] bool, the problem's search goes on
+
+
+@flax.struct.dataclass
+class Round:
+  """What a round did: a node of the search tree per row that was live in it."""
+
+  parent: jax.Array    # [B, N] int32, row of the round before that the slot went on from
+  token: jax.Array     # [B, N, C] int32, PAD_ID after `length`
+  length: jax.Array    # [B, N] int32, 0 where the row was not live
+  logprob: jax.Array   # [B, N] float32, summed over the step
+  score: jax.Array     # [B, N] float32
+  live: jax.Array      # [B, N] bool, after the step
+  finished: jax.Array  # [B, N] bool, after the step
+  kept: jax.Array      # [B, N] bool, by the selection that followed
+  entered: jax.Array   # [B, 2] int32, tokens that entered the generator, the verifier
+  attended: jax.Array  # [B, 2] int32, and what those attended to
+
+
+def decode_step(generator: Any, state: Any, rows: decode.Rows, sampling: SamplingConfig,
+                limits: decode.Limits) -> tuple:
+  """Extends every live row to the end of its step.
+
+  Returns:
+    (state, rows, token int32 [B, N, C], length int32 [B, N], summed log-probability float32
+    [B, N], tokens that entered int32 [B], tokens attended to int32 [B]).
+  """
+  shape = rows.live.shape
+  width = limits.max_step_tokens
+  zeros = jnp.zeros(shape, jnp.int32)
+
+  def going(carry):
+    column, _, _, active, *_ = carry
+    return (column < width) & jnp.any(active)
+
+  def body(carry):
+    column, state, rows, active, token, length, logprob, entered, attended = carry
+    state, rows, new, new_logprob, new_attended = decode.emit(
+        generator, state, rows, active, sampling, limits)
+    token = jax.lax.dynamic_update_index_in_dim(token, new, column, 2)
+    return (column + 1, state, rows, active & rows.live & (new != limits.delimiter), token,
+            length + active, logprob + new_logprob, entered + (new_attended > 0),
+            attended + new_attended)
+
+  carry = (jnp.zeros((), jnp.int32), state, rows, rows.live, jnp.zeros((*shape, width), jnp.int32),
+           zeros, zeros.astype(jnp.float32), zeros, zeros)
+  _, state, rows, _, token, length, logprob, entered, attended = jax.lax.while_loop(
+      going, body, carry)
+  return state, rows, token, length, logprob, jnp.sum(entered, 1), jnp.sum(attended, 1)
+
+
+def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.Array,
+                 config: BeamConfig, sampling: SamplingConfig, limits: decode.Limits) -> tuple:
+  """One round for every open problem.
+
+  Args:
+    generator: see `tts.sampling.decode`.
+    verifier: `start`, `extend`, `gather` as in `tts.models.verifier.Verifier`.
+    state: what `init` or a round returned.
+    parent: int32 [B, N], how the slots of `state` were dealt; recorded in the result.
+    config: static.
+    sampling: static.
+    limits: static.
+
+  Returns:
+    (the state after branching, the next `parent`, the `Round`).
+  """
+  gen_state, rows, token, length, logprob, gen_entered, gen_attended = decode_step(
+      generator, state.generator, state.rows, sampling, limits)
+  values, ver_state, ver_attended = verifier.extend(state.verifier, token, length)
+  last = jnp.maximum(length - 1, 0)[..., None]
+  value = jnp.take_along_axis(values, last, axis=2)[..., 0]
+  score = jnp.where(length > 0, value, state.score)
+
+  kept, stop, next_parent = jax.vmap(beam.select, in_axes=(0, 0, 0, None))(
+      score, rows.live, rows.finished, config.num_kept)
+  result = Round(
+      parent=parent, token=token, length=length, logprob=logprob, score=score, live=rows.live,
+      finished=rows.finished, kept=kept,
+      entered=jnp.stack([gen_entered, jnp.sum(length, axis=1)], axis=1),
+      attended=jnp.stack([gen_attended, jnp.sum(ver_attended, axis=1)], axis=1))
+
+  still_open = state.open & ~stop
+  take = lambda x: jnp.take_along_axis(x, next_parent, axis=1)
+  # The slot's key stays; everything else moves with the row.
+  rows = jax.tree.map(take, rows.replace(key=None)).replace(
+      key=rows.key, live=take(rows.live) & still_open[:, None])
+  state = SearchState(
+      generator=generator.gather(gen_state, next_parent),
+      verifier=verifier.gather(ver_state, next_parent),
+      rows=rows, score=take(score), open=still_open)
+  return state, next_parent, result
+
+
+def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array,
+         keys: jax.Array, valid: jax.Array, limits: decode.Limits) -> SearchState:
+  """A search that has emitted nothing.
+
+  Args:
+    generator: see `search_round`.
+    verifier: see `search_round`.
+    prefix: int32 [B, P] prompts.
+    prefix_len: int32 [B].
+    keys: keys [B, N], one per slot.
+    valid: bool [B], False for rows that only fill the block.
+    limits: static.
+  """
+  shape = keys.shape
+  per_row = jnp.broadcast_to(prefix_len[:, None], shape)
+  sizes = (limits.max_tokens, limits.max_step_tokens)
+  live = jnp.broadcast_to(valid[:, None], shape)
+  return SearchState(
+      generator=generator.start(prefix, per_row, *sizes),
+      verifier=verifier.start(prefix, per_row, *sizes),
+      rows=decode.init_rows(keys, live),
+      score=jnp.zeros(shape, jnp.float32), open=valid)
+
+
+def run(generator: Any, verifier: Any, state: SearchState, config: BeamConfig,
+        sampling: SamplingConfig, limits: decode.Limits) -> tuple[Round, jax.Array]:
+  """Rounds until every problem has stopped, on the device.
+
+  Returns:
+    (`Round` with a leading axis S, where a stopped problem's rounds have length 0; the number of
+    rounds int32 []).
+  """
+  num_problems, num_slots = state.score.shape
+  parent = jnp.broadcast_to(jnp.arange(num_slots, dtype=jnp.int32), (num_problems, num_slots))
+  one_round = lambda state, parent: search_round(
+      generator, verifier, state, parent, config, sampling, limits)
+  shape = jax.eval_shape(one_round, state, parent)[-1]
+  history = jax.tree.map(
+      lambda x: jnp.zeros((limits.max_steps, *x.shape), x.dtype), shape)
+
+  def going(carry):
+    i, state, *_ = carry
+    return (i < limits.max_steps) & jnp.any(state.open)
+
+  def body(carry):
+    i, state, parent, history = carry
+    state, parent, result = one_round(state, parent)
+    history = jax.tree.map(
+        lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0), history, result)
+    return i + 1, state, parent, history
+
+  rounds, _, _, history = jax.lax.while_loop(
+      going, body, (jnp.zeros((), jnp.int32), state, parent, history))
+  return history, rounds

@@ -1,0 +1,117 @@
+"""What every stage needs: the experiment, its folder, the devices, and the models made so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+
+from tts import parallel
+from tts.config import Experiment, ModelConfig
+from tts.data import problems as problems_lib
+from tts.data.tokenizer import Tokenizer
+from tts.models.transformer import Arch
+from tts.sampling.decode import Limits
+from tts.stages import workdir as workdir_lib
+from tts.train import checkpoint
+from tts.types import InputError, Problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A trained model on the devices."""
+
+  name: str
+  arch: Arch
+  params: Any
+  mark: str  # fingerprint
+
+
+class Run:
+  """One seed of one experiment in one workdir."""
+
+  def __init__(self, experiment: Experiment, workdir: workdir_lib.Workdir, seed: int):
+    self.experiment, self.workdir, self.seed = experiment, workdir, seed
+    mesh = experiment.mesh
+    try:
+      self.mesh = parallel.make_mesh(mesh.data, mesh.model)
+    except ValueError as error:
+      raise InputError(f'config.mesh: {error}') from error
+
+  @property
+  def groups(self) -> int:
+    return parallel.num_groups(self.mesh)
+
+  def model_config(self, name: str) -> ModelConfig:
+    return getattr(self.experiment.models, name)
+
+  def model_folder(self, name: str) -> str:
+    """Where the model is: the checkpoint that was given, or the workdir's own."""
+    return self.model_config(name).checkpoint or self.workdir.path('models', name)
+
+  def has_model(self, name: str) -> bool:
+    """Whether the model is part of the experiment and there to be used."""
+    config = self.model_config(name)
+    return config.enabled and bool(
+        config.checkpoint or os.path.exists(os.path.join(self.model_folder(name), 'model.json')))
+
+  @functools.cache
+  def model(self, name: str) -> Model:
+    """Loads a trained model onto every device.
+
+    Raises:
+      InputError: it has not been trained, its folder is damaged, or its tokenizer is another.
+    """
+    config, folder = self.model_config(name), self.model_folder(name)
+    if not config.checkpoint and not os.path.isdir(folder):
+      raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '
+                       f'or give --config.models.{name}.checkpoint')
+    arch, params, _, tokenizer = checkpoint.load_model(folder)
+    if tokenizer.proto != self.tokenizer.proto:
+      raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
+                       'one run must share theirs')
+    mark = (workdir_lib.file_fingerprint(config.checkpoint) if config.checkpoint
+            else self.workdir.mark(f'models/{name}', 'model.json'))
+    return Model(name, arch, parallel.replicate(params, self.mesh), mark)
+
+  @property
+  def tokenizer_folder(self) -> str:
+    """The base checkpoint's tokenizer where one was given, else the run's own."""
+    return self.model_config('base').checkpoint or self.workdir.path('tokenizer')
+
+  @functools.cached_property
+  def tokenizer(self) -> Tokenizer:
+    return Tokenizer.load(self.tokenizer_folder)
+
+  @functools.cached_property
+  def limits(self) -> Limits:
+    config = self.experiment.limits
+    return Limits(config.max_tokens, config.max_steps, config.max_step_tokens,
+                  self.tokenizer.newline_id)
+
+  def problems(self, split: str, count: int | None = None) -> list[Problem]:
+    """The split's first `count` problems."""
+    found = problems_lib.load_split(self.experiment.data, split, self.workdir.path('data'))
+    if count is not None and len(found) < count:
+      raise InputError(f'split {split} has {len(found)} problems, the config asks for {count}')
+    return found[:count]
+
+  @functools.cache
+  def data_mark(self, split: str) -> str:
+    """Fingerprint of a split: of its generator's config, or of the file's bytes."""
+    data = self.experiment.data
+    path = getattr(data, split)
+    source = (workdir_lib.file_fingerprint(path) if path
+              else dataclasses.asdict(getattr(data, data.family)))
+    return workdir_lib.fingerprint(data.family, split, source)
+
+  def tokenizer_mark(self) -> str:
+    return workdir_lib.fingerprint(self.tokenizer.proto.hex())
+
+
+def device_name() -> str:
+  devices = jax.devices()
+  return f'{len(devices)} x {devices[0].device_kind} ({devices[0].platform})'

@@ -1,0 +1,69 @@
+"""Scores texts that were made elsewhere with one model."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from tts.data import files, jsonl
+from tts.data.batching import length_sorted_blocks
+from tts.stages import programs
+from tts.stages.rows import f32
+from tts.train import checkpoint
+from tts.types import InputError
+
+_BATCH = 32
+
+
+def run(folder: str, source: str, target: str) -> None:
+  """Reads `source`, writes `target` with the same lines in the same order, scored."""
+  parent = os.path.dirname(os.path.abspath(target))
+  if not os.path.isdir(parent):
+    raise InputError(f'--output={target}: there is no folder {parent}')
+  arch, params, meta, tokenizer = checkpoint.load_model(folder)
+  rows = [_with_tokens(row, where, tokenizer) for where, row in jsonl.read(source)]
+  forward = jax.jit(programs.forward_step(arch))
+  lengths = [len(row['tokens']) for row in rows]
+  for members in tqdm(length_sorted_blocks(lengths, _BATCH), desc='scoring', delay=5):
+    # Widths are powers of two, so that few programs are compiled.
+    width = 1 << int(max(lengths[i] for i in members) - 1).bit_length()
+    tokens = np.zeros((_BATCH, max(width, 2)), np.int32)
+    for r, i in enumerate(members):
+      tokens[r, :lengths[i]] = rows[i]['tokens']
+    result = jax.device_get(forward(params, tokens))
+    for r, i in enumerate(members):
+      rows[i] |= _outputs(meta['kind'], {k: v[r] for k, v in result.items()}, rows[i]['tokens'],
+                          tokenizer.newline_id)
+  with files.written_aside(target) as f:
+    for row in rows:
+      f.write((json.dumps(row, allow_nan=False) + '\n').encode())
+
+
+def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, Any]:
+  if 'tokens' in row:
+    tokens = row['tokens']
+    if not isinstance(tokens, list) or not tokens or not all(
+        type(t) is int and 0 <= t < tokenizer.vocab_size for t in tokens):
+      raise InputError(f'{where}: "tokens" must be a list of ids from 0 to '
+                       f'{tokenizer.vocab_size - 1}, at least one')
+    return row
+  if not isinstance(row.get('text'), str):
+    raise InputError(f'{where}: needs "tokens" (a list of ids) or "text" (a string)')
+  try:
+    return {**row, 'tokens': tokenizer.encode_prompt(row['text'])}
+  except InputError as error:
+    raise InputError(f'{where}: {error}') from error
+
+
+def _outputs(kind: str, result: dict[str, np.ndarray], tokens: list[int],
+             delimiter: int) -> dict[str, Any]:
+  if kind == 'lm':
+    return {'logprobs': [f32(x) for x in result['logprobs'][:len(tokens) - 1]]}
+  last = len(tokens) - 1
+  positions = [i for i, t in enumerate(tokens) if t == delimiter or i == last]
+  return {'positions': positions, 'scores': [f32(result['values'][i]) for i in positions]}

@@ -1,0 +1,88 @@
+"""The device programs: each a pure function of one block, mapped over the mesh.
+
+`params` is shared by all groups; everything else belongs to a block.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from tts import rng
+from tts.models.generator import Generator
+from tts.models.transformer import Arch, Decoder
+from tts.models.verifier import Verifier
+from tts.sampling import decode
+from tts.sampling.logits import SamplingConfig
+from tts.search import search
+
+
+def sample_step(arch: Arch, *, seed: int, stream: str, num_slots: int, sampling: SamplingConfig,
+                limits: decode.Limits):
+  """Program: sample every job of a block's problems; see `decode.sample_queue`."""
+
+  def step(params, prefix, job_prefix_len, words, identity, num_jobs):
+    """prefix int32 [B, P], lengths [B, J], words uint32 [B, 2], identity int32 [B, J, I]."""
+    keys = rng.identity_keys(rng.problem_keys(rng.stream_key(seed, stream), words), identity)
+    return decode.sample_queue(
+        Generator(Decoder(arch), params), prefix, job_prefix_len, keys, num_jobs,
+        num_slots=num_slots, sampling=sampling, limits=limits)
+
+  return step
+
+
+def score_step(arch: Arch):
+  """Program: a verifier's value at every token of finished samples."""
+
+  def step(params, prefix, prefix_len, tokens, lengths):
+    """prefix int32 [B, P], its length [B], tokens int32 [B, N, T], lengths int32 [B, N].
+
+    Returns:
+      (values float32 [B, N, T], tokens attended to int32 [B, N]).
+    """
+    verifier = Verifier(Decoder(arch), params)
+    per_row = jnp.broadcast_to(prefix_len[:, None], lengths.shape)
+    state = verifier.start(prefix, per_row, 0, tokens.shape[-1])
+    values, _, attended = verifier.extend(state, tokens, lengths)
+    return values, attended
+
+  return step
+
+
+def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
+                config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits):
+  """Program: a whole beam search, generator and verifier in one loop of rounds."""
+
+  def step(params, prefix, prefix_len, words, slots, valid):
+    """prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B]."""
+    generator_params, verifier_params = params
+    generator = Generator(Decoder(arch), generator_params)
+    verifier = Verifier(Decoder(verifier_arch), verifier_params)
+    keys = rng.identity_keys(
+        rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
+    state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits)
+    history, _ = search.run(generator, verifier, state, config, sampling, limits)
+    return history
+
+  return step
+
+
+def forward_step(arch: Arch):
+  """Program: logits and values of whole texts, for `launch.logprobs`."""
+
+  def step(params, tokens):
+    """tokens int32 [B, T] --> {head: float32}."""
+    decoder = Decoder(arch)
+    position = jnp.broadcast_to(jnp.arange(tokens.shape[1], dtype=jnp.int32), tokens.shape)
+    mask = jnp.tril(jnp.ones((1, tokens.shape[1], tokens.shape[1]), bool))
+    hidden, _ = decoder.apply(params, tokens, position, mask)
+    result = {}
+    if 'lm' in arch.heads:
+      log_probs = jax.nn.log_softmax(decoder.apply(params, hidden, method='logits'), axis=-1)
+      result['logprobs'] = jnp.take_along_axis(
+          log_probs[:, :-1], tokens[:, 1:, None], axis=-1)[..., 0]
+    if 'value' in arch.heads:
+      result['values'] = jax.nn.sigmoid(decoder.apply(params, hidden, method='values'))
+    return result
+
+  return step

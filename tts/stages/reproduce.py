@@ -1,0 +1,102 @@
+"""Every stage from nothing to the report, each skipped where its results are there already."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import time
+from typing import Any, Callable
+
+from absl import logging
+
+from tts.config import Experiment
+from tts.eval import report
+from tts.stages import context, labels, search, train
+from tts.stages.context import Run
+from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
+from tts.types import InputError
+
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets',
+             'sentencepiece', 'numpy')
+
+
+def _verifiers(run: Run) -> bool:
+  names = [n for n in ('prm', 'orm') if run.model_config(n).enabled]
+  return all([train.train_verifier(run, n) for n in names])
+
+
+def _large(run: Run) -> bool:
+  return not run.model_config('large').enabled or train.train_lm(run, 'large')
+
+
+STAGES: dict[str, Callable[[Run], Any]] = {
+    'data': train.prepare,
+    'base': lambda run: train.train_lm(run, 'base'),
+    'large': _large,
+    'labels': labels.run_labels,
+    'verifiers': _verifiers,
+    'search': search.run_search,
+    'difficulty': search.run_difficulty,
+}
+
+
+def open_run(experiment: Experiment, workdir: str, seed: int | None = None) -> Run:
+  """Opens or makes the workdir, and writes down what is being run in it."""
+  folder = Workdir(workdir)
+  config = dataclasses.asdict(experiment)
+  run = Run(experiment, folder, experiment.seeds[0] if seed is None else seed)
+  folder.write_json('run.json', {
+      'config': config, 'config_hash': fingerprint(config),
+      'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
+      'device': context.device_name(), 'seeds': list(experiment.seeds)})
+  return run
+
+
+def run_stage(run: Run, name: str) -> None:
+  """Runs one stage and writes down what it took."""
+  planned = dict(run.experiment.stage_seconds).get(name)
+  usage = Usage()
+  logging.info('%s%s', name, f' (planned {planned} s)' if planned else '')
+  reused = STAGES[name](run)
+  spent = usage.spent()
+  logging.info('%s: %.1f s%s', name, spent['wall_seconds'],
+               ', all there already' if reused is True else '')
+  run.workdir.finish_stage(name, usage, budget_seconds=planned)
+
+
+def _report(run: Run) -> None:
+  usage = Usage()
+  report.write(run.workdir.root)
+  planned = dict(run.experiment.stage_seconds).get('report')
+  run.workdir.finish_stage('report', usage, budget_seconds=planned)
+
+
+def reproduce(experiment: Experiment, workdir: str) -> None:
+  """The main job. The report is written anew after each stage that it can show."""
+  begun = time.monotonic()
+  run = open_run(experiment, workdir)
+  names = list(STAGES)
+  planned = dict(experiment.stage_seconds)
+  for i, name in enumerate(names):
+    left = sum(planned.get(n, 0) for n in names[i:])
+    logging.info('[%d/%d] about %d s left', i + 1, len(names) + 1, left)
+    run_stage(run, name)
+    if name in ('search', 'difficulty'):
+      _report(run)
+  logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
+               peak_rss_bytes() / 1e9, run.workdir.path('report', 'index.html'))
+
+
+def evaluate(experiment: Experiment, workdir: str) -> None:
+  """Measures the models that have a checkpoint; the others are left out."""
+  models = experiment.models
+  if not models.base.checkpoint:
+    raise InputError('config.models.base.checkpoint is missing: the folder of a trained model')
+  given = {f.name: dataclasses.replace(
+      getattr(models, f.name), enabled=bool(getattr(models, f.name).checkpoint))
+      for f in dataclasses.fields(models)}
+  experiment = dataclasses.replace(experiment, models=dataclasses.replace(models, **given))
+  run = open_run(experiment, workdir)
+  for name in ('search', 'difficulty'):
+    run_stage(run, name)
+  _report(run)

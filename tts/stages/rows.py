@@ -1,0 +1,117 @@
+"""Record rows from samples and search trees; the format is what the report reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tts.data import answers
+from tts.sampling.pool import Sample
+from tts.search.tree import Tree
+from tts.types import Problem, Strategy
+
+
+def f32(x: float) -> float:
+  """The shortest decimal that is this float32."""
+  return float(str(np.float32(x)))
+
+
+def prompt_counts(prompt_tokens: int) -> dict[str, int]:
+  """Counts of reading a question's prompt, once."""
+  return {'prompt': prompt_tokens, 'kept': 0, 'pruned': 0, 'simulated': 0, 'reencoded': 0,
+          'last': 0, 'entered': prompt_tokens,
+          'attended': prompt_tokens * (prompt_tokens + 1) // 2}
+
+
+def add(counts: dict[str, int], **more: int) -> dict[str, int]:
+  return {**counts, **{k: counts[k] + int(v) for k, v in more.items()}}
+
+
+def judge(text: str, finished: bool, problem: Problem) -> dict[str, Any]:
+  """`answer`, `truncated` and `correct` of a solution's text."""
+  answer = answers.extract(text) if finished else None
+  correct = None
+  if problem.answer is not None:
+    correct = answer is not None and answers.is_correct(text, problem.answer)
+  return {'answer': answer, 'truncated': not finished, 'correct': correct}
+
+
+def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
+               stream: str, model: str, split: str, prompt_tokens: int,
+               first: bool) -> dict[str, Any]:
+  """Row of one independent sample, without verifier scores. `first` carries the prompt."""
+  counts = prompt_counts(prompt_tokens if first else 0)
+  text = run.tokenizer.decode(sample.tokens.tolist())
+  return {
+      'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
+      'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
+      'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
+      'step_ends': sample.step_ends(run.limits.delimiter), 'step_scores': None,
+      **judge(text, sample.finished, problem), 'answer_score': None, 'orm_score': None,
+      'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
+      'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
+                            attended=sample.attended)}}
+
+
+def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
+               prompt_tokens: int, first: bool) -> None:
+  """Puts a verifier's values float32 [T] at the row's step ends into the row."""
+  if np.isnan(values[:len(row['tokens'])]).any():
+    raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
+  scores = [f32(values[end - 1]) for end in row['step_ends']]
+  if name == 'orm':
+    row['orm_score'] = scores[-1]
+  else:
+    row['step_scores'], row['answer_score'] = scores, scores[-1]
+  length = len(row['tokens'])
+  row['counts'][name] = add(prompt_counts(prompt_tokens if first else 0),
+                            kept=length, entered=length, attended=attended)
+
+
+def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, split: str,
+              stream: str, prompt_tokens: int) -> list[dict[str, Any]]:
+  """Rows of the candidates that a search ended with.
+
+  A node's tokens count once, for the lowest slot on whose path it lies. The first row carries the
+  question's prompt, pruned nodes, and what is not one candidate's own.
+  """
+  rows, counted = [], set()
+  ended = sum(not node.live for node in tree.nodes)
+  for slot, last in tree.candidates:
+    path = tree.path(last)
+    steps = [tree.nodes[i] for i in path]
+    tokens = np.concatenate([node.tokens for node in steps])
+    kept = sum(len(tree.nodes[i].tokens) for i in path if i not in counted)
+    counted.update(path)
+    scores = [f32(node.score) for node in steps]
+    rows.append({
+        'split': split, 'stream': stream, 'model': 'base', 'problem_id': problem.id,
+        'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
+        'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': tokens.tolist(),
+        'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
+        'step_scores': scores,
+        **judge(run.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem),
+        'answer_score': scores[-1], 'orm_score': None,
+        'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
+        'context': [],
+        'counts': {m: add(prompt_counts(0), kept=kept) for m in ('base', 'prm')}})
+  pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
+  for m, model in enumerate(('base', 'prm')):
+    share = add(prompt_counts(prompt_tokens), pruned=pruned, entered=tree.entered[m],
+                attended=tree.attended[m], last=ended if model == 'base' else 0)
+    rows[0]['counts'][model] = add(rows[0]['counts'][model], **share)
+  return rows
+
+
+def tree_page(problem: Problem, strategy: Strategy, tree: Tree, tokenizer: Any,
+              winner: str | None) -> dict[str, Any]:
+  """A search tree as the report shows it."""
+  status = tree.statuses()
+  nodes = [{'id': i, 'parent': node.parent if node.parent >= 0 else None, 'round': node.round,
+            'slot': node.slot, 'text': tokenizer.decode(node.tokens.tolist()).rstrip('\n'),
+            'score': f32(node.score), 'tokens': len(node.tokens), 'status': status[i]}
+           for i, node in enumerate(tree.nodes)]
+  return {'problem_id': problem.id, 'prompt': problem.prompt, 'answer': problem.answer,
+          'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
+          'winner': winner, 'nodes': nodes}

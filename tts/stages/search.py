@@ -1,0 +1,194 @@
+"""Stages `search` and `difficulty`: pools of independent samples, and beam searches."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from tts import parallel
+from tts.eval import select
+from tts.sampling import pool as pool_lib
+from tts.sampling.logits import SamplingConfig
+from tts.search.search import BeamConfig
+from tts.search import tree as tree_lib
+from tts.stages import blocks as blocks_lib
+from tts.stages import programs, rows as rows_lib
+from tts.stages.blocks import Block
+from tts.stages.context import Run
+from tts.stages.workdir import fingerprint
+from tts.types import InputError, Strategy
+
+_MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
+
+
+def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[Strategy]:
+  """The settings of a sweep; one that two rules share is there once."""
+  found = {}
+  for budget in budgets:
+    for width in widths:
+      if width == 'sqrt':
+        m = 2 ** (int(math.log2(budget)) // 2)
+      elif isinstance(width, int) and width > 0:
+        m = min(width, budget)
+      else:
+        raise InputError(f'config.search.beam_widths has {width!r}: it takes numbers and "sqrt"')
+      strategy = Strategy('beam', budget, beam_width=m)
+      found[strategy.name] = strategy
+  return list(found.values())
+
+
+def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
+             sampling: SamplingConfig) -> Any:
+  """A function from blocks to samples: per block, per problem, a list by slot."""
+  slots = min(num, _MAX_SLOTS)
+  program = parallel.pmapped(programs.sample_step(
+      model.arch, seed=run.seed, stream=stream, num_slots=slots, sampling=sampling,
+      limits=run.limits), run.mesh)
+  size = len(blocks[0].valid)
+  identity = np.broadcast_to(np.arange(num, dtype=np.int32)[:, None], (size, num, 1))
+
+  def compute(group: list[Block]) -> list[list[dict[int, pool_lib.Sample]]]:
+    inputs = [(b.prefix, np.repeat(b.prefix_len[:, None], num, 1), b.words, identity,
+               np.where(b.valid, num, 0).astype(np.int32)) for b in group]
+    logs = blocks_lib.on_groups(program, model.params, inputs, run.groups)
+    return [pool_lib.collect(log) for log in logs]
+
+  return compute
+
+
+def _scores(run: Run, verifier: Any, max_tokens: int) -> Any:
+  """A function that adds a verifier's scores to rows, block by block."""
+  program = parallel.pmapped(programs.score_step(verifier.arch), run.mesh)
+
+  def compute(group: list[Block], tables: list[list[list[dict]]]) -> None:
+    inputs = []
+    for block, table in zip(group, tables):
+      num = len(table[0])
+      tokens = np.zeros((len(block.valid), num, max_tokens), np.int32)
+      lengths = np.zeros((len(block.valid), num), np.int32)
+      for b, of_problem in enumerate(table):
+        for n, row in enumerate(of_problem):
+          lengths[b, n] = len(row['tokens'])
+          tokens[b, n, :lengths[b, n]] = row['tokens']
+      inputs.append((block.prefix, block.prefix_len, tokens, lengths))
+    results = blocks_lib.on_groups(program, verifier.params, inputs, run.groups)
+    for block, table, (values, attended) in zip(group, tables, results):
+      for b, of_problem in enumerate(table):
+        for n, row in enumerate(of_problem):
+          rows_lib.add_scores(row, verifier.name, values[b, n], attended[b, n],
+                              int(block.prefix_len[b]), first=n == 0)
+
+  return compute
+
+
+def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str, stream: str,
+             num: int, sampling: SamplingConfig, verifiers: tuple[str, ...]) -> int:
+  """A pool of `num` independent samples per question, scored by the verifiers that there are."""
+  split = run.experiment.search.split
+  greedy = sampling.temperature == 0
+  strategy = Strategy('greedy' if greedy else 'sample', num)
+  loaded = run.model(model)
+  sample = sampler(run, loaded, stream, blocks, num, sampling)
+  score = [_scores(run, run.model(v), run.limits.max_tokens)
+           for v in verifiers if run.has_model(v)]
+
+  def compute(group: list[Block]) -> list[list[dict]]:
+    tables = []
+    for block, samples in zip(group, sample(group)):
+      tables.append([[
+          rows_lib.sample_row(
+              run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
+              split=split, prompt_tokens=int(block.prefix_len[b]), first=n == 0)
+          for n in range(num)] for b, problem in enumerate(block.problems)])
+    for add in score:
+      add(group, tables)
+    return [[row for of_problem in table for row in of_problem] for table in tables]
+
+  mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
+                     [run.model(v).mark for v in verifiers if run.has_model(v)])
+  folder = f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
+  return blocks_lib.run(run.workdir, folder, mark, blocks, run.groups, compute,
+                        {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
+                         'model': model, 'stream': stream})
+
+
+def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy) -> int:
+  """One beam search setting on every question."""
+  config = run.experiment.search
+  base, prm = run.model('base'), run.model('prm')
+  program = parallel.pmapped(programs.search_step(
+      base.arch, prm.arch, seed=run.seed, stream='test',
+      config=BeamConfig(strategy.budget, strategy.beam_width),
+      sampling=run.experiment.sampling, limits=run.limits), run.mesh)
+  params = (base.params, prm.params)
+  slots = np.broadcast_to(np.arange(strategy.budget, dtype=np.int32),
+                          (config.block, strategy.budget))
+  shown = {p.id for p in _shown(run, blocks)} if strategy.budget > 1 else set()
+
+  def compute(group: list[Block]) -> list[list[dict]]:
+    inputs = [(b.prefix, b.prefix_len, b.words, slots, b.valid) for b in group]
+    results = []
+    for block, history in zip(group, blocks_lib.on_groups(program, params, inputs, run.groups)):
+      rows = []
+      for b, (problem, tree) in enumerate(zip(block.problems, tree_lib.unroll(history))):
+        mine = rows_lib.tree_rows(run, problem, strategy, tree, split=config.split,
+                                  stream='test', prompt_tokens=int(block.prefix_len[b]))
+        rows += mine
+        if problem.id in shown:
+          page = rows_lib.tree_page(problem, strategy, tree, run.tokenizer,
+                                    select.best_of_n_weighted_answer(mine))
+          run.workdir.write_json(f'trees/{problem.id}-{strategy.name}.json', page)
+      results.append(rows)
+    return results
+
+  mark = fingerprint(mark, base.mark, prm.mark, dataclasses.asdict(run.experiment.sampling),
+                     strategy.name, run.seed)
+  return blocks_lib.run(run.workdir, f'search/{strategy.name}', mark, blocks, run.groups, compute,
+                        {'strategy': 'beam', 'budget': strategy.budget, 'theta': strategy.theta})
+
+
+def _shown(run: Run, blocks: list[Block]) -> list[Any]:
+  """The questions whose trees are kept: evenly spaced over the blocks, so short and long."""
+  problems = [p for block in blocks for p in block.problems]
+  count = min(run.experiment.search.trees, len(problems))
+  return [problems[(2 * i + 1) * len(problems) // (2 * count)] for i in range(count)]
+
+
+def questions(run: Run, block_size: int) -> tuple[list[Block], str]:
+  """The reported questions in blocks, and the fingerprint of what they are."""
+  config, limits = run.experiment.search, run.experiment.limits
+  problems = run.problems(config.split, config.questions)
+  blocks = blocks_lib.cut(problems, run.tokenizer, limits.max_prompt_tokens, block_size)
+  return blocks, fingerprint(run.data_mark(config.split), config.split, len(problems), block_size,
+                             limits, run.tokenizer_mark())
+
+
+def run_search(run: Run) -> int:
+  """Stage `search`: everything that the curves are made of."""
+  config, sampling = run.experiment.search, run.experiment.sampling
+  blocks, mark = questions(run, config.block)
+  greedy = dataclasses.replace(sampling, temperature=0.0)
+  reused = run_pool(run, 'search', blocks, mark, model='base', stream='test', num=config.pool,
+                    sampling=sampling, verifiers=('prm', 'orm'))
+  reused += run_pool(run, 'search', blocks, mark, model='base', stream='test', num=1,
+                     sampling=greedy, verifiers=())
+  if run.has_model('large'):
+    for num, how in ((1, greedy), (config.large_samples, sampling)):
+      reused += run_pool(run, 'search', blocks, mark, model='large', stream='test', num=num,
+                         sampling=how, verifiers=())
+  if run.has_model('prm'):
+    for strategy in beam_strategies(config.budgets, config.beam_widths):
+      reused += run_beam(run, blocks, mark, strategy)
+  return reused
+
+
+def run_difficulty(run: Run) -> int:
+  """Stage `difficulty`: the pool that bins are estimated from."""
+  config = run.experiment.difficulty
+  blocks, mark = questions(run, config.block)
+  return run_pool(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
+                  num=config.samples, sampling=run.experiment.sampling, verifiers=('prm',))

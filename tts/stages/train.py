@@ -1,0 +1,107 @@
+"""Stages `base`, `large` and `verifiers`: each trains a model and publishes it as a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tts.data.tokenizer import Tokenizer
+from tts.eval import records
+from tts.models.transformer import Arch, num_params
+from tts.stages.context import Run
+from tts.stages.workdir import fingerprint
+from tts.train import checkpoint, fit as fit_lib, packed
+from tts.types import InputError
+
+
+def prepare(run: Run) -> None:
+  """Stage `data`: the embedded benchmark on disk, and a tokenizer trained on its text."""
+  problems = run.problems('lm')
+  if run.model_config('base').checkpoint:
+    return
+  config = run.experiment.tokenizer
+  mark = fingerprint(run.data_mark('lm'), config)
+  if run.workdir.mark('tokenizer') == mark:
+    return
+  folder = run.workdir.claim('tokenizer', mark)
+  texts = [p.prompt + (p.solution or '') for p in problems]
+  Tokenizer.train(texts, config.vocab_size, config.byte_fallback).save(folder)
+
+
+def _arch(run: Run, name: str, heads: tuple[str, ...]) -> Arch:
+  config = run.model_config(name)
+  arch = run.model('base').arch if config.init == 'base' else config.arch
+  return dataclasses.replace(arch, vocab_size=run.tokenizer.vocab_size, heads=heads)
+
+
+def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
+             metrics: dict[str, Any]) -> None:
+  meta = {'kind': kind, 'params': num_params(params), 'metrics': metrics, 'seed': run.seed,
+          'fingerprint': mark}
+  checkpoint.save_model(run.workdir.path('models', name), arch, params, meta, run.tokenizer)
+
+
+def _is_trained(run: Run, name: str, mark: str) -> bool:
+  """Whether the model is there; one made with another config is moved away."""
+  if run.workdir.mark(f'models/{name}', 'model.json') == mark:
+    return True
+  run.workdir.retire(f'models/{name}')
+  return False
+
+
+def train_lm(run: Run, name: str) -> bool:
+  """Trains a language model on problems and their worked solutions.
+
+  Returns:
+    Whether it was there already.
+  """
+  config = run.model_config(name)
+  if config.checkpoint:
+    return True
+  mark = fingerprint(run.data_mark('lm'), run.tokenizer_mark(), config.arch, config.train,
+                     run.seed)
+  if _is_trained(run, name, mark):
+    return True
+  arch = _arch(run, name, ('lm',))
+  train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
+  pack = lambda ps: packed.pack_lm(ps, run.tokenizer, train.row_length, train.seed)
+  params, metrics = fit_lib.fit(
+      arch, train, pack(run.problems('lm')), workdir=run.workdir.root, name=f'{name}-{mark}',
+      validation=pack(run.problems('validation')), progress=fit_lib.progress_bar())
+  _publish(run, name, mark, arch, params, 'lm', metrics)
+  return False
+
+
+def train_verifier(run: Run, name: str) -> bool:
+  """Trains the PRM on every step's label, or the ORM on the last one's alone."""
+  config = run.model_config(name)
+  if config.checkpoint:
+    return True
+  labels_mark = run.workdir.mark('records/labels/rollouts')
+  if labels_mark is None:
+    raise InputError(f'{run.workdir.path("records/labels")} is missing: run launch.rollouts first')
+  mark = fingerprint(labels_mark, run.model('base').mark, config.init, config.arch, config.train,
+                     run.seed, name)
+  if _is_trained(run, name, mark):
+    return True
+  heads = ('lm', 'value') if config.train.lm_loss_weight else ('value',)
+  arch = _arch(run, name, heads)
+  train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
+  problems = {p.id: p for p in run.problems('verifier', run.experiment.labels.questions)}
+  held_out = set(list(problems)[-(len(problems) // 10):])
+  sets: tuple[list, list] = ([], [])
+  for row in records.read(run.workdir.root, stage='labels'):
+    prompt = run.tokenizer.encode_prompt(problems[row['problem_id']].prompt)
+    sets[row['problem_id'] in held_out].append(packed.Labelled(
+        row['problem_id'], prompt, row['tokens'], row['step_ends'], row['labels']))
+  if not all(sets):
+    raise InputError(f'{run.workdir.path("records/labels")} has too few labelled solutions to '
+                     f'train the {name}: raise --config.labels.questions or .samples')
+  train_set, validation = (
+      packed.pack_labels(s, train.row_length, train.seed, last_only=name == 'orm') for s in sets)
+  params, metrics = fit_lib.fit(
+      arch, train, train_set, kind='value', workdir=run.workdir.root, name=f'{name}-{mark}',
+      init=run.model('base').params if config.init == 'base' else None, validation=validation,
+      progress=fit_lib.progress_bar())
+  _publish(run, name, mark, arch, params, name, metrics)
+  return False

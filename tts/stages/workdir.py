@@ -1,0 +1,128 @@
+"""The folder of a run: what lies where, what made it, and what no longer fits the config.
+
+Every result folder holds `fingerprint.json`, a hash of its config subtree and of its inputs'
+fingerprints. A folder whose fingerprint has changed is moved to `stale/`; nothing is deleted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import resource
+import time
+from typing import Any
+
+from absl import logging
+
+from tts.eval import records
+from tts.types import InputError
+
+_MARK = 'fingerprint.json'
+
+
+def fingerprint(*parts: Any) -> str:
+  """Hash of configs (dataclasses or JSON values) and of other fingerprints."""
+  plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) else p for p in parts]
+  return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_fingerprint(path: str) -> str:
+  """Hash of a file's bytes, or of a folder's file names and sizes and its `model.json`."""
+  if os.path.isfile(path):
+    with open(path, 'rb') as f:
+      return hashlib.file_digest(f, 'sha256').hexdigest()[:16]
+  names = []
+  for folder, _, files in sorted(os.walk(path)):
+    names += [(os.path.relpath(os.path.join(folder, f), path),
+               os.path.getsize(os.path.join(folder, f))) for f in sorted(files)]
+  meta = os.path.join(path, 'model.json')
+  return fingerprint(names, file_fingerprint(meta) if os.path.exists(meta) else None)
+
+
+class Workdir:
+  """Paths under one run's folder."""
+
+  def __init__(self, root: str):
+    """Opens `root`, an empty or missing folder or one that a run has made."""
+    self.root = os.path.abspath(root)
+    if os.path.exists(self.root) and not os.path.isdir(self.root):
+      raise InputError(f'--workdir={root} is a file: give a folder')
+    if os.path.isdir(self.root) and os.listdir(self.root) and not os.path.exists(
+        self.path('run.json')):
+      raise InputError(f'--workdir={root} has files in it but no run.json: it is not the workdir '
+                       'of a run; give an empty or a new folder')
+    os.makedirs(self.path('tmp'), exist_ok=True)
+
+  def path(self, *parts: str) -> str:
+    return os.path.join(self.root, *parts)
+
+  def write_json(self, relative: str, value: Any) -> None:
+    target = self.path(relative)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    records.write_json(target, value)
+
+  def read_json(self, relative: str) -> Any | None:
+    """The file's value, or None where there is none."""
+    try:
+      with open(self.path(relative)) as f:
+        return json.load(f)
+    except FileNotFoundError:
+      return None
+    except json.JSONDecodeError as error:
+      raise InputError(
+          f'{self.path(relative)} is damaged ({error}): delete it and run again') from error
+
+  def mark(self, relative: str, file: str = _MARK) -> str | None:
+    """Fingerprint of a result folder, or None."""
+    found = self.read_json(os.path.join(relative, file))
+    return found and found.get('fingerprint')
+
+  def retire(self, relative: str) -> None:
+    """Moves a result folder that does not fit the config any more to `stale/`."""
+    folder = self.path(relative)
+    if not os.path.isdir(folder):
+      return
+    stale = self.path('stale', f'{relative}-{time.strftime("%Y%m%d-%H%M%S")}')
+    while os.path.exists(stale):
+      stale += '+'
+    os.makedirs(os.path.dirname(stale), exist_ok=True)
+    os.rename(folder, stale)
+    logging.info('%s was made with another config: moved to %s', relative, stale)
+
+  def claim(self, relative: str, mark: str) -> str:
+    """The folder for results with this fingerprint: kept as it is if it fits, else begun anew."""
+    folder = self.path(relative)
+    if self.mark(relative) != mark:
+      self.retire(relative)
+      os.makedirs(folder)
+      self.write_json(os.path.join(relative, _MARK), {'fingerprint': mark})
+    return folder
+
+  def finish_stage(self, name: str, usage: 'Usage', **extra: Any) -> None:
+    """Records what a stage took, added to what earlier, interrupted starts took."""
+    relative = f'stages/{name}.json'
+    before = self.read_json(relative) or {}
+    spent = usage.spent()
+    if before.get('fingerprint') == extra.get('fingerprint'):
+      spent = {k: before.get(k, 0) + v for k, v in spent.items()}
+    self.write_json(relative, {'stage': name, **spent, **extra,
+                               'peak_rss_bytes': peak_rss_bytes()})
+
+
+class Usage:
+  """Wall and processor seconds since it was made."""
+
+  def __init__(self):
+    self._wall, self._cpu = time.monotonic(), time.process_time()
+
+  def spent(self) -> dict[str, float]:
+    return {'wall_seconds': time.monotonic() - self._wall,
+            'cpu_seconds': time.process_time() - self._cpu}
+
+
+def peak_rss_bytes() -> int:
+  unit = 1 if platform.system() == 'Darwin' else 1024
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

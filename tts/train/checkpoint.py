@@ -1,0 +1,267 @@
+"""Published models, and the checkpoints that a training goes on from. Orbax; nothing is pickled.
+
+A published model is a folder that any launcher takes as a `--checkpoint`:
+
+  params/          Orbax arrays, not tied to the mesh that they were trained on
+  model.json       {"kind", "arch", "params", "metrics", ..., "files": {path: [bytes, SHA-256]}}
+  tokenizer.model  SentencePiece
+
+`files` covers `params/`, so that damage is found, and named, before anything is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+import numpy as np
+import orbax.checkpoint as ocp
+
+from tts.data import files
+from tts.data.tokenizer import Tokenizer
+from tts.models.transformer import Arch, Decoder, num_params
+from tts.train.steps import TrainState, init_params
+from tts.types import InputError
+
+MODEL_FILE = 'model.json'
+_PARAMS = 'params'
+
+
+class TrainingCheckpoints:
+  """The newest state of a training; a save is complete or absent.
+
+  Parameters, optimizer state, best parameters so far and `meta` are items of one checkpoint, so
+  that they cannot be of different steps.
+  """
+
+  def __init__(self, directory: str | os.PathLike[str]):
+    self._directory = os.path.abspath(directory)  # Orbax fails late on a relative one
+    # Saving blocks: the next update is to reuse the memory that is being written.
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=ocp.checkpoint_managers.LatestN(1), create=True,
+        cleanup_tmp_directories=True, enable_async_checkpointing=False)
+    self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+  def __enter__(self) -> TrainingCheckpoints:
+    return self
+
+  def __exit__(self, *_):
+    self._manager.close()
+
+  def save(self, state: TrainState, meta: Mapping[str, Any], best: Any = None) -> None:
+    """Writes `state` under the step that it is at; `meta` is JSON."""
+    items = {'params': ocp.args.StandardSave(state.params),
+             'opt_state': ocp.args.StandardSave(state.opt_state),
+             'meta': ocp.args.JsonSave(dict(meta))}
+    if best is not None:
+      items['best'] = ocp.args.StandardSave(best)
+    self._manager.save(int(state.step), args=ocp.args.Composite(**items), force=True)
+
+  def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any], Any] | None:
+    """The newest (state, meta, best parameters or None), placed as `like` is; None without one.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    step = self._manager.latest_step()
+    if step is None:
+      return None
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    items = {'params': ocp.args.StandardRestore(abstract.params),
+             'opt_state': ocp.args.StandardRestore(abstract.opt_state),
+             'meta': ocp.args.JsonRestore()}
+    if os.path.exists(os.path.join(self._directory, str(step), 'best')):
+      items['best'] = ocp.args.StandardRestore(abstract.params)
+    try:
+      found = self._manager.restore(step, args=ocp.args.Composite(**items))
+    except (ValueError, OSError, KeyError) as e:
+      raise InputError(f'training checkpoint {self._directory}/{step} cannot be read: remove it '
+                       'and the training starts over') from e
+    place = lambda x: jax.device_put(np.asarray(step, np.int32), x.sharding)
+    state = TrainState(step=place(like.step), params=found['params'],
+                       opt_state=found['opt_state'])
+    return state, found['meta'], found.get('best')
+
+
+def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
+               meta: Mapping[str, Any], tokenizer: Tokenizer) -> None:
+  """Publishes a model: written beside `directory`, then renamed; one that was there is replaced.
+
+  With several processes each must call it, with replicated parameters; the first one writes.
+
+  Args:
+    directory: the folder's name, e.g. `W/models/base`.
+    arch: what the parameters are for.
+    params: as `init_params` gives them.
+    meta: JSON, at least `kind` (`lm`, `prm`, `orm`) and `metrics`.
+    tokenizer: the one that it was trained with.
+  """
+  directory = pathlib.Path(os.path.abspath(directory))
+  if jax.process_index() == 0:
+    aside = directory.with_name(f'.{directory.name}.new')
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    options = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0},
+                                                 barrier_sync_key_prefix='save_model')
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
+    with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
+      # From the host: an array's devices are not part of a model.
+      writer.save(aside / _PARAMS, args=ocp.args.StandardSave(jax.tree.map(np.asarray, params)))
+    digests = {path: _digest(aside / path) for path in _files(aside, _PARAMS)}
+    model = {**meta, 'arch': dataclasses.asdict(arch), 'params': num_params(params),
+             'files': digests}
+    with files.written_aside(aside / MODEL_FILE) as file:
+      file.write(json.dumps(model, indent=1, allow_nan=False).encode())
+    tokenizer.save(aside)
+    for path in aside.rglob('*'):
+      _fsync(path)
+    old = directory.with_name(f'.{directory.name}.old')
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+      directory.rename(old)
+    aside.rename(directory)
+    _fsync(directory.parent)
+    shutil.rmtree(old, ignore_errors=True)
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices('save_model')
+
+
+def load_model(
+    directory: str | os.PathLike[str]) -> tuple[Arch, Any, dict[str, Any], Tokenizer]:
+  """Reads a published model onto the default device.
+
+  Returns:
+    (its architecture, its parameters, `model.json`, its tokenizer).
+
+  Raises:
+    InputError: no such folder, not a model, damaged, or not what `model.json` says.
+  """
+  directory = pathlib.Path(os.path.abspath(directory))
+  meta = read_meta(directory)
+  arch = _read_arch(directory, meta.get('arch'))
+  tokenizer = Tokenizer.load(directory)
+  if tokenizer.vocab_size != arch.vocab_size:
+    raise InputError(f'checkpoint {directory}: tokenizer.model has {tokenizer.vocab_size} ids, '
+                     f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
+  _check_files(directory, meta['files'])
+  path = directory / _PARAMS
+  with ocp.StandardCheckpointer() as reader:
+    stored = reader.metadata(path).item_metadata.tree
+    _check_shapes(directory, arch, stored)
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    params = reader.restore(path, jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), stored))
+  check_finite(params, f'checkpoint {directory}')
+  return arch, params, meta, tokenizer
+
+
+def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
+  """`model.json` of a published model, of which the folder's contents are checked to be there.
+
+  Raises:
+    InputError: no such folder, or not a model.
+  """
+  directory = pathlib.Path(directory)
+  if not directory.is_dir():
+    raise InputError(f'checkpoint {directory} is not a folder: give the folder of a model, '
+                     'such as models/base in a workdir')
+  for name in (MODEL_FILE, _PARAMS, 'tokenizer.model'):
+    if not (directory / name).exists():
+      raise InputError(f'checkpoint {directory} has no {name}: give the folder of a model of '
+                       'this project, or convert another with launch.import_checkpoint')
+  path = directory / MODEL_FILE
+  try:
+    meta = json.loads(path.read_bytes())
+  except ValueError as e:
+    raise InputError(f'{path} is not JSON ({e}): copy the checkpoint again') from e
+  missing = [k for k in ('kind', 'arch', 'files') if not isinstance(meta, dict) or k not in meta]
+  if missing:
+    raise InputError(f'{path} has no "{missing[0]}": it is not the description of a model')
+  return meta
+
+
+def check_finite(params: Any, where: str) -> None:
+  """Raises InputError that names the first parameter with NaN or infinity; `where` is its model."""
+  for name, x in _named(params).items():
+    if not np.isfinite(np.asarray(x, np.float32)).all():
+      raise InputError(f'{where}: parameter {name} holds NaN or infinity: its training diverged '
+                       'or the file is damaged, use another checkpoint')
+
+
+def _read_arch(directory: pathlib.Path, fields: Any) -> Arch:
+  path = directory / MODEL_FILE
+  known = {f.name: f for f in dataclasses.fields(Arch)}
+  if not isinstance(fields, dict):
+    raise InputError(f'{path}: "arch" is not an object: copy the checkpoint again')
+  wrong = sorted(set(fields) ^ set(known))
+  if wrong:
+    raise InputError(f'{path}: "arch" must have the fields {", ".join(known)}; '
+                     f'check {", ".join(wrong)}')
+  for name, value in fields.items():
+    if known[name].type == 'int' and (type(value) is not int or value < 1):
+      raise InputError(f'{path}: "arch" has {name} = {value!r}: it must be a positive integer')
+  return Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def _check_files(directory: pathlib.Path, expected: Mapping[str, Any]) -> None:
+  for path, digest in expected.items():
+    found = _digest(directory / path) if (directory / path).is_file() else None
+    if found != list(digest):
+      state = ('is missing' if found is None else
+               f'has {found[0]} bytes, not {digest[0]}' if found[0] != digest[0] else
+               'is not what was saved')
+      raise InputError(f'checkpoint {directory} is damaged: {path} {state}: copy it again')
+
+
+def _check_shapes(directory: pathlib.Path, arch: Arch, stored: Any) -> None:
+  try:
+    expected = _named(jax.eval_shape(lambda: init_params(Decoder(arch), 0)))
+  except (ValueError, TypeError, KeyError, ZeroDivisionError) as e:
+    reason = str(e).split('\n')[0]
+    raise InputError(f'{directory / MODEL_FILE}: no model can be built from "arch" ({reason})'
+                     ) from e
+  found = _named(stored)
+  for name in sorted(set(expected) | set(found)):
+    want, have = (tuple(d[name].shape) if name in d else None for d in (expected, found))
+    if want != have:
+      raise InputError(
+          f'checkpoint {directory}: parameter {name} is {_shape(have)} in params and '
+          f'{_shape(want)} by the arch in {MODEL_FILE}: they are of different models')
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+  return 'absent' if shape is None else str(list(shape))
+
+
+def _named(tree: Any) -> dict[str, Any]:
+  """Leaves by path, e.g. `attn_0/q/kernel`."""
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {jax.tree_util.keystr(path, simple=True, separator='/').removeprefix('params/'): x
+          for path, x in leaves}
+
+
+def _files(root: pathlib.Path, folder: str) -> list[str]:
+  paths = (root / folder).rglob('*')
+  return sorted(p.relative_to(root).as_posix() for p in paths if p.is_file())
+
+
+def _digest(path: pathlib.Path) -> list:
+  """[size, SHA-256] of a file."""
+  with open(path, 'rb') as file:
+    return [os.fstat(file.fileno()).st_size, hashlib.file_digest(file, 'sha256').hexdigest()]
+
+
+def _fsync(path: pathlib.Path) -> None:
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

@@ -1,0 +1,217 @@
+"""Losses, the learning-rate schedule and the jitted training step: pure functions of arrays.
+
+A batch is a dict of rows, [B, T] each (`tts.train.packed`):
+
+  tokens      int32
+  segments    int32, which text of the row a token belongs to, 0 = padding
+  positions   int32, where it stands in its text
+  loss_mask   bool, the language-model loss counts the prediction of this token
+  label       float32, value wanted at this token (verifiers)
+  label_mask  bool, it has one (verifiers)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from tts.models.transformer import Decoder, causal_mask
+
+Batch = dict[str, jax.Array]
+# What a loss counted, summed over the batch: {'nll', 'tokens'}, with {'bce', 'labels'} for values.
+Sums = dict[str, jax.Array]
+Loss = Callable[[Any, Batch, Callable | None], tuple[jax.Array, Sums]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """How a model is trained. Give `tokens` or `steps`, not both.
+
+  Attributes:
+    learning_rate: peak of the schedule (linear warm-up, then cosine).
+    batch_size: rows in a step, over all devices.
+    row_length: T, tokens in a row.
+    tokens: places to train on, padding included; the last part of a batch is dropped.
+    steps: the same as a number of updates.
+    warmup_fraction: share of the updates in which the rate rises.
+    final_lr_fraction: last rate as a share of the peak.
+    weight_decay: of matrices; norms' scales have none.
+    b1, b2: Adam's decay rates.
+    clip: largest global norm of a gradient.
+    dropout: rate on each residual branch.
+    lm_loss_weight: for a verifier, weight of the language-model loss beside its own.
+    seed: of initialisation, order of rows and dropout.
+    eval_every: updates between looks at validation data; 0 = only at the end.
+    checkpoint_every: updates between checkpoints; 0 = only at the end.
+    patience: for a verifier, looks without a new best after which it stops; 0 = never.
+  """
+
+  learning_rate: float
+  batch_size: int = 8
+  row_length: int = 128
+  tokens: int | None = None
+  steps: int | None = None
+  warmup_fraction: float = 0.07
+  final_lr_fraction: float = 0.05
+  weight_decay: float = 0.0
+  b1: float = 0.9
+  b2: float = 0.98
+  clip: float = 1.0
+  dropout: float = 0.0
+  lm_loss_weight: float = 0.0
+  seed: int = 0
+  eval_every: int = 0
+  checkpoint_every: int = 1000
+  patience: int = 0
+
+  def __post_init__(self):
+    if (self.tokens is None) == (self.steps is None):
+      raise ValueError('TrainConfig needs tokens or steps, and not both')
+
+  @property
+  def num_steps(self) -> int:
+    if self.steps is not None:
+      return self.steps
+    return max(1, int(self.tokens) // (self.batch_size * self.row_length))
+
+
+@flax.struct.dataclass
+class TrainState:
+  """What an update changes."""
+
+  step: jax.Array  # [] int32, updates made
+  params: Any
+  opt_state: Any
+
+
+def init_params(decoder: Decoder, seed: int) -> Any:
+  """Fresh parameters with every head that the architecture names, without partitioning boxes."""
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  init = functools.partial(decoder.init, method='init_all')
+  return nn.unbox(jax.jit(init)(jax.random.key(seed), tokens, tokens, jnp.ones((1, 1, 1), bool)))
+
+
+def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+  """AdamW behind a clipped gradient, linear warm-up and a cosine to `final_lr_fraction`."""
+  steps = config.num_steps
+  schedule = optax.warmup_cosine_decay_schedule(
+      init_value=0.0, peak_value=config.learning_rate,
+      warmup_steps=min(int(config.warmup_fraction * steps), steps - 1), decay_steps=steps,
+      end_value=config.learning_rate * config.final_lr_fraction)
+  return optax.chain(
+      optax.clip_by_global_norm(config.clip),
+      optax.adamw(schedule, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay,
+                  mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params)))
+
+
+def _hidden(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | None) -> jax.Array:
+  """Final hidden states [B, T, D]; texts that share a row do not see each other."""
+  hidden, _ = decoder.apply(
+      params, batch['tokens'], batch['positions'], causal_mask(batch['segments']),
+      dropout=dropout)
+  return hidden
+
+
+def _nll(decoder: Decoder, params: Any, batch: Batch, hidden: jax.Array) -> Sums:
+  """Next-token loss in nats, summed over the masked tokens, and their number."""
+  logits = decoder.apply(params, hidden, method='logits')  # --> [B, T, V]
+  following = lambda x: jnp.pad(x[:, 1:], ((0, 0), (0, 1)))
+  # A text's first token follows nothing, whatever stands before it in the row.
+  same_text = following(batch['segments']) == batch['segments']
+  mask = following(batch['loss_mask']) & same_text & (batch['segments'] > 0)
+  nll = optax.softmax_cross_entropy_with_integer_labels(logits, following(batch['tokens']))
+  return {'nll': jnp.sum(jnp.where(mask, nll, 0.0)), 'tokens': jnp.sum(mask)}
+
+
+def lm_loss(decoder: Decoder, params: Any, batch: Batch,
+            dropout: Callable | None = None) -> tuple[jax.Array, Sums]:
+  """Mean next-token cross-entropy of the tokens in `loss_mask`.
+
+  Args:
+    decoder: with an `lm` head.
+    params: its parameters.
+    batch: see the module's docstring.
+    dropout: function applied to each residual branch, or None.
+
+  Returns:
+    (the mean, sums and counts from which a mean over many batches is exact).
+  """
+  sums = _nll(decoder, params, batch, _hidden(decoder, params, batch, dropout))
+  return sums['nll'] / jnp.maximum(sums['tokens'], 1), sums
+
+
+def value_loss(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | None = None, *,
+               lm_loss_weight: float = 0.0) -> tuple[jax.Array, Sums]:
+  """Mean binary cross-entropy against soft labels, where `label_mask` says (paper appendix D).
+
+  Args:
+    decoder: with a `value` head, and an `lm` head where lm_loss_weight is not 0.
+    params: its parameters.
+    batch: see the module's docstring.
+    dropout: function applied to each residual branch, or None.
+    lm_loss_weight: static; how much of `lm_loss` is added.
+
+  Returns:
+    (the weighted mean, sums and counts from which a mean over many batches is exact).
+  """
+  hidden = _hidden(decoder, params, batch, dropout)
+  logits = decoder.apply(params, hidden, method='values')  # --> [B, T]
+  bce = optax.sigmoid_binary_cross_entropy(logits, batch['label'])
+  mask = batch['label_mask']
+  sums = {'bce': jnp.sum(jnp.where(mask, bce, 0.0)), 'labels': jnp.sum(mask)}
+  loss = sums['bce'] / jnp.maximum(sums['labels'], 1)
+  if lm_loss_weight:
+    sums |= _nll(decoder, params, batch, hidden)
+    loss += lm_loss_weight * sums['nll'] / jnp.maximum(sums['tokens'], 1)
+  return loss, sums
+
+
+def make_loss(decoder: Decoder, kind: str, config: TrainConfig) -> Loss:
+  """The loss of `kind`, `lm` or `value`, as a function of (params, batch, dropout)."""
+  if kind == 'lm':
+    return functools.partial(lm_loss, decoder)
+  if kind == 'value':
+    return functools.partial(value_loss, decoder, lm_loss_weight=config.lm_loss_weight)
+  raise ValueError(f'kind of loss must be lm or value, not {kind!r}')
+
+
+def make_dropout(rate: float, key: jax.Array) -> Callable | None:
+  """A function that zeroes a share `rate` of what it gets, anew at each call; None at rate 0.
+
+  The key is consumed.
+  """
+  if not rate:
+    return None
+  calls = 0
+
+  def dropout(x: jax.Array) -> jax.Array:
+    nonlocal calls
+    calls += 1
+    keep = jax.random.bernoulli(jax.random.fold_in(key, calls), 1.0 - rate, x.shape)
+    return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
+
+  return dropout
+
+
+def make_update(loss: Loss, optimizer: optax.GradientTransformation,
+                config: TrainConfig) -> Callable:
+  """One update as a pure function: (state, batch) -> (state, (loss, gradient's global norm))."""
+
+  def update(state: TrainState, batch: Batch) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
+    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+    dropout = make_dropout(config.dropout, key)
+    (value, _), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, dropout)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    state = TrainState(step=state.step + 1, params=params, opt_state=opt_state)
+    return state, (value, optax.global_norm(grads))
+
+  return update

@@ -1,0 +1,82 @@
+"""The vocabulary that every module shares.
+
+Dimension letters, used in shape comments throughout:
+
+  B  problems (questions) in a block
+  N  candidates of a problem; `budget` is what they are charged as
+  M  children of a kept candidate in beam search; K = max(1, N // M) are kept
+  J  jobs (samples or rollouts) queued for a problem, served by N slots
+  P  columns of the shared prefix (prompt, or prompt and solution)
+  T  columns of a candidate's own tokens
+  C  columns of the chunk being written
+  S  rounds (steps) of a search
+  V  vocabulary, D model width, H query heads, K_kv key/value heads, E head size
+  G  device groups along the mesh's `data` axis
+
+The parameter ratio of two models is `scale`: the paper calls it M too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
+NO_PARENT = -1
+
+
+class InputError(ValueError):
+  """A mistake in what the user gave: one line that says what, where and the fix.
+
+  Launchers print it alone and exit with status 2.
+  """
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """One question.
+
+  Attributes:
+    id: unique in its benchmark, and stable: a problem's random keys come from it.
+    prompt: the text that the model continues, its final newline included.
+    answer: the gold answer, or None where there is none.
+    level: external difficulty, 1 (easiest) to 5, or None.
+    solution: a worked solution in the format that the model is to write, or None.
+  """
+
+  id: str
+  prompt: str
+  answer: str | None = None
+  level: int | None = None
+  solution: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategy:
+  """How a budget is spent: the paper's Target(theta, N, q), section 3, as a value.
+
+  Attributes:
+    method: `beam`, `greedy` or `sample` (the independent pool that every
+      best-of-N strategy is computed from).
+    budget: charged full generations, DESIGN's B.
+    beam_width: M, children per kept candidate; None where it does not apply.
+    lookahead: k, steps simulated before scoring; None for plain beam search.
+  """
+
+  method: str
+  budget: int
+  beam_width: int | None = None
+  lookahead: int | None = None
+
+  @property
+  def theta(self) -> dict[str, int | None]:
+    return {'beam_width': self.beam_width, 'lookahead': self.lookahead}
+
+  @property
+  def name(self) -> str:
+    """Folder name of its records, e.g. `beam-m4-n16`."""
+    parts = [self.method]
+    if self.beam_width is not None:
+      parts.append(f'm{self.beam_width}')
+    if self.lookahead is not None:
+      parts.append(f'k{self.lookahead}')
+    return '-'.join([*parts, f'n{self.budget}'])
