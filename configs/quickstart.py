@@ -13,20 +13,21 @@ from tts.train.steps import TrainConfig
 
 
 def get_config():
-  tokens = 2_400_000
+  tokens = 1_800_000
   value = TrainConfig(
-      learning_rate=3e-3, batch_size=16, steps=1500, eval_every=250, patience=3,
-      dropout=0.05, lm_loss_weight=0.3)
+      learning_rate=3e-3, batch_size=16, steps=2000, eval_every=250, patience=4,
+      dropout=0.0, lm_loss_weight=0.3)
   return config.to_config_dict(config.Experiment(
       name='quickstart',
-      data=DataConfig(arith=ArithConfig(max_ops=6, ranges=(5, 10, 20), max_value=199)),
+      data=DataConfig(arith=ArithConfig(max_ops=5, ranges=(5, 10, 20), max_value=199)),
       models=config.ModelsConfig(
           base=config.ModelConfig(
-              arch=Arch(0, 2, 32, 2, 1, 16, 128),
+              arch=Arch(0, 2, 32, 4, 4, 8, 128),
               train=TrainConfig(learning_rate=1e-2, tokens=tokens)),
           large=config.ModelConfig(
-              arch=Arch(0, 3, 112, 4, 2, 28, 336),
+              arch=Arch(0, 3, 112, 4, 2, 28, 352),
               train=TrainConfig(learning_rate=3e-3, tokens=tokens)),
           prm=config.ModelConfig(init='base', train=value),
           orm=config.ModelConfig(init='base', train=value)),
+      labels=config.LabelsConfig(questions=6000, samples=8, rollouts=1, block=200),
   ))

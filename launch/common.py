@@ -8,35 +8,32 @@ import os
 import re
 import sys
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from tts.types import InputError
 
-_USER_MISTAKES = (InputError, flags.Error, app.UsageError, FileNotFoundError, PermissionError,
-                  NotADirectoryError, IsADirectoryError)
-
-
 def run(main) -> None:
-  """Parses the flags and calls `main(argv)`; a user's mistake is one line and exit status 2."""
+  """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2."""
   _quiet_logging()
   try:
-    argv = _parse(sys.argv)
-    main(argv)
+    main(_parse(sys.argv))
   except FloatingPointError as error:
     _fail(str(error), 1)
-  except OSError as error:
-    if not isinstance(error, _USER_MISTAKES) and error.errno is None:
-      raise
-    where = f'{error.filename}: ' if error.filename else ''
-    _fail(f'{where}{error.strerror or error}', 2)
-  except _USER_MISTAKES as error:
+  except (InputError, flags.Error) as error:
     _fail(str(error), 2)
+  except OSError as error:  # a full disk, a folder that may not be written to, ...
+    if error.errno is None:
+      raise
+    _fail(': '.join(str(x) for x in (error.filename, error.strerror) if x), 2)
   except KeyboardInterrupt:
     _fail('interrupted: start the same command again to go on', 130)
 
 
 def _parse(argv: list[str]) -> list[str]:
   """Parses flags; what a config file or an override raises becomes an InputError."""
+  if {'--help', '-h', '--helpfull', '--helpshort'} & set(argv):
+    print(_help())
+    sys.exit(0)
   try:
     rest = flags.FLAGS(argv)
   except flags.Error:
@@ -46,10 +43,16 @@ def _parse(argv: list[str]) -> list[str]:
     raise InputError(_explain(error, argv)) from error
   if len(rest) > 1:
     raise InputError(f'unexpected argument {rest[1]!r}: flags are --name=value')
-  if '--help' in argv or '-h' in argv:
-    app.usage(shorthelp=True)
-    sys.exit(0)
   return rest
+
+
+def _help() -> str:
+  """The launcher's docstring and the flags of this package."""
+  lines = [(sys.modules['__main__'].__doc__ or '').strip(), '', 'Flags:']
+  for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
+    if module.startswith('launch') or module == sys.argv[0] or '/launch/' in module:
+      lines += [f'  --{f.name}: {f.help}' for f in defined]
+  return '\n'.join(lines)
 
 
 def _explain(error: Exception, argv: list[str]) -> str:

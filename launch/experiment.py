@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Callable
 
 from absl import flags
+import ml_collections
 from ml_collections import config_flags
 
 from launch import common
@@ -31,10 +32,21 @@ def launch(job: Callable[[config_lib.Experiment, str], None]) -> None:
   common.run(lambda argv: _main(job))
 
 
+def _read_config() -> ml_collections.ConfigDict:
+  """The config, or the reason why its file cannot be read (raised when it is looked at)."""
+  try:
+    return _CONFIG.value.copy_and_resolve_references()
+  except InputError:
+    raise
+  except Exception as error:
+    name = config_flags.get_config_filename(flags.FLAGS['config'])
+    raise InputError(f'--config={name} cannot be read: {error}') from error
+
+
 def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
   if _CONFIG.value is None:
     raise InputError('--config is missing, e.g. --config=configs/quickstart.py')
-  experiment = config_lib.from_config_dict(_CONFIG.value)
+  experiment = config_lib.from_config_dict(_read_config())
   if _DESCRIBE.value:
     for name, value, meaning in config_lib.describe(experiment):
       print(f'--{name}={value!r}\n    {meaning}')

@@ -7,6 +7,8 @@ end say what they compute, for the reference implementations in the tests.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -190,15 +192,19 @@ def uniforms(keys, steps: int, positions: int) -> np.ndarray:
   return np.asarray(table).reshape(*keys.shape, steps, positions)
 
 
+@functools.cache
 def decoder_params(arch: Arch = ARCH, seed: int = 0):
   """Parameters of a decoder, all of them random: a fresh value head gives 0 for everything."""
   tokens = jnp.zeros((1, 2), jnp.int32)
-  params = nn.meta.unbox(Decoder(arch).init(
-      jax.random.key(seed), tokens, tokens, causal_mask(tokens + 1), method='init_all'))
-  leaves, treedef = jax.tree.flatten(params)
+  shapes = nn.meta.unbox(jax.eval_shape(lambda: Decoder(arch).init(
+      jax.random.key(0), tokens, tokens, causal_mask(tokens + 1), method='init_all')))
   gen = np.random.default_rng(seed)
-  noise = [jnp.asarray(gen.normal(0.0, 0.3, x.shape), x.dtype) for x in leaves]
-  return jax.tree.unflatten(treedef, [x + n for x, n in zip(leaves, noise)])
+
+  def one(path, x):
+    mean, scale = (1.0, 0.3) if path[-1].key == 'scale' else (0.0, 1.5 * arch.width**-0.5)
+    return jnp.asarray(gen.normal(mean, scale, x.shape), x.dtype)
+
+  return jax.tree_util.tree_map_with_path(one, shapes)
 
 
 def full_forward(arch: Arch, params, tokens) -> tuple[np.ndarray, ...]:

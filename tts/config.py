@@ -57,7 +57,7 @@ class ModelConfig:
   Attributes:
     enabled: False leaves the model out.
     checkpoint: folder of a trained model; its training is skipped.
-    init: `scratch`, or for a verifier `base`: the generator's trunk.
+    init: `scratch`, or for a verifier the model whose trunk it starts from, e.g. `base`.
     arch: shape of the decoder; vocab_size 0 takes the tokenizer's.
     train: how it is trained.
   """
@@ -212,6 +212,8 @@ def to_config_dict(value: Any) -> ml_collections.ConfigDict:
 def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
                      path: str = 'config') -> Any:
   """The frozen dataclass `kind` of a ConfigDict; a mistake names the field and what it takes."""
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise InputError(f'{path} is {config!r}: it has fields of its own, set those')
   hints = typing.get_type_hints(kind)
   values = {}
   for field in dataclasses.fields(kind):

@@ -1,6 +1,7 @@
 """Extraction and grading: tables of right and wrong pairs, and hostile texts."""
 
 import random
+import sys
 import time
 
 import pytest
@@ -142,6 +143,25 @@ def test_random_text_is_survived():
     answers.normalize(text)
     answer = answers.extract(text)
     assert answer is None or (answer and answer in text), text
+
+
+def test_deep_nesting_needs_no_deep_stack():
+  frames = 0
+  frame = sys._getframe()
+  while frame is not None:
+    frames, frame = frames + 1, frame.f_back
+  limit = sys.getrecursionlimit()
+  sys.setrecursionlimit(frames + 100)
+  try:
+    answers.normalize('(' * 200 + '1' + ')' * 199)
+    answers.normalize('\\frac{' * 50 + '1}{2}')
+  finally:
+    sys.setrecursionlimit(limit)
+
+
+def test_only_the_end_of_a_huge_text_is_read():
+  assert answers.extract('#### 5\n' + 'x' * 900_000) == '5'
+  assert answers.extract('#### 5\n' + 'x' * 1_100_000) is None
 
 
 MEGA = 3_000_000

@@ -65,6 +65,7 @@ def test_gold_in_every_form(tmp_path, answer, gold):
   path = _write(tmp_path / 'f', {'problem': '6*12?\n', 'answer': answer})
   (problem,) = problems.load_jsonl(path)
   assert problem.answer == gold
+  assert problem.solution == (answer if '####' in str(answer) else None)
   assert problem.prompt == '6*12?\n'
 
 

@@ -129,3 +129,16 @@ def test_logprobs_of_a_model_agree_with_what_its_sampler_recorded(launcher, smok
 def _smoke_config():
   from configs import smoke
   return smoke.get_config()
+
+
+def test_labels_are_rollout_fractions_and_shared_by_equal_prefixes(smoke):
+  seen, shared = {}, 0
+  for row in records.read(smoke, stage='labels'):
+    assert row['answer'] is not None and len(row['labels']) == len(row['step_ends'])
+    assert row['labels'][-1] == float(row['correct'])
+    for end, label in zip(row['step_ends'][:-1], row['labels']):
+      assert label in (0.0, 0.5, 1.0)  # two rollouts
+      prefix = (row['problem_id'], *row['tokens'][:end])
+      shared += prefix in seen
+      assert seen.setdefault(prefix, label) == label
+  assert seen and shared

@@ -33,10 +33,14 @@ P = np.array([0.125, 0.5, 0.125, 0.25])
 ])
 def test_probabilities(config, expected):
   logits = jnp.asarray(np.log(P) + 7.0, jnp.float32)
-  result = probabilities(jnp.stack([logits, logits[::-1]]), SamplingConfig(**config))
+  result = jax.jit(probabilities, static_argnums=1)(jnp.stack([logits, logits[::-1]]), SamplingConfig(**config))
   expected = np.array(expected, np.float64) / np.sum(expected)
   np.testing.assert_allclose(result, [expected, expected[::-1]], rtol=1e-5)
   np.testing.assert_array_equal(np.asarray(result) == 0, np.array([expected, expected[::-1]]) == 0)
+
+
+# One program for several draws, so that each configuration is compiled once.
+jitted = jax.jit(sample, static_argnums=2)
 
 
 def random_logits(seed, rows, vocab, scale=2.0):
@@ -46,17 +50,17 @@ def random_logits(seed, rows, vocab, scale=2.0):
 def test_top_one_is_greedy():
   logits = random_logits(0, 50, 11)
   uniform = jnp.linspace(0.0, LARGEST, 50)
-  greedy, greedy_logprob = sample(logits, uniform, SamplingConfig(temperature=0.0))
+  greedy, greedy_logprob = jitted(logits, uniform, SamplingConfig(temperature=0.0))
   np.testing.assert_array_equal(greedy, np.argmax(logits, axis=-1))
   for config in (SamplingConfig(top_k=1), SamplingConfig(top_p=1e-6),
                  SamplingConfig(temperature=1e-4)):
-    token, logprob = sample(logits, uniform, config)
+    token, logprob = jitted(logits, uniform, config)
     np.testing.assert_array_equal(token, greedy)
     np.testing.assert_array_equal(logprob, greedy_logprob)
 
 
 def test_greedy_takes_the_first_of_equals():
-  token, _ = sample(jnp.array([[1.0, 3.0, 3.0]]), jnp.array([0.9]), SamplingConfig(temperature=0.0))
+  token, _ = jitted(jnp.array([[1.0, 3.0, 3.0]]), jnp.array([0.9]), SamplingConfig(temperature=0.0))
   assert int(token[0]) == 1
 
 
@@ -66,7 +70,7 @@ def test_greedy_takes_the_first_of_equals():
 def test_logprob_is_the_models_own(config):
   """At temperature 1 and over all tokens, whatever the draw was restricted to."""
   logits = random_logits(1, 30, 7)
-  token, logprob = sample(logits, jnp.linspace(0.0, LARGEST, 30), config)
+  token, logprob = jitted(logits, jnp.linspace(0.0, LARGEST, 30), config)
   assert token.dtype == jnp.int32 and logprob.dtype == jnp.float32
   x = np.asarray(logits, np.float64)
   expected = x - np.log(np.exp(x).sum(-1, keepdims=True))
@@ -77,7 +81,7 @@ def test_logprob_is_the_models_own(config):
 def test_draw_inverts_the_cumulative_distribution():
   logits = jnp.asarray(np.log(P), jnp.float32)
   uniform = jnp.array([0.0, 0.124, 0.126, 0.624, 0.626, 0.749, 0.751, LARGEST])
-  token, _ = sample(jnp.broadcast_to(logits, (8, 4)), uniform, SamplingConfig())
+  token, _ = jitted(jnp.broadcast_to(logits, (8, 4)), uniform, SamplingConfig())
   np.testing.assert_array_equal(token, [0, 0, 1, 1, 2, 2, 3, 3])
 
 
@@ -93,11 +97,11 @@ def test_impossible_tokens_are_never_drawn(config, vocab):
   """At both ends of the unit interval, and at the edges of the tokens' shares of it."""
   rows = 300
   logits = random_logits(vocab, rows, vocab).at[:, 3].set(-jnp.inf)
-  probs = np.asarray(probabilities(logits, config))
+  probs = np.asarray(jax.jit(probabilities, static_argnums=1)(logits, config))
   shares = -np.sort(-probs, axis=-1)[:, :20].cumsum(axis=-1).T
   uniform = np.minimum([np.zeros(rows), np.full(rows, LARGEST), *shares], LARGEST)
   uniform = np.asarray(uniform, np.float32)
-  token, _ = sample(jnp.broadcast_to(logits, (len(uniform), rows, vocab)), uniform, config)
+  token, _ = jitted(jnp.broadcast_to(logits, (len(uniform), rows, vocab)), uniform, config)
   assert (np.take_along_axis(probs, np.asarray(token).T, axis=1) > 0).all()
 
 
@@ -106,7 +110,7 @@ def test_frequencies():
   for config in (SamplingConfig(), SamplingConfig(temperature=0.6), SamplingConfig(top_k=3),
                  SamplingConfig(temperature=1.5, top_p=0.9)):
     logits = random_logits(5, 1, 9)
-    token, _ = sample(jnp.broadcast_to(logits, (uniform.size, 9)), uniform, config)
+    token, _ = jitted(jnp.broadcast_to(logits, (uniform.size, 9)), uniform, config)
     probs = np.asarray(probabilities(logits, config), np.float64)[0]
     counts = np.bincount(token, minlength=9)
     assert counts[probs == 0].sum() == 0

@@ -17,6 +17,7 @@ MAX_LENGTH = 400
 # An answer is looked for in so many last characters of a text.
 _MAX_TEXT = 1_000_000
 
+_BARE = re.compile(r'[-+]?\$?\d[\d,./]*%?')
 _MARK = re.compile(r'#{4,}')
 _BOX = re.compile(r'\\boxed\s*\{|\\[{}]|[{}]|\\boxed\s+[^\s{}$\\]{1,40}')
 _PHRASE = re.compile(
@@ -45,10 +46,14 @@ def extract(text: str) -> str | None:
   """Returns the last answer in `text`, as written, or None.
 
   An answer follows `####` on its line, stands in `\\boxed{}`, or ends a sentence
-  like `The answer is 7.` or `Answer: 7`. An unfinished one does not count.
+  like `The answer is 7.` or `Answer: 7`. An unfinished one does not count. A text
+  that is a number and nothing else is its own answer.
   """
   text = text[-_MAX_TEXT:]
-  return _last(_marked(text), _boxed(text), _said(text))
+  found = _last(_marked(text), _boxed(text), _said(text))
+  if found is None and _BARE.fullmatch(text[-MAX_LENGTH:].strip()):
+    return text.strip() if len(text) <= MAX_LENGTH else None
+  return found
 
 
 def gold_answer(text: str) -> str:

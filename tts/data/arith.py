@@ -9,7 +9,7 @@ equation a step:
 Every problem is drawn from a *stratum* (number of operations, operand range),
 uniformly over the strata that still have unseen problems. The short chains are
 few (about 1,000 of one operation below 30): a split takes nearly all that are
-its own, and the longer ones fill it.
+its own, and the longer ones fill it. The split `lm` repeats them instead.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ LEVEL_CUTS = (20, 32, 51, 85)
 # A stratum is closed after this many draws in a row, counted in the expected
 # draws of a split's own problem, that found nothing new (4% or less unseen).
 _PATIENCE = 25
+
+
+# The split to learn from: in it a stratum that has run dry is repeated, so that
+# short chains, from which the facts are learnt, keep their share.
+_REPEATING = 'lm'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +104,14 @@ def generate(config: ArithConfig, split: str) -> Iterator[Problem]:
       for ops in range(1, config.max_ops + 1)
       for below in config.ranges
   ]
-  problems = {}
-  while len(problems) < sizes[split]:
+  problems, spent = {}, []
+  drawn = {stratum: [] for stratum in strata}
+  repeats = []
+  while len(problems) + len(repeats) < sizes[split]:
+    if spent and rng.random() * (len(strata) + len(spent)) < len(spent):
+      again = drawn[spent[int(rng.random() * len(spent))]]
+      repeats.append(again[int(rng.random() * len(again))])
+      continue
     if not strata:
       raise InputError(
           f'arith.sizes asks for {sizes[split]} problems in {split!r} and only '
@@ -114,11 +125,16 @@ def generate(config: ArithConfig, split: str) -> Iterator[Problem]:
       key = digest[:6]
       if low <= int.from_bytes(digest[:8]) < high and key not in problems:
         problems[key] = _problem(f'arith-{split}-{key.hex()}', first, steps)
+        drawn[stratum].append(key)
         break
     else:
       strata.remove(stratum)
+      if split == _REPEATING and drawn[stratum]:
+        spent.append(stratum)
   # The small strata run dry early: in the order drawn, a split would grow harder.
   yield from (problems[key] for key in sorted(problems))
+  for n, key in enumerate(sorted(repeats)):
+    yield dataclasses.replace(problems[key], id=f'{problems[key].id}-again{n}')
 
 
 def _region(config: ArithConfig, split: str) -> tuple[int, int]:

@@ -26,8 +26,8 @@ class DataConfig:
   Attributes:
     family: embedded task family, a key of `FAMILIES`.
     arith: the configuration of the family `arith`.
-    lm: a JSONL file in place of the split; None takes the family's. So too
-      `verifier`, `revision`, `validation`, `dev`, `test`.
+    lm, verifier, revision, validation, dev, test: a JSONL file in place of that
+      split; None takes the family's.
   """
 
   family: str = 'arith'

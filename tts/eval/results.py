@@ -28,6 +28,11 @@ def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] 
     accuracy = (samples.correct & samples.votes).mean(axis=1)
     out.update({field: float(accuracy.mean()), f'{field}_ci95': metrics.mean_interval(accuracy),
                 f'{field}_n': len(accuracy)})
+  pool = measured['pass_at_1']
+  out['pass_at_k'] = [] if pool is None else [
+      [k, float(metrics.pass_at_k((pool.correct & pool.votes).sum(axis=1), pool.setting.budget,
+                                  k).mean())]
+      for k in outcomes_lib.budgets(pool.setting.budget)]
   return out
 
 

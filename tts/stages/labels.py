@@ -24,8 +24,8 @@ from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
 from tts.types import Problem, Strategy
 
-_ROLLOUT_SLOTS = 16  # rollouts of one solution in flight
-_SOLUTIONS = 64      # solutions per call of the rollout program
+_ROWS = 1024     # rollouts in flight in one call of the program
+_MAX_SLOTS = 16  # rollouts of one solution in flight
 
 
 @dataclasses.dataclass
@@ -68,13 +68,14 @@ def _solutions(run: Run, block: Block, samples: list[dict[int, pool_lib.Sample]]
   return result
 
 
-def _inputs(solutions: list[_Solution], num_rollouts: int, max_steps: int, width: int) -> tuple:
-  """Arguments of the rollout program for one call; fewer solutions leave rows without jobs."""
-  prefix = np.zeros((_SOLUTIONS, width), np.int32)
-  lengths = np.ones((_SOLUTIONS, max_steps * num_rollouts), np.int32)
-  words = np.zeros((_SOLUTIONS, 2), np.uint32)
+def _inputs(solutions: list[_Solution], size: int, num_rollouts: int, max_steps: int,
+            width: int) -> tuple:
+  """Arguments of the rollout program; fewer solutions than `size` leave rows without jobs."""
+  prefix = np.zeros((size, width), np.int32)
+  lengths = np.ones((size, max_steps * num_rollouts), np.int32)
+  words = np.zeros((size, 2), np.uint32)
   identity = np.zeros((*lengths.shape, 3), np.int32)
-  num_jobs = np.zeros(_SOLUTIONS, np.int32)
+  num_jobs = np.zeros(size, np.int32)
   for i, s in enumerate(solutions):
     text = [*s.prompt, *s.row['tokens']]
     prefix[i, :len(text)] = text
@@ -115,14 +116,17 @@ def run_labels(run: Run) -> int:
                           limits.max_prompt_tokens, config.block)
   sample = search_lib.sampler(run, base, 'train_pool', blocks, config.samples, sampling)
   width = limits.max_prompt_tokens + limits.max_tokens
+  # A solution has a few jobs per rollout: more slots than that would idle.
+  slots = min(_MAX_SLOTS, 2 * config.rollouts)
+  size = _ROWS // slots
   program = parallel.pmapped(programs.sample_step(
-      base.arch, seed=run.seed, stream='rollout', num_slots=_ROLLOUT_SLOTS, sampling=sampling,
+      base.arch, seed=run.seed, stream='rollout', num_slots=slots, sampling=sampling,
       limits=run.limits), run.mesh)
 
   def roll_out(calls: list[list[_Solution]]) -> None:
     for first in range(0, len(calls), run.groups):
       now = calls[first:first + run.groups]
-      inputs = [_inputs(c, config.rollouts, limits.max_steps, width) for c in now]
+      inputs = [_inputs(c, size, config.rollouts, limits.max_steps, width) for c in now]
       for call, log in zip(now, blocks_lib.on_groups(program, base.params, inputs, run.groups)):
         for solution, rollouts in zip(call, pool_lib.collect(log)):
           _read_rollouts(run, solution, rollouts)
@@ -133,7 +137,7 @@ def run_labels(run: Run) -> int:
     for table in tables:  # a call holds one block's solutions, those of similar work together
       todo = [s for of_question in table for s in of_question if s.steps]
       todo.sort(key=lambda s: (len(s.steps), len(s.row['tokens'])))
-      calls += [todo[i:i + _SOLUTIONS] for i in range(0, len(todo), _SOLUTIONS)]
+      calls += [todo[i:i + size] for i in range(0, len(todo), size)]
     roll_out(calls)
     return [[_labelled(s, of_question) for of_question in table for s in of_question]
             for table in tables]

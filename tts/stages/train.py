@@ -30,7 +30,7 @@ def prepare(run: Run) -> None:
 
 def _arch(run: Run, name: str, heads: tuple[str, ...]) -> Arch:
   config = run.model_config(name)
-  arch = run.model('base').arch if config.init == 'base' else config.arch
+  arch = config.arch if config.init == 'scratch' else run.model(config.init).arch
   return dataclasses.replace(arch, vocab_size=run.tokenizer.vocab_size, heads=heads)
 
 
@@ -39,6 +39,7 @@ def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
   meta = {'kind': kind, 'params': num_params(params), 'metrics': metrics, 'seed': run.seed,
           'fingerprint': mark}
   checkpoint.save_model(run.workdir.path('models', name), arch, params, meta, run.tokenizer)
+  fit_lib.forget(run.workdir.root, name)
 
 
 def _is_trained(run: Run, name: str, mark: str) -> bool:
@@ -66,7 +67,7 @@ def train_lm(run: Run, name: str) -> bool:
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   pack = lambda ps: packed.pack_lm(ps, run.tokenizer, train.row_length, train.seed)
   params, metrics = fit_lib.fit(
-      arch, train, pack(run.problems('lm')), workdir=run.workdir.root, name=f'{name}-{mark}',
+      arch, train, pack(run.problems('lm')), workdir=run.workdir.root, name=name,
       validation=pack(run.problems('validation')), progress=fit_lib.progress_bar())
   _publish(run, name, mark, arch, params, 'lm', metrics)
   return False
@@ -80,8 +81,8 @@ def train_verifier(run: Run, name: str) -> bool:
   labels_mark = run.workdir.mark('records/labels/rollouts')
   if labels_mark is None:
     raise InputError(f'{run.workdir.path("records/labels")} is missing: run launch.rollouts first')
-  mark = fingerprint(labels_mark, run.model('base').mark, config.init, config.arch, config.train,
-                     run.seed, name)
+  trunk = None if config.init == 'scratch' else run.model(config.init)
+  mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
   if _is_trained(run, name, mark):
     return True
   heads = ('lm', 'value') if config.train.lm_loss_weight else ('value',)
@@ -100,8 +101,8 @@ def train_verifier(run: Run, name: str) -> bool:
   train_set, validation = (
       packed.pack_labels(s, train.row_length, train.seed, last_only=name == 'orm') for s in sets)
   params, metrics = fit_lib.fit(
-      arch, train, train_set, kind='value', workdir=run.workdir.root, name=f'{name}-{mark}',
-      init=run.model('base').params if config.init == 'base' else None, validation=validation,
+      arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
+      init=trunk and trunk.params, validation=validation,
       progress=fit_lib.progress_bar())
   _publish(run, name, mark, arch, params, name, metrics)
   return False

@@ -33,6 +33,11 @@ from tts.types import InputError
 
 MODEL_FILE = 'model.json'
 _PARAMS = 'params'
+# What a field of `Arch` is in JSON, by its annotation, and what messages call it.
+_JSON_TYPES = {'int': (int,), 'float': (float, int), 'bool': (bool,), 'str': (str,),
+               'tuple[str, ...]': (list,)}
+_JSON_NAMES = {(int,): 'a positive integer', (float, int): 'a number', (bool,): 'true or false',
+               (str,): 'a text', (list,): 'a list'}
 
 
 class TrainingCheckpoints:
@@ -152,13 +157,13 @@ def load_model(
     raise InputError(f'checkpoint {directory}: tokenizer.model has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   _check_files(directory, meta['files'])
-  path = directory / _PARAMS
+  here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
   with ocp.StandardCheckpointer() as reader:
+    path = directory / _PARAMS
     stored = reader.metadata(path).item_metadata.tree
     _check_shapes(directory, arch, stored)
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    params = reader.restore(path, jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), stored))
+    params = reader.restore(path, jax.tree.map(place, stored))
   check_finite(params, f'checkpoint {directory}')
   return arch, params, meta, tokenizer
 
@@ -182,9 +187,10 @@ def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
     meta = json.loads(path.read_bytes())
   except ValueError as e:
     raise InputError(f'{path} is not JSON ({e}): copy the checkpoint again') from e
-  missing = [k for k in ('kind', 'arch', 'files') if not isinstance(meta, dict) or k not in meta]
-  if missing:
-    raise InputError(f'{path} has no "{missing[0]}": it is not the description of a model')
+  for key, kind in (('kind', str), ('arch', dict), ('files', dict)):
+    if not isinstance(meta, dict) or not isinstance(meta.get(key), kind):
+      raise InputError(f'{path} has no "{key}", or not one that a model has: copy the checkpoint '
+                       'again')
   return meta
 
 
@@ -196,28 +202,25 @@ def check_finite(params: Any, where: str) -> None:
                        'or the file is damaged, use another checkpoint')
 
 
-def _read_arch(directory: pathlib.Path, fields: Any) -> Arch:
+def _read_arch(directory: pathlib.Path, fields: dict[str, Any]) -> Arch:
   path = directory / MODEL_FILE
-  known = {f.name: f for f in dataclasses.fields(Arch)}
-  if not isinstance(fields, dict):
-    raise InputError(f'{path}: "arch" is not an object: copy the checkpoint again')
-  wrong = sorted(set(fields) ^ set(known))
+  types = {f.name: _JSON_TYPES[f.type] for f in dataclasses.fields(Arch)}
+  wrong = sorted(set(fields) ^ set(types))
   if wrong:
-    raise InputError(f'{path}: "arch" must have the fields {", ".join(known)}; '
+    raise InputError(f'{path}: "arch" must have the fields {", ".join(types)}: '
                      f'check {", ".join(wrong)}')
   for name, value in fields.items():
-    if known[name].type == 'int' and (type(value) is not int or value < 1):
-      raise InputError(f'{path}: "arch" has {name} = {value!r}: it must be a positive integer')
+    if type(value) not in types[name] or (types[name] == (int,) and value < 1):
+      raise InputError(f'{path}: "arch" has {name} = {json.dumps(value)}: it must be '
+                       f'{_JSON_NAMES[types[name]]}')
   return Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def _check_files(directory: pathlib.Path, expected: Mapping[str, Any]) -> None:
   for path, digest in expected.items():
     found = _digest(directory / path) if (directory / path).is_file() else None
-    if found != list(digest):
-      state = ('is missing' if found is None else
-               f'has {found[0]} bytes, not {digest[0]}' if found[0] != digest[0] else
-               'is not what was saved')
+    if found != digest:
+      state = 'is missing' if found is None else 'is not as it was saved'
       raise InputError(f'checkpoint {directory} is damaged: {path} {state}: copy it again')
 
 

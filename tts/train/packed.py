@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 
+from tts.data import batching
 from tts.data.tokenizer import Tokenizer
 from tts.types import PAD_ID, InputError, Problem
 
@@ -68,45 +69,34 @@ class _Text:
 
 
 def _pack(texts: Sequence[_Text], row_length: int, seed: int) -> Packed:
-  """Puts each text, in a seeded order, into the fullest row that has room for it."""
+  """Lays the texts out in rows, and with them what is known of each token."""
   if not texts:
-    raise InputError('nothing to train on: the training split is empty')
-  rows: list[list[_Text]] = []
-  open_rows: list[list[int]] = [[] for _ in range(row_length + 1)]  # by room that is left
-  for i in np.random.default_rng(seed).permutation(len(texts)):
-    size = len(texts[i].tokens)
-    if size > row_length:
-      raise InputError(f'{texts[i].name} is {size} tokens long and a training row has '
-                       f'{row_length}: raise row_length, or leave it out')
-    room = next((r for r in range(size, row_length + 1) if open_rows[r]), None)
-    if room is None:
-      rows.append([])
-      row, room = len(rows) - 1, row_length
-    else:
-      row = open_rows[room].pop()
-    rows[row].append(texts[i])
-    open_rows[room - size].append(row)
-
-  shape = (len(rows), row_length)
-  has_labels = texts[0].labels is not None
-  packed = Packed(
-      tokens=np.full(shape, PAD_ID, np.int32), segments=np.zeros(shape, np.int32),
-      positions=np.zeros(shape, np.int32), loss_mask=np.zeros(shape, bool),
-      label=np.zeros(shape, np.float32) if has_labels else None,
-      label_mask=np.zeros(shape, bool) if has_labels else None)
-  for r, row in enumerate(rows):
-    start = 0
-    for segment, text in enumerate(row, 1):
-      stop = start + len(text.tokens)
-      packed.tokens[r, start:stop] = text.tokens
-      packed.segments[r, start:stop] = segment
-      packed.positions[r, start:stop] = np.arange(stop - start)
-      packed.loss_mask[r, start + text.num_prompt:stop] = True
-      for index, label in (text.labels or {}).items():
-        packed.label[r, start + index] = label
-        packed.label_mask[r, start + index] = True
-      start = stop
-  return packed
+    raise InputError('nothing to train on: the training data are empty')
+  lengths = np.array([len(t.tokens) for t in texts])
+  if lengths.max() > row_length:
+    longest = int(lengths.argmax())
+    raise InputError(f'{texts[longest].name} is {lengths[longest]} tokens long and a training row '
+                     f'has {row_length}: raise row_length, or leave it out')
+  starts = np.cumsum(lengths) - lengths
+  # What is packed is the place of each token in the texts end to end, so that every field can be
+  # looked up by it.
+  layout = batching.pack(
+      [(np.arange(start, start + n), np.arange(n) >= t.num_prompt)
+       for t, start, n in zip(texts, starts, lengths, strict=True)], row_length, seed)
+  real = layout.segments > 0
+  spread = lambda field: np.where(real, field[layout.tokens], field.dtype.type(0))
+  tokens = np.concatenate([np.asarray(t.tokens, np.int32) for t in texts])
+  label = label_mask = None
+  if texts[0].labels is not None:
+    label, label_mask = np.zeros(len(tokens), np.float32), np.zeros(len(tokens), bool)
+    for text, start in zip(texts, starts, strict=True):
+      places = start + np.fromiter(text.labels, np.int64)
+      label[places] = np.fromiter(text.labels.values(), np.float32)
+      label_mask[places] = True
+    label, label_mask = spread(label), spread(label_mask)
+  return Packed(tokens=np.where(real, tokens[layout.tokens], np.int32(PAD_ID)),
+                segments=layout.segments, positions=layout.positions,
+                loss_mask=layout.loss_mask.astype(bool), label=label, label_mask=label_mask)
 
 
 def pack_lm(problems: Sequence[Problem], tokenizer: Tokenizer, row_length: int,

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import optax
 
 from tts.models.transformer import Decoder, causal_mask
+from tts.types import InputError
 
 Batch = dict[str, jax.Array]
 # What a loss counted, summed over the batch: {'nll', 'tokens'}, with {'bce', 'labels'} for values.
@@ -33,14 +34,14 @@ Loss = Callable[[Any, Batch, Callable | None], tuple[jax.Array, Sums]]
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-  """How a model is trained. Give `tokens` or `steps`, not both.
+  """How a model is trained, for as many `tokens` as given, or `steps`.
 
   Attributes:
     learning_rate: peak of the schedule (linear warm-up, then cosine).
     batch_size: rows in a step, over all devices.
     row_length: T, tokens in a row.
-    tokens: places to train on, padding included; the last part of a batch is dropped.
-    steps: the same as a number of updates.
+    tokens: places in all rows that are read, padding included, down to whole updates.
+    steps: updates; where given, `tokens` is not read.
     warmup_fraction: share of the updates in which the rate rises.
     final_lr_fraction: last rate as a share of the peak.
     weight_decay: of matrices; norms' scales have none.
@@ -73,8 +74,18 @@ class TrainConfig:
   patience: int = 0
 
   def __post_init__(self):
-    if (self.tokens is None) == (self.steps is None):
-      raise ValueError('TrainConfig needs tokens or steps, and not both')
+    if self.tokens is None and self.steps is None:
+      raise InputError('train needs tokens or steps: set one of them')
+    for name in ('batch_size', 'row_length', 'tokens', 'steps', 'learning_rate', 'clip'):
+      value = getattr(self, name)
+      if value is not None and not value > 0:
+        raise InputError(f'train.{name} is {value}: it must be positive')
+    for name in ('weight_decay', 'lm_loss_weight', 'eval_every', 'checkpoint_every', 'patience'):
+      if not getattr(self, name) >= 0:
+        raise InputError(f'train.{name} is {getattr(self, name)}: it must not be negative')
+    for name in ('b1', 'b2', 'dropout', 'warmup_fraction'):
+      if not 0 <= getattr(self, name) < 1:
+        raise InputError(f'train.{name} is {getattr(self, name)}: it must be in [0, 1)')
 
   @property
   def num_steps(self) -> int:
@@ -212,6 +223,7 @@ def make_update(loss: Loss, optimizer: optax.GradientTransformation,
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     state = TrainState(step=state.step + 1, params=params, opt_state=opt_state)
-    return state, (value, optax.global_norm(grads))
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(grads)))
+    return state, (value, norm)
 
   return update

@@ -1,0 +1,149 @@
+"""The report's files: complete, self-contained, escaped, and from the command line."""
+
+import csv
+import html.parser
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.eval import synthetic
+from tts.eval import figures, records, report
+
+ROOT = pathlib.Path(__file__).parents[2]
+FIGURES = {'accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'prm_vs_orm', 'aggregation',
+           'accuracy_vs_flops', 'accuracy_vs_seconds', 'calibration', 'stages'}
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  workdir = synthetic.write_run(tmp_path_factory.mktemp('run'), questions=40)
+  report.write(workdir)
+  return workdir
+
+
+class Reader(html.parser.HTMLParser):
+  """Tags with their attributes; every opened tag must be closed."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.seen, self.open = [], []
+    self.feed(text)
+    assert not self.open
+
+  def handle_starttag(self, tag, attrs):
+    self.seen.append((tag, dict(attrs)))
+    if tag not in ('meta', 'img', 'br'):
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+
+def test_every_figure_is_there_as_picture_and_table(workdir):
+  folder = workdir / 'report'
+  assert {p.stem for p in folder.glob('*.png')} == FIGURES == {p.stem for p in folder.glob('*.csv')}
+  for name in FIGURES:
+    assert (folder / f'{name}.png').read_bytes().startswith(b'\x89PNG')
+    rows = list(csv.DictReader((folder / f'{name}.csv').open()))
+    assert rows and None not in rows[0]
+  rows = list(csv.DictReader((folder / 'accuracy_vs_budget.csv').open()))
+  made = json.loads((folder / 'results.json').read_text())
+  row = next(r for r in made['curves'] if r['strategy'] == 'oracle' and r['budget'] == 8)
+  mine = next(r for r in rows if r['strategy'] == 'oracle' and r['budget'] == '8')
+  assert float(mine['accuracy']) == row['accuracy'] and float(mine['ci95_low']) == row['ci95'][0]
+
+
+@pytest.mark.parametrize('name', ['index.html', 'tree-q0000-beam-m4-n16.html'])
+def test_pages_load_nothing_and_link_to_what_exists(workdir, name):
+  text = (workdir / 'report' / name).read_text()
+  seen = Reader(text).seen
+  assert not [t for t, _ in seen if t in ('script', 'link', 'iframe')]
+  for _, attrs in seen:
+    assert attrs.get('src', 'data:').startswith('data:')
+    if 'href' in attrs:
+      assert (workdir / 'report' / attrs['href']).exists()
+  assert not re.search(r'url\(|@import|https?:', re.sub(r'base64,[^"]*', '', text))
+
+
+def test_index_shows_numbers_intervals_ledger_and_trees(workdir):
+  text = (workdir / 'report/index.html').read_text()
+  made = json.loads((workdir / 'report/results.json').read_text())
+  weighted = [r for r in made['curves'] if r['strategy'] == 'best_of_n_weighted'
+              and r['bin'] is None][-1]
+  assert figures.number(weighted['accuracy'], weighted['ci95']) in text
+  assert text.count('<img') == len(FIGURES) and 'tree-q0000-beam-m4-n16.html' in text
+  assert text.count('<td>1.000</td>') == sum(len(m) for m in made['ledger'].values())
+  assert len(re.findall(r'<ol class="summary">(?:<li>[^<]*</li>){3}</ol>', text)) == 1
+
+
+def test_numbers_are_the_same_when_written_again(workdir):
+  before = {p.name: p.read_bytes() for p in (workdir / 'report').iterdir()}
+  report.write(workdir)
+  assert {p.name: p.read_bytes() for p in (workdir / 'report').iterdir()} == before
+  assert not list((workdir / 'tmp').iterdir())
+
+
+def test_a_broken_ledger_is_marked(tmp_path):
+  synthetic.write_run(tmp_path, questions=6, beams=())
+  path = next((tmp_path / 'records/search/sample-n16').iterdir())
+  rows = records.read_block(path)
+  for row in rows:
+    row['counts']['base']['entered'] -= 3
+  records.write_block(path, rows)
+  report.write(tmp_path)
+  assert '(!)' in (tmp_path / 'report/index.html').read_text()
+
+
+@pytest.mark.parametrize('pieces', [
+    {'pool': 0, 'difficulty': 0}, {'difficulty': 0}, {'orm': False, 'large': False, 'beams': ()},
+    {'pool': 1}, {'questions': 1}])
+def test_a_report_at_any_moment_of_the_run(tmp_path, pieces):
+  synthetic.write_run(tmp_path, **{'questions': 7, **pieces})
+  report.write(tmp_path)
+  Reader((tmp_path / 'report/index.html').read_text())
+
+
+def test_beam_settings_are_on_the_lines_of_the_rules_that_give_them():
+  rows = [{'strategy': 'beam', 'beam_width': m, 'budget': n}
+          for m, n in ((1, 1), (2, 4), (4, 4), (4, 16), (8, 16))]
+  found = {k: [(r['beam_width'], r['budget']) for r in v] for k, v in figures.lines(rows).items()}
+  assert found == {'beam, M = sqrt(N)': [(1, 1), (2, 4), (4, 16)],
+                   'beam, M = 4': [(1, 1), (4, 4), (4, 16)], 'beam, M = 8': [(8, 16)]}
+
+
+def command(*args):
+  return subprocess.run([sys.executable, '-m', 'launch.report', *args], cwd=ROOT, text=True,
+                        capture_output=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+
+
+def test_the_command(workdir):
+  (workdir / 'report/index.html').unlink()
+  done = command(f'--workdir={workdir}')
+  assert done.returncode == 0, done.stderr
+  assert (workdir / 'report/index.html').exists()
+
+
+def test_the_commands_errors_are_one_line(tmp_path):
+  for args in ((f'--workdir={tmp_path / "none"}',), (f'--workdir={tmp_path}',), (),
+               (f'--workdir={tmp_path}', '--wrong=1')):
+    done = command(*args)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_the_analysis_needs_no_jax():
+  code = 'import sys, tts.eval.report; sys.exit("jax" in sys.modules)'
+  assert subprocess.run([sys.executable, '-c', code], cwd=ROOT).returncode == 0
+
+
+def test_it_is_fast_enough_for_a_refresh_after_each_stage(tmp_path):
+  synthetic.write_run(tmp_path, questions=100, difficulty=64)
+  begun = time.monotonic()
+  report.write(tmp_path)
+  assert time.monotonic() - begun < 15  # 400 questions take about 4 s on two cores

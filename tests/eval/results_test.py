@@ -1,0 +1,218 @@
+"""`results.json` of a made-up run: the contract's fields, numbers redone by hand, missing pieces."""
+
+import collections
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.eval import synthetic
+from tts.eval import flops, records, results, runfiles
+from tts.types import InputError
+
+CURVE = {'strategy', 'beam_width', 'lookahead', 'chains', 'chain_length', 'budget', 'bin',
+         'accuracy', 'ci95', 'n', 'repeats', 'generated_tokens', 'verifier_tokens', 'flops',
+         'seconds', 'truncated'}
+VERIFIER = {'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain',
+            'auc_logprob_within', 'logprob_weight', 'auc_pooled', 'auc_question_only',
+            'prefix_auc_within', 'val_bce', 'ece', 'gap_closed', 'gap_closed_ci95',
+            'auc_gain_within', 'auc_gain_within_ci95'}
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  return synthetic.write_run(tmp_path_factory.mktemp('whole'))
+
+
+@pytest.fixture(scope='module')
+def made(whole):
+  return assemble(whole)
+
+
+def assemble(workdir):
+  """As a reader gets it: through strict JSON."""
+  text = json.dumps(results.assemble(runfiles.load(workdir)), allow_nan=False)
+  return json.loads(text)
+
+
+def find(rows, **what):
+  found = [r for r in rows if all(r[k] == v for k, v in what.items())]
+  assert len(found) == 1, (what, len(found))
+  return found[0]
+
+
+def test_fields_of_the_contract(made):
+  assert set(made) >= {
+      'config', 'config_hash', 'versions', 'device', 'wall_seconds', 'cpu_seconds',
+      'peak_rss_bytes', 'seeds', 'models', 'verifier', 'curves', 'ablations', 'ledger',
+      'compute_optimal', 'efficiency', 'flops_matched', 'claims', 'budget_seconds'}
+  assert all(CURVE <= set(r) for r in made['curves'])
+  assert all(CURVE | {'verifier', 'aggregation', 'selection', 'bins', 'proposal'} <= set(r)
+             for r in made['ablations'])
+  assert VERIFIER <= set(made['verifier']['prm']) and VERIFIER <= set(made['verifier']['orm'])
+  assert {'params', 'pass_at_1', 'greedy', 'checkpoint'} <= set(made['models']['base'])
+  assert made['models']['mid'] is None
+  assert made['wall_seconds']['base'] == 17 and made['budget_seconds']['base'] == 26
+  assert list(made['wall_seconds']) == ['data', 'base', 'labels', 'verifiers', 'search',
+                                        'difficulty']
+
+
+def test_rows_are_unique_and_every_budget_is_there(made):
+  for name in ('curves', 'ablations'):
+    keys = [tuple(r.get(k) for k in (
+        'strategy', 'beam_width', 'lookahead', 'chains', 'chain_length', 'budget', 'bin',
+        'verifier', 'aggregation', 'selection', 'bins')) for r in made[name]]
+    assert max(collections.Counter(keys).values()) == 1
+  for strategy in ('majority', 'logprob_weighted', 'best_of_n', 'best_of_n_weighted', 'oracle'):
+    for budget in (1, 2, 4, 8, 16):
+      found = find(made['curves'], strategy=strategy, budget=budget, bin=None)
+      assert found['repeats'] == 16 // budget and found['n'] == 60
+      assert sum(find(made['curves'], strategy=strategy, budget=budget, bin=b)['n']
+                 for b in (1, 2, 3, 4, 5)) == 60
+  find(made['curves'], strategy='greedy', budget=1, bin=None)
+  for width, budget in ((2, 4), (4, 4), (4, 16)):
+    assert find(made['curves'], strategy='beam', beam_width=width, budget=budget,
+                bin=None)['lookahead'] is None
+
+
+def test_bin_rows_average_to_the_whole(made):
+  for budget in (1, 4, 16):
+    for field in ('accuracy', 'generated_tokens', 'flops', 'truncated'):
+      binned = [r for r in made['curves'] if r['strategy'] == 'best_of_n_weighted'
+                and r['budget'] == budget and r['bin']]
+      whole = find(made['curves'], strategy='best_of_n_weighted', budget=budget, bin=None)
+      assert np.average([r[field] for r in binned], weights=[r['n'] for r in binned]) == (
+          pytest.approx(whole[field]))
+
+
+def test_accuracy_and_costs_redone_from_the_rows(whole, made):
+  rows = [r for r in records.read(whole, 'search', 'sample-n16')]
+  by_question = collections.defaultdict(dict)
+  for r in rows:
+    by_question[r['problem_id']][r['slot']] = r
+  right, cut = [], []
+  for question in by_question.values():
+    for g in range(4):
+      group = [question[4 * g + i] for i in range(4)]
+      votes = collections.defaultdict(float)
+      for r in group:
+        if r['answer'] is not None:
+          votes[r['answer']] += r['answer_score']
+      best = max(votes, key=votes.get, default=None)
+      right.append(any(r['answer'] == best and r['correct'] for r in group))
+      cut.append(sum(r['truncated'] for r in group))
+  got = find(made['curves'], strategy='best_of_n_weighted', budget=4, bin=None)
+  assert got['accuracy'] == pytest.approx(np.mean(right))
+  assert got['truncated'] == pytest.approx(np.mean(cut))
+  assert got['generated_tokens'] == 4 * 20
+  assert got['verifier_tokens'] == 9 + 4 * 20  # the prompt once
+  one = {'kept': 80, 'pruned': 0, 'simulated': 0}
+  context = 45 + 4 * sum(9 + i + 1 for i in range(19))
+  expected = flops.counted(synthetic.arch(), 'lm', {
+      **one, 'entered': 9 + 4 * 19, 'attended': context})
+  expected += flops.counted(synthetic.arch(), 'prm', {
+      **one, 'entered': 9 + 4 * 20, 'attended': context + 4 * 29})
+  assert got['flops'] == expected
+  assert got['seconds'] == pytest.approx(0.25 * 3 / 60 * 4 / 16)
+
+
+def test_a_vote_without_verifier_does_not_pay_for_one(made):
+  got = find(made['curves'], strategy='majority', budget=16, bin=None)
+  assert got['verifier_tokens'] == 0
+  assert got['flops'] < find(made['curves'], strategy='best_of_n', budget=16, bin=None)['flops']
+  beam = find(made['ablations'], strategy='beam', beam_width=4, budget=16, bin=None,
+              selection='majority')
+  assert beam['verifier_tokens'] > 0 and beam['verifier'] is None
+
+
+def test_ablations_cover_what_the_paper_compares(made):
+  for what in ({'verifier': 'orm'}, {'aggregation': 'min'}, {'aggregation': 'prod'}):
+    find(made['ablations'], strategy='best_of_n_weighted', budget=16, bin=None, **what)
+  for bins in ('predicted', 'level'):
+    rows = [r for r in made['ablations'] if r['bins'] == bins and r['strategy'] == 'majority'
+            and r['budget'] == 1]
+    assert [r['bin'] for r in rows] == [1, 2, 3, 4, 5] and sum(r['n'] for r in rows) == 60
+  find(made['ablations'], strategy='beam', beam_width=2, budget=4, bin=None, selection='majority')
+
+
+def test_verifier_numbers_make_sense_for_the_model_they_come_from(made):
+  prm, orm = made['verifier']['prm'], made['verifier']['orm']
+  assert 0.8 < orm['auc_within'] + 0.15 < prm['auc_within'] < 1
+  assert prm['auc_within_ci95'][0] < prm['auc_within'] < prm['auc_within_ci95'][1]
+  assert prm['auc_gain_within'] == pytest.approx(prm['auc_within'] - prm['auc_logprob_within'])
+  assert 0.5 < prm['prefix_auc_within'] < prm['auc_within']
+  assert prm['auc_within_plain'] == prm['auc_within'] and prm['val_bce'] == 0.4
+  assert orm['prefix_auc_within'] is None and 'verifier.orm.prefix_auc_within' in made['reasons']
+  at = lambda s: find(made['curves'], strategy=s, budget=16, bin=None)['accuracy']
+  assert prm['gap_closed'] == pytest.approx(
+      (at('best_of_n_weighted') - at('majority')) / (at('oracle') - at('majority')))
+
+
+def test_ledger_balances(made):
+  assert {m['ratio'] for s in made['ledger'].values() for m in s.values()} == {1.0}
+  assert set(made['ledger']['search']) == {'base', 'large', 'prm', 'orm'}
+
+
+def test_equal_files_give_equal_results(whole, made):
+  assert assemble(whole) == made
+
+
+@pytest.mark.parametrize('pieces', [
+    {'pool': 0, 'difficulty': 0}, {'difficulty': 0}, {'orm': False, 'large': False},
+    {'pool': 4}, {'pool': 1, 'beams': ()}, {'questions': 1}, {'questions': 3, 'difficulty': 2}])
+def test_missing_pieces_give_nulls_with_reasons(tmp_path, pieces):
+  made = assemble(synthetic.write_run(tmp_path, **{'questions': 12, **pieces}))
+  if pieces.get('pool') == 0:
+    assert made['curves'] == [] and made['verifier']['prm']['auc_within'] is None
+    assert made['models']['base']['pass_at_1'] is None
+    assert 'models.base.pass_at_1' in made['reasons']
+  if pieces.get('difficulty') == 0:
+    assert {r['bin'] for r in made['curves']} <= {None} and 'curves.bin' in made['reasons']
+  if pieces.get('orm') is False:
+    assert made['verifier']['orm'] is None and made['models']['large'] is None
+    assert not [r for r in made['ablations'] if r['verifier'] == 'orm']
+  if pieces.get('pool') in (1, 4):
+    assert made['verifier']['prm']['gap_closed'] is None
+    assert '16 samples' in made['reasons']['verifier.prm.gap_closed']
+  if pieces.get('questions') == 1:
+    assert all(r['ci95'] is None for r in made['curves'])
+
+
+def test_a_run_that_has_only_begun(tmp_path):
+  records.write_json(tmp_path / 'run.json', {})
+  made = assemble(tmp_path)
+  assert made['curves'] == [] and made['peak_rss_bytes'] is None and made['models']['base'] is None
+
+
+def test_repeated_searches_are_averaged(tmp_path):
+  synthetic.write_run(tmp_path, questions=10, beams=((4, 4),))
+  alone = find(assemble(tmp_path)['curves'], strategy='beam', bin=None)
+  source = tmp_path / 'records/search/beam-m4-n4/block-00000.jsonl.gz'
+  rows = records.read_block(source)
+  records.write_block(tmp_path / 'records/search/beam-m4-n4-r1/block-00000.jsonl.gz', [
+      {**r, 'repeat': 1, 'correct': False} for r in rows if r['problem_id'] != 'q0003'])
+  both = find(assemble(tmp_path)['curves'], strategy='beam', bin=None)
+  assert alone['repeats'] == 1 and both['repeats'] == 2 and both['n'] == 9
+  assert both['accuracy'] <= 0.5 < alone['accuracy']
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+  with pytest.raises(InputError, match='no run.json'):
+    runfiles.load(tmp_path)
+  with pytest.raises(InputError, match='no such folder'):
+    runfiles.load(tmp_path / 'none')
+
+
+def test_a_half_scored_pool_is_not_scored(tmp_path):
+  synthetic.write_run(tmp_path, questions=10)
+  path = next((tmp_path / 'records/search/sample-n16').iterdir())
+  rows = records.read_block(path)
+  voter = next(r for r in rows if r['answer'] is not None)
+  voter['answer_score'] = None
+  records.write_block(path, rows)
+  made = assemble(tmp_path)
+  assert not [r for r in made['curves'] if r['strategy'] == 'best_of_n']
+  assert 'only in part' in made['reasons']['verifier.prm']
+  shutil.rmtree(tmp_path / 'records')
+  assert assemble(tmp_path)['curves'] == []

@@ -1,0 +1,137 @@
+"""A made-up run: records of a latent-skill model, in the layout that the stages write.
+
+A question has a skill s; a step is right with chance s**(1/steps); the answer is right if every
+step is, else one of a few wrong ones, the likelier the fewer the steps. The verifier sees the steps
+so far with noise. Token counts obey the ledger's identity by construction.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from tts.eval import records
+
+STEPS, STEP_TOKENS, PROMPT = 4, 5, 9
+
+
+def arch(width: int = 32) -> dict:
+  return {'vocab_size': 32, 'num_layers': 2, 'width': width, 'num_heads': 2, 'num_kv_heads': 1,
+          'head_size': 16, 'mlp_width': 4 * width, 'activation': 'relu2', 'gated': False,
+          'tied': True}
+
+
+def counts(prompt: int, own: int, last: int) -> dict:
+  entered = own - last
+  context = sum(range(prompt + 1)) + sum(PROMPT + i + 1 for i in range(entered))
+  return {'prompt': prompt, 'kept': own, 'pruned': 0, 'simulated': 0, 'reencoded': 0, 'last': last,
+          'entered': prompt + entered, 'attended': context if prompt else (
+              sum(PROMPT + i + 1 for i in range(entered)))}
+
+
+def row(rng, question: int, skill: float, slot: int, *, stream='test', model='base',
+        strategy='sample', budget=16, beam_width=None, scored=('prm', 'orm')) -> dict:
+  """One sample of one question."""
+  gold = str(100 + question)
+  right = rng.random(STEPS) < skill ** (1 / STEPS)
+  truncated = bool(rng.random() < 0.04)
+  wrong = str(200 + question + int(rng.geometric(0.5)))
+  answer = None if truncated else gold if right.all() else wrong
+  length = STEPS * STEP_TOKENS
+  so_far = np.cumprod(right) * skill ** ((STEPS - 1 - np.arange(STEPS)) / STEPS)
+  scores = 1 / (1 + np.exp(-(4 * so_far - 2 + rng.normal(0, 2, STEPS))))
+  out = {
+      'split': 'test', 'stream': stream, 'model': model, 'problem_id': f'q{question:04d}',
+      'strategy': strategy, 'theta': {'beam_width': beam_width, 'lookahead': None},
+      'budget': budget, 'seed': 0, 'repeat': 0, 'slot': slot,
+      'tokens': rng.integers(4, 32, length).tolist(),
+      'step_ends': [STEP_TOKENS * (i + 1) for i in range(STEPS)], 'step_scores': None,
+      'answer': answer, 'truncated': truncated, 'correct': answer == gold, 'answer_score': None,
+      'orm_score': None, 'logprob': float(-3 + 2 * right.all() + rng.normal(0, 1)),
+      'level': question % 5 + 1, 'context': [],
+      'counts': {model: counts(PROMPT * (slot == 0), length, 1)}}
+  if 'prm' in scored:
+    out['step_scores'] = [float(s) for s in np.float32(scores)]
+    out['answer_score'] = out['step_scores'][-1]
+    out['counts']['prm'] = counts(PROMPT * (slot == 0), length, 0)
+  if 'orm' in scored:
+    out['orm_score'] = float(np.float32(1 / (1 + np.exp(-(2 * right.all() - 1 + rng.normal(0, 2))))))
+    out['counts']['orm'] = counts(PROMPT * (slot == 0), length, 0)
+  return out
+
+
+def write_setting(workdir, folder: str, questions: int, block: int, make) -> None:
+  """Blocks of `make(question, skill)`, which gives a question's rows, and their timings."""
+  skills = np.random.default_rng(0).beta(0.8, 0.8, questions) * 0.9 + 0.05
+  for number, first in enumerate(range(0, questions, block)):
+    inside = range(first, min(first + block, questions))
+    rows = [r for q in inside for r in make(q, skills[q])]
+    name = f'{folder}/block-{number:05d}'
+    records.write_json(workdir / f'timings/{name}.json',
+                       {'seconds': 0.25, 'questions': len(inside)})
+    records.write_block(workdir / f'records/{name}.jsonl.gz', rows)
+
+
+def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (4, 4), (4, 16)),
+              orm=True, large=True, seed=0) -> pathlib.Path:
+  """A workdir as `reproduce` leaves it; without a pool, with no search records."""
+  workdir = pathlib.Path(workdir)
+  rng = np.random.default_rng(seed)
+  records.write_json(workdir / 'run.json', {
+      'config': {'name': 'synthetic'}, 'config_hash': 'abc', 'versions': {'jax': '0'},
+      'device': '1 x made-up (cpu)', 'seeds': [seed]})
+  for i, stage in enumerate(('data', 'base', 'labels', 'verifiers', 'search', 'difficulty')):
+    records.write_json(workdir / f'stages/{stage}.json', {
+        'stage': stage, 'wall_seconds': 10.0 + 7 * i, 'cpu_seconds': 20.0,
+        'budget_seconds': 20 + 6 * i, 'peak_rss_bytes': 10**9})
+  for name, width in (('base', 32), ('large', 112), ('prm', 32), ('orm', 32)):
+    if (name != 'orm' or orm) and (name != 'large' or large):
+      kind = name if name in ('prm', 'orm') else 'lm'
+      records.write_json(workdir / f'models/{name}/model.json', {
+          'kind': kind, 'arch': arch(width), 'params': 25 * width**2,
+          'metrics': {'val_loss': 0.5} if kind == 'lm' else {'val_bce': 0.4}})
+  scored = ('prm', 'orm') if orm else ('prm',)
+  if pool:
+    write_setting(workdir, f'search/sample-n{pool}', questions, 25, lambda q, s: [
+        row(rng, q, s, i, budget=pool, scored=scored) for i in range(pool)])
+    write_setting(workdir, 'search/greedy-n1', questions, 25, lambda q, s: [
+        row(rng, q, s, 0, strategy='greedy', budget=1, scored=())])
+    if large:
+      write_setting(workdir, 'search/large-greedy-n1', questions, 25, lambda q, s: [
+          row(rng, q, s**0.3, 0, strategy='greedy', budget=1, model='large', scored=())])
+    for width, budget in beams:
+      write_setting(workdir, f'search/beam-m{width}-n{budget}', questions, 25, lambda q, s: [
+          row(rng, q, s**0.7, i, strategy='beam', budget=budget, beam_width=width,
+              scored=('prm',)) for i in range(0, budget, 1 + q % 2)])
+  if difficulty:
+    write_setting(workdir, f'difficulty/sample-n{difficulty}', questions, 25, lambda q, s: [
+        row(rng, q, s, i, stream='difficulty', budget=difficulty, scored=('prm',))
+        for i in range(difficulty)])
+  write_tree(workdir, rng)
+  return workdir
+
+
+def write_tree(workdir, rng, name: str = 'q0000-beam-m4-n16') -> None:
+  """A search of 16 rows, 4 kept a round, with every kind of node."""
+  nodes, alive = [], [(None, i) for i in range(16)]
+  for depth in range(4):
+    last = depth == 3
+    made = []
+    for parent, slot in alive:
+      done = last or (depth == 2 and slot % 7 == 0)
+      status = ('truncated' if done and slot == 5 else 'finished') if done else 'pruned'
+      text = (f'#### {100 if rng.random() < 0.6 else 107}' if done
+              else f'{rng.integers(2, 30)} + {rng.integers(2, 30)} = {rng.integers(10, 99)}')
+      nodes.append({'id': len(nodes), 'parent': parent, 'round': depth, 'slot': slot,
+                    'text': text, 'score': float(np.float32(rng.random())), 'tokens': 5,
+                    'status': status})
+      made.append(nodes[-1])
+    kept = sorted((n for n in made if n['status'] == 'pruned'), key=lambda n: -n['score'])[:4]
+    for node in kept:
+      node['status'] = 'kept'
+    alive = [(n['id'], 4 * i + j) for i, n in enumerate(kept) for j in range(4)]
+  records.write_json(workdir / f'trees/{name}.json', {
+      'problem_id': 'q0000', 'prompt': 'Compute ((3 + 4) * 5) - <2> & go on:\n', 'answer': '100',
+      'strategy': 'beam', 'theta': {'beam_width': 4, 'lookahead': None}, 'budget': 16,
+      'winner': '100', 'nodes': nodes})

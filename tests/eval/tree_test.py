@@ -1,0 +1,90 @@
+"""The search tree's page: what it says of a small tree, and that it trusts no text."""
+
+import copy
+
+import pytest
+
+from tts.eval import tree
+from tts.types import InputError
+
+
+def node(id_, parent, round_, text, score, status, tokens=5):
+  return {'id': id_, 'parent': parent, 'round': round_, 'slot': id_, 'text': text, 'score': score,
+          'tokens': tokens, 'status': status}
+
+
+TREE = {
+    'problem_id': 'q1', 'prompt': 'What is 3 + 4?\n', 'answer': '7', 'strategy': 'beam',
+    'theta': {'beam_width': 2, 'lookahead': None}, 'budget': 4, 'winner': '7', 'nodes': [
+        node(0, None, 0, '3+4=7', 0.9, 'kept'), node(1, None, 0, '3+4=8', 0.8, 'kept'),
+        node(2, None, 0, '3*4=12', 0.1, 'pruned', 6), node(3, None, 0, '<b>&', 0.05, 'pruned', 2),
+        node(4, 0, 1, '#### 7', 0.95, 'finished'), node(5, 0, 1, '#### 7.0', 0.5, 'finished'),
+        node(6, 1, 1, '#### 8', 0.6, 'finished'), node(7, 1, 1, '8+8+8', 0.3, 'truncated', 9)]}
+
+
+def test_voters_have_the_answers_that_their_texts_end_in():
+  assert [(v.node, v.answer, v.score) for v in tree.voters(TREE)] == [
+      (4, '7', 0.95), (5, '7.0', 0.5), (6, '8', 0.6)]
+
+
+def test_tokens_by_status_count_each_step_once():
+  assert tree.token_counts(TREE) == {'kept': 10, 'finished': 15, 'truncated': 9, 'pruned': 8}
+
+
+def test_path():
+  assert [n['id'] for n in tree.path(TREE, 6)] == [1, 6]
+
+
+def test_the_page_tells_the_search():
+  text = tree.render(TREE, 'x.json')
+  assert '8 steps written in 2 rounds, 2 of them pruned (8 of 42 tokens)' in text
+  assert '3 candidates finished, cut off: 1. The vote chose 7: right.' in text
+  body = text.split('<div class="scroll">')[1]
+  for status, count in (('finished winner', 2), ('finished', 1), ('truncated', 1), ('pruned', 2),
+                        ('kept way', 1), ('kept', 1)):
+    assert body.count(f'class="node {status}"') == count
+  assert body.count('★') == 2 and body.count('●') == 3 and body.count('■') == 1
+  assert '<td>7</td><td>2</td><td>1.450</td><td>★ chosen, right</td>' in text
+
+
+def test_a_dead_end_is_not_shown_as_dropped_at_once():
+  dead = copy.deepcopy(TREE)
+  dead['nodes'] = dead['nodes'][:4] + [node(8, 2, 1, '12', 0.1, 'pruned')]
+  body = tree.render({**dead, 'winner': None}, 'x.json').split('<div class="scroll">')[1]
+  assert body.count('class="node dead"') == 1 and body.count('class="node pruned"') == 2
+
+
+def test_a_wrong_and_a_missing_winner():
+  assert 'chose 8: wrong, the answer is 7' in tree.render({**TREE, 'winner': '8'}, 'x')
+  assert 'No candidate finished' in tree.render({**TREE, 'winner': None}, 'x')
+  assert 'no gold answer' in tree.render({**TREE, 'answer': None}, 'x')
+
+
+def test_text_is_escaped_everywhere():
+  evil = copy.deepcopy(TREE)
+  bad = '<script>alert(1)</script>"\'><img src=x>'
+  evil.update(problem_id=bad, prompt=bad, winner=bad, answer=bad, strategy=bad)
+  for n in evil['nodes']:
+    n['text'] = f'{bad}\n#### {bad}'
+  text = tree.render(evil, 'x.json')
+  assert '<script' not in text and '<img' not in text and '&lt;script&gt;' in text
+
+
+@pytest.mark.parametrize('change', [
+    lambda t: t['nodes'][4].update(parent=99), lambda t: t['nodes'][0].update(parent=4),
+    lambda t: t['nodes'][4].update(status='odd'), lambda t: t['nodes'][4].pop('score'),
+    lambda t: t.pop('winner'), lambda t: t.update(nodes=3)])
+def test_a_file_that_is_no_tree_is_named(change):
+  bad = copy.deepcopy(TREE)
+  change(bad)
+  with pytest.raises(InputError, match='x.json: not a search tree.*delete it'):
+    tree.render(bad, 'x.json')
+
+
+def test_an_empty_search_still_has_a_page():
+  assert '0 steps written in 0 rounds' in tree.render({**TREE, 'nodes': [], 'winner': None}, 'x')
+
+
+def test_colours():
+  assert tree.colour(0) == '#f6a35c' and tree.colour(0.5) == '#f5f3ee'
+  assert tree.colour(1) == tree.colour(7.0) == '#76b2e2'

@@ -1,0 +1,226 @@
+"""`sample_queue` against a plain python decode, and what a sample may not depend on."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests import reference, toy
+from tts.models.generator import Generator
+from tts.models.transformer import Decoder
+from tts.sampling import decode, pool
+from tts.sampling.logits import SamplingConfig, probabilities
+from tts.types import EOS_ID
+
+LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, delimiter=toy.DELIMITER)
+B, J, N, P = 6, 9, 4, 5
+
+
+@functools.partial(jax.jit, static_argnames=('slots', 'sampling', 'limits'))
+def queue(table, prefix, prefix_len, keys, num_jobs, slots=N, sampling=SamplingConfig(),
+          limits=LIMITS):
+  return decode.sample_queue(toy.TableGenerator(table), prefix, prefix_len, keys, num_jobs,
+                             num_slots=slots, sampling=sampling, limits=limits)
+
+
+@functools.partial(jax.jit, static_argnames='slots')
+def real_queue(params, prefix, prefix_len, keys, num_jobs, slots=N):
+  return decode.sample_queue(Generator(Decoder(toy.ARCH), params), prefix, prefix_len, keys,
+                             num_jobs, num_slots=slots, sampling=SamplingConfig(), limits=LIMITS)
+
+
+@pytest.fixture(scope='module')
+def inputs():
+  """Six problems; jobs of a problem continue different lengths of its prefix, as rollouts do."""
+  prefix, _ = toy.prompts(0, B, P)
+  lengths = np.random.default_rng(1).integers(1, P + 1, (B, J)).astype(np.int32)
+  num_jobs = np.array([9, 5, 2, 0, 4, 8], np.int32)  # more, as many as, fewer than slots; none
+  return toy.random_tables(0, B), prefix, lengths, toy.slot_keys(B, J), num_jobs
+
+
+@pytest.fixture(scope='module')
+def expected(inputs):
+  table, prefix, lengths, keys, num_jobs = inputs
+  uniforms = toy.uniforms(keys, LIMITS.max_steps, LIMITS.max_tokens)
+  return [[reference.sample(table[b], prefix[b, :lengths[b, j]], uniforms[b, j], LIMITS)
+           for j in range(J)] for b in range(B)]
+
+
+def assert_same(got, want):
+  """Samples by job, bit for bit."""
+  assert sorted(got) == sorted(want)
+  for job in want:
+    np.testing.assert_array_equal(got[job].tokens, want[job].tokens)
+    np.testing.assert_array_equal(got[job].logprob, want[job].logprob)
+    assert (got[job].entered, got[job].attended) == (want[job].entered, want[job].attended)
+
+
+def test_reference(inputs, expected):
+  samples = pool.collect(queue(*inputs))
+  num_jobs = inputs[-1]
+  for b in range(B):
+    assert sorted(samples[b]) == list(range(num_jobs[b]))
+    for job, got in samples[b].items():
+      want = expected[b][job]
+      np.testing.assert_array_equal(got.tokens, want.own)
+      np.testing.assert_allclose(got.logprob, want.logprobs, atol=1e-5)
+      assert got.finished == (want.status == 'finished')
+      # The last token never enters; each that does sees the prompt, what came before, itself.
+      assert got.entered == want.entered == len(want.own) - 1
+      assert got.attended == want.attended == sum(
+          range(want.num_prompt + 1, want.num_prompt + len(want.own)))
+  rules = [row.rule for row in sum(expected, [])]
+  assert {'', 'steps', 'step_tokens', 'tokens'} == set(rules), 'the tables must show every rule'
+  assert any(0 in row.own for row in sum(expected, [])), 'a sampled PAD_ID is a token like others'
+
+
+@pytest.mark.parametrize('slots', [1, 5])
+def test_samples_do_not_depend_on_the_number_of_slots(inputs, slots):
+  for got, want in zip(pool.collect(queue(*inputs, slots=slots)), pool.collect(queue(*inputs))):
+    assert_same(got, want)
+
+
+def test_first_samples_do_not_depend_on_how_many_there_are(inputs):
+  table, prefix, lengths, keys, num_jobs = inputs
+  few = pool.collect(queue(table, prefix, lengths, keys, np.minimum(num_jobs, 3)))
+  for got, want in zip(few, pool.collect(queue(*inputs))):
+    assert_same(got, {job: want[job] for job in want if job < 3})
+
+
+def test_samples_do_not_depend_on_queue_order(inputs):
+  table, prefix, lengths, keys, _ = inputs
+  order = np.random.default_rng(2).permutation(J)
+  every = np.full(B, J, np.int32)
+  want = pool.collect(queue(*inputs[:-1], every))
+  moved = pool.collect(queue(table, prefix, lengths[:, order], keys[:, order], every))
+  for got, base in zip(moved, want):
+    assert_same(got, {place: base[job] for place, job in enumerate(order)})
+
+
+def test_samples_do_not_depend_on_the_batch(inputs):
+  want = pool.collect(queue(*inputs))
+  order = np.array([4, 1, 1, 5, 0, 1])  # others gone, one there three times
+  got = pool.collect(queue(*(x[order] for x in inputs)))
+  for place, problem in enumerate(order):
+    assert_same(got[place], want[problem])
+
+
+def test_same_key_same_sample_other_key_other_sample(inputs):
+  table, prefix, lengths, keys, _ = inputs
+  every = np.full(B, J, np.int32)
+  same_len = np.broadcast_to(lengths[:, :1], lengths.shape)
+  got = pool.collect(queue(table, prefix, same_len, jnp.repeat(keys[:, :1], J, 1), every))
+  assert all(np.array_equal(s[j].tokens, s[0].tokens) for s in got for j in s)
+  got = pool.collect(queue(table, prefix, same_len, keys, every))
+  assert len({tuple(s.tokens) for s in got[0].values()}) > 1
+
+
+# a, b stand for plain tokens, d for the delimiter; one table each, so that one program runs all.
+A, D = 6, toy.DELIMITER
+
+
+@pytest.mark.parametrize('name,edges,tokens,finished', [
+    ('max_step_tokens', [(1, A), (A, A)], [A] * 5, False),
+    ('max_steps', [(1, A), (A, D), (D, A)], [A, D] * 4, False),
+    ('max_tokens', [(1, 5), (5, 6), (6, 7), (7, D), (D, 5)], [5, 6, 7, D] * 2 + [5, 6, 7], False),
+    ('end', [(1, 5), (5, 6), (6, 7), (7, 8), (8, D), (D, 3), (3, 0), (0, EOS_ID)],
+     [5, 6, 7, 8, D, 3, 0, EOS_ID], True),
+    ('only_delimiters', [(1, D), (D, D)], [D] * 4, False),
+    ('at_once', [(1, EOS_ID)], [EOS_ID], True),
+])
+def test_truncation(inputs, name, edges, tokens, finished):
+  del name
+  _, prefix, _, keys, _ = inputs
+  table = np.broadcast_to(toy.chain_table(*edges, period=3), (B, 3, toy.VOCAB, toy.VOCAB))
+  samples = pool.collect(queue(table, prefix, np.ones((B, J), np.int32), keys,
+                               np.full(B, J, np.int32)))
+  for sample in sum((list(s.values()) for s in samples), []):
+    np.testing.assert_array_equal(sample.tokens, tokens)
+    np.testing.assert_array_equal(sample.logprob, 0.0)
+    assert sample.finished == finished and sample.entered == len(tokens) - 1
+
+
+def test_end_of_sequence_wins_over_every_limit():
+  """As the eleventh token of eleven, after the third delimiter of four, as a step's fifth of five."""
+  for position, step, in_step in ((10, 0, 0), (0, 3, 0), (0, 0, 4), (10, 3, 4)):
+    scalar = lambda x: jnp.full((1, 2), x, jnp.int32)
+    rows = decode.init_rows(toy.slot_keys(1, 2), jnp.ones((1, 2), bool)).replace(
+        position=scalar(position), step=scalar(step), in_step=scalar(in_step))
+    token = jnp.array([[EOS_ID, toy.DELIMITER]])
+    after = decode._advance(rows, token, rows.live, LIMITS)  # pylint: disable=protected-access
+    np.testing.assert_array_equal(after.finished, [[True, False]])
+    # A delimiter that fills a step ends it well; one that fills the tokens or steps is too late.
+    np.testing.assert_array_equal(after.live, [[False, (position, step) == (0, 0)]])
+    np.testing.assert_array_equal(after.in_step, [[in_step + 1, 0]])
+    idle = decode._advance(rows, token, ~rows.live, LIMITS)  # pylint: disable=protected-access
+    jax.tree.map(np.testing.assert_array_equal, idle.replace(key=None), rows.replace(key=None))
+
+
+def test_no_job_at_all(inputs):
+  log = queue(*inputs[:-1], np.zeros(B, np.int32))
+  assert (np.asarray(log.job) == decode.NO_JOB).all() and pool.collect(log) == [{}] * B
+
+
+def test_frequencies_match_probabilities(inputs):
+  """First tokens of many samples, tempered and cut by top-k, through the whole sampler."""
+  sampling = SamplingConfig(temperature=0.7, top_k=6)
+  jobs, period = 256, 3
+  table = np.broadcast_to(inputs[0][:1], (B, period, toy.VOCAB, toy.VOCAB))
+  prefix = np.broadcast_to(inputs[1][:1], (B, P))
+  log = queue(table, prefix, np.ones((B, jobs), np.int32), toy.slot_keys(B, jobs),
+              np.full(B, jobs, np.int32), slots=32, sampling=sampling,
+              limits=decode.Limits(3, 4, 5, toy.DELIMITER))
+  texts = [[int(prefix[0, 0]), *s.tokens] for samples in pool.collect(log) for s in samples.values()]
+  assert len(texts) == B * jobs
+  pairs = np.zeros((period, toy.VOCAB, toy.VOCAB), int)  # by place, token, next token
+  for text in texts:
+    for i, (now, after) in enumerate(zip(text, text[1:])):
+      pairs[(i + 1) % period, now, after] += 1
+  probs = np.asarray(probabilities(jnp.asarray(table[0]), sampling), np.float64)
+  assert pairs[probs == 0].sum() == 0 and (probs == 0).any()
+  tested = 0
+  for counts, p in zip(pairs.reshape(-1, toy.VOCAB), probs.reshape(-1, toy.VOCAB)):
+    if counts.sum() > 100:
+      wanted = p[p > 0] / p.sum() * counts.sum()
+      assert stats.chisquare(counts[p > 0], wanted).pvalue > 1e-4
+      tested += 1
+  assert tested >= 5
+
+
+@pytest.fixture(scope='module')
+def real(inputs):
+  """The small decoder's samples, and what they were made from."""
+  params = toy.decoder_params()
+  prefix, _ = toy.prompts(3, B, P, toy.ARCH.vocab_size)
+  args = (params, prefix, *inputs[2:])
+  log = real_queue(*args)
+  iterations = int((np.asarray(log.job) != decode.NO_JOB).any(axis=(1, 2)).sum())
+  assert iterations > LIMITS.max_tokens, 'the ring must wrap'
+  return args, pool.collect(log)
+
+
+def test_real_decoder_is_scored_as_by_a_full_forward(real):
+  """Refilled slots, rollout prefixes of many lengths and a ring that wraps, all at once."""
+  (params, prefix, lengths, _, _), samples = real
+  width = P + LIMITS.max_tokens
+  jobs = [(b, j) for b in range(B) for j in samples[b]]
+  texts = reference.padded(
+      [[*prefix[b, :lengths[b, j]], *samples[b][j].tokens] for b, j in jobs], width)
+  logits = toy.full_forward(toy.ARCH, params, texts)[0]
+  log_probs = np.asarray(jax.nn.log_softmax(logits))
+  for text, row, (b, j) in zip(texts, log_probs, jobs):
+    own = np.arange(lengths[b, j], lengths[b, j] + len(samples[b][j].tokens))
+    np.testing.assert_allclose(samples[b][j].logprob, row[own - 1, text[own]], atol=1e-4)
+
+
+def test_real_decoder_does_not_depend_on_slots(real):
+  args, want = real
+  for got, base in zip(pool.collect(real_queue(*args, slots=2)), want):
+    assert sorted(got) == sorted(base)
+    for job in base:
+      np.testing.assert_array_equal(got[job].tokens, base[job].tokens)
+      np.testing.assert_allclose(got[job].logprob, base[job].logprob, atol=1e-4)
+      assert got[job].attended == base[job].attended

@@ -1,0 +1,103 @@
+"""Drawing: how a line, a bar or a calibration curve looks. What is drawn is `figures`' business.
+
+Colours are Okabe and Ito's, and no two strategies share a marker, so that lines can be told apart
+without colour.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+# label -> (colour, marker, line style)
+_STYLES = {
+    'majority': ('#000000', 's', '-'),
+    'log-probability vote': ('#e69f00', '^', '-'),
+    'best-of-N': ('#56b4e9', 'v', '-'),
+    'best-of-N weighted': ('#0072b2', 'o', '-'),
+    'pass@N (oracle)': ('#888888', '.', ':'),
+    'beam, M = sqrt(N)': ('#d55e00', 'D', '-'),
+    'beam, M = 4': ('#009e73', 'P', '-'),
+    'PRM': ('#0072b2', 'o', '-'), 'ORM': ('#d55e00', 'D', '-'),
+    'last step': ('#0072b2', 'o', '-'), 'minimum': ('#d55e00', 'D', '-'),
+    'product': ('#009e73', 'P', '-'),
+}
+_OTHERS = (('#cc79a7', 'X', '-'), ('#f0e442', 'h', '-'), ('#7f4f9f', '<', '-'))
+
+
+def style(label: str) -> dict[str, Any]:
+  """Line properties of a label, the same in every figure."""
+  colour, marker, line = _STYLES.get(label) or _OTHERS[sum(map(ord, label)) % len(_OTHERS)]
+  return {'color': colour, 'marker': marker, 'linestyle': line, 'markersize': 6, 'linewidth': 1.8}
+
+
+def new(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
+  """A figure and its axes [rows * columns], apart from pyplot's global state."""
+  from matplotlib.figure import Figure
+  figure = Figure(figsize=(width, height), layout='constrained')
+  axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+  for ax in axes:
+    ax.grid(True, color='#e4e4e4', linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[['top', 'right']].set_visible(False)
+  return figure, axes
+
+
+def png(figure: Any) -> bytes:
+  """The picture's file, without the date and version that matplotlib would put in."""
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format='png', dpi=110, metadata={'Software': None})
+  return buffer.getvalue()
+
+
+def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str) -> None:
+  """Accuracy of one strategy with its interval as a band. rows are results rows."""
+  rows = sorted((r for r in rows if r[x]), key=lambda r: r[x])
+  if not rows:
+    return
+  xs, ys = [r[x] for r in rows], [r['accuracy'] for r in rows]
+  looks = style(label)
+  ax.plot(xs, ys, label=label, **looks)
+  known = [r for r in rows if r['ci95'] is not None]
+  if len(known) > 1:
+    ax.fill_between([r[x] for r in known], *zip(*[r['ci95'] for r in known]),
+                    color=looks['color'], alpha=0.10, linewidth=0)
+  elif known:
+    low, high = known[0]['ci95']
+    ax.vlines(known[0][x], low, high, color=looks['color'], alpha=0.5)
+
+
+def level(ax: Any, label: str, value: float | None, line_style: str) -> None:
+  """A dashed line across at what does not depend on the budget."""
+  if value is not None:
+    ax.axhline(value, label=label, color='#777777', linestyle=line_style, linewidth=1.3)
+
+
+def budget_axis(ax: Any, budgets: Sequence[int]) -> None:
+  ax.set_xscale('log', base=2)
+  ax.set_xticks(sorted(set(budgets)), [str(b) for b in sorted(set(budgets))])
+  ax.minorticks_off()
+  ax.set_xlabel('generations per question (N)')
+
+
+def cost_axis(ax: Any, label: str) -> None:
+  """A logarithmic axis that labels 1, 2 and 5 of each decade."""
+  from matplotlib import ticker
+  ax.set_xscale('log')
+  ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f'{x:.0e}'.replace('e+0', 'e')
+                                                    if x >= 1e4 else f'{x:g}'))
+  ax.minorticks_off()
+  ax.set_xlabel(label)
+
+
+def legend(figure: Any, ax: Any) -> None:
+  """One legend for the figure, to the right of it."""
+  handles, labels = ax.get_legend_handles_labels()
+  figure.legend(handles, labels, loc='outside right center', frameon=False, fontsize=9)
+
+
+def legend_in(place: Any, ax: Any) -> None:
+  """The legend of `ax` in the empty axes `place`."""
+  place.legend(*ax.get_legend_handles_labels(), loc='center', frameon=False)

@@ -1,0 +1,206 @@
+"""Writes `W/report`: `results.json`, the figures, a page for each search tree, and `index.html`.
+
+Everything is made anew from the run's files, at any moment of the run.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tts.eval import figures as figures_lib, page, records, results as results_lib, runfiles, tree
+from tts.eval.figures import Figure, number
+from tts.eval.samples import COUNTS
+
+_STYLE = """
+.summary { padding-left: 1.2em; font-size: 16px; } .summary li { margin: .35em 0; }
+figure { margin: 1.4em 0 2em; } figure img { max-width: 100%; height: auto; background: #fff;
+  border: 1px solid #e4e2dd; border-radius: 6px; }
+figcaption { color: #444; font-size: 14px; max-width: 62em; margin-top: .4em; }
+.meta { color: #666; font-size: 13px; }
+details { margin: 1em 0; } details ul { font-size: 13px; color: #555; }
+"""
+
+
+def _rows(results: Mapping[str, Any], strategy: str) -> list[dict[str, Any]]:
+  found = [r for r in results['curves'] if r['strategy'] == strategy and r['bin'] is None]
+  return sorted(found, key=lambda r: r['budget'])
+
+
+def _summary(results: Mapping[str, Any]) -> list[str]:
+  """Three lines: what a budget buys, what the search adds, how good the verifier is."""
+  weighted, majority = _rows(results, 'best_of_n_weighted'), _rows(results, 'majority')
+  lines = []
+  if not majority:
+    return ['No question has been answered yet: the search stage has written no records.']
+  top = majority[-1]
+  one = number(majority[0]['accuracy'], majority[0]['ci95'])
+  oracle = _rows(results, 'oracle')[-1]
+  text = (f'One sample of the base model is right on {one} of {top["n"]} questions; majority over '
+          f'{top["budget"]} on {number(top["accuracy"], top["ci95"])}')
+  if weighted:
+    text += (f', best-of-{top["budget"]} weighted by the PRM on '
+             f'{number(weighted[-1]["accuracy"], weighted[-1]["ci95"])}')
+  lines.append(f'{text}; some sample is right on {number(oracle["accuracy"])}.')
+  beams = _rows(results, 'beam')
+  large = (results['models']['large'] or {})
+  versus = f' The large model\'s greedy answer: {number(large.get("greedy"), large.get("greedy_ci95"))}.'
+  if beams and weighted:
+    best = max((b for b in beams if b['budget'] == beams[-1]['budget']),
+               key=lambda b: b['accuracy'])
+    same = next((w for w in weighted if w['budget'] == best['budget']), None)
+    lines.append(
+        f'Beam search at N = {best["budget"]} (M = {best["beam_width"]}): '
+        f'{number(best["accuracy"], best["ci95"])}'
+        + (f', {best["accuracy"] - same["accuracy"]:+z.3f} against best-of-N weighted.' if same
+           else '.') + versus)
+  else:
+    lines.append('No beam search yet.' + versus)
+  prm = results['verifier']['prm'] or {}
+  if prm.get('auc_within') is not None:
+    lines.append(
+        'Between right and wrong answers of the same question the PRM\'s AUC is '
+        f'{number(prm["auc_within"], prm["auc_within_ci95"])}, '
+        f'{prm["auc_gain_within"]:+z.3f} against the log-probability\'s; it closes '
+        f'{number(prm["gap_closed"], prm["gap_closed_ci95"])} of the gap from majority to pass@16.')
+  else:
+    lines.append('The PRM has not scored the pool yet.')
+  return lines
+
+
+def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
+  """Name, value, interval, n."""
+  rows = []
+  asked = max((r['n'] for r in _rows(results, 'majority')), default=None)
+
+  def add(name, value, interval, n):
+    span = '' if interval is None else f'{interval[0]:z.3f} to {interval[1]:z.3f}'
+    rows.append([name, number(value), span, '' if n is None else n])
+
+  for model, m in results['models'].items():
+    if m is not None:
+      for field, name in (('pass_at_1', 'one sample'), ('greedy', 'greedy')):
+        add(f'{model} model, {name}', m[field], m[f'{field}_ci95'], m[f'{field}_n'])
+  for label, found in figures_lib.lines(
+      [r for r in results['curves'] if r['bin'] is None]).items():
+    last = found[-1]
+    add(f'{label}, N = {last["budget"]}', last['accuracy'], last['ci95'], last['n'])
+  for name, v in results['verifier'].items():
+    if v is not None:
+      n, tag = v['auc_within_n'], name.upper()
+      add(f'{tag}: AUC within a question', v['auc_within'], v['auc_within_ci95'], n)
+      add(f'{tag}: gain over log-probability', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
+      if name == 'prm':
+        add('log-probability: AUC within a question', v['auc_logprob_within'], None, n)
+        add(f'{tag}: AUC of unfinished steps', v['prefix_auc_within'], None, asked)
+      add(f'{tag}: AUC over all answers', v['auc_pooled'], None, asked)
+      add(f'{tag}: share of the gap closed, N = 16', v['gap_closed'], v['gap_closed_ci95'], asked)
+  prm = results['verifier']['prm']
+  if prm is not None:
+    add('knowing only the question: AUC over all answers', prm['auc_question_only'], None, asked)
+  return rows
+
+
+def _count(value: int | float | None) -> str:
+  return '' if value is None else f'{value:,.0f}'
+
+
+def _ledger(results: Mapping[str, Any]) -> str:
+  rows, bad = [], []
+  for stage, models in results['ledger'].items():
+    for model, entry in models.items():
+      ratio = entry['ratio']
+      bad.append(ratio is not None and abs(ratio - 1) >= 5e-4)
+      rows.append([f'{stage}: {model}', *(_count(entry[c]) for c in COUNTS),
+                   '' if entry['flops'] is None else f'{entry["flops"]:.3e}',
+                   '' if ratio is None else f'{ratio:.3f}' + ' (!)' * bad[-1]])
+  return page.table(['stage: model', *COUNTS, 'FLOPs', 'ratio'], rows, bad)
+
+
+def _stages(results: Mapping[str, Any]) -> str:
+  rows, bad = [], []
+  for s in results['stages']:
+    wall, plan = s['wall_seconds'], s['budget_seconds']
+    share = f'{wall / plan:.0%}' if wall is not None and plan else ''
+    bad.append(bool(plan and wall and wall > plan))
+    memory = '' if s['peak_rss_bytes'] is None else f'{s["peak_rss_bytes"] / 1e9:.2f}'
+    rows.append([s['stage'], _count(plan), '' if wall is None else f'{wall:.1f}', share,
+                 _count(s['cpu_seconds']), memory])
+  return page.table(['stage', 'planned s', 'actual s', 'of plan', 'CPU s', 'peak GB'], rows, bad)
+
+
+def _figure(figure: Figure) -> str:
+  data = base64.b64encode(figure.png).decode()
+  return (f'<h2>{html.escape(figure.title)}</h2><figure><img alt="{html.escape(figure.title)}" '
+          f'src="data:image/png;base64,{data}"><figcaption>{html.escape(figure.caption)} '
+          f'(<a href="{figure.name}.csv">CSV</a>, <a href="{figure.name}.png">PNG</a>)'
+          '</figcaption></figure>')
+
+
+def _index(results: Mapping[str, Any], figures: Sequence[Figure],
+           trees: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+  name = (results['config'] or {}).get('name', 'a run')
+  body = [f'<h1>Test-time scaling: {html.escape(str(name))}</h1>',
+          '<ol class="summary">'
+          + ''.join(f'<li>{html.escape(line)}</li>' for line in _summary(results)) + '</ol>',
+          f'<p class="meta">{html.escape(str(results["device"]))}; config '
+          f'{html.escape(str(results["config_hash"]))}; seeds '
+          f'{html.escape(str(results["seeds"]))}; intervals are over questions, given these '
+          'models. All numbers: <a href="results.json">results.json</a>.</p>',
+          '<h2>Key numbers</h2>',
+          page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
+  body += [_figure(f) for f in figures]
+  if trees:
+    items = []
+    for file, t in trees:
+      verdict = ('no answer' if t['winner'] is None
+                 else f'chose {t["winner"]}, the answer is {t["answer"]}')
+      items.append(f'<li><a href="{html.escape(urllib.parse.quote(file))}">'
+                   f'{html.escape(t["problem_id"])}</a>: {html.escape(t["strategy"])}, '
+                   f'N = {t["budget"]}, M = {t["theta"]["beam_width"]}; {html.escape(verdict)}</li>')
+    body += ['<h2>Search trees</h2>', '<p>Every step that a search wrote, with its score.</p>',
+             '<ul>', *items, '</ul>']
+  body += ['<h2>Where the tokens went</h2>', _ledger(results),
+           '<p class="meta">ratio = entered / (prompt + kept + pruned + simulated + reencoded − '
+           'last): 1.000, or tokens are missing from the account.</p>',
+           '<h2>Where the time went</h2>', _stages(results)]
+  if results['reasons']:
+    body.append('<details><summary>What is null, and why</summary><ul>' + ''.join(
+        f'<li><code>{html.escape(k)}</code>: {html.escape(v)}</li>'
+        for k, v in results['reasons'].items()) + '</ul></details>')
+  return page.document(f'Test-time scaling: {name}', '\n'.join(body), _STYLE)
+
+
+def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+  """Writes the whole report.
+
+  Args:
+    workdir: a run's folder; whatever is there so far is reported.
+
+  Returns:
+    The contents of `results.json`.
+
+  Raises:
+    InputError: the folder is not a run's, or one of its files is damaged.
+  """
+  run = runfiles.load(workdir)
+  folder = pathlib.Path(workdir) / 'report'
+  results = results_lib.assemble(run)
+  records.write_json(folder / 'results.json', results)
+  figures = figures_lib.draw(results)
+  for figure in figures:
+    records.write_bytes(folder / f'{figure.name}.png', figure.png)
+    records.write_bytes(folder / f'{figure.name}.csv', figure.csv())
+  trees = []
+  for path in run.trees:
+    contents = records.read_json(path)
+    file = f'tree-{path.stem}.html'
+    records.write_bytes(folder / file, tree.render(contents, str(path)).encode())
+    trees.append((file, contents))
+  records.write_bytes(folder / 'index.html', _index(results, figures, trees).encode())
+  return results
