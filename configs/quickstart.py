@@ -15,8 +15,8 @@ from tts.train.steps import TrainConfig
 def get_config():
   tokens = 1_800_000
   value = TrainConfig(
-      learning_rate=3e-3, batch_size=16, steps=2000, eval_every=250, patience=4,
-      dropout=0.0, lm_loss_weight=0.3)
+      learning_rate=3e-3, batch_size=16, steps=1500, eval_every=250, lm_loss_weight=0.3)
+  verifier = Arch(0, 4, 32, 4, 4, 8, 128)
   return config.to_config_dict(config.Experiment(
       name='quickstart',
       data=DataConfig(arith=ArithConfig(max_ops=5, ranges=(5, 10, 20), max_value=199)),
@@ -27,7 +27,12 @@ def get_config():
           large=config.ModelConfig(
               arch=Arch(0, 3, 112, 4, 2, 28, 352),
               train=TrainConfig(learning_rate=3e-3, tokens=tokens)),
-          prm=config.ModelConfig(init='base', train=value),
-          orm=config.ModelConfig(init='base', train=value)),
-      labels=config.LabelsConfig(questions=6000, samples=8, rollouts=1, block=200),
+          # The base model's trunk and two layers more. What a token says against what was
+          # expected is known only above the last layer of a language model: on a trunk alone,
+          # right and wrong answers of one question are told apart no better than by a coin.
+          prm=config.ModelConfig(init='base', arch=verifier, train=value),
+          orm=config.ModelConfig(init='base', arch=verifier, train=value)),
+      limits=config.LimitsConfig(
+          max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
+      labels=config.LabelsConfig(questions=6000, samples=4, rollouts=2, block=200),
   ))

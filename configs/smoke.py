@@ -15,6 +15,7 @@ from tts.train.steps import TrainConfig
 def get_config():
   train = TrainConfig(learning_rate=1e-2, steps=200, checkpoint_every=50)
   value = TrainConfig(learning_rate=3e-3, steps=60, eval_every=20, checkpoint_every=20)
+  verifier = Arch(0, 2, 16, 2, 1, 8, 32)
   return config.to_config_dict(config.Experiment(
       name='smoke',
       data=DataConfig(arith=ArithConfig(
@@ -24,8 +25,8 @@ def get_config():
       models=config.ModelsConfig(
           base=config.ModelConfig(arch=Arch(0, 1, 16, 2, 1, 8, 32), train=train),
           large=config.ModelConfig(arch=Arch(0, 2, 48, 2, 1, 24, 96), train=train),
-          prm=config.ModelConfig(init='base', train=value),
-          orm=config.ModelConfig(init='base', train=value)),
+          prm=config.ModelConfig(init='base', arch=verifier, train=value),
+          orm=config.ModelConfig(init='base', arch=verifier, train=value)),
       limits=config.LimitsConfig(
           max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
       labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),

@@ -57,7 +57,8 @@ class ModelConfig:
   Attributes:
     enabled: False leaves the model out.
     checkpoint: folder of a trained model; its training is skipped.
-    init: `scratch`, or for a verifier the model whose trunk it starts from, e.g. `base`.
+    init: `scratch`, or for a verifier the model whose weights it starts from, e.g. `base`;
+      layers that this one has more are fresh.
     arch: shape of the decoder; vocab_size 0 takes the tokenizer's.
     train: how it is trained.
   """
@@ -65,7 +66,7 @@ class ModelConfig:
   enabled: bool = True
   checkpoint: str | None = None
   init: str = 'scratch'
-  arch: Arch = Arch(0, 2, 32, 2, 1, 16, 128)
+  arch: Arch = Arch(0, 2, 32, 4, 4, 8, 128)
   train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
 
 
@@ -76,7 +77,7 @@ class ModelsConfig:
   Attributes:
     base: the generator that test-time compute is spent on.
     large: the same family with about 14x the parameters.
-    prm: process reward model; its trunk has `base`'s shape where init is `base`.
+    prm: process reward model.
     orm: outcome reward model, the comparison.
   """
 

@@ -90,7 +90,7 @@ def test_a_scorer_of_questions_alone_has_half_within_them():
 
 def test_prefix_auc_compares_equal_steps_and_not_the_last():
   n = math.nan
-  steps = np.array([[[0.9, 0.2, 0.0], [0.1, 0.8, 1.0], [0.7, 1.0, n]]])
+  steps = np.array([[[0.9, 0.2, 0.0], [0.1, 0.8, 1.0], [0.7, 0.1, n]]])
   right = np.array([[True, False, False]])
   use = np.ones((1, 3), bool)
   # Step 0: 0.9 against 0.1, 0.7: 1. Step 1: 0.2 against 0.8, the third row's being its last: 0.

@@ -1,6 +1,7 @@
 """`results.json` of a made-up run: the contract's fields, numbers redone by hand, missing pieces."""
 
 import collections
+import dataclasses
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import flops, records, results, runfiles
+from tts.eval import curves, flops, outcomes, records, results, runfiles, verifier
 from tts.types import InputError
 
 CURVE = {'strategy', 'beam_width', 'lookahead', 'chains', 'chain_length', 'budget', 'bin',
@@ -149,6 +150,32 @@ def test_verifier_numbers_make_sense_for_the_model_they_come_from(made):
       (at('best_of_n_weighted') - at('majority')) / (at('oracle') - at('majority')))
 
 
+def test_the_rival_is_the_better_of_summed_and_mean_logprob(whole):
+  run = runfiles.load(whole)
+  pool = run.setting('base', 'sample')
+  exact = np.where(pool.correct, -1.0, -2.0)
+  for logprob, length in ((exact, np.where(pool.correct, 1, 8)),  # the sum tells, the mean misleads
+                          (np.full(exact.shape, -8.0), np.where(pool.correct, 8, 1))):
+    changed = dataclasses.replace(pool, logprob=logprob, length=length)
+    found = verifier.describe(
+        dataclasses.replace(run, search={**run.search, pool.setting: changed}), 'prm', {})
+    assert found['auc_logprob_within'] == 1
+    assert found['auc_gain_within'] == pytest.approx(found['auc_within'] - 1)
+
+
+def test_the_scorer_of_questions_knows_the_difficulty_pool_alone(whole):
+  run = runfiles.load(whole)
+  pool = run.difficulty_pool
+  blank = dataclasses.replace(pool, correct=np.zeros_like(pool.correct))
+  found = verifier.describe(dataclasses.replace(run, difficulty={pool.setting: blank}), 'prm', {})
+  assert found['auc_question_only'] == 0.5
+  assert verifier.describe(run, 'prm', {})['auc_question_only'] > 0.7
+
+
+def test_seconds_are_null_in_bins(made):
+  assert all((r['seconds'] is None) == (r['bin'] is not None) for r in made['curves'])
+
+
 def test_ledger_balances(made):
   assert {m['ratio'] for s in made['ledger'].values() for m in s.values()} == {1.0}
   assert set(made['ledger']['search']) == {'base', 'large', 'prm', 'orm'}
@@ -194,7 +221,13 @@ def test_repeated_searches_are_averaged(tmp_path):
       {**r, 'repeat': 1, 'correct': False} for r in rows if r['problem_id'] != 'q0003'])
   both = find(assemble(tmp_path)['curves'], strategy='beam', bin=None)
   assert alone['repeats'] == 1 and both['repeats'] == 2 and both['n'] == 9
-  assert both['accuracy'] <= 0.5 < alone['accuracy']
+  run = runfiles.load(tmp_path)
+  (one,) = (o for o in outcomes.searches(run) if o is not None and curves.is_main(o))
+  assert 'q0003' not in one.ids
+  shutil.rmtree(tmp_path / 'records/search/beam-m4-n4-r1')
+  (before,) = (o for o in outcomes.searches(runfiles.load(tmp_path)) if curves.is_main(o))
+  expected = dict(zip(before.ids, before.accuracy / 2))
+  assert dict(zip(one.ids, one.accuracy)) == {i: expected[i] for i in one.ids}
 
 
 def test_a_folder_that_is_no_run(tmp_path):

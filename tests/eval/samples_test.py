@@ -76,6 +76,13 @@ def test_seconds_are_per_question_of_the_timed_blocks(workdir):
   assert got.seconds == 3.0
 
 
+def test_settings_in_one_block_share_its_seconds_by_rows(workdir):
+  block(workdir, [row(0, 0), row(0, 1), row(0, 0, strategy='greedy', budget=1)])
+  records.write_json(workdir / 'timings/search/sample-n2/block-00000.json', {'seconds': 3.0})
+  got = {k.method: v.seconds for k, v in samples.load(workdir, 'search').items()}
+  assert got == {'sample': 2.0, 'greedy': 1.0}
+
+
 def test_a_sample_in_two_blocks_is_an_error(workdir):
   for name in ('block-00000', 'block-00001'):
     block(workdir, [row(0, 0), row(0, 1)], name)

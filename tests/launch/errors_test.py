@@ -2,12 +2,14 @@
 
 import json
 import pathlib
+import shlex
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
 
-from tests.launch.conftest import SMOKE, record_hashes
+from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
 
 
 def test_unknown_field_names_the_nearest(launcher, tmp_path):
@@ -104,3 +106,21 @@ def test_a_torn_record_is_named_and_the_rest_kept(launcher, smoke, tmp_path):
   torn.unlink()
   launcher.ok('reproduce', SMOKE, f'--workdir={tmp_path / "w"}')
   assert record_hashes(tmp_path / 'w') == record_hashes(smoke)
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(launcher, smoke, tmp_path):
+  """A limit on file sizes stands for the disk: the same failing write, without root."""
+  workdir = tmp_path / 'w'
+  shutil.copytree(smoke, workdir)
+  shutil.rmtree(workdir / 'records' / 'search')
+  shutil.rmtree(workdir / 'report')
+  limited = subprocess.run(
+      ['bash', '-c', f'ulimit -f 1; exec {shlex.join(command("search", SMOKE))} '
+       f'--workdir={workdir}'], cwd=ROOT, env=launcher.env | {'JAX_COMPILATION_CACHE_DIR': ''},
+      text=True, capture_output=True, timeout=300)
+  lines = [line for line in limited.stderr.splitlines() if line.startswith('error: ')]
+  assert limited.returncode == 2 and len(lines) == 1, limited.stderr[-3000:]
+  assert 'Traceback' not in limited.stderr
+  assert not list((workdir / 'tmp').iterdir())
+  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+  assert record_hashes(workdir) == record_hashes(smoke)

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from tests.launch.conftest import SMOKE, record_hashes
 from tts.eval import records
@@ -131,14 +132,14 @@ def _smoke_config():
   return smoke.get_config()
 
 
-def test_labels_are_rollout_fractions_and_shared_by_equal_prefixes(smoke):
+def test_labels_are_fractions_shared_by_equal_prefixes(smoke):
   seen, shared = {}, 0
   for row in records.read(smoke, stage='labels'):
     assert row['answer'] is not None and len(row['labels']) == len(row['step_ends'])
     assert row['labels'][-1] == float(row['correct'])
-    for end, label in zip(row['step_ends'][:-1], row['labels']):
-      assert label in (0.0, 0.5, 1.0)  # two rollouts
+    for end, label, num in zip(row['step_ends'][:-1], row['labels'], row['continuations']):
       prefix = (row['problem_id'], *row['tokens'][:end])
       shared += prefix in seen
-      assert seen.setdefault(prefix, label) == label
+      assert seen.setdefault(prefix, (label, num)) == (label, num)
+      assert num >= 3 and label * num == pytest.approx(round(label * num))  # two rollouts, itself
   assert seen and shared

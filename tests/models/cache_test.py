@@ -178,7 +178,7 @@ def test_pad_problems_stay_finite(params, prefix):
 
 def test_commit_by_hand():
   """One layer, one head of one: the numbers in the cache are the tokens that they came from."""
-  column = lambda *rows: jnp.asarray(rows, jnp.float32)[None, :, :, None, None]
+  column = lambda *rows: jnp.asarray(rows, jnp.float32)[None, :, None, :, None]
   past, chunk = column([1, 2, 0, 0], [3, 0, 0, 0], [0] * 4), column([7, 0], [8, 9], [6, 0])
   ints = lambda *x: jnp.asarray([x], jnp.int32)
   cache = cache_lib.Cache(
@@ -190,4 +190,4 @@ def test_commit_by_hand():
   np.testing.assert_array_equal(after.chunk_len, [[0, 0, 0]])
   assert int(after.column) == 0
   for kept, shift in zip(after.past[0], (0, 10)):
-    np.testing.assert_array_equal(kept[0, :, :3, 0, 0] - shift, [[3, 8, 9], [3, 8, 9], [1, 2, 7]])
+    np.testing.assert_array_equal(kept[0, :, 0, :3, 0] - shift, [[3, 8, 9], [3, 8, 9], [1, 2, 7]])

@@ -3,11 +3,12 @@
 A step's label is the fraction of continuations from its end that reach the gold answer: the value
 of the prefix under the generator itself (paper, section 5.1 and appendix D). All rollouts of one
 solution branch off one prefill of it; a prefix that an earlier solution of the question has too is
-rolled out once.
+rolled out once. The samples that went through a prefix are continuations of it as well, and count.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from typing import Any
 
@@ -38,7 +39,7 @@ class _Solution:
   words: np.ndarray
   prompt: np.ndarray
   steps: list[int]
-  values: dict[int, float] = dataclasses.field(default_factory=dict)
+  outcomes: dict[tuple[int, ...], list[bool]]  # of the question's continuations, by prefix
 
   def prefix(self, step: int) -> tuple[int, ...]:
     return tuple(self.row['tokens'][:self.row['step_ends'][step]])
@@ -51,14 +52,18 @@ def _solutions(run: Run, block: Block, samples: list[dict[int, pool_lib.Sample]]
   result = []
   for b, problem in enumerate(block.problems):
     length = int(block.prefix_len[b])
-    mine, seen = [], set()
+    mine, outcomes = [], collections.defaultdict(list)
+    seen = set()
     for n, sample in sorted(samples[b].items()):
       row = rows_lib.sample_row(run, problem, strategy, sample, slot=n, stream='train_pool',
                                 model='base', split='verifier', prompt_tokens=length,
                                 first=not mine)
+      solution = _Solution(
+          problem, row, n, block.words[b], block.prefix[b, :length], [], outcomes)
+      for step in range(len(row['step_ends'])):
+        outcomes[solution.prefix(step)].append(row['correct'])
       if row['answer'] is None:
         continue
-      solution = _Solution(problem, row, n, block.words[b], block.prefix[b, :length], [])
       for step in range(len(row['step_ends']) - 1):
         if solution.prefix(step) not in seen:
           seen.add(solution.prefix(step))
@@ -91,13 +96,13 @@ def _inputs(solutions: list[_Solution], size: int, num_rollouts: int, max_steps:
 
 
 def _read_rollouts(run: Run, solution: _Solution, rollouts: dict[int, pool_lib.Sample]) -> None:
-  """Grades a solution's rollouts into its values, and its row's counts."""
+  """Grades a solution's rollouts into its question's outcomes, and its row's counts."""
   num = run.experiment.labels.rollouts
   texts = run.tokenizer.decode_batch([rollouts[j].tokens.tolist() for j in range(len(rollouts))])
   right = [rollouts[j].finished and answers.is_correct(text, solution.problem.answer)
            for j, text in enumerate(texts)]
   for j, step in enumerate(solution.steps):
-    solution.values[step] = float(np.mean(right[j * num:(j + 1) * num]))
+    solution.outcomes[solution.prefix(step)] += right[j * num:(j + 1) * num]
   again = len(solution.prompt) + len(solution.row['tokens'])
   counts = solution.row['counts']
   counts['base'] = rows_lib.add(
@@ -139,8 +144,7 @@ def run_labels(run: Run) -> int:
       todo.sort(key=lambda s: (len(s.steps), len(s.row['tokens'])))
       calls += [todo[i:i + size] for i in range(0, len(todo), size)]
     roll_out(calls)
-    return [[_labelled(s, of_question) for of_question in table for s in of_question]
-            for table in tables]
+    return [[_labelled(s) for of_question in table for s in of_question] for table in tables]
 
   mark = fingerprint(base.mark, run.data_mark('verifier'), config, limits, sampling, run.seed,
                      run.tokenizer_mark())
@@ -148,9 +152,10 @@ def run_labels(run: Run) -> int:
                         {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}})
 
 
-def _labelled(solution: _Solution, of_question: list[_Solution]) -> dict[str, Any]:
-  """The solution's row with a label for every step; shared prefixes take the first one's."""
-  values = {s.prefix(step): v for s in of_question for step, v in s.values.items()}
-  last = len(solution.row['step_ends']) - 1
-  labels = [values[solution.prefix(step)] for step in range(last)]
-  return {**solution.row, 'labels': [*labels, float(solution.row['correct'])]}
+def _labelled(solution: _Solution) -> dict[str, Any]:
+  """The solution's row with each step's label, and how many continuations that is the mean of."""
+  steps = range(len(solution.row['step_ends']) - 1)
+  outcomes = [solution.outcomes[solution.prefix(step)] for step in steps]
+  return {**solution.row,
+          'labels': [*(float(np.mean(o)) for o in outcomes), float(solution.row['correct'])],
+          'continuations': [*(len(o) for o in outcomes), 1]}

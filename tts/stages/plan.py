@@ -65,8 +65,6 @@ def costs(experiment: Experiment) -> list[Cost]:
   prompt, solution = _lengths(e)
   text = prompt + solution
   base, prm = _arch(e.models.base, e), _arch(e.models.prm, e)
-  if e.models.prm.init != 'scratch':
-    prm = _arch(getattr(e.models, e.models.prm.init), e)
   buffer = limits.max_prompt_tokens + limits.max_tokens
 
   def cache(arch, rows):

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
-from tts.data.tokenizer import Tokenizer
+from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
 from tts.models.transformer import Arch, num_params
+from tts.stages import blocks, search
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
 from tts.train import checkpoint, fit as fit_lib, packed
-from tts.types import InputError
+from tts.types import InputError, Problem
 
 
 def prepare(run: Run) -> None:
-  """Stage `data`: the embedded benchmark on disk, and a tokenizer trained on its text."""
+  """Stage `data`: the embedded benchmark on disk, and a tokenizer trained on its text.
+
+  Everything that later stages ask of the data is checked here, before anything is trained.
+  """
+  e = run.experiment
   problems = run.problems('lm')
-  if run.model_config('base').checkpoint:
-    return
+  if not run.model_config('base').checkpoint:
+    _train_tokenizer(run, problems)
+  search.beam_strategies(e.search.budgets, e.search.beam_widths)
+  for split, count in (('verifier', e.labels.questions), (e.search.split, e.search.questions)):
+    blocks.cut(run.problems(split, count), run.tokenizer, e.limits.max_prompt_tokens, count)
+
+
+def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
   config = run.experiment.tokenizer
   mark = fingerprint(run.data_mark('lm'), config)
-  if run.workdir.mark('tokenizer') == mark:
+  if run.workdir.mark('tokenizer') == mark and os.path.exists(
+      run.workdir.path('tokenizer', tokenizer_lib.FILE_NAME)):
     return
   folder = run.workdir.claim('tokenizer', mark)
   texts = [p.prompt + (p.solution or '') for p in problems]
-  Tokenizer.train(texts, config.vocab_size, config.byte_fallback).save(folder)
+  tokenizer_lib.Tokenizer.train(texts, config.vocab_size, config.byte_fallback).save(folder)
 
 
 def _arch(run: Run, name: str, heads: tuple[str, ...]) -> Arch:
-  config = run.model_config(name)
-  arch = config.arch if config.init == 'scratch' else run.model(config.init).arch
-  return dataclasses.replace(arch, vocab_size=run.tokenizer.vocab_size, heads=heads)
+  return dataclasses.replace(run.model_config(name).arch, vocab_size=run.tokenizer.vocab_size,
+                             heads=heads)
 
 
 def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,

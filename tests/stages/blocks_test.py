@@ -1,0 +1,69 @@
+"""Work in blocks: fixed shapes, every problem once, missing ones alone computed."""
+
+import numpy as np
+import pytest
+
+from tts.data.tokenizer import Tokenizer
+from tts.eval import records
+from tts.stages import blocks as blocks_lib
+from tts.stages import search
+from tts.stages.workdir import Workdir
+from tts.types import InputError, Problem
+
+PROBLEMS = [Problem(f'p{i}', '1;+2' + ';+3' * (i % 4) + '\n', '3') for i in range(10)]
+TOKENIZER = Tokenizer.train([p.prompt for p in PROBLEMS], 32)
+
+
+def test_every_problem_is_in_one_block_with_its_own_prompt():
+  blocks = blocks_lib.cut(PROBLEMS, TOKENIZER, 24, 4)
+  assert len(blocks) == 3
+  found = {}
+  for block in blocks:
+    assert block.prefix.shape == (4, 24) and block.words.shape == (4, 2)
+    assert block.valid.sum() == len(block.problems)
+    for b, problem in enumerate(block.problems):
+      assert TOKENIZER.decode(block.prefix[b, :block.prefix_len[b]].tolist()) == problem.prompt
+      found[problem.id] = tuple(block.words[b])
+  assert len(found) == 10 and len(set(found.values())) == 10
+
+
+def test_a_prompt_longer_than_the_buffer_names_the_field():
+  with pytest.raises(InputError, match='config.limits.max_prompt_tokens'):
+    blocks_lib.cut(PROBLEMS, TOKENIZER, 8, 4)
+
+
+def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  workdir.write_json('run.json', {})
+  calls = []
+
+  def compute(group):
+    calls.append(list(group))
+    return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
+
+  run = lambda groups, mark='m': blocks_lib.run(
+      workdir, 'search/x', mark, list(range(5)), groups, compute, {'strategy': 'x'})
+  files = lambda: {p.name: p.read_bytes() for p in (tmp_path / 'w/records/search/x').glob('*.gz')}
+  assert run(2) == 0 and calls == [[0, 1], [2, 3], [4]]
+  before = files()
+  for name in ('block-00001', 'block-00004'):
+    (tmp_path / f'w/records/search/x/{name}.jsonl.gz').unlink()
+  calls.clear()
+  assert run(3) == 3 and calls == [[1, 4]] and files() == before
+  assert run(3, 'other') == 0
+  assert [r['x'] for r in records.read(tmp_path / 'w', stage='search')] == list(range(5))
+
+
+def test_groups_that_have_no_block_change_nothing():
+  program = lambda shared, x: {'y': x * shared}
+  inputs = [(np.full((2,), i),) for i in range(3)]
+  results = blocks_lib.on_groups(program, 10, inputs, 4)
+  assert [r['y'].tolist() for r in results] == [[0, 0], [10, 10], [20, 20]]
+
+
+def test_a_setting_that_two_rules_share_is_run_once():
+  names = [s.name for s in search.beam_strategies((1, 4, 16, 64), (4, 'sqrt'))]
+  assert names == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16', 'beam-m4-n64',
+                   'beam-m8-n64']
+  with pytest.raises(InputError, match='beam_widths'):
+    search.beam_strategies((4,), (0,))

@@ -1,0 +1,37 @@
+"""`--dry_run`: what it says is what the shapes give."""
+
+import dataclasses
+
+import pytest
+
+from configs import quickstart, smoke
+from tts import config
+from tts.models.transformer import Decoder, num_params
+from tts.stages import plan
+from tts.train.steps import init_params
+
+
+@pytest.mark.parametrize('module', [quickstart, smoke])
+def test_every_stage_has_a_line(module):
+  experiment = config.from_config_dict(module.get_config())
+  costs = {c.stage: c for c in plan.costs(experiment)}
+  assert set(costs) == {'base', 'large', 'labels', 'verifiers', 'search', 'difficulty'}
+  assert all(c.tokens > 0 and c.flops > 0 and c.memory > 0 for c in costs.values())
+  lines = plan.table(experiment).splitlines()
+  assert len(lines) == 7 and lines[1].startswith('base')
+
+
+def test_parameters_are_counted_as_the_model_has_them():
+  experiment = config.from_config_dict(quickstart.get_config())
+  for name in ('base', 'large'):
+    arch = dataclasses.replace(getattr(experiment.models, name).arch, vocab_size=28)
+    assert plan._params(dataclasses.asdict(arch)) == num_params(init_params(Decoder(arch), 0))
+
+
+def test_twice_the_questions_cost_twice_as_much():
+  experiment = config.from_config_dict(quickstart.get_config())
+  more = dataclasses.replace(experiment, search=dataclasses.replace(
+      experiment.search, questions=2 * experiment.search.questions))
+  one, two = ({c.stage: c for c in plan.costs(e)}['search'] for e in (experiment, more))
+  assert two.generations == 2 * one.generations
+  assert two.flops == pytest.approx(2 * one.flops, rel=1e-6)

@@ -1,0 +1,60 @@
+"""A run's folder: what fits stays, what does not is moved away, nothing is deleted."""
+
+import json
+
+import pytest
+
+from tts.stages.workdir import Usage, Workdir, file_fingerprint, fingerprint
+from tts.types import InputError, Strategy
+
+
+def test_results_of_another_config_are_moved_to_stale(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  for mark in ('one', 'one', 'two', 'three'):
+    folder = workdir.claim('records/search/x', mark)
+    (tmp_path / 'w/records/search/x' / f'{mark}.txt').write_text(mark)
+    assert folder == str(tmp_path / 'w/records/search/x')
+  assert workdir.mark('records/search/x') == 'three'
+  stale = [p for p in (tmp_path / 'w/stale').rglob('*.txt')]
+  assert sorted(p.read_text() for p in stale) == ['one', 'two']
+
+
+def test_folders_that_are_no_workdir_are_refused(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(InputError, match='is a file'):
+    Workdir(tmp_path / 'file')
+  with pytest.raises(InputError, match='run.json'):
+    Workdir(tmp_path)
+  assert [p.name for p in tmp_path.iterdir()] == ['file']
+
+
+def test_damaged_json_is_named(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  (tmp_path / 'w/x.json').write_text('{"a": ')
+  with pytest.raises(InputError, match='x.json'):
+    workdir.read_json('x.json')
+  assert workdir.read_json('none.json') is None
+
+
+def test_time_of_interrupted_starts_adds_up(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  for _ in range(2):
+    workdir.finish_stage('base', Usage(), budget_seconds=3)
+  (tmp_path / 'w/stages/base.json').write_text(json.dumps({'stage': 'base', 'wall_seconds': 10,
+                                                           'cpu_seconds': 20}))
+  workdir.finish_stage('base', Usage(), budget_seconds=3)
+  spent = workdir.read_json('stages/base.json')
+  assert spent['wall_seconds'] >= 10 and spent['cpu_seconds'] >= 20
+  assert spent['budget_seconds'] == 3
+
+
+def test_fingerprints_follow_contents(tmp_path):
+  assert fingerprint(Strategy('beam', 4), 'x') == fingerprint(Strategy('beam', 4), 'x')
+  assert fingerprint(Strategy('beam', 4), 'x') != fingerprint(Strategy('beam', 8), 'x')
+  (tmp_path / 'f').write_text('a')
+  before = file_fingerprint(str(tmp_path / 'f'))
+  (tmp_path / 'f').write_text('b')
+  assert file_fingerprint(str(tmp_path / 'f')) != before
+  folder = file_fingerprint(str(tmp_path))
+  (tmp_path / 'model.json').write_text('{}')
+  assert file_fingerprint(str(tmp_path)) != folder
