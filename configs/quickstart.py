@@ -14,8 +14,8 @@ from tts.train.steps import TrainConfig
 
 def get_config():
   tokens = 1_800_000
-  value = TrainConfig(
-      learning_rate=3e-3, batch_size=16, steps=1500, eval_every=250, lm_loss_weight=0.3)
+  value = lambda steps: TrainConfig(
+      learning_rate=3e-3, batch_size=16, steps=steps, eval_every=250, lm_loss_weight=0.3)
   verifier = Arch(0, 4, 32, 4, 4, 8, 128)
   return config.to_config_dict(config.Experiment(
       name='quickstart',
@@ -30,9 +30,11 @@ def get_config():
           # The base model's trunk and two layers more. What a token says against what was
           # expected is known only above the last layer of a language model: on a trunk alone,
           # right and wrong answers of one question are told apart no better than by a coin.
-          prm=config.ModelConfig(init='base', arch=verifier, train=value),
-          orm=config.ModelConfig(init='base', arch=verifier, train=value)),
+          prm=config.ModelConfig(init='base', arch=verifier, train=value(2500)),
+          orm=config.ModelConfig(init='base', arch=verifier, train=value(1000))),
       limits=config.LimitsConfig(
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
-      labels=config.LabelsConfig(questions=6000, samples=4, rollouts=2, block=200),
+      labels=config.LabelsConfig(questions=6000, samples=8, rollouts=1, block=200),
+      stage_seconds=(('data', 15), ('base', 45), ('large', 120), ('labels', 60), ('verifiers', 200),
+                     ('search', 60), ('difficulty', 30), ('report', 15)),
   ))

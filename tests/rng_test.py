@@ -29,10 +29,10 @@ def test_words_are_the_first_eight_bytes_of_sha256():
 
 def test_draws_depend_on_identity_alone():
   whole = draws()
-  np.testing.assert_array_equal(draws(ids=['p2', 'p0']), whole[[2, 0]])  # subset and order
-  np.testing.assert_array_equal(draws(slots=(3, 1)), whole[:, [3, 1]])
-  np.testing.assert_array_equal(draws(slots=(0, 1)), whole[:, :2])  # the first n of any N
-  np.testing.assert_array_equal(draws(ids=['p1'], slots=(2,))[0, 0], whole[1, 2])
+  np.testing.assert_array_equal(draws(ids=['p2', 'p0', 'p1'], slots=(3, 1, 0, 2)),
+                                whole[[2, 0, 1]][:, [3, 1, 0, 2]])
+  # A subset, and the first two of any N.
+  np.testing.assert_array_equal(draws(ids=['p2'], slots=(0, 1)), whole[2:, :2])
 
 
 def test_every_part_of_the_identity_counts():

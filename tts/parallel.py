@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -49,12 +50,11 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
   """
 
   def one_group(shared, *block):
-    result = step(shared, *jax.tree.map(lambda x: x[0], block))
+    # Squeezed, not indexed: with more than one block a group, blocks would be lost in silence.
+    result = step(shared, *jax.tree.map(lambda x: jnp.squeeze(x, 0), block))
     return jax.tree.map(lambda x: x[None], result)
 
-  if mesh.size == 1:
-    return jax.jit(one_group, donate_argnums=donate)
-
+  # One device is mapped like many: a program of its own would round otherwise.
   def mapped(shared, *blocks):
     in_specs = (PartitionSpec(),) + (PartitionSpec(DATA),) * len(blocks)
     return jax.shard_map(one_group, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(DATA),

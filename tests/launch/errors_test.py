@@ -82,7 +82,7 @@ def widen(folder: pathlib.Path):
 
 
 @pytest.mark.parametrize('change,expected', [
-    (truncate_largest, 'model'), (widen, 'shape'),
+    (truncate_largest, 'params'), (widen, 'attn_0/'),
     (lambda f: (f / 'model.json').unlink(), 'model.json')])
 def test_damaged_checkpoint(launcher, smoke, tmp_path, change, expected):
   message = evaluate_error(launcher, smoke, tmp_path, damaged(smoke, tmp_path, change))
@@ -92,9 +92,8 @@ def test_damaged_checkpoint(launcher, smoke, tmp_path, change, expected):
 def test_nan_in_weights(launcher, smoke, tmp_path):
   from tts.train import checkpoint
   arch, params, meta, tokenizer = checkpoint.load_model(smoke / 'models' / 'base')
-  params['params']['final_norm']['scale'] = np.full_like(
-      params['params']['final_norm']['scale'], np.nan)
-  checkpoint.save_model(tmp_path / 'model', params, meta, tokenizer)
+  params['params']['final_norm']['scale'] = np.full(arch.width, np.nan, np.float32)
+  checkpoint.save_model(tmp_path / 'model', arch, params, meta, tokenizer)
   assert 'final_norm' in evaluate_error(launcher, smoke, tmp_path, tmp_path / 'model')
 
 

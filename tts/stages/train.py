@@ -6,6 +6,8 @@ import dataclasses
 import os
 from typing import Any
 
+import jax
+
 from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
 from tts.models.transformer import Arch, num_params
@@ -114,7 +116,7 @@ def train_verifier(run: Run, name: str) -> bool:
       packed.pack_labels(s, train.row_length, train.seed, last_only=name == 'orm') for s in sets)
   params, metrics = fit_lib.fit(
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
-      init=trunk and trunk.params, validation=validation,
+      init=trunk and jax.device_get(trunk.params), validation=validation,
       progress=fit_lib.progress_bar())
   _publish(run, name, mark, arch, params, name, metrics)
   return False
