@@ -30,11 +30,11 @@ def get_config():
           # The base model's trunk and two layers more. What a token says against what was
           # expected is known only above the last layer of a language model: on a trunk alone,
           # right and wrong answers of one question are told apart no better than by a coin.
-          prm=config.ModelConfig(init='base', arch=verifier, train=value(2500)),
-          orm=config.ModelConfig(init='base', arch=verifier, train=value(1000))),
+          prm=config.ModelConfig(init='base', arch=verifier, train=value(2000)),
+          orm=config.ModelConfig(init='base', arch=verifier, train=value(800))),
       limits=config.LimitsConfig(
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=6000, samples=8, rollouts=1, block=200),
-      stage_seconds=(('data', 15), ('base', 45), ('large', 120), ('labels', 60), ('verifiers', 200),
+      stage_seconds=(('data', 15), ('base', 45), ('large', 120), ('labels', 60), ('verifiers', 180),
                      ('search', 60), ('difficulty', 30), ('report', 15)),
   ))

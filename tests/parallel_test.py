@@ -1,14 +1,14 @@
 """Blocks mapped over eight devices are the blocks of one device, and the groups never talk."""
 
+import dataclasses
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests import toy
+from tests import device_programs, toy
 from tts import parallel
 from tts.models.generator import Generator
 from tts.models.transformer import Decoder
@@ -19,13 +19,12 @@ from tts.search import search
 
 LIMITS = decode.Limits(max_tokens=9, max_steps=4, max_step_tokens=4, delimiter=toy.DELIMITER)
 G, B, N, J, P = 8, 3, 4, 6, 5
-COLLECTIVES = re.compile(
-    r'(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast)')
+ARCH = dataclasses.replace(toy.ARCH, num_layers=1)
 
 
 def sample_step(params, table, prefix, prefix_len, keys):
   """The table model where there are no parameters, else the decoder."""
-  generator = toy.TableGenerator(table) if params is None else Generator(Decoder(toy.ARCH), params)
+  generator = toy.TableGenerator(table) if params is None else Generator(Decoder(ARCH), params)
   return decode.sample_queue(
       generator, prefix, jnp.repeat(prefix_len[:, None], J, 1), keys, jnp.full(B, J), num_slots=N,
       sampling=SamplingConfig(), limits=LIMITS)
@@ -35,7 +34,7 @@ def search_step(params, table, prefix, prefix_len, keys):
   if params is None:
     models = toy.TableGenerator(table), toy.TableVerifier()
   else:
-    decoder = Decoder(toy.ARCH)
+    decoder = Decoder(ARCH)
     models = Generator(decoder, params), Verifier(decoder, params)
   state = search.init(*models, prefix, prefix_len, keys[:, :N], jnp.ones(B, bool), LIMITS)
   return search.run(*models, state, search.BeamConfig(N, 2), SamplingConfig(), LIMITS)
@@ -76,7 +75,7 @@ def test_table_model_is_bit_for_bit(step):
 
 @pytest.mark.parametrize('step', [sample_step, search_step])
 def test_real_decoder_gives_the_same_tokens(step):
-  many, one = both(step, toy.decoder_params(), toy.ARCH.vocab_size)
+  many, one = both(step, toy.decoder_params(ARCH), ARCH.vocab_size)
   if step is search_step:
     np.testing.assert_array_equal(many[1], one[1])
     many, one = many[0], one[0]
@@ -89,21 +88,24 @@ def test_real_decoder_gives_the_same_tokens(step):
   np.testing.assert_allclose(many.logprob, one.logprob, atol=1e-4)
 
 
-def collectives(step, params, vocab):
-  return COLLECTIVES.findall(mapped(step, G).lower(params, *blocks(vocab)).compile().as_text())
+def compiled(step, params, vocab):
+  return mapped(step, G).lower(params, *blocks(vocab)).compile().as_text()
 
 
 @pytest.mark.parametrize('step', [sample_step, search_step])
 def test_no_collective(step):
-  assert collectives(step, toy.decoder_params(), toy.ARCH.vocab_size) == []
+  text = compiled(step, toy.decoder_params(ARCH), ARCH.vocab_size)
+  assert ' while(' in text and 'num_partitions=8' in text
+  assert device_programs.collectives(text) == []
 
 
 def test_a_collective_would_be_seen():
   def talkative(params, table, *block):
     del params, block
-    return jax.lax.psum(table, 'data')
+    return jax.lax.psum((table, 1 + table), 'data'), jax.lax.all_gather(table, 'data')
 
-  assert 'all-reduce' in collectives(talkative, None, toy.VOCAB)
+  found = device_programs.collectives(compiled(talkative, None, toy.VOCAB))
+  assert {'all-reduce', 'all-gather'} <= set(found)
 
 
 def test_shared_and_blocks():

@@ -66,3 +66,17 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
 def replicate(tree: Any, mesh: Mesh) -> Any:
   """Places a tree whole on every device of the mesh."""
   return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def sharder(mesh: Mesh | None) -> Callable[[Any], Any]:
+  """A function that, inside a program, spreads the rows of a batch over the groups."""
+  if mesh is None:
+    return lambda batch: batch
+  sharding = NamedSharding(mesh, PartitionSpec(DATA))
+  return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
+
+
+def device_name() -> str:
+  """What the run is on, in words."""
+  devices = jax.devices()
+  return f'{len(devices)} x {devices[0].device_kind} ({devices[0].platform})'

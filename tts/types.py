@@ -57,7 +57,7 @@ class Strategy:
   Attributes:
     method: `beam`, `greedy` or `sample` (the independent pool that every
       best-of-N strategy is computed from).
-    budget: charged full generations, DESIGN's B.
+    budget: what it is charged, in full generations.
     beam_width: M, children per kept candidate; None where it does not apply.
     lookahead: k, steps simulated before scoring; None for plain beam search.
   """

@@ -37,7 +37,7 @@ def test_estimates_count_a_sample_without_answer_as_wrong(tmp_path):
   synthetic.write_run(tmp_path, questions=6, pool=0, difficulty=8)
   (pool,) = samples.load(tmp_path, 'difficulty').values()
   pool = dataclasses.replace(
-      pool, correct=np.eye(6, 8, dtype=bool), answer=np.where(np.eye(6, 8) > 0, 1, -1),
+      pool, correct=np.ones((6, 8), bool), answer=np.where(np.eye(6, 8) > 0, 1, -1),
       answer_score=np.full((6, 8), 0.5))
   assert difficulty.oracle_estimate(pool).tolist() == [1 / 8] * 6
   assert difficulty.predicted_estimate(pool).tolist() == [0.5 / 8] * 6

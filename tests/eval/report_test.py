@@ -1,11 +1,13 @@
 """The report's files: complete, self-contained, escaped, and from the command line."""
 
 import csv
+import html
 import html.parser
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -16,8 +18,7 @@ from tests.eval import synthetic
 from tts.eval import figures, records, report
 
 ROOT = pathlib.Path(__file__).parents[2]
-FIGURES = {'accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'prm_vs_orm', 'aggregation',
-           'accuracy_vs_flops', 'accuracy_vs_seconds', 'calibration', 'stages'}
+FIGURES = set(figures.FILES)
 
 
 @pytest.fixture(scope='module')
@@ -91,15 +92,45 @@ def test_numbers_are_the_same_when_written_again(workdir):
   assert not list((workdir / 'tmp').iterdir())
 
 
-def test_a_broken_ledger_is_marked(tmp_path):
+def test_a_tree_page_shows_every_node(workdir):
+  nodes = records.read_json(workdir / 'trees/q0000-beam-m4-n16.json')['nodes']
+  text = (workdir / 'report/tree-q0000-beam-m4-n16.html').read_text()
+  body = html.unescape(text.split('<div class="scroll">')[1])
+  shown = re.findall(r'title="round (\d+), slot (\d+), (\d+) tokens.*?<code>(.*?)</code>', body)
+  assert sorted(shown) == sorted(
+      (str(n['round'] + 1), str(n['slot']), str(n['tokens']), n['text']) for n in nodes)
+
+
+def test_no_text_of_a_run_becomes_markup(tmp_path):
   synthetic.write_run(tmp_path, questions=6, beams=())
-  path = next((tmp_path / 'records/search/sample-n16').iterdir())
-  rows = records.read_block(path)
-  for row in rows:
-    row['counts']['base']['entered'] -= 3
-  records.write_block(path, rows)
+  bad = '</title><script>alert(1)</script>"\'><img src="https://x.org/y">'
+  path = tmp_path / 'trees/q0000-beam-m4-n16.json'
+  tree = records.read_json(path)
+  tree.update(problem_id=bad, prompt=bad, winner=bad, answer=bad, strategy=bad)
+  tree['nodes'][0]['text'] = bad
+  records.write_json(path, tree)
+  records.write_json(tmp_path / 'stages/<script>.json', {'stage': '<script>', 'wall_seconds': 1.0})
+  records.write_json(tmp_path / 'run.json', {
+      'config': {'name': bad}, 'config_hash': bad, 'versions': {}, 'device': bad, 'seeds': [bad]})
   report.write(tmp_path)
-  assert '(!)' in (tmp_path / 'report/index.html').read_text()
+  for page in (tmp_path / 'report').glob('*.html'):
+    seen = Reader(page.read_text()).seen
+    assert not [t for t, a in seen if t == 'script' or not a.get('src', 'data:').startswith('data:')]
+    assert '<script' not in page.read_text()
+  assert '&lt;script&gt;' in (tmp_path / 'report/index.html').read_text()
+
+
+def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
+  synthetic.write_run(tmp_path, questions=6)
+  report.write(tmp_path)
+  (tmp_path / 'report/mine.png').write_bytes(b'a reader put this here')
+  (tmp_path / 'trees/q0000-beam-m4-n16.json').unlink()
+  shutil.rmtree(tmp_path / 'records/difficulty')
+  report.write(tmp_path)
+  left = {p.name for p in (tmp_path / 'report').iterdir()}
+  assert 'accuracy_vs_budget.png' in left and 'mine.png' in left
+  assert not left & {'accuracy_vs_budget_by_bin.png', 'accuracy_vs_budget_by_bin.csv',
+                     'tree-q0000-beam-m4-n16.html'}
 
 
 @pytest.mark.parametrize('pieces', [

@@ -1,4 +1,4 @@
-"""`results.json` of a made-up run: the contract's fields, numbers redone by hand, missing pieces."""
+"""`results.json` of a made-up run: its fields, numbers redone by hand, missing pieces."""
 
 import collections
 import dataclasses
@@ -51,6 +51,7 @@ def test_fields_of_the_contract(made):
   assert all(CURVE <= set(r) for r in made['curves'])
   assert all(CURVE | {'verifier', 'aggregation', 'selection', 'bins', 'proposal'} <= set(r)
              for r in made['ablations'])
+  assert not {'curves.bin', 'verifier.prm', 'models.base'} & set(made['reasons'])
   assert VERIFIER <= set(made['verifier']['prm']) and VERIFIER <= set(made['verifier']['orm'])
   assert {'params', 'pass_at_1', 'greedy', 'checkpoint'} <= set(made['models']['base'])
   assert made['models']['mid'] is None
@@ -143,6 +144,7 @@ def test_verifier_numbers_make_sense_for_the_model_they_come_from(made):
   assert prm['auc_within_ci95'][0] < prm['auc_within'] < prm['auc_within_ci95'][1]
   assert prm['auc_gain_within'] == pytest.approx(prm['auc_within'] - prm['auc_logprob_within'])
   assert 0.5 < prm['prefix_auc_within'] < prm['auc_within']
+  assert 0 < prm['prefix_auc_within_n'] <= prm['auc_within_n'] < 60
   assert prm['auc_within_plain'] == prm['auc_within'] and prm['val_bce'] == 0.4
   assert orm['prefix_auc_within'] is None and 'verifier.orm.prefix_auc_within' in made['reasons']
   at = lambda s: find(made['curves'], strategy=s, budget=16, bin=None)['accuracy']
@@ -207,6 +209,8 @@ def test_missing_pieces_give_nulls_with_reasons(tmp_path, pieces):
 
 
 def test_a_run_that_has_only_begun(tmp_path):
+  records.write_json(tmp_path / 'run.json', {'config': None})
+  assert assemble(tmp_path)['curves'] == []
   records.write_json(tmp_path / 'run.json', {})
   made = assemble(tmp_path)
   assert made['curves'] == [] and made['peak_rss_bytes'] is None and made['models']['base'] is None

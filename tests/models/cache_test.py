@@ -9,7 +9,6 @@ import pytest
 
 from tests import reference, toy
 from tts.models import cache as cache_lib
-from tts.models import generator as generator_lib
 from tts.models.generator import Generator
 from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
@@ -139,23 +138,22 @@ def test_what_stands_behind_a_prefix_does_not_matter(params, prefix):
   lengths = jnp.asarray(np.array([[2, 3, 1, 4]] * B, np.int32))
   other = np.array(prefix)
   other[:, 4:] = 0
-  for a, b in zip(start(params, prefix, lengths, 0, RING), start(params, other, lengths, 0, RING)):
-    if isinstance(a, generator_lib.State):
-      np.testing.assert_allclose(logits(params, a), logits(params, b), atol=ATOL)
-      token = jnp.full((B, N), 5)
-      a, b = (extend(params, s, token, jnp.ones((B, N), bool))[0] for s in (a, b))
-      np.testing.assert_allclose(logits(params, a), logits(params, b), atol=ATOL)
-    else:
-      chunk = jnp.full((B, N, RING), 5)
-      values = [read(params, s, chunk, jnp.full((B, N), RING))[0] for s in (a, b)]
-      np.testing.assert_allclose(*values, atol=ATOL)
+  chunk, every = np.full((B, N, C), 5, np.int32), np.ones((B, N), bool)
+  seen = []
+  for each in (prefix, other):
+    state, ver_state = start(params, each, lengths, T, C)
+    after = extend(params, state, chunk[..., 0], every)[0]
+    values = read(params, ver_state, chunk, every * np.int32(C))[0]
+    seen.append((logits(params, state), logits(params, after), values))
+  for here, there in zip(*seen):
+    np.testing.assert_allclose(here, there, atol=ATOL)
 
 
 def test_rows_do_not_see_each_other(params, prefix):
   """A token moves the values of its own row alone, from its own place on."""
   _, state = start(params, prefix, jnp.full((B, N), P), T, C)
   chunk = np.random.default_rng(2).integers(0, toy.ARCH.vocab_size, (B, N, C)).astype(np.int32)
-  lengths = jnp.full((B, N), C)
+  lengths = jnp.full((B, N), C, jnp.int32)
   base = np.asarray(read(params, state, chunk, lengths)[0])
   changed = np.array(chunk)
   changed[1, 2, 3] = (changed[1, 2, 3] + 1) % toy.ARCH.vocab_size

@@ -40,7 +40,7 @@ CONFIG = steps.TrainConfig(learning_rate=1e-2, steps=40, batch_size=4, row_lengt
 
 
 def same(a, b):
-  return jax.tree.all(jax.tree.map(lambda x, y: bool((x == y).all()), a, b))
+  return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), a, b))
 
 
 @pytest.fixture(scope='module', autouse=True)

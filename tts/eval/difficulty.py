@@ -17,7 +17,7 @@ BINS = 5
 
 def oracle_estimate(pool: Samples) -> np.ndarray:
   """Pass@1 of each question, float64 [Q]; a sample without an answer is wrong."""
-  return pool.correct.mean(axis=1)
+  return (pool.correct & pool.votes).mean(axis=1)
 
 
 def predicted_estimate(pool: Samples) -> np.ndarray | None:

@@ -13,6 +13,9 @@ from typing import Any
 
 from tts.eval import plots
 
+# Files that a report may hold, and clears away where a run no longer has what they show.
+FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'prm_vs_orm', 'aggregation',
+         'accuracy_vs_flops', 'accuracy_vs_seconds', 'calibration', 'stages')
 _NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
           'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
           'oracle': 'pass@N (oracle)'}
@@ -188,8 +191,8 @@ def _variants_figure(results: Mapping[str, Any], name: str, title: str, about: s
   ax.set_ylabel('accuracy, best-of-N weighted')
   plots.legend(figure, ax)
   top = max(r['budget'] for r in table)
-  return Figure(name, title, f'At N = {top}: {_said({**found, "majority": majority}, top)}. {about}',
-                table, plots.png(figure))
+  said = _said({**found, 'majority': majority}, top)
+  return Figure(name, title, f'At N = {top}: {said}. {about}', table, plots.png(figure))
 
 
 def verifiers_figure(results: Mapping[str, Any]) -> Figure | None:

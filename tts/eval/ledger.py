@@ -1,4 +1,4 @@
-"""Every token that was computed, by stage and model, and the identity that shows none is missing."""
+"""Every token that was computed, by stage and model, and the identity that none is missing."""
 
 from __future__ import annotations
 

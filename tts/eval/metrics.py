@@ -20,7 +20,8 @@ _SEED = 20240806
 def resamples(questions: int) -> np.ndarray:
   """How often each question is drawn in each replicate, float64 [REPLICATES, Q]; rows sum to Q."""
   rng = np.random.default_rng([_SEED, questions])
-  return rng.multinomial(questions, np.full(questions, 1 / questions), size=REPLICATES).astype(float)
+  return rng.multinomial(
+      questions, np.full(questions, 1 / questions), size=REPLICATES).astype(float)
 
 
 def interval(replicates: np.ndarray) -> list[float] | None:

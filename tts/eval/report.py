@@ -49,7 +49,8 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   lines.append(f'{text}; some sample is right on {number(oracle["accuracy"])}.')
   beams = _rows(results, 'beam')
   large = (results['models']['large'] or {})
-  versus = f' The large model\'s greedy answer: {number(large.get("greedy"), large.get("greedy_ci95"))}.'
+  versus = (' The large model\'s greedy answer: '
+            f'{number(large.get("greedy"), large.get("greedy_ci95"))}.')
   if beams and weighted:
     best = max((b for b in beams if b['budget'] == beams[-1]['budget']),
                key=lambda b: b['accuracy'])
@@ -97,7 +98,8 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
       add(f'{tag}: gain over log-probability', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
       if name == 'prm':
         add('log-probability: AUC within a question', v['auc_logprob_within'], None, n)
-        add(f'{tag}: AUC of unfinished steps', v['prefix_auc_within'], None, asked)
+        add(f'{tag}: AUC of unfinished steps', v['prefix_auc_within'], None,
+            v['prefix_auc_within_n'])
       add(f'{tag}: AUC over all answers', v['auc_pooled'], None, asked)
       add(f'{tag}: share of the gap closed, N = 16', v['gap_closed'], v['gap_closed_ci95'], asked)
   prm = results['verifier']['prm']
@@ -115,10 +117,10 @@ def _ledger(results: Mapping[str, Any]) -> str:
   for stage, models in results['ledger'].items():
     for model, entry in models.items():
       ratio = entry['ratio']
-      bad.append(ratio is not None and abs(ratio - 1) >= 5e-4)
+      bad.append(ratio is not None and ratio != 1)  # counts are whole: one lost token is an error
       rows.append([f'{stage}: {model}', *(_count(entry[c]) for c in COUNTS),
                    '' if entry['flops'] is None else f'{entry["flops"]:.3e}',
-                   '' if ratio is None else f'{ratio:.3f}' + ' (!)' * bad[-1]])
+                   '' if ratio is None else f'{ratio:.7f} (!)' if bad[-1] else f'{ratio:.3f}'])
   return page.table(['stage: model', *COUNTS, 'FLOPs', 'ratio'], rows, bad)
 
 
@@ -162,7 +164,8 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
                  else f'chose {t["winner"]}, the answer is {t["answer"]}')
       items.append(f'<li><a href="{html.escape(urllib.parse.quote(file))}">'
                    f'{html.escape(t["problem_id"])}</a>: {html.escape(t["strategy"])}, '
-                   f'N = {t["budget"]}, M = {t["theta"]["beam_width"]}; {html.escape(verdict)}</li>')
+                   f'N = {t["budget"]}, M = {t["theta"]["beam_width"]}; '
+                   f'{html.escape(verdict)}</li>')
     body += ['<h2>Search trees</h2>', '<p>Every step that a search wrote, with its score.</p>',
              '<ul>', *items, '</ul>']
   body += ['<h2>Where the tokens went</h2>', _ledger(results),
@@ -203,4 +206,10 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     records.write_bytes(folder / file, tree.render(contents, str(path)).encode())
     trees.append((file, contents))
   records.write_bytes(folder / 'index.html', _index(results, figures, trees).encode())
+  drawn = {f.name for f in figures}
+  stale = [folder / f'{name}.{end}' for name in figures_lib.FILES if name not in drawn
+           for end in ('png', 'csv')]
+  stale += [p for p in folder.glob('tree-*.html') if p.name not in dict(trees)]
+  for path in stale:
+    path.unlink(missing_ok=True)
   return results

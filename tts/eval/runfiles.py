@@ -61,7 +61,7 @@ def _largest(settings: dict[Setting, Samples], model: str, method: str) -> Sampl
 
 
 def _given(run: dict[str, Any], name: str) -> str | None:
-  model = run.get('config', {}).get('models', {}).get(name) or {}
+  model = ((run.get('config') or {}).get('models') or {}).get(name) or {}
   return model.get('checkpoint')
 
 
@@ -89,10 +89,14 @@ def load(workdir: str | os.PathLike[str]) -> RunFiles:
   ledger = Ledger()
   search = samples_lib.load(root, 'search', ledger.add)
   difficulty = samples_lib.load(root, 'difficulty', ledger.add)
-  for stage in sorted({p.parent.parent.name for p in records.blocks(root)}):
+  for path in records.blocks(root):
+    stage = path.relative_to(root / 'records').parts[0]
     if stage not in ('search', 'difficulty'):
-      for row in records.iterate(root, stage):
-        ledger.add(stage, row)
+      for row in records.read_block(path):
+        try:
+          ledger.add(stage, row)
+        except (KeyError, TypeError, AttributeError) as e:
+          raise samples_lib.bad_row(path, e) from e
   return RunFiles(root=root, run=run, stages=stages, models=models, search=search,
                   difficulty=difficulty, ledger=ledger,
                   trees=tuple(sorted(root.glob('trees/*.json'))))

@@ -196,6 +196,12 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
   return Samples(**fields)
 
 
+def bad_row(path: pathlib.Path, error: Exception) -> InputError:
+  """What to raise for a block that is JSON but not records."""
+  return InputError(f'{path}: a row lacks or misuses a field ({error!r}); delete it; the run '
+                    'recomputes it')
+
+
 def load(workdir: str | os.PathLike[str], stage: str,
          seen: Callable[[str, dict[str, Any]], None] | None = None) -> dict[Setting, Samples]:
   """Every setting that a stage has recorded so far, in a fixed order.
@@ -225,8 +231,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
         groups[setting].add(row)
         inside[setting] += 1
     except (KeyError, TypeError, AttributeError) as e:
-      raise InputError(f'{path}: a row lacks or misuses a field ({e!r}); delete it; the run '
-                       'recomputes it') from e
+      raise bad_row(path, e) from e
     timing = _timing(workdir, path)
     if timing.exists():
       seconds = records.read_json(timing)['seconds']

@@ -19,6 +19,10 @@ _STATUS = {
     'pruned': ('×', 'pruned: dropped by its score'),
 }
 _DEAD_END = ('▷', 'dead end: kept at first, all that followed was pruned')
+_FIELDS = {'problem_id': str, 'prompt': str, 'answer': str | None, 'winner': str | None,
+           'strategy': str, 'theta': dict, 'budget': int, 'nodes': list}
+_NODE_FIELDS = {'id': int, 'parent': int | None, 'round': int, 'slot': int, 'text': str,
+                'score': int | float, 'tokens': int, 'status': str}
 _LOW, _MIDDLE, _HIGH = (246, 163, 92), (245, 243, 238), (118, 178, 226)  # orange, paper, blue
 _STYLE = """
 main { max-width: none; }
@@ -79,19 +83,27 @@ def colour(score: float) -> str:
   return '#' + ''.join(f'{round(a + (b - a) * share):02x}' for a, b in zip(*ends))
 
 
+def _typed(values: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+  for name, kind in fields.items():
+    if not isinstance(values[name], kind):
+      raise TypeError(f'{name} = {values[name]!r}')
+
+
 def checked(tree: Mapping[str, Any], source: str) -> None:
   """InputError unless every node has what a page needs and a parent that came before it."""
   known: set[int] = set()
   try:
+    _typed(tree, _FIELDS)
+    _typed(tree['theta'], {'beam_width': int | None})
     for node in tree['nodes']:
+      _typed(node, _NODE_FIELDS)
       if node['status'] not in _STATUS:
-        raise KeyError(f'status {node["status"]!r}')
+        raise ValueError(f'status {node["status"]!r}')
+      if node['id'] in known:
+        raise ValueError(f'node {node["id"]} twice')
       if node['parent'] is not None and node['parent'] not in known:
-        raise KeyError(f'node {node["id"]} before its parent {node["parent"]}')
-      float(node['score']), str(node['text']), int(node['round']), int(node['tokens'])
+        raise ValueError(f'node {node["id"]} before its parent {node["parent"]}')
       known.add(node['id'])
-    tree['winner'], tree['answer'], tree['prompt'], tree['problem_id'], tree['budget']
-    tree['theta']['beam_width']
   except (KeyError, TypeError, ValueError) as e:
     raise InputError(f'{source}: not a search tree ({e}); delete it; the run recomputes it') from e
 

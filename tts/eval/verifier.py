@@ -20,9 +20,9 @@ from tts.eval.samples import Samples
 _GAP_BUDGET = 16
 _FIELDS = (
     'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain', 'auc_logprob_within',
-    'logprob_weight', 'auc_pooled', 'auc_question_only', 'prefix_auc_within', 'val_bce', 'ece',
-    'gap_closed', 'gap_closed_ci95', 'auc_gain_within', 'auc_gain_within_ci95', 'calibration',
-    'params')
+    'logprob_weight', 'auc_pooled', 'auc_question_only', 'prefix_auc_within',
+    'prefix_auc_within_n', 'val_bce', 'ece', 'gap_closed', 'gap_closed_ci95', 'auc_gain_within',
+    'auc_gain_within_ci95', 'calibration', 'params')
 
 
 def describe(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
@@ -43,9 +43,10 @@ def describe(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any
     return None
   out: dict[str, Any] = dict.fromkeys(_FIELDS)
   if meta is not None:
+    fitted = meta.get('metrics') or {}  # an imported checkpoint may have none
     out['params'] = meta['params']
-    out['val_bce'] = meta['metrics'].get('val_bce')
-    out['logprob_weight'] = meta['metrics'].get('logprob_weight', 0.0)
+    out['val_bce'] = fitted.get('val_bce')
+    out['logprob_weight'] = fitted.get('logprob_weight', 0.0)
   if score is None:
     reasons[f'verifier.{name}'] = ('no scored samples of the reported questions yet'
                                    if pool is None else 'its pool is not scored, or only in part')
@@ -87,6 +88,7 @@ def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
     return
   prefix = metrics.prefix_auc_by_question(pool.steps, pool.correct, pool.votes)
   out['prefix_auc_within'] = _mean(prefix)
+  out['prefix_auc_within_n'] = int((~np.isnan(prefix)).sum())
   if out['prefix_auc_within'] is None:
     reasons[f'verifier.{name}.prefix_auc_within'] = 'no unfinished steps with both outcomes'
 

@@ -7,8 +7,6 @@ import functools
 import os
 from typing import Any
 
-import jax
-
 from tts import parallel
 from tts.config import Experiment, ModelConfig
 from tts.data import problems as problems_lib
@@ -110,8 +108,3 @@ class Run:
 
   def tokenizer_mark(self) -> str:
     return workdir_lib.fingerprint(self.tokenizer.proto.hex())
-
-
-def device_name() -> str:
-  devices = jax.devices()
-  return f'{len(devices)} x {devices[0].device_kind} ({devices[0].platform})'

@@ -9,9 +9,10 @@ from typing import Any, Callable
 
 from absl import logging
 
+from tts import parallel
 from tts.config import Experiment
 from tts.eval import report
-from tts.stages import context, labels, search, train
+from tts.stages import labels, search, train
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
 from tts.types import InputError
@@ -48,7 +49,7 @@ def open_run(experiment: Experiment, workdir: str, seed: int | None = None) -> R
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
-      'device': context.device_name(), 'seeds': list(experiment.seeds)})
+      'device': parallel.device_name(), 'seeds': list(experiment.seeds)})
   return run
 
 

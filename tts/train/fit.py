@@ -21,7 +21,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 import tqdm
 
@@ -77,7 +76,7 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
         workdir: str | os.PathLike[str] | None = None, name: str = 'model',
         init: Any = None, validation: Packed | None = None,
         progress: Callable[[Progress], None] | None = None,
-        mesh: Mesh | None = None) -> tuple[Any, dict[str, Any]]:
+        mesh: parallel.Mesh | None = None) -> tuple[Any, dict[str, Any]]:
   """Trains from `init`, or from nothing, to `config.num_steps` updates.
 
   A language model keeps its last parameters. A verifier with validation data keeps its best, and
@@ -278,7 +277,7 @@ class _Run:
     meta.validation = {'val_bce': bce}
     if 'nll' in sums:
       meta.validation['val_loss'] = sums['nll'] / max(sums['tokens'], 1)
-    return jax.tree.map(jnp.copy, params)  # the next update reuses the memory of `params`
+    return _copy(params)  # the next update reuses the memory of `params`
 
   def _initial_state(self) -> TrainState:
     params = steps_lib.init_params(self._decoder, self._config.seed)
@@ -289,7 +288,10 @@ class _Run:
     return self._place(state)
 
   def _place(self, tree):
-    return jax.device_put(tree) if self._mesh is None else parallel.replicate(tree, self._mesh)
+    """On every device of the mesh; named even if it is one, as a restored state's devices are."""
+    if self._mesh is None:
+      return jax.device_put(tree, jax.local_devices()[0])
+    return parallel.replicate(tree, self._mesh)
 
   def _compile(self, state, data):
     """The compiled loop: (state, data, rows [BLOCK, B], count) -> (state, losses, norms).
@@ -298,7 +300,7 @@ class _Run:
     not depend on where a block ends.
     """
     update = steps_lib.make_update(self._loss, self._optimizer, self._config)
-    shard = _sharder(self._mesh)
+    shard = parallel.sharder(self._mesh)
 
     def block(state, data, rows, count):
       def body(i, carry):
@@ -316,7 +318,7 @@ class _Run:
 
 
 def make_evaluate(loss: steps_lib.Loss, data: Packed, batch_size: int,
-                  mesh: Mesh | None = None) -> Callable[[Any], dict[str, float]]:
+                  mesh: parallel.Mesh | None = None) -> Callable[[Any], dict[str, float]]:
   """A function from parameters to the loss's sums over all of `data`, without dropout."""
   num_batches = -(-data.num_rows // batch_size)
   missing = num_batches * batch_size - data.num_rows
@@ -324,19 +326,12 @@ def make_evaluate(loss: steps_lib.Loss, data: Packed, batch_size: int,
   batches = {k: np.pad(x, ((0, missing), (0, 0))).reshape(num_batches, batch_size, -1)
              for k, x in data.arrays().items()}
   batches = jax.device_put(batches) if mesh is None else parallel.replicate(batches, mesh)
-  shard = _sharder(mesh)
+  shard = parallel.sharder(mesh)
   sums = jax.jit(lambda params, batches: jax.lax.map(
       lambda batch: loss(params, shard(batch), None)[1], batches))
   # Added up on the host, where float64 keeps the total exact enough for any number of rows.
   return lambda params: {k: float(np.asarray(x, np.float64).sum())
                          for k, x in sums(params, batches).items()}
-
-
-def _sharder(mesh: Mesh | None) -> Callable[[Any], Any]:
-  if mesh is None:
-    return lambda batch: batch
-  sharding = NamedSharding(mesh, PartitionSpec(parallel.DATA))
-  return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
 
 
 def graft(fresh: Any, given: Any, name: str) -> Any:
@@ -356,6 +351,9 @@ def graft(fresh: Any, given: Any, name: str) -> Any:
     return jnp.array(y, x.dtype, copy=True)
 
   return jax.tree_util.tree_map_with_path(choose, fresh)
+
+
+_copy = jax.jit(functools.partial(jax.tree.map, jnp.copy))
 
 
 def _due(step: int, every: int) -> bool:

@@ -1,0 +1,71 @@
+"""The device programs with small real decoders, and their compilation for TPUs that are not there.
+
+Run as a script it compiles them for a topology, `python -m tests.device_programs v5e:2x4`, and prints
+what the tests want to know; a process of its own, since libtpu needs its environment set early.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import jax
+import numpy as np
+
+from tests import toy
+from tts import parallel, rng
+from tts.sampling.decode import Limits
+from tts.sampling.logits import SamplingConfig
+from tts.search.search import BeamConfig
+from tts.stages import programs
+
+LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, delimiter=toy.DELIMITER)
+B, N, J, P = 3, 4, 6, 5
+COLLECTIVE = re.compile(r' ((?:all-reduce|all-gather|all-to-all|collective-permute|'
+                        r'collective-broadcast|reduce-scatter)(?:-start)?)\(')
+
+
+def steps() -> dict:
+  """Name --> (per-device step, shared, its block's arguments)."""
+  params, other = toy.decoder_params(), toy.decoder_params(seed=1)
+  prefix, lengths = toy.prompts(0, B, P, toy.ARCH.vocab_size)
+  words = rng.problem_words([f'p{i}' for i in range(B)])
+  grid = lambda *shape: np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
+  kwargs = dict(seed=0, stream='test', limits=LIMITS)
+  drawn = SamplingConfig(temperature=0.8, top_k=5, top_p=0.9)
+  jobs = np.repeat(lengths[:, None], J, 1), words, grid(B, J)[..., None], np.full(B, J, np.int32)
+  return {
+      'sample': (programs.sample_step(toy.ARCH, num_slots=N, sampling=drawn, **kwargs),
+                 params, (prefix, *jobs)),
+      'search': (programs.search_step(toy.ARCH, toy.ARCH, config=BeamConfig(N, 2),
+                                      sampling=SamplingConfig(), **kwargs),
+                 (params, other), (prefix, lengths, words, grid(B, N), np.ones(B, bool))),
+      'score': (programs.score_step(toy.ARCH), params,
+                (prefix, lengths, grid(B, N, LIMITS.max_tokens), grid(B, N))),
+      'forward': (programs.forward_step(toy.ARCH), params, (grid(B, P),)),
+  }
+
+
+def collectives(text: str) -> list[str]:
+  """Names of the operations in compiled HLO that talk between devices."""
+  return COLLECTIVE.findall(text)
+
+
+def compiled_for(topology: str) -> dict:
+  """Compiles every program for a TPU topology and says what came out."""
+  from jax.experimental import topologies  # pylint: disable=import-outside-toplevel
+  devices = topologies.get_topology_desc(platform='tpu', topology_name=topology).devices
+  mesh = parallel.make_mesh(devices=devices)
+  groups = parallel.num_groups(mesh)
+  found = {}
+  for name, (step, shared, block) in steps().items():
+    blocks = jax.tree.map(lambda x: jax.ShapeDtypeStruct((groups, *x.shape), x.dtype), block)
+    program = parallel.pmapped(step, mesh).lower(shared, *blocks).compile()
+    text = program.as_text()
+    found[name] = {'groups': groups, 'collectives': collectives(text), 'loops': text.count(' while(')}
+  return found
+
+
+if __name__ == '__main__':
+  print(json.dumps(compiled_for(sys.argv[1])))

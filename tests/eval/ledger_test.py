@@ -1,0 +1,88 @@
+"""The account of tokens: exact sums, an identity that shows a lost token, training's records too."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.eval import synthetic
+from tts.eval import flops, records, report, results, runfiles
+from tts.eval.ledger import Ledger, ledger_ratio
+from tts.types import InputError
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  return synthetic.write_run(tmp_path, questions=12, beams=((4, 4),))
+
+
+def assemble(workdir):
+  return json.loads(json.dumps(results.assemble(runfiles.load(workdir)), allow_nan=False))
+
+
+def label_rows():
+  """As the labels stage writes them: steps' labels, and rollouts in the counts alone."""
+  made = []
+  for slot in (0, 1):
+    got = synthetic.row(
+        np.random.default_rng(slot), 0, 0.5, slot, stream='train_pool', budget=2,
+        scored=())
+    counts = {'prompt': 9 * (slot == 0), 'kept': 20, 'pruned': 0, 'simulated': 30, 'reencoded': 15,
+              'last': 3, 'entered': 9 * (slot == 0) + 62, 'attended': 900}
+    made.append({**got, 'split': 'verifier', 'problem_id': 'v0', 'labels': [1.0, 0.5, 0.0, 0.0],
+                 'continuations': [2, 2, 1, 1], 'counts': {'base': counts}})
+  return made
+
+
+def test_sums_and_ratio():
+  arch = synthetic.arch()
+  ledger = Ledger()
+  for slot in (0, 1):
+    ledger.add('search', {'counts': {'base': synthetic.counts(9 * (slot == 0), 20, 1)}})
+  table = ledger.table({'base': {'arch': arch, 'kind': 'lm'}})['search']['base']
+  assert (table['prompt'], table['kept'], table['last'], table['entered']) == (9, 40, 2, 47)
+  assert table['ratio'] == 1 and table['flops'] == flops.counted(arch, 'lm', table)
+  assert ledger.table({})['search']['base']['flops'] is None
+
+
+@pytest.mark.parametrize('field,sign', [
+    ('prompt', -1), ('kept', -1), ('pruned', -1), ('simulated', -1), ('reencoded', -1),
+    ('last', 1), ('entered', 1)])
+def test_every_term_of_the_identity_shows(field, sign):
+  entry = synthetic.counts(9, 2000, 1)
+  assert ledger_ratio(entry) == 1
+  assert (ledger_ratio({**entry, field: entry[field] + 20}) - 1) * sign > 0.005
+  assert ledger_ratio(dict.fromkeys(entry, 0)) is None
+
+
+def test_one_lost_token_is_marked_on_the_page(workdir):
+  path = next((workdir / 'records/search/sample-n16').iterdir())
+  rows = records.read_block(path)
+  rows[5]['counts']['base']['entered'] -= 1
+  records.write_block(path, rows)
+  made = report.write(workdir)
+  assert 0.9995 < made['ledger']['search']['base']['ratio'] < 1  # rounded it would be 1.000
+  text = (workdir / 'report/index.html').read_text()
+  assert text.count('(!)') == 1 and text.count('<tr class=bad><td>search: base') == 1
+
+
+def test_training_records_are_in_the_ledger_and_nowhere_else(workdir):
+  before = assemble(workdir)
+  records.write_block(workdir / 'records/labels/rollouts/block-00000.jsonl.gz', label_rows())
+  after = assemble(workdir)
+  entry = after['ledger'].pop('labels')
+  assert set(entry) == {'base'}
+  assert {k: entry['base'][k] for k in ('prompt', 'kept', 'simulated', 'reencoded', 'last')} == {
+      'prompt': 9, 'kept': 40, 'simulated': 60, 'reencoded': 30, 'last': 6}
+  assert entry['base']['ratio'] == 1
+  assert after == before  # curves, models, verifier, the other stages' ledger
+
+
+def test_a_training_record_without_counts_is_named(workdir):
+  path = workdir / 'records/labels/rollouts/block-00000.jsonl.gz'
+  rows = label_rows()
+  for bad in ({**rows[1], 'counts': None}, {k: v for k, v in rows[1].items() if k != 'counts'},
+              {**rows[1], 'counts': {'base': {}}}):
+    records.write_block(path, [rows[0], bad])
+    with pytest.raises(InputError, match='rollouts/block-00000.*lacks or misuses.*delete it'):
+      runfiles.load(workdir)
