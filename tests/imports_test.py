@@ -30,8 +30,7 @@ FORBIDDEN = {
 # What of `jax.random` only `rng` says, and of JAX's devices only `parallel`; the files apart.
 ONLY_RNG = ('split', 'fold_in')
 RNG_FILES = ('tts/rng.py', 'tts/train/steps.py')  # parameter init and dropout
-PARALLEL_FILES = {'tts/parallel.py': None,
-                  'tts/train/checkpoint.py': ('jax.local_devices',)}  # reads onto one, counts none
+PARALLEL_FILES = {'tts/parallel.py': None}
 ONLY_PARALLEL = ('Mesh', 'shard_map', 'pmap', 'NamedSharding', 'PartitionSpec', 'device_count',
                  'local_device_count', 'devices', 'local_devices', 'psum', 'axis_index')
 

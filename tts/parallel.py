@@ -12,7 +12,7 @@ from typing import Any, Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 DATA, MODEL = 'data', 'model'
 
@@ -74,6 +74,11 @@ def sharder(mesh: Mesh | None) -> Callable[[Any], Any]:
     return lambda batch: batch
   sharding = NamedSharding(mesh, PartitionSpec(DATA))
   return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
+
+
+def one_device() -> SingleDeviceSharding:
+  """This process's first device, for what is not mapped."""
+  return SingleDeviceSharding(jax.local_devices()[0])
 
 
 def device_name() -> str:

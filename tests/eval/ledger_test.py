@@ -1,4 +1,4 @@
-"""The account of tokens: exact sums, an identity that shows a lost token, training's records too."""
+"""The account of tokens: exact sums, an identity that shows a lost token, training's records."""
 
 import json
 

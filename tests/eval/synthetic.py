@@ -56,7 +56,8 @@ def row(rng, question: int, skill: float, slot: int, *, stream='test', model='ba
     out['answer_score'] = out['step_scores'][-1]
     out['counts']['prm'] = counts(PROMPT * (slot == 0), length, 0)
   if 'orm' in scored:
-    out['orm_score'] = float(np.float32(1 / (1 + np.exp(-(2 * right.all() - 1 + rng.normal(0, 2))))))
+    logit = 2 * right.all() - 1 + rng.normal(0, 2)
+    out['orm_score'] = float(np.float32(1 / (1 + np.exp(-logit))))
     out['counts']['orm'] = counts(PROMPT * (slot == 0), length, 0)
   return out
 

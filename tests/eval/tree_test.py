@@ -73,7 +73,7 @@ def test_text_is_escaped_everywhere():
 @pytest.mark.parametrize('change', [
     lambda t: t['nodes'][4].update(parent=99), lambda t: t['nodes'][0].update(parent=4),
     lambda t: t['nodes'][4].update(status='odd'), lambda t: t['nodes'][4].pop('score'),
-    lambda t: t.pop('winner'), lambda t: t.update(nodes=3), lambda t: t['nodes'][1].update(id=0),
+    lambda t: t.pop('winner'), lambda t: t.update(nodes=3), lambda t: t['nodes'][7].update(id=6),
     lambda t: t['nodes'][4].pop('slot'), lambda t: t['nodes'][4].update(score='0.5'),
     lambda t: t.update(prompt=None), lambda t: t.update(budget='<b>4'), lambda t: t.pop('strategy'),
     lambda t: t['theta'].update(beam_width='<b>'), lambda t: t.pop('theta')])

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from tts import parallel
 from tts.data import answers
 from tts.sampling import pool as pool_lib
 from tts.stages import blocks as blocks_lib
@@ -124,7 +123,7 @@ def run_labels(run: Run) -> int:
   # A solution has a few jobs per rollout: more slots than that would idle.
   slots = min(_MAX_SLOTS, 2 * config.rollouts)
   size = _ROWS // slots
-  program = parallel.pmapped(programs.sample_step(
+  program = blocks_lib.Program(programs.sample_step(
       base.arch, seed=run.seed, stream='rollout', num_slots=slots, sampling=sampling,
       limits=run.limits), run.mesh)
 

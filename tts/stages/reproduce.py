@@ -13,6 +13,7 @@ from tts import parallel
 from tts.config import Experiment
 from tts.eval import report
 from tts.stages import labels, search, train
+from tts.stages.blocks import Program
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
 from tts.types import InputError
@@ -56,13 +57,14 @@ def open_run(experiment: Experiment, workdir: str, seed: int | None = None) -> R
 def run_stage(run: Run, name: str) -> None:
   """Runs one stage and writes down what it took."""
   planned = dict(run.experiment.stage_seconds).get(name)
-  usage = Usage()
+  usage, compiling = Usage(), Program.compile_seconds
   logging.info('%s%s', name, f' (planned {planned} s)' if planned else '')
   reused = STAGES[name](run)
   spent = usage.spent()
   logging.info('%s: %.1f s%s', name, spent['wall_seconds'],
                ', all there already' if reused is True else '')
-  run.workdir.finish_stage(name, usage, budget_seconds=planned)
+  run.workdir.finish_stage(name, usage, budget_seconds=planned,
+                           compile_seconds=Program.compile_seconds - compiling)
 
 
 def _report(run: Run) -> None:

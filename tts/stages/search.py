@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
+import re
 from typing import Any
 
 import numpy as np
 
-from tts import parallel
 from tts.eval import select
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
@@ -45,7 +44,7 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
              sampling: SamplingConfig) -> Any:
   """A function from blocks to samples: per block, per problem, a list by slot."""
   slots = min(num, _MAX_SLOTS)
-  program = parallel.pmapped(programs.sample_step(
+  program = blocks_lib.Program(programs.sample_step(
       model.arch, seed=run.seed, stream=stream, num_slots=slots, sampling=sampling,
       limits=run.limits), run.mesh)
   size = len(blocks[0].valid)
@@ -62,7 +61,7 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
 
 def _scores(run: Run, verifier: Any, max_tokens: int) -> Any:
   """A function that adds a verifier's scores to rows, block by block."""
-  program = parallel.pmapped(programs.score_step(verifier.arch), run.mesh)
+  program = blocks_lib.Program(programs.score_step(verifier.arch), run.mesh)
 
   def compute(group: list[Block], tables: list[list[list[dict]]]) -> None:
     inputs = []
@@ -120,7 +119,7 @@ def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy) -> in
   """One beam search setting on every question."""
   config = run.experiment.search
   base, prm = run.model('base'), run.model('prm')
-  program = parallel.pmapped(programs.search_step(
+  program = blocks_lib.Program(programs.search_step(
       base.arch, prm.arch, seed=run.seed, stream='test',
       config=BeamConfig(strategy.budget, strategy.beam_width),
       sampling=run.experiment.sampling, limits=run.limits), run.mesh)
@@ -141,7 +140,8 @@ def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy) -> in
         if problem.id in shown:
           page = rows_lib.tree_page(problem, strategy, tree, run.tokenizer,
                                     select.best_of_n_weighted_answer(mine))
-          run.workdir.write_json(f'trees/{problem.id}-{strategy.name}.json', page)
+          name = re.sub(r'[^\w.-]', '_', problem.id)
+          run.workdir.write_json(f'trees/{name}-{strategy.name}.json', page)
       results.append(rows)
     return results
 

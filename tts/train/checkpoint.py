@@ -25,6 +25,7 @@ from jax.experimental import multihost_utils
 import numpy as np
 import orbax.checkpoint as ocp
 
+from tts import parallel
 from tts.data import files
 from tts.data.tokenizer import Tokenizer
 from tts.models.transformer import Arch, Decoder, num_params
@@ -157,7 +158,7 @@ def load_model(
     raise InputError(f'checkpoint {directory}: tokenizer.model has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   _check_files(directory, meta['files'])
-  here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  here = parallel.one_device()
   place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
   with ocp.StandardCheckpointer() as reader:
     path = directory / _PARAMS

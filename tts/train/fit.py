@@ -290,7 +290,7 @@ class _Run:
   def _place(self, tree):
     """On every device of the mesh; named even if it is one, as a restored state's devices are."""
     if self._mesh is None:
-      return jax.device_put(tree, jax.local_devices()[0])
+      return jax.device_put(tree, parallel.one_device())
     return parallel.replicate(tree, self._mesh)
 
   def _compile(self, state, data):
