@@ -1,4 +1,4 @@
-"""Every device program lowers for TPU and CUDA, and compiles with the TPU compiler, on any machine."""
+"""Every device program lowers for TPU and CUDA, and compiles for TPUs, on any machine."""
 
 import json
 import os
@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests import device_programs
+from tests import device_programs, toy
+from tts.models.transformer import Decoder
+from tts.train import steps
 
 LOOPING = ('sample', 'search')
 NAMES = (*LOOPING, 'score', 'forward')
@@ -40,6 +42,26 @@ def test_lowers(programs, name, platform):
   text = lowered(step, shared, *block, platform=platform)
   assert faults(text) == []
   assert ('stablehlo.while' in text) == (name in LOOPING)
+
+
+@pytest.mark.parametrize('platform', ['tpu', 'cuda'])
+@pytest.mark.parametrize('kind', ['lm', 'value'])
+def test_training_lowers(kind, platform):
+  """An update with all that it can have, on shapes alone."""
+  config = steps.TrainConfig(learning_rate=1e-3, steps=10, batch_size=2, row_length=8, dropout=0.1,
+                             weight_decay=0.1, lm_loss_weight=0.3)
+  optimizer = steps.make_optimizer(config)
+  update = steps.make_update(
+      steps.make_loss(Decoder(toy.ARCH), kind, config), optimizer, config)
+  shape = lambda dtype: jax.ShapeDtypeStruct((config.batch_size, config.row_length), dtype)
+  batch = {name: shape(dtype) for name, dtype in (
+      ('tokens', jnp.int32), ('segments', jnp.int32), ('positions', jnp.int32),
+      ('loss_mask', jnp.bool_), ('label', jnp.float32), ('label_mask', jnp.bool_))}
+  params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), toy.decoder_params())
+  state = steps.TrainState(step=jax.ShapeDtypeStruct((), jnp.int32), params=params,
+                           opt_state=jax.eval_shape(optimizer.init, params))
+  assert jax.eval_shape(update, state, batch)[0] == state  # nothing changes its shape or type
+  assert faults(lowered(update, state, batch, platform=platform)) == []
 
 
 def test_a_fault_would_be_seen():

@@ -9,103 +9,107 @@ import numpy as np
 import pytest
 
 from tests import device_programs, toy
-from tts import parallel
-from tts.models.generator import Generator
-from tts.models.transformer import Decoder
-from tts.models.verifier import Verifier
+from tts import parallel, rng
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.search import search
+from tts.stages import programs
 
-LIMITS = decode.Limits(max_tokens=9, max_steps=4, max_step_tokens=4, delimiter=toy.DELIMITER)
 G, B, N, J, P = 8, 3, 4, 6, 5
+LIMITS = device_programs.LIMITS
 ARCH = dataclasses.replace(toy.ARCH, num_layers=1)
+SAMPLING = SamplingConfig()
+BEAM = search.BeamConfig(N, 2)
+OF_A_RUN = dict(seed=0, stream='test', sampling=SAMPLING, limits=LIMITS)
 
 
-def sample_step(params, table, prefix, prefix_len, keys):
-  """The table model where there are no parameters, else the decoder."""
-  generator = toy.TableGenerator(table) if params is None else Generator(Decoder(ARCH), params)
+def table_sample(_, table, prefix, prefix_len, keys):
   return decode.sample_queue(
-      generator, prefix, jnp.repeat(prefix_len[:, None], J, 1), keys, jnp.full(B, J), num_slots=N,
-      sampling=SamplingConfig(), limits=LIMITS)
+      toy.TableGenerator(table), prefix, jnp.repeat(prefix_len[:, None], J, 1), keys,
+      jnp.full(B, J), num_slots=N, sampling=SAMPLING, limits=LIMITS)
 
 
-def search_step(params, table, prefix, prefix_len, keys):
-  if params is None:
-    models = toy.TableGenerator(table), toy.TableVerifier()
-  else:
-    decoder = Decoder(ARCH)
-    models = Generator(decoder, params), Verifier(decoder, params)
+def table_search(_, table, prefix, prefix_len, keys):
+  models = toy.TableGenerator(table), toy.TableVerifier()
   state = search.init(*models, prefix, prefix_len, keys[:, :N], jnp.ones(B, bool), LIMITS)
-  return search.run(*models, state, search.BeamConfig(N, 2), SamplingConfig(), LIMITS)
+  return search.run(*models, state, BEAM, SAMPLING, LIMITS)[0]
+
+
+STEPS = {
+    'table sample': table_sample,
+    'table search': table_search,
+    'sample': programs.sample_step(ARCH, num_slots=N, **OF_A_RUN),
+    'search': programs.search_step(ARCH, ARCH, config=BEAM, **OF_A_RUN),
+    'score': programs.score_step(ARCH),
+}
 
 
 @functools.cache
-def blocks(vocab):
-  """Eight blocks: their tables, prompts, lengths, keys."""
-  prefix, prefix_len = toy.prompts(0, G * B, P, vocab)
-  flat = toy.random_tables(0, G * B), prefix, prefix_len, toy.slot_keys(G * B, J)
-  return [x.reshape(G, B, *x.shape[1:]) for x in flat]
+def blocks(name):
+  """(parameters, eight blocks) of a program."""
+  flat = toy.prompts(0, G * B, P, toy.VOCAB if 'table' in name else ARCH.vocab_size)
+  prefix, lengths = (x.reshape(G, B, *x.shape[1:]) for x in flat)
+  words = rng.problem_words([f'p{i}' for i in range(G * B)]).reshape(G, B, 2)
+  grid = lambda *shape: np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
+  params, other = toy.decoder_params(ARCH), toy.decoder_params(ARCH, seed=1)
+  if 'table' in name:
+    tables = toy.random_tables(0, G * B)
+    return None, (tables.reshape(G, B, *tables.shape[1:]), prefix, lengths,
+                  toy.slot_keys(G * B, J).reshape(G, B, J))
+  if name == 'sample':
+    return params, (prefix, np.repeat(lengths[..., None], J, 2), words,
+                    grid(G, B, J)[..., None], np.full((G, B), J, np.int32))
+  if name == 'search':
+    return (params, other), (prefix, lengths, words, grid(G, B, N), np.ones((G, B), bool))
+  texts = np.random.default_rng(0).integers(1, ARCH.vocab_size, (G, B, N, LIMITS.max_tokens))
+  return other, (prefix, lengths, texts.astype(np.int32), 3 + grid(G, B, N))
 
 
 @functools.cache
-def mapped(step, data):
-  return parallel.pmapped(step, parallel.make_mesh(data=data))
+def compiled(name, data):
+  """The program over `data` groups, compiled."""
+  params, inputs = blocks(name)
+  return parallel.pmapped(STEPS[name], parallel.make_mesh(data=data)).lower(
+      params, *(x[:data] for x in inputs)).compile()
 
 
-def both(step, params, vocab):
-  """Results of eight groups at once, and block after block on one device."""
-  inputs = blocks(vocab)
-  many = mapped(step, G)(params, *inputs)
-  one = [mapped(step, 1)(params, *(x[g:g + 1] for x in inputs)) for g in range(G)]
-  return many, jax.tree.map(lambda *xs: np.concatenate(xs), *one)
+def emitted(name, result):
+  """bool [G, iterations]: in which iterations (tokens, or rounds) a group did something."""
+  active = result.job >= 0 if 'sample' in name else result.length > 0
+  return np.asarray(active).any(axis=(2, 3))
 
 
-def iterations(log):
-  return (np.asarray(log.job) >= 0).any(axis=(2, 3)).sum(axis=1)
+@pytest.mark.parametrize('name', STEPS)
+def test_bit_for_bit(name):
+  """Eight groups at once, and block after block on one device: records may not tell which."""
+  params, inputs = blocks(name)
+  many = jax.device_get(compiled(name, G)(params, *inputs))
+  one = [jax.device_get(compiled(name, 1)(params, *(x[g:g + 1] for x in inputs)))
+         for g in range(G)]
+  jax.tree.map(lambda got, *want: np.testing.assert_array_equal(got, np.concatenate(want)),
+               many, *one)
+  if name != 'score':
+    loops = emitted(name, many).sum(axis=1)
+    assert len(set(loops.tolist())) > 1 and loops.min() > 0, 'groups must loop differently'
 
 
-@pytest.mark.parametrize('step', [sample_step, search_step])
-def test_table_model_is_bit_for_bit(step):
-  many, one = both(step, None, toy.VOCAB)
-  jax.tree.map(np.testing.assert_array_equal, many, one)
-  loops = iterations(many) if step is sample_step else np.asarray(many[1])
-  assert loops.shape == (G,) and len(set(loops.tolist())) > 1, 'groups must loop differently'
-
-
-@pytest.mark.parametrize('step', [sample_step, search_step])
-def test_real_decoder_gives_the_same_tokens(step):
-  many, one = both(step, toy.decoder_params(ARCH), ARCH.vocab_size)
-  if step is search_step:
-    np.testing.assert_array_equal(many[1], one[1])
-    many, one = many[0], one[0]
-    np.testing.assert_array_equal(many.parent, one.parent)
-    np.testing.assert_allclose(many.score, one.score, atol=1e-5)
-  else:
-    np.testing.assert_array_equal(many.job, one.job)
-    assert len(set(iterations(many).tolist())) > 1
-  np.testing.assert_array_equal(many.token, one.token)
-  np.testing.assert_allclose(many.logprob, one.logprob, atol=1e-4)
-
-
-def compiled(step, params, vocab):
-  return mapped(step, G).lower(params, *blocks(vocab)).compile().as_text()
-
-
-@pytest.mark.parametrize('step', [sample_step, search_step])
-def test_no_collective(step):
-  text = compiled(step, toy.decoder_params(ARCH), ARCH.vocab_size)
-  assert ' while(' in text and 'num_partitions=8' in text
+@pytest.mark.parametrize('name', ['sample', 'search', 'score'])
+def test_no_collective(name):
+  text = compiled(name, G).as_text()
+  assert (' while(' in text) == (name != 'score') and 'num_partitions=8' in text
   assert device_programs.collectives(text) == []
 
 
 def test_a_collective_would_be_seen():
-  def talkative(params, table, *block):
-    del params, block
-    return jax.lax.psum((table, 1 + table), 'data'), jax.lax.all_gather(table, 'data')
+  def talkative(_, x):
+    swapped = jax.lax.ppermute(x, 'data', [(g, (g + 1) % G) for g in range(G)])
+    return (jax.lax.psum((x, 1 + x), 'data'), jax.lax.all_gather(x, 'data'), swapped,
+            jax.lax.psum_scatter(x, 'data'), jax.lax.all_to_all(x, 'data', 0, 0))
 
-  found = device_programs.collectives(compiled(talkative, None, toy.VOCAB))
-  assert {'all-reduce', 'all-gather'} <= set(found)
+  text = parallel.pmapped(talkative, parallel.make_mesh()).lower(
+      None, np.ones((G, G, 2), np.float32)).compile().as_text()
+  assert {'all-reduce', 'all-gather', 'all-to-all', 'collective-permute', 'reduce-scatter'} <= set(
+      device_programs.collectives(text))
 
 
 def test_shared_and_blocks():
@@ -142,8 +146,16 @@ def test_more_blocks_than_groups_is_an_error(groups):
 
 
 def test_meshes():
-  assert dict(parallel.make_mesh(model=4).shape) == {'data': 2, 'model': 4}
-  assert dict(parallel.make_mesh(data=3, model=2).shape) == {'data': 3, 'model': 2}
-  for data, model in ((5, 2), (0, 1), (-1, 9), (9, 1)):
-    with pytest.raises(ValueError, match='there are 8'):
-      parallel.make_mesh(data=data, model=model)
+  shape = lambda *args, **kwargs: dict(parallel.make_mesh(*args, **kwargs).shape)
+  assert shape() == {'data': 8, 'model': 1}
+  assert shape(model=4) == shape(-1, 4) == {'data': 2, 'model': 4}
+  assert shape(data=3, model=2) == {'data': 3, 'model': 2}
+  assert shape(devices=jax.devices()[5:]) == {'data': 3, 'model': 1}
+  mesh = parallel.make_mesh(data=2, model=2, devices=jax.devices()[3:])
+  np.testing.assert_array_equal([[d.id for d in row] for row in mesh.devices], [[3, 4], [5, 6]])
+
+
+@pytest.mark.parametrize('data,model,needed', [(5, 2, 10), (0, 1, 1), (-1, 9, 9), (9, 1, 9)])
+def test_mesh_errors_say_what_is_needed(data, model, needed):
+  with pytest.raises(ValueError, match=rf'x {model} needs {needed} devices; there are 8$'):
+    parallel.make_mesh(data=data, model=model)

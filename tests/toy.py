@@ -72,7 +72,7 @@ class HashState:
 
 
 class TableVerifier:
-  """Value of a text = a hash of it, with `LEVELS` different values."""
+  """Value of a text = a hash of it, with `LEVELS` different values; of padding, the best there is."""
 
   def start(self, prefix, prefix_len, past_size, chunk_size):
     del past_size, chunk_size
@@ -87,7 +87,7 @@ class TableVerifier:
       real = index < lengths
       digest = jnp.where(real, self.mix(state.digest, token), state.digest)
       state = HashState(digest=digest, count=state.count + real)
-      return state, (self.value(state), jnp.where(real, state.count, 0))
+      return state, (jnp.where(real, self.value(state), 1.0), jnp.where(real, state.count, 0))
 
     columns = (jnp.moveaxis(tokens, -1, 0), jnp.arange(tokens.shape[-1]))
     state, (values, attended) = jax.lax.scan(read, state, columns)

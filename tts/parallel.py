@@ -24,6 +24,8 @@ RULES = (('vocab', MODEL), ('heads', MODEL), ('kv_heads', MODEL), ('mlp', MODEL)
 def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
   """A mesh of `data` x `model` devices; data = -1 takes as many groups as there are devices for."""
   devices = jax.devices() if devices is None else devices
+  if model < 1:
+    raise ValueError(f'model={model}: give the number of devices that share a model, 1 or more')
   if data == -1:
     data = len(devices) // model
   if data < 1 or data * model > len(devices):
