@@ -105,7 +105,6 @@ def test_logprobs_of_a_model_agree_with_what_its_sampler_recorded(launcher, smok
   from tts.data.tokenizer import Tokenizer
   tokenizer = Tokenizer.load(smoke / 'tokenizer')
   prompts = {r['problem_id']: None for r in rows}
-  from tts.data.arith import Arith  # noqa: F401  (the split as the run read it)
   from tts.stages import reproduce
   from tts import config
   experiment = config.from_config_dict(_smoke_config())
