@@ -1,6 +1,6 @@
 """Which rows a round of beam search keeps, and which children it deals them.
 
-The rules are written for one problem and mapped over problems by `round.py`.
+The rules are written for one problem and mapped over problems by `search.py`.
 """
 
 from __future__ import annotations
