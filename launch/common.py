@@ -12,6 +12,7 @@ from absl import flags, logging
 
 from tts.types import InputError
 
+
 def run(main) -> None:
   """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2."""
   _quiet_logging()

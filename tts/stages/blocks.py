@@ -124,4 +124,3 @@ def run(workdir: Workdir, folder: str, mark: str, blocks: list[Any], groups: int
         records.write_block(os.path.join(target, f'{names[i]}.jsonl.gz'), rows)
       bar.update(len(now))
   return reused
-

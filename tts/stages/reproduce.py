@@ -61,8 +61,9 @@ def run_stage(run: Run, name: str) -> None:
   logging.info('%s%s', name, f' (planned {planned} s)' if planned else '')
   reused = STAGES[name](run)
   spent = usage.spent()
+  there = 'all' if reused is True else f'{reused} blocks' if reused else None
   logging.info('%s: %.1f s%s', name, spent['wall_seconds'],
-               ', all there already' if reused is True else '')
+               f', {there} there already' if there else '')
   run.workdir.finish_stage(name, usage, budget_seconds=planned,
                            compile_seconds=Program.compile_seconds - compiling)
 

@@ -41,7 +41,7 @@ def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[S
 
 
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
-             sampling: SamplingConfig) -> Any:
+            sampling: SamplingConfig) -> Any:
   """A function from blocks to samples: per block, per problem, a list by slot."""
   slots = min(num, _MAX_SLOTS)
   program = blocks_lib.Program(programs.sample_step(

@@ -105,9 +105,7 @@ class Workdir:
     """Records what a stage took, added to what earlier, interrupted starts took."""
     relative = f'stages/{name}.json'
     before = self.read_json(relative) or {}
-    spent = usage.spent()
-    if before.get('fingerprint') == extra.get('fingerprint'):
-      spent = {k: before.get(k, 0) + v for k, v in spent.items()}
+    spent = {k: before.get(k, 0) + v for k, v in usage.spent().items()}
     self.write_json(relative, {'stage': name, **spent, **extra,
                                'peak_rss_bytes': peak_rss_bytes()})
 
