@@ -45,6 +45,22 @@ def test_sums_and_ratio():
   assert ledger.table({})['search']['base']['flops'] is None
 
 
+def test_labelled_steps_per_second():
+  ledger = Ledger()
+  for stage in ('labels', 'search'):
+    ledger.add(stage, {'counts': {m: synthetic.counts(9, 20, 1) for m in ('base', 'prm')}})
+  speed = lambda: tuple(ledger.table({})['labels']['base'][k] for k in (
+      'labelled_steps', 'labelled_steps_per_second'))
+  assert speed() == (None, None)
+  ledger.add_labelled(30, None)
+  assert speed() == (30, None)  # not timed is not known
+  ledger.add_labelled(100, 2.0)
+  ledger.add_labelled(20, 1.0)
+  assert speed() == (150, 40.0)
+  others = [ledger.table({})['labels']['prm'], ledger.table({})['search']['base']]
+  assert all('labelled_steps' not in entry for entry in others)
+
+
 @pytest.mark.parametrize('field,sign', [
     ('prompt', -1), ('kept', -1), ('pruned', -1), ('simulated', -1), ('reencoded', -1),
     ('last', 1), ('entered', 1)])

@@ -15,13 +15,27 @@ class Ledger:
 
   def __init__(self):
     self._sums: dict = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
+    self._labelled: list[tuple[int, float | None]] = []
 
   def add(self, stage: str, row: Mapping[str, Any]) -> None:
     for model, counts in row['counts'].items():
       self._sums[stage][model].update({name: counts[name] for name in COUNTS})
 
+  def add_labelled(self, steps: int, seconds: float | None) -> None:
+    """Counts a block of rolled-out labels: of how many steps, and the time, None if not taken."""
+    self._labelled.append((steps, seconds))
+
+  def _labelled_steps(self) -> dict[str, Any]:
+    """All steps that have a rolled-out label, and their speed over the blocks that were timed."""
+    timed = [(steps, seconds) for steps, seconds in self._labelled if seconds]
+    seconds = sum(s for _, s in timed)
+    return {'labelled_steps': sum(n for n, _ in self._labelled) if self._labelled else None,
+            'labelled_steps_per_second': sum(n for n, _ in timed) / seconds if timed else None}
+
   def table(self, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Per stage and model the sums, `flops` (None for an unknown model) and `ratio`.
+
+    The generator of the stage `labels` has `labelled_steps` and `labelled_steps_per_second` too.
 
     Args:
       models: name -> `model.json`.
@@ -35,6 +49,8 @@ class Ledger:
         out[stage][model] = {
             **entry, 'flops': meta and flops.counted(meta['arch'], meta['kind'], entry),
             'ratio': ledger_ratio(entry)}
+    if 'base' in out.get('labels', ()):
+      out['labels']['base'] |= self._labelled_steps()
     return out
 
 

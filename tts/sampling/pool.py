@@ -38,9 +38,8 @@ def collect(log) -> list[dict[int, Sample]]:
     order = np.argsort(flat, kind='stable')
     order = order[flat[order] >= 0]
     names, starts = np.unique(flat[order], return_index=True)
+    own = [np.split(x[b].ravel()[order], starts[1:]) for x in (token, logprob, attended)]
     samples.append({
-        int(name): Sample(token[b].ravel()[where], logprob[b].ravel()[where],
-                          int(np.count_nonzero(attended[b].ravel()[where])),
-                          int(attended[b].ravel()[where].sum()))
-        for name, where in zip(names, np.split(order, starts[1:]))})
+        int(name): Sample(t, p, int(np.count_nonzero(a)), int(a.sum()))
+        for name, t, p, a in zip(names, *own)})
   return samples

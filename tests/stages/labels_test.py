@@ -1,0 +1,195 @@
+"""Labels against the true value of a prefix under a table model; what is shared; what counts."""
+
+import copy
+import dataclasses
+import functools
+import types
+
+import jax.numpy as jnp
+import numpy as np
+
+from tests import toy
+from tts import config, parallel, rng
+from tts.eval import flops
+from tts.eval.ledger import ledger_ratio
+from tts.eval.samples import COUNTS
+from tts.sampling import decode, pool
+from tts.sampling.logits import SamplingConfig
+from tts.stages import blocks as blocks_lib, labels, rollouts
+from tts.types import BOS_ID, EOS_ID, Problem
+
+LIMITS = config.LimitsConfig(max_prompt_tokens=4, max_tokens=20, max_steps=5, max_step_tokens=8)
+GOLD = '7'
+TABLE = toy.random_tables(3, 1)[0] / 2  # [3, V, V]
+TABLE[:, :, toy.DELIMITER] += 1.0
+TABLE[:, int(GOLD), EOS_ID] += 4.0
+TABLE[0, toy.DELIMITER, int(GOLD)] += 5.0  # where a rollout begins makes a difference
+
+
+class Tokenizer:
+  """A token is a number; the answer is the last one before the end."""
+
+  def encode_prompt(self, prompt):
+    return [BOS_ID, *map(int, prompt.split())]
+
+  def decode(self, tokens):
+    return '#### ' + str(tokens[-2]) if len(tokens) > 1 and tokens[-1] == EOS_ID else ''
+
+  def decode_batch(self, batch):
+    return [self.decode(tokens) for tokens in batch]
+
+
+def make_run(num_rollouts=2, samples=6, in_flight=16, groups=1):
+  experiment = config.Experiment(limits=LIMITS, labels=config.LabelsConfig(
+      samples=samples, rollouts=num_rollouts, in_flight=in_flight))
+  return types.SimpleNamespace(
+      experiment=experiment, seed=0, tokenizer=Tokenizer(), mesh=parallel.make_mesh(groups, 1),
+      groups=groups, limits=decode.Limits(20, 5, 8, toy.DELIMITER))
+
+
+def table_step(run, stream, slots, shapes=None):
+  """As `programs.sample_step`, with the table as its parameters."""
+
+  def step(table, prefix, job_prefix_len, words, identity, num_jobs):
+    if shapes is not None:
+      shapes.append(prefix.shape)
+    keys = rng.identity_keys(rng.problem_keys(rng.stream_key(run.seed, stream), words), identity)
+    tables = jnp.broadcast_to(table, (len(prefix), *table.shape))
+    return decode.sample_queue(
+        toy.TableGenerator(tables), prefix, job_prefix_len, keys, num_jobs, num_slots=slots,
+        sampling=SamplingConfig(), limits=run.limits)
+
+  return step
+
+
+def make_blocks(num=6, size=6):
+  problems = [Problem(f'p{i}', f'{5 + i % 3} {6 + i % 2}', GOLD) for i in range(num)]
+  return blocks_lib.cut(problems, Tokenizer(), LIMITS.max_prompt_tokens, size)
+
+
+@functools.cache
+def sampled(samples=6):
+  """Per problem a dict from slot to sample, of the first block."""
+  block, = make_blocks()
+  run = make_run(samples=samples)
+  program = blocks_lib.Program(table_step(run, 'train_pool', 4), run.mesh)
+  size = len(block.valid)
+  inputs = (block.prefix, np.repeat(block.prefix_len[:, None], samples, 1), block.words,
+            np.broadcast_to(np.arange(samples, dtype=np.int32)[:, None], (size, samples, 1)),
+            np.full(size, samples, np.int32))
+  return pool.collect(blocks_lib.on_groups(program, TABLE, [inputs], 1)[0])
+
+
+def label(shapes=None, tables=1, **how):
+  """Rows of one block, `tables` times side by side."""
+  run, (block,) = make_run(**how), make_blocks()
+  step = table_step(run, 'rollout', rollouts.num_slots(run.experiment.labels), shapes)
+  found = [labels.solutions(block, labels.sample_rows(run, block, sampled()))
+           for _ in range(tables)]
+  rollouts.roller(run, step, TABLE)(found)
+  return [[labels.labelled(s) for s in of_block] for of_block in found]
+
+
+@functools.cache
+def made():
+  """A block's labelled rows; not to be changed."""
+  return label()[0]
+
+
+@functools.cache
+def true_value(last, count, step=0, position=0, in_step=0):
+  """How likely a text of `count` tokens gets to the gold answer, so much of it in the rollout."""
+  logits = np.float64(TABLE[count % 3, last])
+  probs = np.exp(logits - logits.max())
+  value = 0.0
+  for token, p in enumerate(probs / probs.sum()):
+    steps = step + (token == toy.DELIMITER)
+    inside = 0 if token == toy.DELIMITER else in_step + 1
+    if token == EOS_ID:
+      value += p * (str(last) == GOLD and position > 0)
+    elif position + 1 < 20 and steps < 5 and inside < 8:
+      value += p * true_value(token, count + 1, steps, position + 1, inside)
+  return value
+
+
+def by_prefix(rows):
+  return {(r['problem_id'], *r['tokens'][:end]): (value, num) for r in rows
+          for end, value, num in zip(r['step_ends'][:-1], r['labels'], r['continuations'])}
+
+
+def test_labels_are_the_value_of_the_prefix():
+  """Rollouts alone: of the continuations, those that samples made are taken out."""
+  num = 200
+  rows, = label(num_rollouts=num, in_flight=64)
+  run, (block,) = make_run(), make_blocks()
+  seen = labels.solutions(block, labels.sample_rows(run, block, sampled()))
+  plain = {(s.problem.id, *prefix): outcome
+           for s in seen for prefix, outcome in s.outcomes.items()}
+  checked = 0
+  for prefix, (value, count) in by_prefix(rows).items():
+    right, others = plain[prefix]
+    assert count == num + others
+    mean = true_value(prefix[-1], 3 + len(prefix) - 1)  # a prompt of 3, the problem's id
+    error = (value * count - right) / num - mean
+    assert abs(error) < 4 * np.sqrt(mean * (1 - mean) / num) + 1e-9
+    checked += 0.05 < mean < 0.95
+  assert checked > 10
+
+
+def test_a_prefix_that_two_solutions_share_is_rolled_out_once():
+  run, (block,) = make_run(), make_blocks()
+  found = labels.solutions(block, labels.sample_rows(run, block, sampled()))
+  asked = [(s.problem.id, *s.prefix(step)) for s in found for step in s.steps]
+  wanted = {(s.problem.id, *s.prefix(step)) for s in found
+            for step in range(len(s.row['step_ends']) - 1)}
+  every = sum(len(s.row['step_ends']) - 1 for s in found)
+  assert sorted(asked) == sorted(wanted) and len(asked) < every
+  ended = sum(r['counts']['base']['last'] for r in made()) - len(made())
+  assert ended == 2 * len(wanted)
+
+
+def test_labels_do_not_depend_on_widths_and_calls(monkeypatch):
+  shapes = []
+  monkeypatch.setattr(rollouts, '_WIDTHS', (2, 4))
+  want, = label(shapes)
+  assert len({width for _, width in shapes}) == 2, 'both widths must be there'
+  assert want == made()
+  monkeypatch.setattr(rollouts, '_WIDTHS', (4,))
+  monkeypatch.setattr(rollouts, '_MAX_SLOTS', 1)
+  shapes = []
+  assert label(shapes, in_flight=3) == [want] and set(shapes) == {(3, 24)}
+
+
+def test_a_block_s_labels_do_not_depend_on_others():
+  assert label(tables=3) == [made()] * 3
+
+
+def test_every_token_is_accounted_for():
+  block, = make_blocks()
+  table = labels.sample_rows(make_run(), block, sampled())
+  dropped = [r for rows in table for r in rows if r['answer'] is None]
+  rows = labels._with_dropped(copy.deepcopy(made()), table)
+  total = {n: sum(r['counts']['base'][n] for r in rows) for n in COUNTS}
+  assert dropped and ledger_ratio(total) == 1
+  assert total['prompt'] == sum(block.prefix_len)
+  assert total['pruned'] == sum(len(r['tokens']) for r in dropped)
+  assert total['kept'] == sum(len(r['tokens']) for r in rows)
+
+
+def test_a_question_without_an_answer_leaves_its_counts_to_the_block():
+  counts = lambda n: {'base': dict.fromkeys(COUNTS, 0) | {'kept': n, 'entered': n - 1, 'last': 1}}
+  row = lambda name, n, answer: {'problem_id': name, 'answer': answer, 'counts': counts(n)}
+  table = [[row('a', 5, None)], [row('b', 7, '1'), row('b', 9, None)]]
+  kept, = labels._with_dropped([table[1][0]], table)
+  assert (kept['counts']['base']['kept'], kept['counts']['base']['pruned']) == (7, 14)
+  assert ledger_ratio(kept['counts']['base']) == 1
+
+
+def test_an_outcome_model_gets_as_many_samples_as_the_flops_pay_for():
+  arch = dataclasses.asdict(toy.ARCH)
+  block, = make_blocks()
+  table = labels.sample_rows(make_run(), block, sampled())
+  cost = lambda rows: sum(flops.counted(arch, 'lm', r['counts']['base']) for r in rows)
+  rows = labels._with_dropped(copy.deepcopy(made()), table)
+  wanted = 6 * cost(rows) / cost(r for of_question in table for r in of_question)
+  assert labels.samples_for_flops(rows, arch, len(block.problems), 6) == round(wanted) > 10
