@@ -60,3 +60,14 @@ def test_experiments_are_values():
   assert hash(config.Experiment()) == hash(config.Experiment())
   with pytest.raises(dataclasses.FrozenInstanceError):
     config.Experiment().name = 'other'
+
+
+@pytest.mark.parametrize('values,match', [
+    ({'pool': 16, 'deep_pool': 16}, 'deep_pool = 16'),
+    ({'budgets': (1, 4), 'deep_budgets': (4, 16)}, 'both have 4')])
+def test_settings_that_would_share_a_folder_are_refused(values, match):
+  wrong = config.to_config_dict(config.Experiment())
+  with wrong.ignore_type():
+    wrong.search.update(values)
+  with pytest.raises(InputError, match=f'config.search: .*{match}'):
+    config.from_config_dict(wrong)

@@ -77,14 +77,18 @@ class ModelsConfig:
   Attributes:
     base: the generator that test-time compute is spent on.
     large: the same family with about 14x the parameters.
-    prm: process reward model.
+    prm: process reward model, the one that the curves and the difficulty estimate are made with.
+    prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
     orm: outcome reward model, the comparison.
+    orm_more: an ORM on more solutions, as many as the PRM's label FLOPs would have paid for.
   """
 
   base: ModelConfig = ModelConfig()
   large: ModelConfig = ModelConfig(arch=Arch(0, 3, 112, 4, 2, 28, 336))
   prm: ModelConfig = ModelConfig(init='base')
+  prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
   orm: ModelConfig = ModelConfig(init='base')
+  orm_more: ModelConfig = ModelConfig(enabled=False, init='base')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +118,8 @@ class LabelsConfig:
     rollouts: continuations per step (the paper: 16).
     temperature: of solutions and rollouts.
     block: questions per block.
+    in_flight: rollouts that a device group decodes at a time. The fewer, the less they wait for
+      each other, which suits a CPU; an accelerator wants more.
   """
 
   questions: int = 1000
@@ -121,6 +127,7 @@ class LabelsConfig:
   rollouts: int = 8
   temperature: float = 1.0
   block: int = 50
+  in_flight: int = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +141,10 @@ class SearchConfig:
     large_samples: independent samples per question of the large model.
     budgets: generations that beam search is charged.
     beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
-    block: questions per block.
+    deep_questions: the first so many questions get the deep pool and the deep budgets too.
+    deep_pool: independent samples of each of these, for best-of-N beyond `pool`; 0 makes none.
+    deep_budgets: generations that beam search is charged on these alone, e.g. (256,).
+    block: questions per block, at most; a wide setting takes fewer, so that its rows fit.
     trees: questions whose search trees are kept to be looked at.
   """
 
@@ -144,8 +154,18 @@ class SearchConfig:
   large_samples: int = 4
   budgets: tuple[int, ...] = (1, 4, 16)
   beam_widths: tuple[int | str, ...] = (4, 'sqrt')
+  deep_questions: int = 0
+  deep_pool: int = 0
+  deep_budgets: tuple[int, ...] = ()
   block: int = 50
   trees: int = 6
+
+  def __post_init__(self):
+    # Settings of one name are one folder, whatever their questions.
+    if self.deep_pool and self.deep_pool <= self.pool:
+      raise ValueError(f'deep_pool = {self.deep_pool} is to be more than pool = {self.pool}, or 0')
+    if both := set(self.budgets) & set(self.deep_budgets):
+      raise ValueError(f'budgets and deep_budgets both have {min(both)}')
 
 
 @dataclasses.dataclass(frozen=True)

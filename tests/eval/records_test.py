@@ -117,7 +117,8 @@ def test_a_flipped_byte_is_found(workdir):
     records.read_block(path)
 
 
-@pytest.mark.parametrize('line', ['{"a":1', '{"a":NaN}', '[1]', '{"a":1}{"a":2}'])
+@pytest.mark.parametrize('line', [
+    '{"a":1', '{"a":NaN}', '[1]', '{"a":1}{"a":2}', '{"a":1},{"b":2}'])
 def test_a_bad_line_is_named(workdir, line):
   path = workdir / 'a.jsonl.gz'
   path.write_bytes(gzip.compress(('{"ok":1}\n' + line + '\n').encode()))

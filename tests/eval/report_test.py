@@ -15,7 +15,7 @@ import time
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import figures, records, report
+from tts.eval import figure, figures, records, report
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIGURES = set(figures.FILES)
@@ -78,11 +78,31 @@ def test_index_shows_numbers_intervals_ledger_and_trees(workdir):
   made = json.loads((workdir / 'report/results.json').read_text())
   weighted = [r for r in made['curves'] if r['strategy'] == 'best_of_n_weighted'
               and r['bin'] is None][-1]
-  assert figures.number(weighted['accuracy'], weighted['ci95']) in text
+  assert figure.number(weighted['accuracy'], weighted['ci95']) in text
   assert text.count('<img') == len(FIGURES) and 'tree-q0000-beam-m4-n16.html' in text
   ledger = text.split('Where the tokens went')[1].split('</table>')[0]
   assert ledger.count('<td>1.000</td>') == sum(len(m) for m in made['ledger'].values())
   assert len(re.findall(r'<ol class="summary">(?:<li>[^<]*</li>){3}</ol>', text)) == 1
+
+
+def test_a_report_of_every_verifier(tmp_path):
+  synthetic.write_run(tmp_path, questions=20, verifiers=('prm', 'prm_plain', 'orm', 'orm_more'),
+                      deep=5)
+  made = report.write(tmp_path)
+  text = (tmp_path / 'report/index.html').read_text()
+  Reader(text)
+  lines = lambda name: {r['line'] for r in csv.DictReader(
+      (tmp_path / f'report/{name}.csv').open())}
+  every = set(figure.VERIFIERS.values())
+  assert lines('prm_vs_orm') == lines('over_optimisation') == every
+  assert lines('auc_by_step') == every | {figure.LOGPROB}
+  assert 'Hollow points are of fewer questions (5 of 20)' in text
+  fools = text.split('What fools the verifiers')[1].split('<h2>')[0]
+  assert fools.count('<details') == 4 and fools.count('<details open') == 1
+  for fool in made['verifier']['prm']['fools']:
+    assert fool['problem_id'] in fools
+  for contrast in made['contrasts']:
+    assert html.escape(contrast['what']) in text
 
 
 def test_numbers_are_the_same_when_written_again(workdir):
@@ -135,8 +155,8 @@ def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
 
 
 @pytest.mark.parametrize('pieces', [
-    {'pool': 0, 'difficulty': 0}, {'difficulty': 0}, {'orm': False, 'large': False, 'beams': ()},
-    {'pool': 1}, {'questions': 1}])
+    {'pool': 0, 'difficulty': 0}, {'difficulty': 0},
+    {'verifiers': ('prm',), 'large': False, 'beams': ()}, {'pool': 1}, {'questions': 1}])
 def test_a_report_at_any_moment_of_the_run(tmp_path, pieces):
   synthetic.write_run(tmp_path, **{'questions': 7, **pieces})
   report.write(tmp_path)
@@ -146,7 +166,7 @@ def test_a_report_at_any_moment_of_the_run(tmp_path, pieces):
 def test_beam_settings_are_on_the_lines_of_the_rules_that_give_them():
   rows = [{'strategy': 'beam', 'beam_width': m, 'budget': n}
           for m, n in ((1, 1), (2, 4), (4, 4), (4, 16), (8, 16))]
-  found = {k: [(r['beam_width'], r['budget']) for r in v] for k, v in figures.lines(rows).items()}
+  found = {k: [(r['beam_width'], r['budget']) for r in v] for k, v in figure.lines(rows).items()}
   assert found == {'beam, M = sqrt(N)': [(1, 1), (2, 4), (4, 16)],
                    'beam, M = 4': [(1, 1), (4, 4), (4, 16)], 'beam, M = 8': [(8, 16)]}
 

@@ -15,6 +15,7 @@ from tts.types import InputError
 CURVE = {'strategy', 'beam_width', 'lookahead', 'chains', 'chain_length', 'budget', 'bin',
          'accuracy', 'ci95', 'n', 'repeats', 'generated_tokens', 'verifier_tokens', 'flops',
          'seconds', 'truncated'}
+ALL = ('prm', 'prm_plain', 'orm', 'orm_more')
 VERIFIER = {'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain',
             'auc_logprob_within', 'logprob_weight', 'auc_pooled', 'auc_question_only',
             'prefix_auc_within', 'val_bce', 'ece', 'gap_closed', 'gap_closed_ci95',
@@ -125,7 +126,7 @@ def test_a_vote_without_verifier_does_not_pay_for_one(made):
   assert got['flops'] < find(made['curves'], strategy='best_of_n', budget=16, bin=None)['flops']
   beam = find(made['ablations'], strategy='beam', beam_width=4, budget=16, bin=None,
               selection='majority')
-  assert beam['verifier_tokens'] > 0 and beam['verifier'] is None
+  assert beam['verifier_tokens'] > 0 and beam['verifier'] == 'prm'
 
 
 def test_ablations_cover_what_the_paper_compares(made):
@@ -140,7 +141,7 @@ def test_ablations_cover_what_the_paper_compares(made):
 
 def test_verifier_numbers_make_sense_for_the_model_they_come_from(made):
   prm, orm = made['verifier']['prm'], made['verifier']['orm']
-  assert 0.8 < orm['auc_within'] + 0.15 < prm['auc_within'] < 1
+  assert 0.8 < orm['auc_within'] + 0.1 < prm['auc_within'] < 1
   assert prm['auc_within_ci95'][0] < prm['auc_within'] < prm['auc_within_ci95'][1]
   assert prm['auc_gain_within'] == pytest.approx(prm['auc_within'] - prm['auc_logprob_within'])
   assert 0.5 < prm['prefix_auc_within'] < prm['auc_within']
@@ -160,7 +161,7 @@ def test_the_rival_is_the_better_of_summed_and_mean_logprob(whole):
                           (np.full(exact.shape, -8.0), np.where(pool.correct, 8, 1))):
     changed = dataclasses.replace(pool, logprob=logprob, length=length)
     found = verifier.describe(
-        dataclasses.replace(run, search={**run.search, pool.setting: changed}), 'prm', {})
+        dataclasses.replace(run, search={**run.search, pool.setting: changed}), 'prm', {}, {})
     assert found['auc_logprob_within'] == 1
     assert found['auc_gain_within'] == pytest.approx(found['auc_within'] - 1)
 
@@ -169,9 +170,83 @@ def test_the_scorer_of_questions_knows_the_difficulty_pool_alone(whole):
   run = runfiles.load(whole)
   pool = run.difficulty_pool
   blank = dataclasses.replace(pool, correct=np.zeros_like(pool.correct))
-  found = verifier.describe(dataclasses.replace(run, difficulty={pool.setting: blank}), 'prm', {})
+  blind = dataclasses.replace(run, difficulty={pool.setting: blank})
+  found = verifier.describe(blind, 'prm', {}, {})
   assert found['auc_question_only'] == 0.5
-  assert verifier.describe(run, 'prm', {})['auc_question_only'] > 0.7
+  assert verifier.describe(run, 'prm', {}, {})['auc_question_only'] > 0.7
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory):
+  return assemble(synthetic.write_run(
+      tmp_path_factory.mktemp('many'), questions=40, verifiers=ALL, deep=10))
+
+
+def test_every_verifier_has_its_rows(many):
+  assert set(many['verifier']) == set(ALL)
+  for name in ALL[1:]:
+    for strategy in ('best_of_n', 'best_of_n_weighted'):
+      got = find(many['ablations'], strategy=strategy, budget=16, bin=None, verifier=name)
+      assert got['aggregation'] == 'last' and got['n'] == 40
+  got = find(many['ablations'], strategy='beam', beam_width=4, budget=16, bin=None,
+             verifier='prm_plain', selection='best_of_n_weighted', aggregation='last')
+  assert got['verifier_tokens'] > 0 and got['flops'] > 0
+  assert {r['strategy'] for r in many['curves']} == {
+      'greedy', 'majority', 'logprob_weighted', 'oracle', 'best_of_n', 'best_of_n_weighted', 'beam'}
+  keys = [tuple(r.get(k) for k in ('strategy', 'beam_width', 'budget', 'bin', 'verifier',
+                                   'aggregation', 'selection', 'bins'))
+          for part in ('curves', 'ablations') for r in many[part]]
+  assert len(keys) == len(set(keys))
+
+
+def test_a_verifier_that_knows_less_selects_worse(many):
+  prm, plain = many['verifier']['prm'], many['verifier']['prm_plain']
+  assert plain['auc_within'] < prm['auc_within'] and plain['auc_within_n'] == prm['auc_within_n']
+  assert [s[0] for s in plain['auc_by_step']] == [1, 2, 3, 4, 'last']
+  assert plain['auc_by_step'][-1][1] == pytest.approx(plain['auc_within'])
+  assert [s[0] for s in many['verifier']['orm_more']['auc_by_step']] == ['last']
+  assert many['logprob']['auc_within_n'] == prm['auc_within_n']
+  assert sum(b[-1] for b in prm['auc_by_bin']) == prm['auc_within_n']
+
+
+def test_each_verifier_is_charged_what_it_read(tmp_path):
+  synthetic.write_run(tmp_path, questions=10, verifiers=ALL, beams=((4, 4),), difficulty=0)
+  for path in records.blocks(tmp_path, 'search'):
+    rows = records.read_block(path)
+    for r in rows:
+      if 'orm_more' in r['counts']:
+        r['counts']['orm_more']['entered'] += 1000
+      if r['verifier'] == 'prm_plain':
+        r['counts']['prm_plain']['entered'] += 500
+    records.write_block(path, rows)
+  made = assemble(tmp_path)
+  tokens = lambda part, **what: find(made[part], bin=None, **what)['verifier_tokens']
+  weighted = {v: tokens('ablations', strategy='best_of_n_weighted', budget=4, verifier=v)
+              for v in ALL[1:]}
+  weighted['prm'] = tokens('curves', strategy='best_of_n_weighted', budget=4)
+  assert weighted['prm'] == weighted['prm_plain'] == weighted['orm'] == 9 + 4 * 20
+  assert weighted['orm_more'] == weighted['orm'] + 4000
+  for selection in ('majority', 'best_of_n_weighted'):
+    rows = [r for r in made['ablations'] if r['strategy'] == 'beam' and r['bin'] is None
+            and r['selection'] == selection and r['verifier'] == 'prm_plain']
+    assert rows and all(r['verifier_tokens'] > 1000 for r in rows)
+  assert tokens('curves', strategy='beam') < 200
+
+
+def test_wide_budgets_are_of_fewer_questions(many):
+  sizes = {r['budget']: r['n'] for r in many['curves'] if r['strategy'] == 'majority'
+           and r['bin'] is None}
+  assert sizes == {1: 40, 2: 40, 4: 40, 8: 40, 16: 40, 32: 10, 64: 10}
+  assert find(many['curves'], strategy='beam', budget=64, bin=None)['n'] == 10
+  assert many['models']['base']['pass_at_1_n'] == 40
+  assert many['verifier']['prm']['gap_closed'] is not None
+
+
+def test_the_pool_of_most_questions_is_the_one_that_is_described(tmp_path):
+  run = runfiles.load(synthetic.write_run(tmp_path, questions=12, pool=4, deep=5, difficulty=0))
+  assert [(len(p.ids), p.setting.budget) for p in run.pools('base')] == [(12, 4), (5, 16)]
+  assert run.setting('base', 'sample').setting.budget == 4
+  assert run.setting('large', 'sample') is None
 
 
 def test_seconds_are_null_in_bins(made):
@@ -183,12 +258,26 @@ def test_ledger_balances(made):
   assert set(made['ledger']['search']) == {'base', 'large', 'prm', 'orm'}
 
 
+def test_labelled_steps_are_those_with_continuations(tmp_path):
+  synthetic.write_run(tmp_path, questions=6, beams=(), difficulty=0)
+  rows = [{**synthetic.row(np.random.default_rng(0), 0, 0.5, i, scored=()),
+           'labels': [1.0] * n, 'continuations': [1] * n} for i, n in enumerate((3, 1, 5))]
+  records.write_block(tmp_path / 'records/labels/rollouts/block-00000.jsonl.gz', rows)
+  records.write_json(tmp_path / 'timings/labels/rollouts/block-00000.json', {'seconds': 1.5})
+  for row in rows:
+    del row['continuations']
+  records.write_block(tmp_path / 'records/labels/outcomes/block-00000.jsonl.gz', rows)
+  entry = assemble(tmp_path)['ledger']['labels']['base']
+  assert entry['labelled_steps'] == 6 and entry['labelled_steps_per_second'] == 4
+  assert entry['kept'] == 6 * 20
+
+
 def test_equal_files_give_equal_results(whole, made):
   assert assemble(whole) == made
 
 
 @pytest.mark.parametrize('pieces', [
-    {'pool': 0, 'difficulty': 0}, {'difficulty': 0}, {'orm': False, 'large': False},
+    {'pool': 0, 'difficulty': 0}, {'difficulty': 0}, {'verifiers': ('prm',), 'large': False},
     {'pool': 4}, {'pool': 1, 'beams': ()}, {'questions': 1}, {'questions': 3, 'difficulty': 2}])
 def test_missing_pieces_give_nulls_with_reasons(tmp_path, pieces):
   made = assemble(synthetic.write_run(tmp_path, **{'questions': 12, **pieces}))
@@ -198,7 +287,7 @@ def test_missing_pieces_give_nulls_with_reasons(tmp_path, pieces):
     assert 'models.base.pass_at_1' in made['reasons']
   if pieces.get('difficulty') == 0:
     assert {r['bin'] for r in made['curves']} <= {None} and 'curves.bin' in made['reasons']
-  if pieces.get('orm') is False:
+  if pieces.get('verifiers') == ('prm',):
     assert made['verifier']['orm'] is None and made['models']['large'] is None
     assert not [r for r in made['ablations'] if r['verifier'] == 'orm']
   if pieces.get('pool') in (1, 4):

@@ -28,10 +28,10 @@ def row(question=0, slot=0, **changes):
 
 def test_values_land_in_their_question_and_slot(workdir):
   block(workdir, [row(1, 1, logprob=-4.0, step_scores=[0.5, 0.25], answer_score=0.25),
-                  row(1, 0, logprob=-3.0, orm_score=0.75), row(0, 0), row(0, 1)])
+                  row(1, 0, logprob=-3.0, other_scores={'orm': [0.75]}), row(0, 0), row(0, 1)])
   (got,) = samples.load(workdir, 'search').values()
   assert got.ids == ('q0000', 'q0001') and got.level.tolist() == [1, 2]
-  assert got.logprob[1].tolist() == [-3, -4] and got.orm_score[1, 0] == 0.75
+  assert got.logprob[1].tolist() == [-3, -4] and got.others['orm'][1, 0].tolist() == [0.75]
   assert got.steps.shape == (2, 2, 4)
   np.testing.assert_array_equal(got.steps[1, 1], [0.5, 0.25, np.nan, np.nan])
   assert got.counts['base'][1, 0].tolist()[:2] == [9, 20]

@@ -31,8 +31,8 @@ def counts(prompt: int, own: int, last: int) -> dict:
 
 
 def row(rng, question: int, skill: float, slot: int, *, stream='test', model='base',
-        strategy='sample', budget=16, beam_width=None, scored=('prm', 'orm')) -> dict:
-  """One sample of one question."""
+        strategy='sample', budget=16, beam_width=None, scored=('prm', 'orm'), guide=None) -> dict:
+  """One sample of one question, scored by verifiers, or found by a search that `guide` guided."""
   gold = str(100 + question)
   right = rng.random(STEPS) < skill ** (1 / STEPS)
   truncated = bool(rng.random() < 0.04)
@@ -40,7 +40,7 @@ def row(rng, question: int, skill: float, slot: int, *, stream='test', model='ba
   answer = None if truncated else gold if right.all() else wrong
   length = STEPS * STEP_TOKENS
   so_far = np.cumprod(right) * skill ** ((STEPS - 1 - np.arange(STEPS)) / STEPS)
-  scores = 1 / (1 + np.exp(-(4 * so_far - 2 + rng.normal(0, 2, STEPS))))
+  squash = lambda logit: [float(np.float32(1 / (1 + np.exp(-x)))) for x in logit]
   out = {
       'split': 'test', 'stream': stream, 'model': model, 'problem_id': f'q{question:04d}',
       'strategy': strategy, 'theta': {'beam_width': beam_width, 'lookahead': None},
@@ -48,17 +48,21 @@ def row(rng, question: int, skill: float, slot: int, *, stream='test', model='ba
       'tokens': rng.integers(4, 32, length).tolist(),
       'step_ends': [STEP_TOKENS * (i + 1) for i in range(STEPS)], 'step_scores': None,
       'answer': answer, 'truncated': truncated, 'correct': answer == gold, 'answer_score': None,
-      'orm_score': None, 'logprob': float(-3 + 2 * right.all() + rng.normal(0, 1)),
+      'verifier': guide, 'other_scores': {},
+      'logprob': float(-3 + 2 * right.all() + rng.normal(0, 1)),
       'level': question % 5 + 1, 'context': [],
       'counts': {model: counts(PROMPT * (slot == 0), length, 1)}}
-  if 'prm' in scored:
-    out['step_scores'] = [float(s) for s in np.float32(scores)]
-    out['answer_score'] = out['step_scores'][-1]
-    out['counts']['prm'] = counts(PROMPT * (slot == 0), length, 0)
-  if 'orm' in scored:
-    logit = 2 * right.all() - 1 + rng.normal(0, 2)
-    out['orm_score'] = float(np.float32(1 / (1 + np.exp(-logit))))
-    out['counts']['orm'] = counts(PROMPT * (slot == 0), length, 0)
+  for name in (guide,) if guide else scored:
+    noise = 2 + ('_' in name)  # prm_plain and orm_more know less
+    if name.startswith('orm'):
+      out['other_scores'][name] = squash([2 * right.all() - 1 + rng.normal(0, noise)])
+    else:
+      values = squash(4 * so_far - 2 + rng.normal(0, noise, STEPS))
+      if name in ('prm', guide):
+        out['step_scores'], out['answer_score'] = values, values[-1]
+      else:
+        out['other_scores'][name] = values
+    out['counts'][name] = counts(PROMPT * (slot == 0), length, 0)
   return out
 
 
@@ -75,8 +79,11 @@ def write_setting(workdir, folder: str, questions: int, block: int, make) -> Non
 
 
 def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (4, 4), (4, 16)),
-              orm=True, large=True, seed=0) -> pathlib.Path:
-  """A workdir as `reproduce` leaves it; without a pool, with no search records."""
+              verifiers=('prm', 'orm'), large=True, deep=0, seed=0) -> pathlib.Path:
+  """A workdir as `reproduce` leaves it; without a pool, with no search records.
+
+  `deep` questions have a pool and a beam search of four times the width.
+  """
   workdir = pathlib.Path(workdir)
   rng = np.random.default_rng(seed)
   records.write_json(workdir / 'run.json', {
@@ -86,31 +93,44 @@ def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (
     records.write_json(workdir / f'stages/{stage}.json', {
         'stage': stage, 'wall_seconds': 10.0 + 7 * i, 'cpu_seconds': 20.0,
         'budget_seconds': 20 + 6 * i, 'peak_rss_bytes': 10**9})
-  for name, width in (('base', 32), ('large', 112), ('prm', 32), ('orm', 32)):
-    if (name != 'orm' or orm) and (name != 'large' or large):
-      kind = name if name in ('prm', 'orm') else 'lm'
-      records.write_json(workdir / f'models/{name}/model.json', {
-          'kind': kind, 'arch': arch(width), 'params': 25 * width**2,
-          'metrics': {'val_loss': 0.5} if kind == 'lm' else {'val_bce': 0.4}})
-  scored = ('prm', 'orm') if orm else ('prm',)
+  for name in ('base', *(['large'] if large else []), *verifiers):
+    kind = name if name in verifiers else 'lm'
+    width = 112 if name == 'large' else 32
+    records.write_json(workdir / f'models/{name}/model.json', {
+        'kind': kind, 'arch': arch(width), 'params': 25 * width**2,
+        'metrics': {'val_loss': 0.5} if kind == 'lm' else {'val_bce': 0.4}})
   if pool:
-    write_setting(workdir, f'search/sample-n{pool}', questions, 25, lambda q, s: [
-        row(rng, q, s, i, budget=pool, scored=scored) for i in range(pool)])
+    write_pool(workdir, rng, questions, pool, verifiers)
     write_setting(workdir, 'search/greedy-n1', questions, 25, lambda q, s: [
         row(rng, q, s, 0, strategy='greedy', budget=1, scored=())])
     if large:
       write_setting(workdir, 'search/large-greedy-n1', questions, 25, lambda q, s: [
           row(rng, q, s**0.3, 0, strategy='greedy', budget=1, model='large', scored=())])
-    for width, budget in beams:
-      write_setting(workdir, f'search/beam-m{width}-n{budget}', questions, 25, lambda q, s: [
-          row(rng, q, s**0.7, i, strategy='beam', budget=budget, beam_width=width,
-              scored=('prm',)) for i in range(0, budget, 1 + q % 2)])
+    for guide in (v for v in verifiers if v.startswith('prm')):
+      for width, budget in beams:
+        write_beam(workdir, rng, questions, guide, width, budget)
+      if deep:
+        write_beam(workdir, rng, deep, guide, 4, 4 * pool)
+    if deep:
+      write_pool(workdir, rng, deep, 4 * pool, verifiers)
   if difficulty:
     write_setting(workdir, f'difficulty/sample-n{difficulty}', questions, 25, lambda q, s: [
         row(rng, q, s, i, stream='difficulty', budget=difficulty, scored=('prm',))
         for i in range(difficulty)])
   write_tree(workdir, rng)
   return workdir
+
+
+def write_pool(workdir, rng, questions, pool, verifiers) -> None:
+  write_setting(workdir, f'search/sample-n{pool}', questions, 25, lambda q, s: [
+      row(rng, q, s, i, budget=pool, scored=verifiers) for i in range(pool)])
+
+
+def write_beam(workdir, rng, questions, guide, width, budget) -> None:
+  name = '' if guide == 'prm' else f'{guide}-'
+  write_setting(workdir, f'search/{name}beam-m{width}-n{budget}', questions, 25, lambda q, s: [
+      row(rng, q, s**0.7, i, strategy='beam', budget=budget, beam_width=width, guide=guide)
+      for i in range(0, budget, 1 + q % 2)])
 
 
 def write_tree(workdir, rng, name: str = 'q0000-beam-m4-n16') -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,28 +21,24 @@ def is_main(outcome: Outcome) -> bool:
           and outcome.selection == _MAIN_SELECTION.get(outcome.strategy, outcome.strategy))
 
 
-def row(outcome: Outcome, bins: Mapping[str, int] | None = None,
-        bin_: int | None = None) -> dict[str, Any] | None:
-  """One row; None where no question is in the bin.
+Part = tuple[Outcome, int | None, np.ndarray]  # a bin, or None for all; its places in `ids`
 
-  Args:
-    outcome: a strategy's results.
-    bins: id -> bin; read where `bin_` is given.
-    bin_: the bin, or None for all questions.
-  """
-  use = np.arange(len(outcome.ids))
-  if bin_ is not None:
-    use = np.flatnonzero([bins.get(i) == bin_ for i in outcome.ids])
-  if not use.size:
-    return None
+
+def rows(parts: Sequence[Part]) -> list[dict[str, Any]]:
+  """A row per outcome and bin; every part holds a question."""
+  intervals = metrics.mean_intervals([outcome.accuracy[use] for outcome, _, use in parts])
+  return [_row(*part, interval) for part, interval in zip(parts, intervals)]
+
+
+def _row(outcome: Outcome, bin_: int | None, use: np.ndarray,
+         interval: list[float] | None) -> dict[str, Any]:
   means = {name: None if getattr(outcome, name) is None else float(
       getattr(outcome, name)[use].mean()) for name in _MEANS}
-  accuracy = outcome.accuracy[use]
   return {
       'strategy': outcome.strategy, 'beam_width': outcome.beam_width,
       'lookahead': outcome.lookahead, 'chains': None, 'chain_length': None,
-      'budget': outcome.budget, 'bin': bin_, 'accuracy': float(accuracy.mean()),
-      'ci95': metrics.mean_interval(accuracy), 'n': int(use.size), 'repeats': outcome.repeats,
+      'budget': outcome.budget, 'bin': bin_, 'accuracy': float(outcome.accuracy[use].mean()),
+      'ci95': interval, 'n': int(use.size), 'repeats': outcome.repeats,
       'generated_tokens': means['generated_tokens'], 'verifier_tokens': means['verifier_tokens'],
       'flops': means['flops'],
       # Blocks are timed, and a block holds questions of every bin.
@@ -50,32 +46,46 @@ def row(outcome: Outcome, bins: Mapping[str, int] | None = None,
       'truncated': means['truncated'], 'unanswered': means['unanswered']}
 
 
-def _binned(outcome: Outcome, bins: Mapping[str, int]) -> list[dict[str, Any]]:
-  found = [row(outcome, bins, b) for b in sorted(set(bins.values()))]
-  return [r for r in found if r is not None]
+class _Binner:
+  """Places of each bin's questions in outcomes' ids, looked up once for equal ids."""
+
+  def __init__(self, schemes: Mapping[str, Mapping[str, int]]):
+    self._schemes = schemes
+    self._known: dict[tuple, list[tuple[int, np.ndarray]]] = {}
+
+  def parts(self, outcome: Outcome, scheme: str) -> list[Part]:
+    bins = self._schemes.get(scheme, {})
+    if (scheme, outcome.ids) not in self._known:
+      of = np.array([bins.get(i, 0) for i in outcome.ids], np.int64)
+      self._known[scheme, outcome.ids] = [(b, np.flatnonzero(of == b))
+                                          for b in sorted(set(bins.values()))]
+    return [(outcome, b, use) for b, use in self._known[scheme, outcome.ids] if use.size]
+
+
+def _whole(outcome: Outcome) -> list[Part]:
+  return [(outcome, None, np.arange(len(outcome.ids)))] if outcome.ids else []
 
 
 def curve_rows(outcomes: Iterable[Outcome],
                schemes: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
   """Every strategy at every budget, over all questions and in each oracle bin."""
-  out = []
-  for outcome in filter(is_main, outcomes):
-    out += [row(outcome), *_binned(outcome, schemes.get('oracle', {}))]
-  return out
+  binner = _Binner(schemes)
+  return rows([part for outcome in filter(is_main, outcomes)
+               for part in (*_whole(outcome), *binner.parts(outcome, 'oracle'))])
 
 
 def ablation_rows(outcomes: Iterable[Outcome],
                   schemes: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
   """The same for other verifiers, aggregations and selections, and the main ones in other bins."""
-  out = []
+  binner = _Binner(schemes)
+  found: list[tuple[str, Part]] = []
   for outcome in outcomes:
     if is_main(outcome):
-      binned = [(name, r) for name in ('predicted', 'level')
-                for r in _binned(outcome, schemes.get(name, {}))]
+      found += [(name, part) for name in ('predicted', 'level')
+                for part in binner.parts(outcome, name)]
     else:
-      binned = [('oracle', r)
-                for r in (row(outcome), *_binned(outcome, schemes.get('oracle', {})))]
-    out += [{**r, 'verifier': outcome.verifier, 'aggregation': outcome.aggregation,
-             'selection': outcome.selection, 'bins': name, 'proposal': None}
-            for name, r in binned]
-  return out
+      found += [('oracle', part)
+                for part in (*_whole(outcome), *binner.parts(outcome, 'oracle'))]
+  return [{**r, 'verifier': part[0].verifier, 'aggregation': part[0].aggregation,
+           'selection': part[0].selection, 'bins': name, 'proposal': None}
+          for (name, part), r in zip(found, rows([part for _, part in found]))]

@@ -15,7 +15,7 @@ import numpy as np
 
 from tts.eval import flops, select
 from tts.eval.runfiles import RunFiles
-from tts.eval.samples import COUNTS, Samples
+from tts.eval.samples import COUNTS, VERIFIERS, Samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Outcome:
     budget: charged full generations.
     beam_width: M, or None.
     lookahead: k, or None.
-    verifier: `prm`, `orm`, or None where none is read.
+    verifier: the one that guided the search or scored the answers; None where none is read.
     aggregation: of step scores: `last`, `min`, `prod`, or None.
     selection: how the answer is chosen among the candidates.
     repeats: independent tries averaged per question.
@@ -61,12 +61,13 @@ class Outcome:
 
 def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | None:
   """Final scores float64 [Q, N], or None where the samples that vote have not all been scored."""
-  if verifier == 'orm':
-    found = samples.orm_score
-  elif aggregation == 'last':
+  if verifier == samples.guide and aggregation == 'last':
     found = samples.answer_score
   else:
-    found = select.aggregate(samples.steps, aggregation)
+    steps = samples.scored(verifier)
+    if steps is None:
+      return None
+    found = select.aggregate(steps, aggregation)
   if not samples.votes.any() or np.isnan(found[samples.votes]).any():
     return None
   return found
@@ -102,7 +103,7 @@ def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
 
 def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size: int,
             selection: str, verifier: str | None = None, aggregation: str | None = None,
-            searched: bool = False) -> Outcome | None:
+            ) -> Outcome | None:
   """One `Outcome` from the samples of one setting.
 
   Args:
@@ -111,16 +112,16 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     strategy: its name in the results.
     size: samples per try.
     selection: one of `select.STRATEGIES`.
-    verifier: whose scores the selection reads.
-    aggregation: of its step scores.
-    searched: the PRM guided the search, so it is paid for whatever the selection reads.
+    verifier: the one that is paid for: the search's guide whatever the selection reads, or the one
+      whose scores it reads.
+    aggregation: of its step scores; None where the selection reads no scores.
 
   Returns:
     None where the verifier has not scored the samples.
   """
   score = None
-  if verifier is not None:
-    score = scores(samples, verifier, aggregation or 'last')
+  if aggregation is not None:
+    score = scores(samples, verifier, aggregation)
     if score is None:
       return None
   right, silent = select.outcome(
@@ -128,9 +129,9 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       logprob=samples.logprob)
   generator, spent = _cost(samples, samples.setting.model, size, models)
   read = np.zeros(len(samples.ids))
-  for name in {verifier, 'prm' if searched else None} - {None}:
-    tokens, more = _cost(samples, name, size, models)
-    read = read + tokens['entered']
+  if verifier is not None:
+    tokens, more = _cost(samples, verifier, size, models)
+    read = tokens['entered']
     spent = None if spent is None or more is None else spent + more
   seconds = samples.row_seconds
   return Outcome(
@@ -173,21 +174,22 @@ def greedy(run: RunFiles) -> Iterator[Outcome]:
 
 
 def pools(run: RunFiles) -> Iterator[Outcome]:
-  """Best-of-N in all its forms, from the independent pool, PRM and ORM, every aggregation."""
-  samples = run.setting('base', 'sample')
-  if samples is None:
-    return
-  for size in budgets(samples.setting.budget):
+  """Best-of-N in all its forms, from the independent pools, by every verifier."""
+  found = run.pools('base')
+  scored = [(VERIFIERS[0], how) for how in select.AGGREGATIONS]
+  scored += [(name, 'last') for name in VERIFIERS[1:]]
+  for size in budgets(max((pool.setting.budget for pool in found), default=0)):
+    samples = next(pool for pool in found if pool.setting.budget >= size)
     for name in ('majority', 'logprob_weighted', 'oracle'):
       yield outcome(samples, run.models, strategy=name, size=size, selection=name)
     for name in ('best_of_n', 'best_of_n_weighted'):
-      for verifier, how in (('prm', 'last'), ('prm', 'min'), ('prm', 'prod'), ('orm', 'last')):
+      for verifier, how in scored:
         yield outcome(samples, run.models, strategy=name, size=size, selection=name,
                       verifier=verifier, aggregation=how)
 
 
 def searches(run: RunFiles) -> Iterator[Outcome]:
-  """Beam search, its answer chosen in every way."""
+  """Beam search by every guide, its answer chosen in every way."""
   repeats = collections.defaultdict(list)
   for setting, samples in run.search.items():
     if setting.method in ('beam', 'lookahead') and setting.model == 'base':
@@ -197,8 +199,7 @@ def searches(run: RunFiles) -> Iterator[Outcome]:
                            ('best_of_n_weighted', 'prod'), ('best_of_n', 'last'),
                            ('majority', None), ('oracle', None)):
       found = [outcome(t, run.models, strategy=setting.method, size=setting.budget,
-                       selection=selection, verifier=how and 'prm', aggregation=how,
-                       searched=True) for t in tries]
+                       selection=selection, verifier=t.guide, aggregation=how) for t in tries]
       yield _averaged(found) if all(found) else None
 
 

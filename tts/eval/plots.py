@@ -19,7 +19,10 @@ _STYLES = {
     'pass@N (oracle)': ('#888888', '.', ':'),
     'beam, M = sqrt(N)': ('#d55e00', 'D', '-'),
     'beam, M = 4': ('#009e73', 'P', '-'),
-    'PRM': ('#0072b2', 'o', '-'), 'ORM': ('#d55e00', 'D', '-'),
+    'PRM': ('#0072b2', 'o', '-'), 'plain PRM': ('#56b4e9', 'v', '-'),
+    'ORM': ('#d55e00', 'D', '-'), 'ORM, more solutions': ('#cc79a7', 'X', '-'),
+    'log-probability': ('#e69f00', '^', '-'),
+    'accuracy': ('#0072b2', 'o', '-'), 'its score': ('#d55e00', 'D', '--'),
     'last step': ('#0072b2', 'o', '-'), 'minimum': ('#d55e00', 'D', '-'),
     'product': ('#009e73', 'P', '-'),
 }
@@ -52,13 +55,20 @@ def png(figure: Any) -> bytes:
 
 
 def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str) -> None:
-  """Accuracy of one strategy with its interval as a band. rows are results rows."""
+  """Accuracy of one strategy with its interval as a band. rows are results rows.
+
+  A point of fewer questions than the line's others is hollow.
+  """
   rows = sorted((r for r in rows if r[x]), key=lambda r: r[x])
   if not rows:
     return
   xs, ys = [r[x] for r in rows], [r['accuracy'] for r in rows]
   looks = style(label)
   ax.plot(xs, ys, label=label, **looks)
+  most = max(r.get('n', 0) for r in rows)
+  if few := [r for r in rows if r.get('n', 0) < most]:
+    ax.plot([r[x] for r in few], [r['accuracy'] for r in few], linestyle='none', markersize=6,
+            marker=looks['marker'], color=looks['color'], markerfacecolor='white')
   known = [r for r in rows if r['ci95'] is not None]
   if len(known) > 1:
     ax.fill_between([r[x] for r in known], *zip(*[r['ci95'] for r in known]),
@@ -66,6 +76,15 @@ def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str) -> None:
   elif known:
     low, high = known[0]['ci95']
     ax.vlines(known[0][x], low, high, color=looks['color'], alpha=0.5)
+
+
+def point(ax: Any, label: str, x: float, y: float, interval: Sequence[float] | None) -> None:
+  """One value of a line that stands apart from it, with its interval."""
+  looks = style(label)
+  ax.plot([x], [y], label=label, color=looks['color'], marker=looks['marker'], markersize=6,
+          linestyle='none')
+  if interval is not None:
+    ax.vlines(x, *interval, color=looks['color'], alpha=0.6)
 
 
 def level(ax: Any, label: str, value: float | None, line_style: str) -> None:
@@ -95,7 +114,10 @@ def cost_axis(ax: Any, label: str) -> None:
 def legend(figure: Any, ax: Any) -> None:
   """One legend for the figure, to the right of it."""
   handles, labels = ax.get_legend_handles_labels()
-  figure.legend(handles, labels, loc='outside right center', frameon=False, fontsize=9)
+  shown = dict(zip(reversed(labels), reversed(handles)))  # of equal labels the first
+  labels = list(dict.fromkeys(labels))
+  figure.legend([shown[k] for k in labels], labels, loc='outside right center', frameon=False,
+                fontsize=9)
 
 
 def legend_in(place: Any, ax: Any) -> None:

@@ -6,6 +6,7 @@ through here. JSON is strict both ways: NaN and infinities are errors, not value
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import json
@@ -98,17 +99,49 @@ def write_block(path: str | os.PathLike[str], rows: Iterable[dict[str, Any]]) ->
   """
   path = pathlib.Path(path)
   data = ''.join(_ENCODER.encode(row) + '\n' for row in rows).encode()
-  if path.suffix == '.gz':
-    buffer = io.BytesIO()
-    # GzipFile and not gzip.compress, whose header differs between Python versions.
-    with gzip.GzipFile('', 'wb', _LEVEL, buffer, mtime=0) as f:
-      f.write(data)
-    data = buffer.getvalue()
-  write_bytes(path, data)
+  write_bytes(path, gzipped(data) if path.suffix == '.gz' else data)
+
+
+def gzipped(data: bytes) -> bytes:
+  """Equal data, equal bytes: the header has no time and no name."""
+  buffer = io.BytesIO()
+  # GzipFile and not gzip.compress, whose header differs between Python versions.
+  with gzip.GzipFile('', 'wb', _LEVEL, buffer, mtime=0) as f:
+    f.write(data)
+  return buffer.getvalue()
 
 
 def _spoilt(path: pathlib.Path, why: str) -> InputError:
   return InputError(f'{path}: {why}; delete it; the run recomputes it')
+
+
+def _lines(path: pathlib.Path) -> list[bytes]:
+  if not path.is_file():
+    raise InputError(f'{path}: no such file; start the run again, which computes it')
+  data = path.read_bytes()
+  if path.suffix == '.gz':
+    try:
+      data = gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+      raise _spoilt(path, f'not a whole gzip file ({e})') from e
+  return data.split(b'\n')
+
+
+def _all_at_once(lines: list[bytes]) -> list[dict[str, Any]] | None:
+  """The rows of a sound block, a quarter faster than line by line; None where one is not."""
+  lines = [line for line in lines if line.strip()]
+  if not all(line[:1] == b'{' and line[-1:] == b'}' for line in lines):
+    return None
+  collects = gc.isenabled()
+  gc.disable()  # it would look through every row so far, again and again
+  try:
+    rows = _DECODER.decode('[' + b','.join(lines).decode() + ']')
+  except (ValueError, RecursionError):
+    return None
+  finally:
+    if collects:
+      gc.enable()
+  return rows if len(rows) == len(lines) else None
 
 
 def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -118,16 +151,11 @@ def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     InputError: the file is missing, cut short or corrupt; the message names file and line.
   """
   path = pathlib.Path(path)
-  if not path.is_file():
-    raise InputError(f'{path}: no such file; start the run again, which computes it')
-  data = path.read_bytes()
-  if path.suffix == '.gz':
-    try:
-      data = gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
-      raise _spoilt(path, f'not a whole gzip file ({e})') from e
+  lines = _lines(path)
+  if (rows := _all_at_once(lines)) is not None:
+    return rows
   rows = []
-  for number, line in enumerate(data.split(b'\n'), start=1):
+  for number, line in enumerate(lines, start=1):
     if not line.strip():
       continue
     try:
@@ -138,6 +166,15 @@ def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
       raise _spoilt(path, f'line {number} is not a JSON object')
     rows.append(row)
   return rows
+
+
+def of_problems(path: str | os.PathLike[str], ids: Iterable[str]) -> list[dict[str, Any]]:
+  """A sound block's rows of some problems, without parsing the others."""
+  ids = set(ids)
+  names = [json.dumps(i).encode() for i in ids]
+  rows = [_DECODER.decode(line.decode()) for line in _lines(pathlib.Path(path))
+          if any(name in line for name in names)]
+  return [row for row in rows if row['problem_id'] in ids]
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

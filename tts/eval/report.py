@@ -13,8 +13,10 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval import figures as figures_lib, page, records, results as results_lib, runfiles, tree
-from tts.eval.figures import Figure, number
+from tts.eval import figures as figures_lib, outcomes as outcomes_lib, page, records
+from tts.eval import results as results_lib, runfiles, table, tree
+from tts.eval.figure import VERIFIERS, Figure, number
+from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
 
 _STYLE = """
@@ -23,6 +25,7 @@ figure { margin: 1.4em 0 2em; } figure img { max-width: 100%; height: auto; back
   border: 1px solid #e4e2dd; border-radius: 6px; }
 figcaption { color: #444; font-size: 14px; max-width: 62em; margin-top: .4em; }
 .meta { color: #666; font-size: 13px; }
+.fools td { text-align: left; white-space: pre-wrap; vertical-align: top; }
 details { margin: 1em 0; } details ul { font-size: 13px; color: #555; }
 """
 
@@ -87,17 +90,18 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
     if m is not None:
       for field, name in (('pass_at_1', 'one sample'), ('greedy', 'greedy')):
         add(f'{model} model, {name}', m[field], m[f'{field}_ci95'], m[f'{field}_n'])
-  for label, found in figures_lib.lines(
+  for label, found in lines_of(
       [r for r in results['curves'] if r['bin'] is None]).items():
     last = found[-1]
     add(f'{label}, N = {last["budget"]}', last['accuracy'], last['ci95'], last['n'])
   for name, v in results['verifier'].items():
     if v is not None:
-      n, tag = v['auc_within_n'], name.upper()
+      n, tag = v['auc_within_n'], VERIFIERS[name]
       add(f'{tag}: AUC within a question', v['auc_within'], v['auc_within_ci95'], n)
       add(f'{tag}: gain over log-probability', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
       if name == 'prm':
         add('log-probability: AUC within a question', v['auc_logprob_within'], None, n)
+      if v['prefix_auc_within'] is not None:
         add(f'{tag}: AUC of unfinished steps', v['prefix_auc_within'], None,
             v['prefix_auc_within_n'])
       add(f'{tag}: AUC over all answers', v['auc_pooled'], None, asked)
@@ -106,6 +110,37 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   if prm is not None:
     add('knowing only the question: AUC over all answers', prm['auc_question_only'], None, asked)
   return rows
+
+
+def _contrasts(results: Mapping[str, Any]) -> str:
+  rows = [[c['what'], f'{c["difference"]:+z.3f}',
+           '' if c['ci95'] is None else f'{c["ci95"][0]:+z.3f} to {c["ci95"][1]:+z.3f}', c['n']]
+          for c in results['contrasts']]
+  return page.table(['', 'difference', '95% interval', 'questions'], rows)
+
+
+def _solution(answer: Mapping[str, Any]) -> str:
+  """An answer's score, then its steps, each with its own."""
+  lines = [f'{answer["score"]:.3f}']
+  for text, score in answer['steps']:
+    lines.append(f'{"" if score is None else f"{score:.2f}  "}{"" if text is None else text}')
+  return '\n'.join(lines)
+
+
+def _fools(results: Mapping[str, Any]) -> list[str]:
+  """A table per verifier, the main one's open."""
+  out = []
+  for name, v in results['verifier'].items():
+    if v is None or not v['fools']:
+      continue
+    rows = [[f'{f["problem_id"]}\n{(f["prompt"] or "").strip()}',
+             '' if f['gold'] is None else f['gold'], _solution(f['wrong']), _solution(f['right']),
+             f'{f["margin"]:+.3f}'] for f in v['fools']]
+    table = page.table(['question', 'answer', 'the wrong one, its steps', 'the best right one',
+                        'margin'], rows)
+    out.append(f'<details{" open" if not out else ""}><summary>{VERIFIERS[name]}</summary>'
+               f'<div class="fools">{table}</div></details>')
+  return out
 
 
 def _count(value: int | float | None) -> str:
@@ -156,7 +191,14 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           'models. All numbers: <a href="results.json">results.json</a>.</p>',
           '<h2>Key numbers</h2>',
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
+  if results['contrasts']:
+    body += ['<h2>Paired differences</h2>', _contrasts(results)]
   body += [_figure(f) for f in figures]
+  if fools := _fools(results):
+    body += ['<h2>What fools the verifiers</h2>',
+             '<p>Of all questions with right and wrong answers, those where the highest-scored '
+             'wrong one leads the best right one by most. A step\'s score stands before it.</p>',
+             *fools]
   if trees:
     items = []
     for file, t in trees:
@@ -193,8 +235,11 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   """
   run = runfiles.load(workdir)
   folder = pathlib.Path(workdir) / 'report'
-  results = results_lib.assemble(run)
+  outcomes = outcomes_lib.every(run)
+  results = results_lib.assemble(run, outcomes)
   records.write_json(folder / 'results.json', results)
+  bins = results_lib.schemes_of(run).get('oracle', {})
+  records.write_bytes(folder / 'outcomes.csv.gz', table.encode(outcomes, bins))
   figures = figures_lib.draw(results)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)

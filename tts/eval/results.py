@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.eval import curves, difficulty, metrics, outcomes as outcomes_lib, verifier
+from tts.eval import contrasts, curves, difficulty, metrics, outcomes as outcomes_lib, verifier
+from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
 
 
@@ -46,24 +47,31 @@ def _known(values: list[float | None]) -> list[float]:
   return [v for v in values if v is not None]
 
 
-def assemble(run: RunFiles) -> dict[str, Any]:
+def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
+  """Every binning of the reported questions."""
+  return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
+
+
+def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any]:
   """Everything that the report shows, as strict JSON values.
 
   Args:
     run: from `runfiles.load`; parts that are not there yet give nulls and fewer rows.
+    found: the run's outcomes where the caller has them.
 
   Returns:
     The contents of `results.json`.
   """
   reasons: dict[str, str] = {}
-  found = outcomes_lib.every(run)
-  schemes = difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
+  found = outcomes_lib.every(run) if found is None else found
+  schemes = schemes_of(run)
   if 'oracle' not in schemes:
     reasons['curves.bin'] = 'no difficulty pool yet, so no bins'
   reasons['curves.seconds'] = 'null in bins: blocks are timed, and hold questions of every bin'
   stages = _stages(run)
   models = {name: _model(run, name, reasons) for name in GENERATORS}
-  verifiers = {name: verifier.describe(run, name, reasons) for name in VERIFIERS}
+  oracle = schemes.get('oracle', {})
+  verifiers = {name: verifier.describe(run, name, oracle, reasons) for name in VERIFIERS}
   for part, values in (('models', models), ('verifier', verifiers)):
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
@@ -75,9 +83,10 @@ def assemble(run: RunFiles) -> dict[str, Any]:
       'cpu_seconds': sum(c) if (c := _known([s['cpu_seconds'] for s in stages])) else None,
       'peak_rss_bytes': max(_known([s['peak_rss_bytes'] for s in stages]), default=None),
       'seeds': run.run.get('seeds'), 'stages': stages,
-      'models': models, 'verifier': verifiers,
+      'models': models, 'verifier': verifiers, 'logprob': verifier.logprob(run, oracle),
       'curves': curves.curve_rows(found, schemes),
       'ablations': curves.ablation_rows(found, schemes),
+      'contrasts': contrasts.rows(found, run.setting('base', 'sample'), schemes),
       'ledger': run.ledger.table(run.models),
       'compute_optimal': [], 'efficiency': [], 'flops_matched': [], 'claims': [],
       'reasons': reasons,

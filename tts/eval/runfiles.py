@@ -7,14 +7,13 @@ import os
 import pathlib
 from typing import Any
 
-from tts.eval import records, samples as samples_lib
+from tts.eval import columns, records, samples as samples_lib
 from tts.eval.ledger import Ledger
-from tts.eval.samples import Samples, Setting
+from tts.eval.samples import VERIFIERS, Samples, Setting
 from tts.types import InputError
 
 GENERATORS = ('base', 'mid', 'large')
-VERIFIERS = ('prm', 'orm')
-_ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', 'prm', 'orm', 'search',
+_ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', *VERIFIERS, 'search',
           'difficulty', 'report')  # other stages follow by name
 
 
@@ -43,21 +42,37 @@ class RunFiles:
   trees: tuple[pathlib.Path, ...]
 
   def setting(self, model: str, method: str) -> Samples | None:
-    """The largest independent pool (`sample`) or the `greedy` answers of a model."""
-    return _largest(self.search, model, method)
+    """An independent pool (`sample`) or the `greedy` answers of a model.
+
+    The one with the most questions; among equals the largest.
+    """
+    return _widest(self.search, model, method)
+
+  def pools(self, model: str) -> list[Samples]:
+    """A model's independent pools, those of more questions first."""
+    return _sorted(self.search, model, 'sample')
 
   @property
   def difficulty_pool(self) -> Samples | None:
-    return _largest(self.difficulty, 'base', 'sample')
+    return _widest(self.difficulty, 'base', 'sample')
+
+  def questions(self) -> dict[str, dict[str, Any]]:
+    """id -> `prompt` and `answer` of the reported questions, as far as they are written down."""
+    path = self.root / 'questions.json'
+    return records.read_json(path) if path.is_file() else {}
 
   def checkpoint(self, name: str) -> str | None:
     """The checkpoint that the config gives for a model."""
     return _given(self.run, name)
 
 
-def _largest(settings: dict[Setting, Samples], model: str, method: str) -> Samples | None:
+def _sorted(settings: dict[Setting, Samples], model: str, method: str) -> list[Samples]:
   found = [v for k, v in settings.items() if k.model == model and k.method == method]
-  return max(found, key=lambda v: v.setting.budget, default=None)
+  return sorted(found, key=lambda v: (-len(v.ids), -v.setting.budget))
+
+
+def _widest(settings: dict[Setting, Samples], model: str, method: str) -> Samples | None:
+  return next(iter(_sorted(settings, model, method)), None)
 
 
 def _given(run: dict[str, Any], name: str) -> str | None:
@@ -92,11 +107,14 @@ def load(workdir: str | os.PathLike[str]) -> RunFiles:
   for path in records.blocks(root):
     stage = path.relative_to(root / 'records').parts[0]
     if stage not in ('search', 'difficulty'):
-      for row in records.read_block(path):
-        try:
-          ledger.add(stage, row)
-        except (KeyError, TypeError, AttributeError) as e:
-          raise samples_lib.bad_row(path, e) from e
+      rows = records.read_block(path)
+      try:
+        ledger.add(stage, columns.total(columns.counts(rows)))
+        # The last step of a row is labelled by its answer, the others by continuations.
+        if rolled_out := [len(r['continuations']) - 1 for r in rows if 'continuations' in r]:
+          ledger.add_labelled(sum(rolled_out), samples_lib.block_seconds(root, path))
+      except columns.ROW_ERRORS as e:
+        raise samples_lib.bad_row(path, e) from e
   return RunFiles(root=root, run=run, stages=stages, models=models, search=search,
                   difficulty=difficulty, ledger=ledger,
                   trees=tuple(sorted(root.glob('trees/*.json'))))

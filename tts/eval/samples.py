@@ -15,16 +15,23 @@ from typing import Any
 import numpy as np
 
 from tts.data import answers
-from tts.eval import records
+from tts.eval import columns, records
+from tts.eval.columns import COUNTS, Columns
 from tts.types import InputError
 
 NO_ANSWER = -1
-COUNTS = ('prompt', 'kept', 'pruned', 'simulated', 'reencoded', 'last', 'entered', 'attended')
+# What verifiers are called, in configs, records and results; the first is the main one.
+VERIFIERS = ('prm', 'prm_plain', 'orm', 'orm_more')
+GUIDES = ('prm', 'prm_plain')            # score unfinished solutions, so a search can follow them
+OUTCOME_VERIFIERS = ('orm', 'orm_more')  # score whole solutions alone
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """What rows have in common: one strategy, at one budget, by one model, for one purpose."""
+  """What rows have in common: one strategy, at one budget, by one model, for one purpose.
+
+  `verifier` is the one that guided a search, None where nothing was searched.
+  """
 
   stage: str
   stream: str
@@ -34,6 +41,7 @@ class Setting:
   lookahead: int | None
   budget: int
   repeat: int
+  verifier: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +56,15 @@ class Samples:
     answer: int64 [Q, N], equal where answers' normal forms are; NO_ANSWER has no vote.
     truncated: bool [Q, N], ran out of room before an answer.
     correct: bool [Q, N].
-    steps: float64 [Q, N, S], verifier value at each step end, NaN past a row's last step.
+    steps: float64 [Q, N, S], value of the guide, or else of the PRM, at each step end; NaN past a
+      row's last step.
     answer_score: float64 [Q, N], value at the last step; NaN where there is none.
-    orm_score: float64 [Q, N], NaN where there is none.
+    others: per other verifier float64 [Q, N, S], its values; an outcome verifier has S = 1.
     logprob: float64 [Q, N], summed over the row's own tokens, natural log.
     length: int64 [Q, N], own tokens.
     counts: per model int64 [Q, N, len(COUNTS)], a row's share of the tokens computed.
     row_seconds: measured seconds per row, or None where no block was timed.
+    files: per question the record file that holds it.
   """
 
   setting: Setting
@@ -66,11 +76,23 @@ class Samples:
   correct: np.ndarray
   steps: np.ndarray
   answer_score: np.ndarray
-  orm_score: np.ndarray
+  others: dict[str, np.ndarray]
   logprob: np.ndarray
   length: np.ndarray
   counts: dict[str, np.ndarray]
   row_seconds: float | None
+  files: tuple[pathlib.Path, ...] = ()
+
+  @property
+  def guide(self) -> str:
+    """The verifier whose values `steps` and `answer_score` are."""
+    return self.setting.verifier or VERIFIERS[0]
+
+  def scored(self, verifier: str) -> np.ndarray | None:
+    """A verifier's values float64 [Q, N, S], or None where it has scored nothing."""
+    if verifier != self.guide:
+      return self.others.get(verifier)
+    return None if np.isnan(self.steps).all() else self.steps
 
   @property
   def votes(self) -> np.ndarray:
@@ -85,32 +107,6 @@ class Samples:
     return self.row_seconds * float(self.present.sum(axis=1).mean())
 
 
-class _Rows:
-  """Columns of one setting while its blocks are read."""
-
-  def __init__(self):
-    self.columns = collections.defaultdict(list)
-    self.steps = []
-    self.counts = collections.defaultdict(dict)  # model -> row number -> counts
-    self.timed_rows, self.seconds = 0, 0.0
-
-  def add(self, row: dict[str, Any]) -> None:
-    c = self.columns
-    c['id'].append(row['problem_id'])
-    c['slot'].append(row['slot'])
-    c['level'].append(row['level'] or 0)
-    c['answer'].append(row['answer'])
-    c['truncated'].append(row['truncated'])
-    c['correct'].append(row['correct'])
-    c['answer_score'].append(_number(row['answer_score']))
-    c['orm_score'].append(_number(row['orm_score']))
-    c['logprob'].append(row['logprob'])
-    c['length'].append(len(row['tokens']))
-    for model, counts in row['counts'].items():
-      self.counts[model][len(self.steps)] = [counts[name] for name in COUNTS]
-    self.steps.append(row['step_scores'] or ())
-
-
 def numbered(texts: list[str | None]) -> list[int]:
   """Numbers that are equal where the answers' normal forms are; NO_ANSWER for None."""
   forms: dict[str, int] = {}
@@ -123,25 +119,24 @@ def numbered(texts: list[str | None]) -> list[int]:
   return [numbers[text] for text in texts]
 
 
-def _number(value: float | None) -> float:
-  return np.nan if value is None else value
+def _common(row: dict[str, Any]) -> tuple:
+  """A row's fields of `Setting`, the stage apart."""
+  theta = row['theta']
+  return (row['stream'], row['model'], row['strategy'], theta['beam_width'], theta['lookahead'],
+          row['budget'], row['repeat'], row['verifier'])
 
 
-def _setting(stage: str, row: dict[str, Any]) -> Setting:
-  return Setting(stage, row['stream'], row['model'], row['strategy'], row['theta']['beam_width'],
-                 row['theta']['lookahead'], row['budget'], row['repeat'])
-
-
-def _dense(setting: Setting, rows: _Rows) -> Samples | None:
-  c = rows.columns
-  ids, question = np.unique(np.array(c['id'], dtype=object), return_inverse=True)
-  slot = np.array(c['slot'], np.int64)
+def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
+           row_seconds: float | None) -> Samples | None:
+  ids = sorted(set(c.id))
+  place = {name: i for i, name in enumerate(ids)}
+  question = np.fromiter(map(place.__getitem__, c.id), np.int64, len(c.id))
   size = setting.budget
-  if slot.min() < 0 or slot.max() >= size:
-    raise InputError(f'records/{setting.stage}: problem {c["id"][int(slot.argmax())]}, slot '
-                     f'{slot.max()} of {setting.method} at budget {size}; delete these records; '
+  if c.slot.min() < 0 or c.slot.max() >= size:
+    raise InputError(f'records/{setting.stage}: problem {c.id[int(c.slot.argmax())]}, slot '
+                     f'{c.slot.max()} of {setting.method} at budget {size}; delete these records; '
                      'the run recomputes them')
-  where = question * size + slot
+  where = question * size + c.slot
   seen = np.bincount(where, minlength=len(ids) * size)
   if seen.max() > 1:
     twice = divmod(int(seen.argmax()), size)
@@ -149,33 +144,25 @@ def _dense(setting: Setting, rows: _Rows) -> Samples | None:
                      f'{ids[twice[0]]}, slot {twice[1]} twice; delete one of the two blocks')
 
   def spread(values, fill, dtype):
-    out = np.full(len(ids) * size, fill, dtype)
-    out[where] = np.array(values, dtype)
-    return out.reshape(len(ids), size)
+    values = np.asarray(values, dtype)
+    out = np.full((len(ids) * size, *values.shape[1:]), fill, dtype)
+    out[where] = values
+    return out.reshape(len(ids), size, *values.shape[1:])
 
-  answer = numbered([None if cut else a for a, cut in zip(c['answer'], c['truncated'])])
-  steps = np.full((len(ids) * size, max(map(len, rows.steps))), np.nan)
-  lengths = np.array([len(s) for s in rows.steps])
-  filled = np.arange(steps.shape[1]) < lengths[:, None]
-  steps_by_row = np.full(filled.shape, np.nan)
-  steps_by_row[filled] = [v for s in rows.steps for v in s]
-  steps[where] = steps_by_row
-  counts = {}
-  for model, by_row in sorted(rows.counts.items()):
-    counts[model] = np.zeros((len(ids) * size, len(COUNTS)), np.int64)
-    counts[model][where[list(by_row)]] = list(by_row.values())
-    counts[model] = counts[model].reshape(len(ids), size, -1)
+  def per_step(numbers):
+    return numbers.spread(where, len(ids) * size).reshape(len(ids), size, -1)
+
   level = np.zeros(len(ids), np.int64)
-  level[question] = c['level']
+  level[question] = c.level
   samples = Samples(
       setting=setting, ids=tuple(ids), level=level, present=(seen > 0).reshape(-1, size),
-      answer=spread(answer, NO_ANSWER, np.int64), truncated=spread(c['truncated'], False, bool),
-      correct=spread(c['correct'], False, bool),
-      steps=steps.reshape(len(ids), size, -1),
-      answer_score=spread(c['answer_score'], np.nan, float),
-      orm_score=spread(c['orm_score'], np.nan, float),
-      logprob=spread(c['logprob'], np.nan, float), length=spread(c['length'], 0, np.int64),
-      counts=counts, row_seconds=rows.seconds / rows.timed_rows if rows.timed_rows else None)
+      answer=spread(numbered(c.answer), NO_ANSWER, np.int64),
+      truncated=spread(c.truncated, False, bool), correct=spread(c.correct, False, bool),
+      steps=per_step(c.steps), answer_score=spread(c.answer_score, np.nan, float),
+      others={name: per_step(numbers) for name, numbers in c.others.items()},
+      logprob=spread(c.logprob, np.nan, float), length=spread(c.length, 0, np.int64),
+      counts={model: spread(values, 0, np.int64) for model, values in c.counts.items()},
+      row_seconds=row_seconds, files=tuple(files[i] for i in ids))
   if setting.method in ('sample', 'greedy'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
     samples = take(samples, np.flatnonzero(samples.present.all(axis=1)))
@@ -192,7 +179,8 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
     return value
 
   fields = {f.name: pick(getattr(samples, f.name)) for f in dataclasses.fields(samples)}
-  fields['ids'] = tuple(samples.ids[q] for q in questions)
+  for name in ('ids', 'files'):
+    fields[name] = tuple(getattr(samples, name)[q] for q in questions)
   return Samples(**fields)
 
 
@@ -212,38 +200,48 @@ def load(workdir: str | os.PathLike[str], stage: str,
   Args:
     workdir: the run's folder.
     stage: `search` or `difficulty`.
-    seen: called with the stage and every row, those that are left out too.
+    seen: called with the stage and the sum of each block's counts, those of rows that are left out
+      too.
 
   Raises:
     InputError: a block is corrupt, lacks a field, or two blocks hold the same sample.
   """
   workdir = pathlib.Path(workdir)
-  groups: dict[Setting, _Rows] = collections.defaultdict(_Rows)
+  parts: dict[Setting, list[Columns]] = collections.defaultdict(list)
+  files: dict[Setting, dict[str, pathlib.Path]] = collections.defaultdict(dict)
+  timed: dict[Setting, list[float]] = collections.defaultdict(lambda: [0, 0.0])  # rows, seconds
   for path in records.blocks(workdir, stage):
-    inside = collections.Counter()
+    rows = records.read_block(path)
     try:
-      for row in records.read_block(path):
-        if seen is not None:
-          seen(stage, row)
-        if row['correct'] is None:
-          continue
-        setting = _setting(stage, row)
-        groups[setting].add(row)
-        inside[setting] += 1
-    except (KeyError, TypeError, AttributeError) as e:
+      counts = columns.counts(rows)
+      if seen is not None:
+        seen(stage, columns.total(counts))
+      inside = collections.defaultdict(list)  # places in `rows`
+      for i, row in enumerate(rows):
+        if row['correct'] is not None:
+          inside[_common(row)].append(i)
+      inside = {Setting(stage, *common): at for common, at in inside.items()}
+      for setting, at in inside.items():
+        parts[setting].append(Columns.of(
+            [rows[i] for i in at], {model: values[at] for model, values in counts.items()}))
+        files[setting].update(dict.fromkeys(parts[setting][-1].id, path))
+    except columns.ROW_ERRORS as e:
       raise bad_row(path, e) from e
-    timing = _timing(workdir, path)
-    if timing.exists():
-      seconds = records.read_json(timing)['seconds']
-      for setting, rows in inside.items():
-        groups[setting].timed_rows += rows
-        groups[setting].seconds += seconds * rows / inside.total()
-  order = lambda s: tuple(-1 if v is None else v for v in dataclasses.astuple(s))
-  dense = {s: _dense(s, groups[s]) for s in sorted(groups, key=order)}
+    seconds = block_seconds(workdir, path)
+    if inside and seconds is not None:
+      share = seconds / sum(map(len, inside.values()))
+      for setting, at in inside.items():
+        timed[setting][0] += len(at)
+        timed[setting][1] += share * len(at)
+  order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
+  dense = {s: _dense(s, Columns.joined(parts.pop(s)), files[s],
+                     timed[s][1] / timed[s][0] if s in timed else None)
+           for s in sorted(parts, key=order)}
   return {s: v for s, v in dense.items() if v is not None}
 
 
-def _timing(workdir: pathlib.Path, block: pathlib.Path) -> pathlib.Path:
-  """The timing file of a record file: the same place under `timings`."""
+def block_seconds(workdir: pathlib.Path, block: pathlib.Path) -> float | None:
+  """Measured seconds of a record file, from the same place under `timings`; None without one."""
   place = block.relative_to(workdir / 'records')
-  return workdir / 'timings' / place.parent / (block.name.split('.jsonl')[0] + '.json')
+  timing = workdir / 'timings' / place.parent / (block.name.split('.jsonl')[0] + '.json')
+  return records.read_json(timing)['seconds'] if timing.exists() else None

@@ -7,30 +7,34 @@ answers is mostly about which questions are hard, so it stands beside one that k
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tts.eval import metrics, select
+from tts.eval import diagnostics, metrics, select
 from tts.eval.difficulty import oracle_estimate
 from tts.eval.outcomes import scores
 from tts.eval.runfiles import RunFiles
-from tts.eval.samples import Samples
+from tts.eval.samples import OUTCOME_VERIFIERS, Samples
 
 _GAP_BUDGET = 16
 _FIELDS = (
     'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain', 'auc_logprob_within',
     'logprob_weight', 'auc_pooled', 'auc_question_only', 'prefix_auc_within',
     'prefix_auc_within_n', 'val_bce', 'ece', 'gap_closed', 'gap_closed_ci95', 'auc_gain_within',
-    'auc_gain_within_ci95', 'calibration', 'params')
+    'auc_gain_within_ci95', 'calibration', 'params', 'auc_by_step', 'auc_by_bin',
+    'over_optimisation', 'fools')
 
 
-def describe(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
-  """Quality of `prm` or `orm` on the reported questions' independent pool.
+def describe(run: RunFiles, name: str, bins: Mapping[str, int],
+             reasons: dict[str, str]) -> dict[str, Any] | None:
+  """Quality of a verifier on the reported questions' independent pool.
 
   Args:
     run: the files.
-    name: `prm` or `orm`.
+    name: one of `samples.VERIFIERS`.
+    bins: id -> oracle bin; empty where there is none.
     reasons: gets `verifier.<name>.<field>` -> why it is null.
 
   Returns:
@@ -54,7 +58,23 @@ def describe(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any
   _within(pool, score, name, out, reasons)
   _pooled(run, pool, score, name, out, reasons)
   _gap(pool, score, name, out, reasons)
+  out['auc_by_step'] = diagnostics.auc_by_step(pool, name)
+  out['auc_by_bin'] = diagnostics.auc_by_bin(pool, score, bins)
+  out['over_optimisation'] = diagnostics.over_optimisation(run, name)
+  out['fools'] = diagnostics.fools(run, pool, name)
   return out
+
+
+def logprob(run: RunFiles, bins: Mapping[str, int]) -> dict[str, Any] | None:
+  """The same of the summed log-probability, the verifier that nobody has to train."""
+  pool = run.setting('base', 'sample')
+  if pool is None:
+    return None
+  within = metrics.auc_by_question(pool.logprob, pool.correct, pool.votes)
+  mean, interval, n = metrics.known_means(within[None])[0]
+  return {'auc_within': mean, 'auc_within_ci95': interval, 'auc_within_n': n,
+          'auc_by_bin': diagnostics.auc_by_bin(pool, pool.logprob, bins),
+          'over_optimisation': diagnostics.over_optimisation(run, None)}
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -72,7 +92,11 @@ def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
     return
   mine = mine[both]
   out['auc_within'], out['auc_within_ci95'] = _mean(mine), metrics.mean_interval(mine)
-  if out['logprob_weight']:
+  alone = scores(pool, f'{name}_alone', 'last')
+  if alone is not None:
+    out['auc_within_plain'] = _mean(
+        metrics.auc_by_question(alone, pool.correct, pool.votes)[both])
+  elif out['logprob_weight']:
     reasons[f'verifier.{name}.auc_within_plain'] = 'records hold the combined score alone'
   else:
     out['auc_within_plain'] = out['auc_within']
@@ -83,7 +107,7 @@ def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
   out['auc_logprob_within'] = _mean(rival)
   out['auc_gain_within'] = _mean(mine - rival)
   out['auc_gain_within_ci95'] = metrics.mean_interval(mine - rival)
-  if name == 'orm':
+  if name in OUTCOME_VERIFIERS:
     reasons[f'verifier.{name}.prefix_auc_within'] = 'it scores whole answers alone'
     return
   prefix = metrics.prefix_auc_by_question(pool.steps, pool.correct, pool.votes)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tts.data import answers
+from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.sampling.pool import Sample
 from tts.search.tree import Tree
 from tts.types import Problem, Strategy
@@ -48,7 +49,8 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
       'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
       'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
       'step_ends': sample.step_ends(run.limits.delimiter), 'step_scores': None,
-      **judge(text, sample.finished, problem), 'answer_score': None, 'orm_score': None,
+      **judge(text, sample.finished, problem), 'answer_score': None, 'verifier': None,
+      'other_scores': {},
       'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
       'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
                             attended=sample.attended)}}
@@ -56,22 +58,26 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
 
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
                prompt_tokens: int, first: bool) -> None:
-  """Puts a verifier's values float32 [T] at the row's step ends into the row."""
+  """Puts a verifier's values float32 [T] at the row's step ends into the row.
+
+  The PRM has fields of its own; another verifier is in `other_scores` under its name, an ORM with
+  its value at the last step alone.
+  """
   if np.isnan(values[:len(row['tokens'])]).any():
     raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
   scores = [f32(values[end - 1]) for end in row['step_ends']]
-  if name == 'orm':
-    row['orm_score'] = scores[-1]
-  else:
+  if name == 'prm':
     row['step_scores'], row['answer_score'] = scores, scores[-1]
+  else:
+    row['other_scores'][name] = scores[-1:] if name in OUTCOME_VERIFIERS else scores
   length = len(row['tokens'])
   row['counts'][name] = add(prompt_counts(prompt_tokens if first else 0),
                             kept=length, entered=length, attended=attended)
 
 
-def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, split: str,
-              stream: str, prompt_tokens: int) -> list[dict[str, Any]]:
-  """Rows of the candidates that a search ended with.
+def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
+              split: str, stream: str, prompt_tokens: int) -> list[dict[str, Any]]:
+  """Rows of the candidates that a search guided by `verifier` ended with.
 
   A node's tokens count once, for the lowest slot on whose path it lies. The first row carries the
   question's prompt, pruned nodes, and what is not one candidate's own.
@@ -92,12 +98,12 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, spl
         'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
         'step_scores': scores,
         **judge(run.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem),
-        'answer_score': scores[-1], 'orm_score': None,
+        'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
         'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
         'context': [],
-        'counts': {m: add(prompt_counts(0), kept=kept) for m in ('base', 'prm')}})
+        'counts': {m: add(prompt_counts(0), kept=kept) for m in ('base', verifier)}})
   pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
-  for m, model in enumerate(('base', 'prm')):
+  for m, model in enumerate(('base', verifier)):
     share = add(prompt_counts(prompt_tokens), pruned=pruned, entered=tree.entered[m],
                 attended=tree.attended[m], last=ended if model == 'base' else 0)
     rows[0]['counts'][model] = add(rows[0]['counts'][model], **share)

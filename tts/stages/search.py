@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval import select
+from tts.eval.samples import GUIDES, VERIFIERS
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
@@ -22,6 +23,8 @@ from tts.stages.workdir import fingerprint
 from tts.types import InputError, Strategy
 
 _MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
+_FORMAT = 2  # of rows; files of another one are made anew
+_MAX_ROWS = 3200  # of a block: a wide setting has fewer questions in one
 
 
 def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[Strategy]:
@@ -41,9 +44,9 @@ def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[S
 
 
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
-            sampling: SamplingConfig) -> Any:
+            sampling: SamplingConfig, max_slots: int = _MAX_SLOTS) -> Any:
   """A function from blocks to samples: per block, per problem, a list by slot."""
-  slots = min(num, _MAX_SLOTS)
+  slots = min(num, max_slots)
   program = blocks_lib.Program(programs.sample_step(
       model.arch, seed=run.seed, stream=stream, num_slots=slots, sampling=sampling,
       limits=run.limits), run.mesh)
@@ -91,7 +94,10 @@ def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str
   greedy = sampling.temperature == 0
   strategy = Strategy('greedy' if greedy else 'sample', num)
   loaded = run.model(model)
-  sample = sampler(run, loaded, stream, blocks, num, sampling)
+  # A block of few questions has as many rows in flight as one of many.
+  widest = run.experiment.search.block if stage == 'search' else run.experiment.difficulty.block
+  sample = sampler(run, loaded, stream, blocks, num, sampling,
+                   _MAX_SLOTS * widest // len(blocks[0].valid))
   score = [_scores(run, run.model(v), run.limits.max_tokens)
            for v in verifiers if run.has_model(v)]
 
@@ -108,25 +114,26 @@ def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str
     return [[row for of_problem in table for row in of_problem] for table in tables]
 
   mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
-                     [run.model(v).mark for v in verifiers if run.has_model(v)])
+                     [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT)
   folder = f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
   return blocks_lib.run(run.workdir, folder, mark, blocks, run.groups, compute,
                         {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
                          'model': model, 'stream': stream})
 
 
-def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy) -> int:
-  """One beam search setting on every question."""
+def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
+             verifier: str = 'prm', trees: bool = True) -> int:
+  """One beam search setting on every question, guided by a verifier."""
   config = run.experiment.search
-  base, prm = run.model('base'), run.model('prm')
+  base, guide = run.model('base'), run.model(verifier)
   program = blocks_lib.Program(programs.search_step(
-      base.arch, prm.arch, seed=run.seed, stream='test',
+      base.arch, guide.arch, seed=run.seed, stream='test',
       config=BeamConfig(strategy.budget, strategy.beam_width),
       sampling=run.experiment.sampling, limits=run.limits), run.mesh)
-  params = (base.params, prm.params)
+  params = (base.params, guide.params)
   slots = np.broadcast_to(np.arange(strategy.budget, dtype=np.int32),
-                          (config.block, strategy.budget))
-  shown = {p.id for p in _shown(run, blocks)} if strategy.budget > 1 else set()
+                          (len(blocks[0].valid), strategy.budget))
+  shown = {p.id for p in _shown(run, blocks)} if trees and strategy.budget > 1 else set()
 
   def compute(group: list[Block]) -> list[list[dict]]:
     inputs = [(b.prefix, b.prefix_len, b.words, slots, b.valid) for b in group]
@@ -134,8 +141,9 @@ def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy) -> in
     for block, history in zip(group, blocks_lib.on_groups(program, params, inputs, run.groups)):
       rows = []
       for b, (problem, tree) in enumerate(zip(block.problems, tree_lib.unroll(history))):
-        mine = rows_lib.tree_rows(run, problem, strategy, tree, split=config.split,
-                                  stream='test', prompt_tokens=int(block.prefix_len[b]))
+        mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
+                                  split=config.split, stream='test',
+                                  prompt_tokens=int(block.prefix_len[b]))
         rows += mine
         if problem.id in shown:
           page = rows_lib.tree_page(problem, strategy, tree, run.tokenizer,
@@ -145,10 +153,12 @@ def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy) -> in
       results.append(rows)
     return results
 
-  mark = fingerprint(mark, base.mark, prm.mark, dataclasses.asdict(run.experiment.sampling),
-                     strategy.name, run.seed)
-  return blocks_lib.run(run.workdir, f'search/{strategy.name}', mark, blocks, run.groups, compute,
-                        {'strategy': 'beam', 'budget': strategy.budget, 'theta': strategy.theta})
+  mark = fingerprint(mark, base.mark, guide.mark, dataclasses.asdict(run.experiment.sampling),
+                     strategy.name, run.seed, _FORMAT)
+  name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
+  return blocks_lib.run(run.workdir, f'search/{name}', mark, blocks, run.groups, compute,
+                        {'strategy': 'beam', 'budget': strategy.budget, 'theta': strategy.theta,
+                         'verifier': verifier})
 
 
 def _shown(run: Run, blocks: list[Block]) -> list[Any]:
@@ -158,31 +168,54 @@ def _shown(run: Run, blocks: list[Block]) -> list[Any]:
   return [problems[(2 * i + 1) * len(problems) // (2 * count)] for i in range(count)]
 
 
-def questions(run: Run, block_size: int) -> tuple[list[Block], str]:
-  """The reported questions in blocks, and the fingerprint of what they are."""
+def questions(run: Run, block: int, count: int | None = None) -> tuple[list[Block], str]:
+  """The first `count` reported questions, or all, in blocks; and the fingerprint of these."""
   config, limits = run.experiment.search, run.experiment.limits
-  problems = run.problems(config.split, config.questions)
-  blocks = blocks_lib.cut(problems, run.tokenizer, limits.max_prompt_tokens, block_size)
-  return blocks, fingerprint(run.data_mark(config.split), config.split, len(problems), block_size,
+  problems = run.problems(config.split, config.questions if count is None else count)
+  blocks = blocks_lib.cut(problems, run.tokenizer, limits.max_prompt_tokens, block)
+  return blocks, fingerprint(run.data_mark(config.split), config.split, len(problems), block,
                              limits, run.tokenizer_mark())
+
+
+def block_size(block: int, budget: int) -> int:
+  """Questions of a block at a budget: `block`, or as many as `_MAX_ROWS` leaves room for."""
+  return max(1, min(block, _MAX_ROWS // budget))
 
 
 def run_search(run: Run) -> int:
   """Stage `search`: everything that the curves are made of."""
   config, sampling = run.experiment.search, run.experiment.sampling
-  blocks, mark = questions(run, config.block)
   greedy = dataclasses.replace(sampling, temperature=0.0)
-  reused = run_pool(run, 'search', blocks, mark, model='base', stream='test', num=config.pool,
-                    sampling=sampling, verifiers=('prm', 'orm'))
-  reused += run_pool(run, 'search', blocks, mark, model='base', stream='test', num=1,
-                     sampling=greedy, verifiers=())
+  asked = run.problems(config.split, config.questions)
+  run.workdir.write_json('questions.json', {
+      p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
+  reused = 0
+
+  def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',
+           verifiers: tuple[str, ...] = ()) -> None:
+    nonlocal reused
+    blocks, mark = questions(run, block_size(config.block, num), count)
+    reused += run_pool(run, 'search', blocks, mark, model=model, stream='test', num=num,
+                       sampling=how, verifiers=verifiers)
+
+  def beams(budgets: tuple[int, ...], count: int | None = None, trees: bool = True) -> None:
+    nonlocal reused
+    for verifier in (v for v in GUIDES if run.has_model(v)):
+      for strategy in beam_strategies(budgets, config.beam_widths):
+        blocks, mark = questions(run, block_size(config.block, strategy.budget), count)
+        reused += run_beam(run, blocks, mark, strategy, verifier=verifier,
+                           trees=trees and verifier == 'prm')
+
+  pool(config.pool, sampling, verifiers=VERIFIERS)
+  pool(1, greedy)
   if run.has_model('large'):
-    for num, how in ((1, greedy), (config.large_samples, sampling)):
-      reused += run_pool(run, 'search', blocks, mark, model='large', stream='test', num=num,
-                         sampling=how, verifiers=())
-  if run.has_model('prm'):
-    for strategy in beam_strategies(config.budgets, config.beam_widths):
-      reused += run_beam(run, blocks, mark, strategy)
+    pool(1, greedy, model='large')
+    pool(config.large_samples, sampling, model='large')
+  beams(config.budgets)
+  if deep := min(config.deep_questions, config.questions):
+    if config.deep_pool:
+      pool(config.deep_pool, sampling, deep, verifiers=VERIFIERS)
+    beams(config.deep_budgets, deep, trees=False)
   return reused
 
 

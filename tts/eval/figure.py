@@ -1,0 +1,93 @@
+"""What the figures share: a picture with its table and caption, and rows of curves as lines."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
+         'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
+         'oracle': 'pass@N (oracle)'}
+VERIFIERS = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM',
+             'orm_more': 'ORM, more solutions'}
+LOGPROB = 'log-probability'
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+  """One figure. `rows` is its CSV."""
+
+  name: str
+  title: str
+  caption: str
+  rows: list[dict[str, Any]]
+  png: bytes
+
+  def csv(self) -> bytes:
+    """The table as CSV; a list such as an interval becomes `<name>_low`, `<name>_high`."""
+    flat = [_flat(r) for r in self.rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(k for r in flat for k in r)),
+                            lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue().encode()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+  out = {}
+  for key, value in row.items():
+    if key == 'ci95':
+      out['ci95_low'], out['ci95_high'] = value or (None, None)
+    else:
+      out[key] = value
+  return out
+
+
+def number(value: float | None, interval: Sequence[float] | None = None) -> str:
+  """`0.712 [0.660, 0.755]`, or `not measured`."""
+  if value is None:
+    return 'not measured'
+  text = f'{value:z.3f}'
+  return text if interval is None else f'{text} [{interval[0]:z.3f}, {interval[1]:z.3f}]'
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+  """Rows of curves by label; a beam setting that two rules for M share is on both lines."""
+  out: dict[str, list[dict[str, Any]]] = {label: [] for label in NAMES.values()}
+  for row in rows:
+    strategy, budget, width = row['strategy'], row['budget'], row['beam_width']
+    if strategy in NAMES:
+      out[NAMES[strategy]].append(row)
+    elif strategy == 'beam':
+      rules = {'beam, M = sqrt(N)': 2 ** ((budget.bit_length() - 1) // 2),
+               'beam, M = 4': min(4, budget)}
+      fits = [label for label, m in rules.items() if m == width] or [f'beam, M = {width}']
+      for label in fits:
+        out.setdefault(label, []).append(row)
+  return {label: sorted(found, key=lambda r: r['budget']) for label, found in out.items() if found}
+
+
+def overall(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+  return lines([r for r in results['curves'] if r['bin'] is None])
+
+
+def at(rows: Sequence[dict[str, Any]], budget: int) -> dict[str, Any] | None:
+  return next((r for r in rows if r['budget'] == budget), None)
+
+
+def said(found: Mapping[str, list[dict[str, Any]]], budget: int) -> str:
+  """`best-of-N weighted 0.712 [..], majority ..` at one budget, the best first."""
+  here = [(label, at(rows, budget)) for label, rows in found.items()]
+  here = sorted(((label, r) for label, r in here if r), key=lambda x: -x[1]['accuracy'])
+  return ', '.join(f'{label} {number(r["accuracy"], r["ci95"])}' for label, r in here)
+
+
+def hollow(sizes: Sequence[int]) -> str:
+  """What a caption says where some points are of fewer questions than the others."""
+  few = sorted({n for n in sizes if n < max(sizes)})
+  return '' if not few else (f' Hollow points are of fewer questions ({few[0]}'
+                             f'{f" to {few[-1]}" if len(few) > 1 else ""} of {max(sizes)}).')
