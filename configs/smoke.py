@@ -15,7 +15,7 @@ from tts.train.steps import TrainConfig
 def get_config():
   train = TrainConfig(learning_rate=1e-2, steps=200, checkpoint_every=50)
   value = TrainConfig(learning_rate=3e-3, steps=60, eval_every=20, checkpoint_every=20)
-  verifier = Arch(0, 2, 16, 2, 1, 8, 32)
+  verifier = Arch(0, 2, 16, 2, 1, 8, 32, surprise_layer=1)
   return config.to_config_dict(config.Experiment(
       name='smoke',
       data=DataConfig(arith=ArithConfig(

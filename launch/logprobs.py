@@ -4,7 +4,9 @@
 
 A line is {"tokens": [...]} or {"text": "..."}; its other fields pass through. A language model
 adds `tokens` and `logprobs` (natural log, temperature 1, one per token after the first), a
-verifier `tokens`, `positions` (every delimiter and the last token) and their `scores`.
+verifier `tokens`, `positions` (every delimiter and the last token) and their `scores`. A verifier
+that weighs how surprising a solution is has to know where it begins: after the first delimiter,
+or after as many tokens as the line's "prompt_tokens" says.
 """
 
 from absl import flags

@@ -216,8 +216,8 @@ def _forward(arch, params, tokens):
   decoder = Decoder(arch)
   position = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
   hidden, _ = decoder.apply(params, tokens, position, causal_mask(jnp.ones_like(tokens)))
-  return (decoder.apply(params, hidden, method='logits'),
-          jax.nn.sigmoid(decoder.apply(params, hidden, method='values')))
+  return (decoder.apply(params, hidden.lm, method='logits'),
+          jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values')))
 
 
 _full_forward = jax.jit(_forward, static_argnums=0)

@@ -118,7 +118,7 @@ def influence(segments) -> np.ndarray:
 
   def summed(embed):
     changed = {'params': {**params['params'], 'embed': embed}}
-    return Decoder(toy.ARCH).apply(changed, tokens, positions, mask)[0][0].sum(-1)  # --> [T]
+    return Decoder(toy.ARCH).apply(changed, tokens, positions, mask)[0].top[0].sum(-1)  # --> [T]
 
   jacobian = np.asarray(jax.jit(jax.jacrev(summed))(params['params']['embed']))
   assert np.isfinite(jacobian).all()
@@ -136,7 +136,7 @@ def test_segments_by_gradient():
   np.testing.assert_array_equal(reached[real], (np.tri(T, dtype=bool) & same)[real])
 
 
-hidden = jax.jit(lambda params, *args: Decoder(toy.ARCH).apply(params, *args)[0])
+hidden = jax.jit(lambda params, *args: Decoder(toy.ARCH).apply(params, *args)[0].top)
 
 
 def test_packed_segments_are_independent(tokens):

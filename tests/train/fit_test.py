@@ -146,7 +146,7 @@ def test_values_of_known_steps_are_recovered():
   decoder = Decoder(arch)
   hidden, _ = decoder.apply(params, data['tokens'], data['positions'],
                             causal_mask(data['segments']))
-  value = jax.nn.sigmoid(decoder.apply(params, hidden, method='values'))
+  value = jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values'))
   error = np.abs(value - data['label'])[data['label_mask']]
   assert error.max() < 0.15, error
   entropy = -0.8 * np.log(0.8) - 0.2 * np.log(0.2)

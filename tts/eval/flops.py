@@ -27,8 +27,14 @@ def per_key(arch: Mapping[str, Any]) -> int:
 
 
 def per_output(arch: Mapping[str, Any], kind: str) -> int:
-  """The head, once: `lm` gives logits over the vocabulary, a verifier (`prm`, `orm`) one value."""
-  return 2 * arch['width'] * (arch['vocab_size'] if kind == 'lm' else 1)
+  """The heads, once: `lm` gives logits over the vocabulary, a verifier one value.
+
+  A verifier with a `surprise_layer` has both, and reads four numbers from the logits.
+  """
+  logits, value = arch['vocab_size'], 1
+  if kind == 'lm':
+    return 2 * arch['width'] * logits
+  return 2 * arch['width'] * (value + (logits + 4 if arch.get('surprise_layer') else 0))
 
 
 def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> Any:

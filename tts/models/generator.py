@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from tts.models import cache as cache_lib
-from tts.models.transformer import Decoder
+from tts.models.transformer import Decoder, Hidden
 
 
 @flax.struct.dataclass
@@ -22,7 +22,7 @@ class State:
 
 
 def prefill(decoder: Decoder, params: Any, prefix: jax.Array) -> tuple:
-  """Reads prefixes once. prefix int32 [B, P] --> (hidden [B, P, D], keys and values per layer).
+  """Reads prefixes once. prefix int32 [B, P] --> (`Hidden` [B, P, D], keys and values per layer).
 
   Padding at the end of a row needs no mask: nothing before it attends to it, and a row's
   `prefix_len` hides it afterwards.
@@ -34,17 +34,26 @@ def prefill(decoder: Decoder, params: Any, prefix: jax.Array) -> tuple:
 
 
 def advance(decoder: Decoder, params: Any, cache: cache_lib.Cache, tokens: jax.Array,
-            lengths: jax.Array) -> tuple:
+            lengths: jax.Array, before: Hidden | None = None) -> tuple:
   """Reads new tokens int32 [B, N, C'] of which the first `lengths` are real.
 
+  Args:
+    decoder: static.
+    params: its parameters.
+    cache: of what the rows have read so far.
+    tokens: int32 [B, N, C'].
+    lengths: int32 [B, N].
+    before: `Hidden` [B, N] of each row's newest token; read with `Arch.surprise_layer` alone.
+
   Returns:
-    (hidden [B, N, C', D], the cache, tokens attended to by the real ones int32 [B, N]).
+    (`Hidden` [B, N, C', D], the cache, tokens attended to by the real ones int32 [B, N]).
   """
   num_new = tokens.shape[-1]
+  real = jnp.arange(num_new)[None, None] < lengths[..., None]
   position = cache_lib.positions(cache, num_new)
   hidden, chunk = decoder.apply(
-      params, tokens, position, layers=cache_lib.layers(cache, num_new))
-  real = jnp.arange(num_new)[None, None] < lengths[..., None]
+      params, tokens, position, layers=cache_lib.layers(cache, num_new), own=real,
+      before=before)
   attended = jnp.sum(jnp.where(real, position + 1, 0), axis=-1)
   return hidden, cache_lib.written(cache, chunk, num_new, lengths), attended
 
@@ -65,7 +74,7 @@ class Generator:
     """Prefills prefix int32 [B, P]; row n of a problem sees its first prefix_len[b, n] tokens."""
     hidden, keys_values = prefill(self._decoder, self._params, prefix)
     cache = cache_lib.init(keys_values, prefix_len, past_size, chunk_size)
-    return State(cache=cache, prefix_hidden=hidden, hidden=last_hidden(hidden, prefix_len))
+    return State(cache=cache, prefix_hidden=hidden.lm, hidden=last_hidden(hidden.lm, prefix_len))
 
   def logits(self, state: State) -> jax.Array:
     """Next-token logits of each row, float32 [B, N, V]."""
@@ -79,7 +88,7 @@ class Generator:
     """
     hidden, cache, attended = advance(
         self._decoder, self._params, state.cache, tokens[..., None], live.astype(jnp.int32))
-    hidden = jnp.where(live[..., None], hidden[:, :, 0], state.hidden)
+    hidden = jnp.where(live[..., None], hidden.lm[:, :, 0], state.hidden)
     return state.replace(cache=cache, hidden=hidden), attended
 
   def restart(self, state: State, rows: jax.Array, prefix_len: jax.Array) -> State:

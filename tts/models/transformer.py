@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 
 from tts.models import cache as cache_lib
+from tts.models import surprise
 
 _ACTIVATIONS = {
     'relu2': lambda x: jnp.square(jax.nn.relu(x)),
@@ -39,6 +41,9 @@ class Arch:
     rope_theta: base of the rotary frequencies.
     norm_eps: added to the mean square.
     heads: what is read off it: `lm`, `value`, or both.
+    surprise_layer: the language-model head reads the stream after this many layers, and the layers
+      above are told how likely each token was by it; None is a plain decoder. What a token says
+      against what was expected is what a verifier has to see, and a plain one finds it late.
     dtype: of activations; parameters are float32.
   """
 
@@ -55,6 +60,7 @@ class Arch:
   rope_theta: float = 10_000.0
   norm_eps: float = 1e-6
   heads: tuple[str, ...] = ('lm',)
+  surprise_layer: int | None = None
   dtype: str = 'float32'
 
 
@@ -127,10 +133,19 @@ class MLP(nn.Module):
     return _dense(a.width, -1, ('mlp', 'embed'), 'down', dtype)(h)
 
 
+@flax.struct.dataclass
+class Hidden:
+  """What a forward pass knows at each token; `top` and `lm` are one array without a surprise."""
+
+  top: jax.Array | None             # [..., C, F] above the last layer: what `values` reads
+  lm: jax.Array                     # [..., C, D] what `logits` reads
+  account: surprise.Account | None  # [..., C] with `surprise_layer` alone
+
+
 class Decoder(nn.Module):
   """The trunk and its heads.
 
-  `__call__` gives final hidden states; `logits` and `values` read them.
+  `__call__` gives hidden states; `logits` and `values` read them.
   """
 
   arch: Arch
@@ -149,11 +164,16 @@ class Decoder(nn.Module):
       self.unembed = self.param(
           'unembed', nn.with_logical_partitioning(
               nn.initializers.normal(a.width**-0.5), ('vocab', 'embed')), (a.vocab_size, a.width))
+    if a.surprise_layer:
+      self.surprise_norm = RMSNorm(a.norm_eps)
+      self.surprise = nn.Dense(a.width, use_bias=False, dtype=a.dtype, name='surprise',
+                               kernel_init=nn.initializers.normal(1.0))
     if 'value' in a.heads:
       self.value_head = nn.Dense(
           1, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name='value')
 
-  def __call__(self, tokens, positions, mask=None, layers=None, dropout=None):
+  def __call__(self, tokens, positions, mask=None, layers=None, dropout=None, own=None,
+               before=None):
     """Hidden states of `tokens`.
 
     Args:
@@ -162,20 +182,44 @@ class Decoder(nn.Module):
       mask: bool [..., C, C], who attends to whom; without a cache only.
       layers: one `cache.Layer` per layer, or None.
       dropout: function applied to each residual branch, or None.
+      own: bool [..., C], tokens that a generator wrote, whose surprise counts; None for none.
+      before: `Hidden` [...] at the token before the first one; None where that begins a text.
+        Like `own` it is read with `surprise_layer` alone.
 
     Returns:
-      (hidden [..., C, D], per layer the keys and values to keep).
+      (`Hidden`, per layer the keys and values to keep).
     """
     x = jnp.take(self.embed, tokens, axis=0).astype(self.arch.dtype)
     dropout = dropout or (lambda x: x)
-    kept = []
+    kept, lm = [], None
     for i in range(self.arch.num_layers):
       layer = None if layers is None else layers[i]
       y, kv = self.attns[i](self.attn_norms[i](x), positions, mask, layer)
       x = x + dropout(y)
       x = x + dropout(self.mlps[i](self.mlp_norms[i](x)))
       kept.append(kv)
-    return self.final_norm(x), tuple(kept)
+      if i + 1 == self.arch.surprise_layer:
+        lm = self.surprise_norm(x)
+        features, account = self._surprise(lm, tokens, positions, own, before)
+        # Values leave the language model as it is: it is the measure, not what is learnt.
+        x = jax.lax.stop_gradient(lm) + self.surprise(features)
+    top = self.final_norm(x)
+    if lm is None:
+      return Hidden(top=top, lm=top, account=None), tuple(kept)
+    top = jnp.concatenate([top, features], axis=-1)
+    return Hidden(top=top, lm=lm, account=account), tuple(kept)
+
+  def _surprise(self, lm, tokens, positions, own, before):
+    """`surprise.measure` of the language-model head; lm [..., C, D] is above `surprise_layer`."""
+    if before is None:
+      nothing = jnp.zeros(tokens.shape[:-1], jnp.float32)
+      before = Hidden(top=None, lm=jnp.zeros_like(lm[..., 0, :]),
+                      account=surprise.Account(total=nothing, largest=nothing))
+    expecting = jnp.concatenate([before.lm[..., None, :], lm[..., :-1, :]], axis=-2)
+    log_probs = jax.nn.log_softmax(jax.lax.stop_gradient(self.logits(expecting)), axis=-1)
+    own = jnp.zeros(tokens.shape, bool) if own is None else own
+    features, account = surprise.measure(log_probs, tokens, positions, own, before.account)
+    return features.astype(self.arch.dtype), account
 
   def logits(self, hidden):
     """Next-token logits, float32 [..., V]."""
@@ -187,11 +231,11 @@ class Decoder(nn.Module):
     """Logit of the probability that the solution so far ends in a right answer, float32 [...]."""
     return self.value_head(hidden.astype(jnp.float32))[..., 0]
 
-
   def init_all(self, tokens, positions, mask):
     """Touches every parameter, for `init`."""
     hidden, _ = self(tokens, positions, mask)
-    return [getattr(self, {'lm': 'logits', 'value': 'values'}[h])(hidden) for h in self.arch.heads]
+    read = {'lm': lambda: self.logits(hidden.lm), 'value': lambda: self.values(hidden.top)}
+    return [read[h]() for h in self.arch.heads]
 
 
 def causal_mask(segments: jax.Array) -> jax.Array:
@@ -199,6 +243,13 @@ def causal_mask(segments: jax.Array) -> jax.Array:
   same = segments[:, :, None] == segments[:, None, :]
   causal = jnp.tril(jnp.ones((1, *segments.shape[1:] * 2), bool))
   return same & causal & (segments > 0)[:, :, None]
+
+
+def below_surprise(arch: Arch) -> frozenset[str]:
+  """Names of the parameters that no gradient of a value reaches, where `surprise_layer` is set."""
+  parts = ('attn', 'attn_norm', 'mlp', 'mlp_norm')
+  names = {f'{part}_{i}' for part in parts for i in range(arch.surprise_layer or 0)}
+  return frozenset(names | {'embed', 'unembed', 'surprise_norm'} if names else ())
 
 
 def num_params(params) -> int:

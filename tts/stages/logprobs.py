@@ -33,9 +33,11 @@ def run(folder: str, source: str, target: str) -> None:
     # Widths are powers of two, so that few programs are compiled.
     width = 1 << int(max(lengths[i] for i in members) - 1).bit_length()
     tokens = np.zeros((_BATCH, max(width, 2)), np.int32)
+    prompt_len = np.zeros(_BATCH, np.int32)
     for r, i in enumerate(members):
       tokens[r, :lengths[i]] = rows[i]['tokens']
-    result = jax.device_get(forward(params, tokens))
+      prompt_len[r] = _prompt_length(rows[i], tokenizer.newline_id)
+    result = jax.device_get(forward(params, tokens, prompt_len))
     for r, i in enumerate(members):
       rows[i] |= _outputs(meta['kind'], {k: v[r] for k, v in result.items()}, rows[i]['tokens'],
                           tokenizer.newline_id)
@@ -45,6 +47,10 @@ def run(folder: str, source: str, target: str) -> None:
 
 
 def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, Any]:
+  given = row.get('prompt_tokens', 1)
+  if type(given) is not int or given < 1:
+    raise InputError(f'{where}: "prompt_tokens" is {given!r}: it must be how many of the tokens are '
+                     'the prompt, 1 or more')
   if 'tokens' in row:
     tokens = row['tokens']
     if not isinstance(tokens, list) or not tokens or not all(
@@ -58,6 +64,14 @@ def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, A
     return {**row, 'tokens': tokenizer.encode_prompt(row['text'])}
   except InputError as error:
     raise InputError(f'{where}: {error}') from error
+
+
+def _prompt_length(row: dict[str, Any], delimiter: int) -> int:
+  """Tokens that were given: what `prompt_tokens` says, or all up to the first delimiter."""
+  tokens = row['tokens']
+  if 'prompt_tokens' in row:
+    return row['prompt_tokens']
+  return tokens.index(delimiter) + 1 if delimiter in tokens else len(tokens)
 
 
 def _outputs(kind: str, result: dict[str, np.ndarray], tokens: list[int],

@@ -70,19 +70,20 @@ def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
 def forward_step(arch: Arch):
   """Program: logits and values of whole texts, for `launch.logprobs`."""
 
-  def step(params, tokens):
-    """tokens int32 [B, T] --> {head: float32}."""
+  def step(params, tokens, prompt_len):
+    """tokens int32 [B, T], of which the first prompt_len int32 [B] are given --> {head: float32}."""
     decoder = Decoder(arch)
     position = jnp.broadcast_to(jnp.arange(tokens.shape[1], dtype=jnp.int32), tokens.shape)
     mask = jnp.tril(jnp.ones((1, tokens.shape[1], tokens.shape[1]), bool))
-    hidden, _ = decoder.apply(params, tokens, position, mask)
+    own = position >= prompt_len[:, None]
+    hidden, _ = decoder.apply(params, tokens, position, mask, own=own)
     result = {}
     if 'lm' in arch.heads:
-      log_probs = jax.nn.log_softmax(decoder.apply(params, hidden, method='logits'), axis=-1)
+      log_probs = jax.nn.log_softmax(decoder.apply(params, hidden.lm, method='logits'), axis=-1)
       result['logprobs'] = jnp.take_along_axis(
           log_probs[:, :-1], tokens[:, 1:, None], axis=-1)[..., 0]
     if 'value' in arch.heads:
-      result['values'] = jax.nn.sigmoid(decoder.apply(params, hidden, method='values'))
+      result['values'] = jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values'))
     return result
 
   return step

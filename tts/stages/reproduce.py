@@ -12,6 +12,7 @@ from absl import logging
 from tts import parallel
 from tts.config import Experiment
 from tts.eval import report
+from tts.eval.samples import VERIFIERS
 from tts.stages import labels, search, train
 from tts.stages.blocks import Program
 from tts.stages.context import Run
@@ -23,7 +24,7 @@ _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-d
 
 
 def _verifiers(run: Run) -> bool:
-  names = [n for n in ('prm', 'orm') if run.model_config(n).enabled]
+  names = [n for n in VERIFIERS if run.model_config(n).enabled]
   return all([train.train_verifier(run, n) for n in names])
 
 

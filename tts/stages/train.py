@@ -1,4 +1,4 @@
-"""Stages `base`, `large` and `verifiers`: each trains a model and publishes it as a checkpoint."""
+"""Stages `base`, `mid`, `large` and `verifiers`: each trains models and publishes checkpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax
 
 from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
+from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.models.transformer import Arch, num_params
 from tts.stages import blocks, search
 from tts.stages.context import Run
@@ -88,35 +89,55 @@ def train_lm(run: Run, name: str) -> bool:
 
 
 def train_verifier(run: Run, name: str) -> bool:
-  """Trains the PRM on every step's label, or the ORM on the last one's alone."""
+  """Trains a PRM on every step's label, or an ORM on the last one's alone.
+
+  Returns:
+    Whether it was there already.
+  """
   config = run.model_config(name)
   if config.checkpoint:
     return True
-  labels_mark = run.workdir.mark('records/labels/rollouts')
+  folder = 'outcomes' if name == 'orm_more' else 'rollouts'
+  labels_mark = run.workdir.mark(f'records/labels/{folder}')
   if labels_mark is None:
-    raise InputError(f'{run.workdir.path("records/labels")} is missing: run launch.rollouts first')
+    raise InputError(f'{run.workdir.path("records/labels", folder)} is missing: run '
+                     'launch.rollouts first')
   trunk = None if config.init == 'scratch' else run.model(config.init)
   mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
   if _is_trained(run, name, mark):
     return True
-  heads = ('lm', 'value') if config.train.lm_loss_weight else ('value',)
-  arch = _arch(run, name, heads)
+  reads_lm = config.train.lm_loss_weight or config.arch.surprise_layer
+  arch = _arch(run, name, ('lm', 'value') if reads_lm else ('value',))
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
-  problems = {p.id: p for p in run.problems('verifier', run.experiment.labels.questions)}
-  held_out = set(list(problems)[-(len(problems) // 10):])
-  sets: tuple[list, list] = ([], [])
-  for row in records.read(run.workdir.root, stage='labels'):
-    prompt = run.tokenizer.encode_prompt(problems[row['problem_id']].prompt)
-    sets[row['problem_id'] in held_out].append(packed.Labelled(
-        row['problem_id'], prompt, row['tokens'], row['step_ends'], row['labels']))
-  if not all(sets):
-    raise InputError(f'{run.workdir.path("records/labels")} has too few labelled solutions to '
-                     f'train the {name}: raise --config.labels.questions or .samples')
-  train_set, validation = (
-      packed.pack_labels(s, train.row_length, train.seed, last_only=name == 'orm') for s in sets)
+  last_only = name in OUTCOME_VERIFIERS
+  train_set, validation = (packed.pack_labels(s, train.row_length, train.seed, last_only=last_only)
+                           for s in _labelled(run, folder))
   params, metrics = fit_lib.fit(
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
-      init=trunk and jax.device_get(trunk.params), validation=validation,
+      init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,
       progress=fit_lib.progress_bar())
   _publish(run, name, mark, arch, params, name, metrics)
   return False
+
+
+def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:
+  """Labelled solutions to learn from, and those of the last tenth of the questions."""
+  problems = {p.id: p for p in run.problems('verifier', run.experiment.labels.questions)}
+  prompts = {i: run.tokenizer.encode_prompt(p.prompt) for i, p in problems.items()}
+  held_out = set(list(problems)[-(len(problems) // 10):])
+  sets: tuple[list, list] = ([], [])
+  for row in records.iterate(run.workdir.root, 'labels', folder):
+    name = row['problem_id']
+    sets[name in held_out].append(packed.Labelled(
+        name, prompts[name], row['tokens'], row['step_ends'], row['labels']))
+  if not all(sets):
+    raise InputError(f'{run.workdir.path("records/labels", folder)} has too few labelled '
+                     'solutions to train on: raise --config.labels.questions or .samples')
+  return sets
+
+
+def _lower(arch: Arch, params: Any) -> Any:
+  """A language model's parameters as the lower layers of a verifier."""
+  if arch.surprise_layer is None:
+    return params
+  return {'params': {**params['params'], 'surprise_norm': params['params']['final_norm']}}

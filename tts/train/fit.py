@@ -25,7 +25,7 @@ import numpy as np
 import tqdm
 
 from tts import parallel
-from tts.models.transformer import Arch, Decoder
+from tts.models.transformer import Arch, Decoder, below_surprise
 from tts.train import steps as steps_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
@@ -166,7 +166,9 @@ class _Run:
     self._progress, self._mesh = progress, mesh
     self._decoder = Decoder(arch)
     self._loss = steps_lib.make_loss(self._decoder, kind, config)
-    self._optimizer = steps_lib.make_optimizer(config)
+    judged = kind == 'value' and not config.lm_loss_weight
+    self._optimizer = steps_lib.make_optimizer(
+        config, below_surprise(arch) if judged else frozenset())
     self._keeps_best = kind == 'value' and validation is not None
     self._evaluate = None
 

@@ -41,6 +41,7 @@ class Packed:
   loss_mask: np.ndarray   # bool
   label: np.ndarray | None = None       # float32
   label_mask: np.ndarray | None = None  # bool
+  own_mask: np.ndarray | None = None    # bool
 
   @property
   def num_rows(self) -> int:
@@ -65,6 +66,7 @@ class _Text:
   name: str
   tokens: Sequence[int]
   num_prompt: int
+  num_learnt: int  # tokens up to which the language-model loss counts, the prompt included
   labels: dict[int, float] | None = None  # by index in `tokens`
 
 
@@ -81,12 +83,12 @@ def _pack(texts: Sequence[_Text], row_length: int, seed: int) -> Packed:
   # What is packed is the place of each token in the texts end to end, so that every field can be
   # looked up by it.
   layout = batching.pack(
-      [(np.arange(start, start + n), np.arange(n) >= t.num_prompt)
+      [(np.arange(start, start + n), (np.arange(n) >= t.num_prompt) & (np.arange(n) < t.num_learnt))
        for t, start, n in zip(texts, starts, lengths, strict=True)], row_length, seed)
   real = layout.segments > 0
   spread = lambda field: np.where(real, field[layout.tokens], field.dtype.type(0))
   tokens = np.concatenate([np.asarray(t.tokens, np.int32) for t in texts])
-  label = label_mask = None
+  label = label_mask = own_mask = None
   if texts[0].labels is not None:
     label, label_mask = np.zeros(len(tokens), np.float32), np.zeros(len(tokens), bool)
     for text, start in zip(texts, starts, strict=True):
@@ -94,9 +96,12 @@ def _pack(texts: Sequence[_Text], row_length: int, seed: int) -> Packed:
       label[places] = np.fromiter(text.labels.values(), np.float32)
       label_mask[places] = True
     label, label_mask = spread(label), spread(label_mask)
+    own_mask = spread(np.concatenate([np.arange(n) >= t.num_prompt
+                                      for t, n in zip(texts, lengths, strict=True)]))
   return Packed(tokens=np.where(real, tokens[layout.tokens], np.int32(PAD_ID)),
                 segments=layout.segments, positions=layout.positions,
-                loss_mask=layout.loss_mask.astype(bool), label=label, label_mask=label_mask)
+                loss_mask=layout.loss_mask.astype(bool), label=label, label_mask=label_mask,
+                own_mask=own_mask)
 
 
 def pack_lm(problems: Sequence[Problem], tokenizer: Tokenizer, row_length: int,
@@ -118,14 +123,16 @@ def pack_lm(problems: Sequence[Problem], tokenizer: Tokenizer, row_length: int,
   prompts = tokenizer.encode_batch([p.prompt for p in problems])
   solutions = tokenizer.encode_batch([p.solution for p in problems])
   texts = [_Text(f'problem {p.id}', [tokenizer.bos_id, *prompt, *solution, tokenizer.eos_id],
-                 len(prompt) + 1)
+                 len(prompt) + 1, len(prompt) + len(solution) + 2)
            for p, prompt, solution in zip(problems, prompts, solutions, strict=True)]
   return _pack(texts, row_length, seed)
 
 
 def pack_labels(items: Iterable[Labelled], row_length: int, seed: int, *,
                 last_only: bool = False) -> Packed:
-  """Samples with their step labels; the language-model loss beside them is on the samples.
+  """Samples with their step labels; the language-model loss beside them is on proven steps.
+
+  A step is proven if some continuation of it, or of a later one, had the right answer.
 
   Args:
     items: the samples.
@@ -150,6 +157,8 @@ def pack_labels(items: Iterable[Labelled], row_length: int, seed: int, *,
               for end, y in zip(item.step_ends, item.labels, strict=True)}
     if last_only:
       labels = dict([max(labels.items())])
+    # A prefix that went on to a right answer is right itself, as good as always: worth learning.
+    proven = max((place + 1 for place, y in labels.items() if y > 0), default=0)
     texts.append(_Text(f'sample {item.name}', [*item.prompt, *item.tokens],
-                       len(item.prompt), labels))
+                       len(item.prompt), proven, labels))
   return _pack(texts, row_length, seed)

@@ -8,6 +8,7 @@ A batch is a dict of rows, [B, T] each (`tts.train.packed`):
   loss_mask   bool, the language-model loss counts the prediction of this token
   label       float32, value wanted at this token (verifiers)
   label_mask  bool, it has one (verifiers)
+  own_mask    bool, a generator wrote this token (verifiers)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tts.models.transformer import Decoder, causal_mask
+from tts.models.transformer import Decoder, Hidden, causal_mask
 from tts.types import InputError
 
 Batch = dict[str, jax.Array]
@@ -110,24 +111,31 @@ def init_params(decoder: Decoder, seed: int) -> Any:
   return nn.unbox(jax.jit(init)(jax.random.key(seed), tokens, tokens, jnp.ones((1, 1, 1), bool)))
 
 
-def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-  """AdamW behind a clipped gradient, linear warm-up and a cosine to `final_lr_fraction`."""
+def make_optimizer(config: TrainConfig,
+                   frozen: frozenset[str] = frozenset()) -> optax.GradientTransformation:
+  """AdamW behind a clipped gradient, linear warm-up and a cosine to `final_lr_fraction`.
+
+  Parameters in the top-level groups `frozen` get no gradient, and no decay or moments either.
+  """
   steps = config.num_steps
   schedule = optax.warmup_cosine_decay_schedule(
       init_value=0.0, peak_value=config.learning_rate,
       warmup_steps=min(int(config.warmup_fraction * steps), steps - 1), decay_steps=steps,
       end_value=config.learning_rate * config.final_lr_fraction)
-  return optax.chain(
-      optax.clip_by_global_norm(config.clip),
-      optax.adamw(schedule, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay,
-                  mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params)))
+  adamw = optax.adamw(schedule, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay,
+                      mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params))
+  learnt = lambda params: {'params': {
+      name: jax.tree.map(lambda _: name not in frozen, group)
+      for name, group in params['params'].items()}}
+  return optax.chain(optax.clip_by_global_norm(config.clip),
+                     optax.masked(adamw, learnt) if frozen else adamw)
 
 
-def _hidden(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | None) -> jax.Array:
-  """Final hidden states [B, T, D]; texts that share a row do not see each other."""
+def _hidden(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | None) -> Hidden:
+  """Hidden states [B, T, D]; texts that share a row do not see each other."""
   hidden, _ = decoder.apply(
       params, batch['tokens'], batch['positions'], causal_mask(batch['segments']),
-      dropout=dropout)
+      dropout=dropout, own=batch.get('own_mask'))
   return hidden
 
 
@@ -155,7 +163,7 @@ def lm_loss(decoder: Decoder, params: Any, batch: Batch,
   Returns:
     (the mean, sums and counts from which a mean over many batches is exact).
   """
-  sums = _nll(decoder, params, batch, _hidden(decoder, params, batch, dropout))
+  sums = _nll(decoder, params, batch, _hidden(decoder, params, batch, dropout).lm)
   return sums['nll'] / jnp.maximum(sums['tokens'], 1), sums
 
 
@@ -174,13 +182,13 @@ def value_loss(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | 
     (the weighted mean, sums and counts from which a mean over many batches is exact).
   """
   hidden = _hidden(decoder, params, batch, dropout)
-  logits = decoder.apply(params, hidden, method='values')  # --> [B, T]
+  logits = decoder.apply(params, hidden.top, method='values')  # --> [B, T]
   bce = optax.sigmoid_binary_cross_entropy(logits, batch['label'])
   mask = batch['label_mask']
   sums = {'bce': jnp.sum(jnp.where(mask, bce, 0.0)), 'labels': jnp.sum(mask)}
   loss = sums['bce'] / jnp.maximum(sums['labels'], 1)
   if lm_loss_weight:
-    sums |= _nll(decoder, params, batch, hidden)
+    sums |= _nll(decoder, params, batch, hidden.lm)
     loss += lm_loss_weight * sums['nll'] / jnp.maximum(sums['tokens'], 1)
   return loss, sums
 
