@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from tts.eval import select
-from tts.eval.samples import GUIDES, VERIFIERS
+from tts.eval.samples import VERIFIERS
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
 from tts.search import tree as tree_lib
 from tts.stages import blocks as blocks_lib
-from tts.stages import programs, rows as rows_lib
+from tts.stages import programs, rows as rows_lib, scoring
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
@@ -62,31 +62,6 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
   return compute
 
 
-def _scores(run: Run, verifier: Any, max_tokens: int) -> Any:
-  """A function that adds a verifier's scores to rows, block by block."""
-  program = blocks_lib.Program(programs.score_step(verifier.arch), run.mesh)
-
-  def compute(group: list[Block], tables: list[list[list[dict]]]) -> None:
-    inputs = []
-    for block, table in zip(group, tables):
-      num = len(table[0])
-      tokens = np.zeros((len(block.valid), num, max_tokens), np.int32)
-      lengths = np.zeros((len(block.valid), num), np.int32)
-      for b, of_problem in enumerate(table):
-        for n, row in enumerate(of_problem):
-          lengths[b, n] = len(row['tokens'])
-          tokens[b, n, :lengths[b, n]] = row['tokens']
-      inputs.append((block.prefix, block.prefix_len, tokens, lengths))
-    results = blocks_lib.on_groups(program, verifier.params, inputs, run.groups)
-    for block, table, (values, attended) in zip(group, tables, results):
-      for b, of_problem in enumerate(table):
-        for n, row in enumerate(of_problem):
-          rows_lib.add_scores(row, verifier.name, values[b, n], attended[b, n],
-                              int(block.prefix_len[b]), first=n == 0)
-
-  return compute
-
-
 def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str, stream: str,
              num: int, sampling: SamplingConfig, verifiers: tuple[str, ...]) -> int:
   """A pool of `num` independent samples per question, scored by the verifiers that there are."""
@@ -98,8 +73,7 @@ def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str
   widest = run.experiment.search.block if stage == 'search' else run.experiment.difficulty.block
   sample = sampler(run, loaded, stream, blocks, num, sampling,
                    _MAX_SLOTS * widest // len(blocks[0].valid))
-  score = [_scores(run, run.model(v), run.limits.max_tokens)
-           for v in verifiers if run.has_model(v)]
+  score = [scoring.scorer(run, run.model(v)) for v in verifiers if run.has_model(v)]
 
   def compute(group: list[Block]) -> list[list[dict]]:
     tables = []
@@ -198,24 +172,27 @@ def run_search(run: Run) -> int:
     reused += run_pool(run, 'search', blocks, mark, model=model, stream='test', num=num,
                        sampling=how, verifiers=verifiers)
 
-  def beams(budgets: tuple[int, ...], count: int | None = None, trees: bool = True) -> None:
+  def beams(verifier: str, budgets: tuple[int, ...], count: int | None = None,
+            trees: bool = False) -> None:
     nonlocal reused
-    for verifier in (v for v in GUIDES if run.has_model(v)):
-      for strategy in beam_strategies(budgets, config.beam_widths):
-        blocks, mark = questions(run, block_size(config.block, strategy.budget), count)
-        reused += run_beam(run, blocks, mark, strategy, verifier=verifier,
-                           trees=trees and verifier == 'prm')
+    for strategy in beam_strategies(budgets, config.beam_widths):
+      blocks, mark = questions(run, block_size(config.block, strategy.budget), count)
+      reused += run_beam(run, blocks, mark, strategy, verifier=verifier, trees=trees)
 
   pool(config.pool, sampling, verifiers=VERIFIERS)
   pool(1, greedy)
   if run.has_model('large'):
     pool(1, greedy, model='large')
     pool(config.large_samples, sampling, model='large')
-  beams(config.budgets)
-  if deep := min(config.deep_questions, config.questions):
-    if config.deep_pool:
-      pool(config.deep_pool, sampling, deep, verifiers=VERIFIERS)
-    beams(config.deep_budgets, deep, trees=False)
+  deep = min(config.deep_questions, config.questions)
+  if deep and config.deep_pool:
+    pool(config.deep_pool, sampling, deep, verifiers=('prm', 'prm_plain', 'orm'))
+  if run.has_model('prm'):
+    beams('prm', config.budgets, trees=True)
+    if deep:
+      beams('prm', config.deep_budgets, deep)
+  if run.has_model('prm_plain'):  # an ablation: on fewer questions where there are many
+    beams('prm_plain', config.budgets, deep or None)
   return reused
 
 
