@@ -12,11 +12,12 @@ from typing import Any
 from tts.data import answers
 from tts.data import arith
 from tts.data import jsonl
+from tts.data import plan
 from tts.types import InputError
 from tts.types import Problem
 
 # A new family: its file, its line here, its configuration's field in DataConfig.
-FAMILIES = {'arith': arith.Arith}
+FAMILIES = {'arith': arith.Arith, 'plan': plan.Plan}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +26,14 @@ class DataConfig:
 
   Attributes:
     family: embedded task family, a key of `FAMILIES`.
-    arith: the configuration of the family `arith`.
+    arith, plan: the configurations of the families.
     lm, verifier, revision, validation, dev, test: a JSONL file in place of that
       split; None takes the family's.
   """
 
   family: str = 'arith'
   arith: arith.ArithConfig = arith.ArithConfig()
+  plan: plan.PlanConfig = plan.PlanConfig()
   lm: str | None = None
   verifier: str | None = None
   revision: str | None = None
