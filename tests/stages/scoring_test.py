@@ -1,0 +1,111 @@
+"""Scores of finished samples: each text read once, and what that may not change."""
+
+import dataclasses
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests import toy
+from tts import parallel
+from tts.models.transformer import Decoder, causal_mask
+from tts.sampling.decode import Limits
+from tts.stages import scoring
+from tts.stages.blocks import Block
+from tts.stages.context import Model
+from tts.types import Problem
+
+ARCH = dataclasses.replace(toy.ARCH, num_layers=2, surprise_layer=1, heads=('lm', 'value'))
+PARAMS = toy.decoder_params(ARCH)
+RNG = np.random.default_rng(0)
+TEXTS = [RNG.integers(4, ARCH.vocab_size, n).tolist() for n in (3, 20, 9, 11, 16)]
+LENGTHS = (4, 2)
+PREFIX = RNG.integers(4, ARCH.vocab_size, (2, 4)).astype(np.int32)
+
+
+def make_block():
+  problems = [Problem(f'p{i}', '') for i in range(2)]
+  return Block(problems, PREFIX, np.array(LENGTHS, np.int32), np.zeros((2, 2), np.uint32),
+               np.ones(2, bool))
+
+
+def make_table(samples):
+  """Per question the rows of its samples, numbers in TEXTS."""
+  return [[{'slot': n, 'tokens': TEXTS[s], 'step_ends': [len(TEXTS[s]) // 2 + 1, len(TEXTS[s])],
+            'counts': {}, 'other_scores': {}} for n, s in enumerate(of_question)]
+          for of_question in samples]
+
+
+def score(*tables, groups=1, name='prm'):
+  mesh = parallel.make_mesh(groups, 1)
+  run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.DELIMITER))
+  scoring.scorer(run, Model(name, ARCH, PARAMS, ''))([make_block() for _ in tables], list(tables))
+  return tables
+
+
+def alone(question, text):
+  """Values at the text's step ends, from one pass over prompt and text."""
+  prompt = PREFIX[question, :LENGTHS[question]].tolist()
+  tokens = jnp.asarray([prompt + text])
+  positions = jnp.arange(tokens.shape[1])[None]
+  hidden, _ = Decoder(ARCH).apply(PARAMS, tokens, positions, causal_mask(jnp.ones_like(tokens)),
+                                  own=positions >= len(prompt))
+  values = jax.nn.sigmoid(Decoder(ARCH).apply(PARAMS, hidden.top, method='values'))[0]
+  return [float(values[len(prompt) + e - 1]) for e in (len(text) // 2 + 1, len(text))]
+
+
+SAMPLES = [[0, 1, 0, 2, 3], [4, 4, 0, 1, 2]]
+
+
+def test_every_row_has_its_own_text_s_scores():
+  table, = score(make_table(SAMPLES))
+  for question, rows in enumerate(table):
+    for row, s in zip(rows, SAMPLES[question]):
+      np.testing.assert_allclose(row['step_scores'], alone(question, TEXTS[s]), atol=1e-5)
+      assert row['answer_score'] == row['step_scores'][-1]
+
+
+def test_a_row_is_charged_as_if_it_were_alone():
+  """Whether a text is there twice does not change what each of its rows costs."""
+  table, = score(make_table(SAMPLES))
+  for question, rows in enumerate(table):
+    prompt = LENGTHS[question]
+    for row in rows:
+      own, counts = len(row['tokens']), row['counts']['prm']
+      first = prompt if row['slot'] == 0 else 0
+      assert counts['prompt'] == first and counts['kept'] == own
+      assert counts['entered'] == own + first
+      context = sum(prompt + i + 1 for i in range(own)) + first * (first + 1) // 2
+      assert counts['attended'] == context
+
+
+def test_each_text_is_read_once_and_among_its_like(monkeypatch):
+  seen = []
+  real = scoring._inputs
+  monkeypatch.setattr(scoring, '_inputs', lambda block, texts, width: seen.append(
+      (width, [len(rows[0]['tokens']) for _, rows in texts])) or real(block, texts, width))
+  monkeypatch.setattr(scoring, '_TEXTS', 3)
+  scoring._program.cache_clear()  # those there are for more texts
+  score(make_table(SAMPLES))
+  scoring._program.cache_clear()
+  assert sorted(n for _, lengths in seen for n in lengths) == [3, 3, 9, 9, 11, 16, 20, 20]
+  assert all(max(lengths) <= width for width, lengths in seen)
+  assert {width for width, _ in seen} == {10, 20}
+
+
+@pytest.mark.parametrize('groups', [1, 2])
+def test_blocks_do_not_depend_on_who_is_beside_them(groups):
+  other = [[1, 2, 3, 4, 0], [0, 1, 2, 3, 4]]
+  lone, = score(make_table(SAMPLES))
+  beside, _ = score(make_table(SAMPLES), make_table(other), groups=groups)
+  assert lone == beside
+
+
+def test_an_orm_has_its_last_value_alone():
+  table, = score(make_table(SAMPLES), name='orm')
+  for question, rows in enumerate(table):
+    for row, s in zip(rows, SAMPLES[question]):
+      np.testing.assert_allclose(row['other_scores']['orm'], alone(question, TEXTS[s])[-1:],
+                                 atol=1e-5)
