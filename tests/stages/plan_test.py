@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from configs import quickstart, smoke
+from configs import arithmetic, quickstart, smoke
 from tts import config
 from tts.models.transformer import Decoder, num_params
 from tts.stages import plan
 from tts.train.steps import init_params
 
 
-@pytest.mark.parametrize('module', [quickstart, smoke])
+@pytest.mark.parametrize('module', [arithmetic, quickstart, smoke])
 def test_every_stage_has_a_line(module):
   experiment = config.from_config_dict(module.get_config())
   costs = {c.stage: c for c in plan.costs(experiment)}
@@ -35,3 +35,12 @@ def test_twice_the_questions_cost_twice_as_much():
   one, two = ({c.stage: c for c in plan.costs(e)}['search'] for e in (experiment, more))
   assert two.generations == 2 * one.generations
   assert two.flops == pytest.approx(2 * one.flops, rel=1e-6)
+
+
+def test_deep_budgets_and_the_ablation_run_on_fewer_questions():
+  experiment = config.from_config_dict(arithmetic.get_config())
+  sampled, guided = plan.search_generations(experiment)
+  assert sampled == 2000 * 65 + 500 * 256
+  # Widths sqrt and 4 are one setting at N = 1 and 16.
+  assert guided == {'prm': 2000 * (1 + 2 * 4 + 16 + 2 * 64) + 500 * 2 * 256,
+                    'prm_plain': 500 * (1 + 2 * 4 + 16 + 2 * 64)}

@@ -12,7 +12,9 @@ import numpy as np
 from tts.config import Experiment, ModelConfig
 from tts.data import problems as problems_lib
 from tts.eval import flops
+from tts.eval.samples import VERIFIERS
 from tts.stages import search
+from tts.train.steps import TrainConfig
 
 _UTILISATION = 0.15  # of a large matrix product's speed, seen for models of 25k to 350k parameters
 _SAMPLE = 200        # problems whose lengths stand for all
@@ -64,42 +66,74 @@ def costs(experiment: Experiment) -> list[Cost]:
   e, limits = experiment, experiment.limits
   prompt, solution = _lengths(e)
   text = prompt + solution
-  base, prm = _arch(e.models.base, e), _arch(e.models.prm, e)
+  base = _arch(e.models.base, e)
+  verifiers = {name: getattr(e.models, name) for name in VERIFIERS
+               if getattr(e.models, name).enabled}
   buffer = limits.max_prompt_tokens + limits.max_tokens
 
   def cache(arch, rows):
     return 4 * rows * buffer * 2 * arch['num_layers'] * arch['num_kv_heads'] * arch['head_size']
 
+  def read(name, generations):
+    """FLOPs of a model, the base or a verifier, over that many solutions."""
+    arch = _arch(getattr(e.models, name), e)
+    return _read(arch, 'lm' if name == 'base' else name, generations * solution, text * 0.75)
+
   rows = []
   for name in ('base', 'large'):
     config = getattr(e.models, name)
     if config.enabled and not config.checkpoint:
-      arch, train = _arch(config, e), config.train
-      tokens = train.num_steps * train.batch_size * train.row_length
-      rows.append(Cost(name, 0, tokens, int(3 * _read(arch, 'lm', tokens, train.row_length)),
-                       16 * _params(arch)))
-  questions, search_cfg = e.labels.questions, e.search
+      rows.append(_training(name, [(_arch(config, e), 'lm', config.train)]))
+  labels = e.labels
   steps = max(1.0, solution / limits.max_step_tokens * 1.5)
-  samples = questions * e.labels.samples
-  rollouts = samples * (steps - 1) * e.labels.rollouts
-  tokens = samples * solution + rollouts * solution / 2
-  rows.append(Cost('labels', int(samples + rollouts), int(tokens),
-                   int(_read(base, 'lm', tokens, text * 0.75)), cache(base, 64 * 16)))
-  verifiers = [c for c in (e.models.prm, e.models.orm) if c.enabled and not c.checkpoint]
-  tokens = sum(c.train.num_steps * c.train.batch_size * c.train.row_length for c in verifiers)
-  rows.append(Cost('verifiers', 0, tokens, int(3 * _read(prm, 'prm', tokens, text)),
-                   16 * _params(prm)))
-  beams = sum(s.budget for s in search.beam_strategies(search_cfg.budgets, search_cfg.beam_widths))
-  for stage, generations, widest, block in (
-      ('search', search_cfg.questions * (1 + search_cfg.pool + beams),
-       max(search_cfg.budgets, default=1), search_cfg.block),
-      ('difficulty', search_cfg.questions * e.difficulty.samples,
-       min(16, e.difficulty.samples), e.difficulty.block)):
-    tokens = generations * solution
-    both = _read(base, 'lm', tokens, text * 0.75) + _read(prm, 'prm', tokens, text * 0.75)
-    rows.append(Cost(stage, generations, int(tokens), int(both),
-                     cache(base, widest * block) + cache(prm, widest * block)))
+  samples = labels.questions * labels.samples
+  rollouts = samples * (steps - 1) * labels.rollouts
+  generations = samples + rollouts / 2  # a rollout writes about half a solution
+  rows.append(Cost('labels', int(samples + rollouts), int(generations * solution),
+                   int(read('base', generations)), cache(base, 2 * labels.in_flight)))
+  rows.append(_training('verifiers', [(_arch(c, e), name, c.train)
+                                      for name, c in verifiers.items() if not c.checkpoint]))
+  sampled, guided = search_generations(e)
+  scored = sum(read(name, sampled) for name in verifiers)
+  searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
+  widest = max((*e.search.budgets, *e.search.deep_budgets), default=1)
+  in_block = widest * search.block_size(e.search.block, widest)
+  rows.append(_generating('search', sampled + sum(guided.values()), solution,
+                          read('base', sampled) + scored + searched,
+                          sum(cache(_arch(getattr(e.models, m), e), in_block)
+                              for m in ('base', *guided))))
+  pool = e.search.questions * e.difficulty.samples
+  rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
+      read('prm', pool) if 'prm' in verifiers else 0), cache(base, 16 * e.difficulty.block)))
   return rows
+
+
+def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
+  """Independent samples of the search stage, and per guide the generations of its beams."""
+  config = e.search
+  deep = min(config.deep_questions, config.questions)
+  charge = lambda budgets: sum(
+      s.budget for s in search.beam_strategies(budgets, config.beam_widths))
+  guided = {}
+  if e.models.prm.enabled:
+    guided['prm'] = (config.questions * charge(config.budgets)
+                     + deep * charge(config.deep_budgets))
+  if e.models.prm_plain.enabled:
+    guided['prm_plain'] = (deep or config.questions) * charge(config.budgets)
+  return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
+
+
+def _generating(stage: str, generations: int, solution: float, spent: float, memory: int) -> Cost:
+  return Cost(stage, generations, int(generations * solution), int(spent), memory)
+
+
+def _training(stage: str, models: list[tuple[dict, str, TrainConfig]]) -> Cost:
+  """Trainings, one after the other, of (arch, kind, config)."""
+  places = [t.num_steps * t.batch_size * t.row_length for _, _, t in models]
+  spent = sum(3 * _read(arch, kind, n, t.row_length)
+              for n, (arch, kind, t) in zip(places, models))
+  return Cost(stage, 0, sum(places), int(spent),
+              max((16 * _params(arch) for arch, _, _ in models), default=0))
 
 
 def _matmul_speed() -> float:

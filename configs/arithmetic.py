@@ -1,0 +1,50 @@
+"""The long study on two CPU cores, one task family a run.
+
+  python -m launch.reproduce --config=configs/arithmetic.py --workdir=/tmp/tts-arith
+  python -m launch.reproduce --config=configs/arithmetic.py --config.data.family=plan \
+    --workdir=/tmp/tts-plan
+
+At most 100 minutes each. results/arithmetic/ has what to expect. Everything was chosen on `dev` of
+the family `arith` under another seed (BUILD_NOTES.md, "Verifier"); `plan` runs as it comes.
+"""
+
+from tts import config
+from tts.data.arith import ArithConfig
+from tts.data.plan import PlanConfig
+from tts.data.problems import DataConfig
+from tts.models.transformer import Arch
+from tts.train.steps import TrainConfig
+
+
+def get_config():
+  tokens = 1_800_000
+  base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
+  lm = lambda arch, rate: config.ModelConfig(
+      arch=arch, train=TrainConfig(learning_rate=rate, tokens=tokens))
+  # As in the quickstart, for longer.
+  judge = config.ModelConfig(
+      init='large', arch=Arch(0, 4, 112, 4, 2, 28, 352, surprise_layer=3),
+      train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=600,
+                        eval_every=100))
+  return config.to_config_dict(config.Experiment(
+      name='arithmetic',
+      data=DataConfig(
+          arith=ArithConfig(seed=4, max_ops=5, ranges=(5, 10, 20), max_value=199),
+          plan=PlanConfig(seed=4)),
+      models=config.ModelsConfig(
+          base=lm(base, 1e-2), large=lm(large, 3e-3), prm=judge, orm=judge, orm_more=judge,
+          # The paper's: the base model itself with a value head, nothing else.
+          prm_plain=config.ModelConfig(
+              init='base', arch=base,
+              train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=1600,
+                                eval_every=200))),
+      limits=config.LimitsConfig(
+          max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
+      labels=config.LabelsConfig(questions=7500, samples=8, rollouts=2, block=250),
+      search=config.SearchConfig(
+          questions=2000, pool=64, budgets=(1, 4, 16, 64), deep_questions=500, deep_pool=256,
+          deep_budgets=(256,)),
+      difficulty=config.DifficultyConfig(samples=64),
+      stage_seconds=(('data', 20), ('base', 60), ('large', 150), ('labels', 200),
+                     ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),
+  ))
