@@ -15,6 +15,7 @@ from tts.train.steps import TrainConfig
 def get_config():
   train = TrainConfig(learning_rate=1e-2, steps=200, checkpoint_every=50)
   value = TrainConfig(learning_rate=3e-3, steps=60, eval_every=20, checkpoint_every=20)
+  base = Arch(0, 1, 16, 2, 1, 8, 32)
   verifier = Arch(0, 2, 16, 2, 1, 8, 32, surprise_layer=1)
   return config.to_config_dict(config.Experiment(
       name='smoke',
@@ -23,10 +24,12 @@ def get_config():
           sizes=(('lm', 400), ('verifier', 60), ('revision', 20), ('validation', 20),
                  ('dev', 20), ('test', 40)))),
       models=config.ModelsConfig(
-          base=config.ModelConfig(arch=Arch(0, 1, 16, 2, 1, 8, 32), train=train),
+          base=config.ModelConfig(arch=base, train=train),
           large=config.ModelConfig(arch=Arch(0, 2, 48, 2, 1, 24, 96), train=train),
           prm=config.ModelConfig(init='base', arch=verifier, train=value),
-          orm=config.ModelConfig(init='base', arch=verifier, train=value)),
+          orm=config.ModelConfig(init='base', arch=verifier, train=value),
+          prm_plain=config.ModelConfig(enabled=False, init='base', arch=base, train=value),
+          orm_more=config.ModelConfig(enabled=False, init='base', arch=verifier, train=value)),
       limits=config.LimitsConfig(
           max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
       labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),

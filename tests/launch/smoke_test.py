@@ -1,12 +1,14 @@
 """The whole pipeline on the real commands."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from tests.launch.conftest import SMOKE, record_hashes
 from tts.eval import records
+from tts.eval.samples import VERIFIERS
 
 MODELS = ('base', 'large', 'prm', 'orm')
 
@@ -142,3 +144,30 @@ def test_labels_are_fractions_shared_by_equal_prefixes(smoke):
       assert seen.setdefault(prefix, (label, num)) == (label, num)
       assert num >= 3 and label * num == pytest.approx(round(label * num))  # two rollouts, itself
   assert seen
+
+
+@pytest.mark.slow
+def test_every_verifier_has_its_curves(launcher, smoke, tmp_path):
+  """The ablations' models, and budgets for the first questions alone, on top of a finished run."""
+  workdir = tmp_path / 'w'
+  shutil.copytree(smoke, workdir)
+  before = record_hashes(workdir)
+  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}', '--config.models.prm_plain.enabled=True',
+              '--config.models.orm_more.enabled=True', '--config.search.deep_questions=8',
+              '--config.search.deep_pool=8', "--config.search.deep_budgets=(8,)")
+  after = record_hashes(workdir)
+  same = [p for p in before if '/search/sample-n4/' not in p and '/difficulty/' not in p]
+  assert {p: after.get(p) for p in same} == {p: before[p] for p in same}
+  results = json.loads((workdir / 'report' / 'results.json').read_text())
+  assert all(results['verifier'][v]['auc_within_n'] for v in VERIFIERS)
+  assert {r['verifier'] for r in results['ablations']
+          if r['strategy'] == 'best_of_n_weighted'} >= set(VERIFIERS)
+  assert {r['budget'] for r in results['ablations']
+          if r['strategy'] == 'beam' and r['verifier'] == 'prm_plain'} == {1, 4}
+  deep = [r for r in results['curves'] if r['budget'] == 8 and r['bin'] is None]
+  assert {r['n'] for r in deep} == {8} and {'beam', 'best_of_n_weighted'} <= {
+      r['strategy'] for r in deep}
+  labels = results['ledger']['labels']['base']
+  assert labels['entered'] == sum(labels[k] for k in (
+      'prompt', 'kept', 'pruned', 'simulated', 'reencoded')) - labels['last']
+  assert labels['labelled_steps_per_second'] > 0

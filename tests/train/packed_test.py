@@ -62,6 +62,17 @@ def test_labels_stand_on_the_ends_of_steps(last_only):
   assert not data.label[data.segments == 0].any()
 
 
+@pytest.mark.parametrize('labels, last_only, learnt', [
+    ([0.5, 0.0, 1.0], False, 5), ([0.25, 0.5, 0.0], False, 4), ([0.0, 0.0, 0.0], False, 0),
+    ([0.25, 0.5, 0.0], True, 0), ([0.0, 0.0, 1.0], True, 5)])
+def test_proven_steps_alone_are_learnt(labels, last_only, learnt):
+  """Up to the last step that led to a right answer; an ORM knows of the last step alone."""
+  item = packed.Labelled('s', [1, 3], [6, 7, 8, 9, 2], [2, 4, 5], labels)
+  text, = texts(packed.pack_labels([item], 9, 0, last_only=last_only))
+  assert text['loss_mask'] == [2 <= i < 2 + learnt for i in range(7)]
+  assert text['own_mask'] == [i >= 2 for i in range(7)]
+
+
 def test_seed_moves_texts_between_rows():
   a, b, c = (packed.pack_labels(ITEMS, 17, seed=s).tokens for s in (0, 0, 1))
   assert np.array_equal(a, b) and not np.array_equal(a, c)
