@@ -16,24 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import dataclasses
-import hashlib
 import random
 
 from tts.data import family
+from tts.data import strata
 from tts.types import InputError
 from tts.types import Problem
 
 # Cuts of `_cost`, equal fifths of the default configuration. They stay fixed, so
 # that a level means the same under every configuration.
 LEVEL_CUTS = (20, 32, 51, 85)
-# A stratum is closed after this many draws in a row, counted in the expected
-# draws of a split's own problem, that found nothing new (4% or less unseen).
-_PATIENCE = 25
-
-
-# The split to learn from: in it a stratum that has run dry is repeated, so that
-# short chains, from which the facts are learnt, keep their share.
-_REPEATING = 'lm'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +64,13 @@ class ArithConfig:
           f'arith.max_value is {self.max_value}: give at least the largest '
           f'range, {max(self.ranges)}'
       )
-    names = [name for name, _ in self.sizes]
-    if len(set(names)) < len(names) or any(n < 1 for _, n in self.sizes):
-      raise InputError(
-          f'arith.sizes is {self.sizes}: give each split once, with 1 or more'
-      )
+    strata.check_sizes('arith', self.sizes)
 
 
 def generate(config: ArithConfig, split: str) -> Iterator[Problem]:
   """Yields the problems of one split.
 
-  A problem belongs to the split in whose region the hash of its canonical form
-  falls, so splits share no problem, whatever their generators draw. The order is
-  that of the hashes.
+  The order is that of the problems' hashes.
 
   Args:
     config: what to draw.
@@ -93,65 +79,23 @@ def generate(config: ArithConfig, split: str) -> Iterator[Problem]:
   Raises:
     InputError: an unknown split, or one larger than its number of problems.
   """
-  sizes = dict(config.sizes)
-  if split not in sizes:
-    raise InputError(f'arith has no split {split!r}: choose of {list(sizes)}')
-  low, high = _region(config, split)
-  patience = int(_PATIENCE * 2**64 / (high - low))
-  rng = random.Random(f'arith/{config.seed}/{split}')
-  strata = [
-      (ops, below)
-      for ops in range(1, config.max_ops + 1)
-      for below in config.ranges
-  ]
-  problems, spent = {}, []
-  drawn = {stratum: [] for stratum in strata}
-  repeats = []
-  while len(problems) + len(repeats) < sizes[split]:
-    if spent and rng.random() * (len(strata) + len(spent)) < len(spent):
-      again = drawn[spent[int(rng.random() * len(spent))]]
-      repeats.append(again[int(rng.random() * len(again))])
-      continue
-    if not strata:
-      raise InputError(
-          f'arith.sizes asks for {sizes[split]} problems in {split!r} and only '
-          f'{len(problems)} exist: lower it, or raise max_ops or ranges'
-      )
-    stratum = strata[int(rng.random() * len(strata))]
-    for _ in range(patience):
-      first, steps = _draw(rng, *stratum, config.max_value)
-      digest = hashlib.sha256(_canonical(first, steps).encode()).digest()
-      # The id holds a prefix of the digest: compared by it, ids are unique too.
-      key = digest[:6]
-      if low <= int.from_bytes(digest[:8]) < high and key not in problems:
-        problems[key] = _problem(f'arith-{split}-{key.hex()}', first, steps)
-        drawn[stratum].append(key)
-        break
-    else:
-      strata.remove(stratum)
-      if split == _REPEATING and drawn[stratum]:
-        spent.append(stratum)
-  # The small strata run dry early: in the order drawn, a split would grow harder.
-  yield from (problems[key] for key in sorted(problems))
+  lengths = [(ops, below) for ops in range(1, config.max_ops + 1) for below in config.ranges]
+
+  def draw(rng: random.Random, stratum: tuple[int, int]) -> tuple[str, tuple[int, list]]:
+    first, steps = _draw(rng, *stratum, config.max_value)
+    return _canonical(first, steps), (first, steps)
+
+  found, repeats = strata.fill('arith', config.seed, config.sizes, split, lengths, draw,
+                               'max_ops or ranges')
+  for key in sorted(found):
+    yield _problem(f'arith-{split}-{key.hex()}', *found[key])
   for n, key in enumerate(sorted(repeats)):
-    yield dataclasses.replace(problems[key], id=f'{problems[key].id}-again{n}')
-
-
-def _region(config: ArithConfig, split: str) -> tuple[int, int]:
-  """The 64-bit hashes [low, high) that belong to a split, by its size."""
-  total = sum(n for _, n in config.sizes)
-  start = 0
-  for name, n in config.sizes:
-    if name == split:
-      break
-    start += n
-  return start * 2**64 // total, (start + n) * 2**64 // total
+    yield _problem(f'arith-{split}-{key.hex()}-again{n}', *found[key])
 
 
 def _draw(rng: random.Random, ops: int, below: int, max_value: int):
   """Draws (first, [(op, operand), ...]); an impossible step is drawn again."""
-  # `int(random() * n)` is several times faster than `randrange` and, unlike it,
-  # documented to stay the same in every Python version.
+  # See `strata.choose`, of which these are instances, for why not `randrange`.
   uniform = rng.random
   first = value = 1 + int(uniform() * (below - 1))
   steps = []

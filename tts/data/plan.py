@@ -23,13 +23,12 @@ more pairs fill it. The split `lm` repeats them instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 import dataclasses
-import hashlib
 import random
-from typing import Any
 
 from tts.data import family
+from tts.data import strata
 from tts.types import InputError
 from tts.types import Problem
 
@@ -37,11 +36,6 @@ _NAMES = 'abcdef'
 # Cuts of `_cost`, equal fifths of the default configuration. They stay fixed, so
 # that a level means the same under every configuration.
 LEVEL_CUTS = (26, 30, 36, 44)
-# A stratum is closed after this many draws in a row, counted in the expected
-# draws of a split's own problem, that found nothing new: few are left.
-_PATIENCE = 25
-# The split to learn from: in it a stratum that has run dry is repeated.
-_REPEATING = 'lm'
 
 _Pairs = list[tuple[int, int]]
 
@@ -75,19 +69,13 @@ class PlanConfig:
       raise InputError(f'plan.max_pairs is {self.max_pairs}: give 2 to {len(_NAMES)}')
     if not self.ranges or min(self.ranges) < 3 or max(self.ranges) > 10:
       raise InputError(f'plan.ranges is {self.ranges}: give numbers from 3 to 10')
-    names = [name for name, _ in self.sizes]
-    if len(set(names)) < len(names) or any(n < 1 for _, n in self.sizes):
-      raise InputError(
-          f'plan.sizes is {self.sizes}: give each split once, with 1 or more'
-      )
+    strata.check_sizes('plan', self.sizes)
 
 
 def generate(config: PlanConfig, split: str) -> Iterator[Problem]:
   """Yields the problems of one split.
 
-  A problem belongs to the split in whose region the hash of its only text falls,
-  so splits share no problem, whatever their generators draw. The order is that of
-  the hashes.
+  The order is that of the problems' hashes.
 
   Args:
     config: what to draw.
@@ -96,61 +84,18 @@ def generate(config: PlanConfig, split: str) -> Iterator[Problem]:
   Raises:
     InputError: an unknown split, or one larger than its number of problems.
   """
-  sizes = dict(config.sizes)
-  if split not in sizes:
-    raise InputError(f'plan has no split {split!r}: choose of {list(sizes)}')
-  low, high = _region(config, split)
-  patience = int(_PATIENCE * 2**64 / (high - low))
-  rng = random.Random(f'plan/{config.seed}/{split}')
-  strata = [
-      (count, below)
-      for count in range(2, config.max_pairs + 1)
-      for below in config.ranges
-  ]
-  found, spent, repeats = {}, [], []
-  drawn = {stratum: [] for stratum in strata}
-  while len(found) + len(repeats) < sizes[split]:
-    if spent and rng.random() * (len(strata) + len(spent)) < len(spent):
-      repeats.append(_choose(rng, drawn[_choose(rng, spent)]))
-      continue
-    if not strata:
-      raise InputError(
-          f'plan.sizes asks for {sizes[split]} problems in {split!r} and only '
-          f'{len(found)} exist: lower it, or raise max_pairs or ranges'
-      )
-    stratum = _choose(rng, strata)
-    for _ in range(patience):
-      pairs, picks = _draw(rng, *stratum)
-      digest = hashlib.sha256(_text(pairs, sum(picks)).encode()).digest()
-      # The id holds a prefix of the digest: compared by it, ids are unique too.
-      key = digest[:6]
-      if low <= int.from_bytes(digest[:8]) < high and key not in found:
-        found[key] = pairs, picks
-        drawn[stratum].append(key)
-        break
-    else:
-      strata.remove(stratum)
-      if split == _REPEATING and drawn[stratum]:
-        spent.append(stratum)
-  # The small strata run dry early: in the order drawn, a split would grow harder.
+  sizes = [(count, below) for count in range(2, config.max_pairs + 1) for below in config.ranges]
+
+  def draw(rng: random.Random, stratum: tuple[int, int]) -> tuple[str, tuple[_Pairs, list[int]]]:
+    pairs, picks = _draw(rng, *stratum)
+    return _text(pairs, sum(picks)), (pairs, picks)
+
+  found, repeats = strata.fill('plan', config.seed, config.sizes, split, sizes, draw,
+                               'max_pairs or ranges')
   for key in sorted(found):
     yield _problem(f'plan-{split}-{key.hex()}', *found[key])
   for n, key in enumerate(sorted(repeats)):
     yield _problem(f'plan-{split}-{key.hex()}-again{n}', *found[key])
-
-
-def _region(config: PlanConfig, split: str) -> tuple[int, int]:
-  """The 64-bit hashes [low, high) that belong to a split, by its size."""
-  names = [name for name, _ in config.sizes]
-  counts = [n for _, n in config.sizes]
-  place, total = names.index(split), sum(counts)
-  start, stop = sum(counts[:place]), sum(counts[: place + 1])
-  return start * 2**64 // total, stop * 2**64 // total
-
-
-def _choose(rng: random.Random, items: Sequence[Any]) -> Any:
-  """One of `items`; `rng.choice` may give another one in another Python version."""
-  return items[int(rng.random() * len(items))]
 
 
 def _draw(rng: random.Random, count: int, below: int) -> tuple[_Pairs, list[int]]:
@@ -169,7 +114,7 @@ def _draw(rng: random.Random, count: int, below: int) -> tuple[_Pairs, list[int]
       ways = (ways << 8 * left) + (ways << 8 * right)
     # The order is part of the problem's form, so that each has one text alone.
     pairs.sort(key=lambda pair: (pair[0] - pair[1], pair))
-    picks = [_choose(rng, pair) for pair in pairs]
+    picks = [strata.choose(rng, pair) for pair in pairs]
     if ways >> 8 * sum(picks) & 255 == 1:
       return pairs, picks
 
