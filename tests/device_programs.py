@@ -6,6 +6,7 @@ what the tests want to know; a process of its own, since libtpu needs its enviro
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -22,13 +23,14 @@ from tts.stages import programs
 
 LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, delimiter=toy.DELIMITER)
 B, N, J, P = 3, 4, 6, 5
+JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
 COLLECTIVE = re.compile(r' ((?:all-reduce|all-gather|all-to-all|collective-permute|'
                         r'collective-broadcast|reduce-scatter)(?:-start)?)\(')
 
 
 def steps() -> dict:
   """Name --> (per-device step, shared, its block's arguments)."""
-  params, other = toy.decoder_params(), toy.decoder_params(seed=1)
+  params, other = toy.decoder_params(), toy.decoder_params(JUDGE, seed=1)
   prefix, lengths = toy.prompts(0, B, P, toy.ARCH.vocab_size)
   words = rng.problem_words([f'p{i}' for i in range(B)])
   grid = lambda *shape: np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
@@ -38,12 +40,12 @@ def steps() -> dict:
   return {
       'sample': (programs.sample_step(toy.ARCH, num_slots=N, sampling=drawn, **kwargs),
                  params, (prefix, *jobs)),
-      'search': (programs.search_step(toy.ARCH, toy.ARCH, config=BeamConfig(N, 2),
+      'search': (programs.search_step(toy.ARCH, JUDGE, config=BeamConfig(N, 2),
                                       sampling=SamplingConfig(), **kwargs),
                  (params, other), (prefix, lengths, words, grid(B, N), np.ones(B, bool))),
-      'score': (programs.score_step(toy.ARCH), params,
+      'score': (programs.score_step(JUDGE), other,
                 (prefix, lengths, grid(B, N, LIMITS.max_tokens), grid(B, N))),
-      'forward': (programs.forward_step(toy.ARCH), params, (grid(B, P),)),
+      'forward': (programs.forward_step(toy.ARCH), params, (grid(B, P), grid(B))),
   }
 
 

@@ -45,15 +45,22 @@ def score(*tables, groups=1, name='prm'):
   return tables
 
 
-def alone(question, text):
-  """Values at the text's step ends, from one pass over prompt and text."""
-  prompt = PREFIX[question, :LENGTHS[question]].tolist()
-  tokens = jnp.asarray([prompt + text])
+@jax.jit
+def _values(tokens, prompt_len):
   positions = jnp.arange(tokens.shape[1])[None]
   hidden, _ = Decoder(ARCH).apply(PARAMS, tokens, positions, causal_mask(jnp.ones_like(tokens)),
-                                  own=positions >= len(prompt))
-  values = jax.nn.sigmoid(Decoder(ARCH).apply(PARAMS, hidden.top, method='values'))[0]
-  return [float(values[len(prompt) + e - 1]) for e in (len(text) // 2 + 1, len(text))]
+                                  own=positions >= prompt_len)
+  return jax.nn.sigmoid(Decoder(ARCH).apply(PARAMS, hidden.top, method='values'))[0]
+
+
+def alone(question, text):
+  """Values at the text's step ends, from one pass over prompt and text."""
+  prompt = LENGTHS[question]
+  tokens = np.zeros((1, 24), np.int32)
+  tokens[0, :prompt] = PREFIX[question, :prompt]
+  tokens[0, prompt:prompt + len(text)] = text
+  values = _values(tokens, prompt)
+  return [float(values[prompt + e - 1]) for e in (len(text) // 2 + 1, len(text))]
 
 
 SAMPLES = [[0, 1, 0, 2, 3], [4, 4, 0, 1, 2]]
