@@ -201,6 +201,7 @@ def test_every_verifier_has_its_rows(many):
 
 def test_a_verifier_that_knows_less_selects_worse(many):
   prm, plain = many['verifier']['prm'], many['verifier']['prm_plain']
+  assert prm['prefix_auc_within'] > plain['prefix_auc_within'] > 0.4  # each by its own steps
   assert plain['auc_within'] < prm['auc_within'] and plain['auc_within_n'] == prm['auc_within_n']
   assert [s[0] for s in plain['auc_by_step']] == [1, 2, 3, 4, 'last']
   assert plain['auc_by_step'][-1][1] == pytest.approx(plain['auc_within'])

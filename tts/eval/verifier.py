@@ -110,7 +110,7 @@ def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
   if name in OUTCOME_VERIFIERS:
     reasons[f'verifier.{name}.prefix_auc_within'] = 'it scores whole answers alone'
     return
-  prefix = metrics.prefix_auc_by_question(pool.steps, pool.correct, pool.votes)
+  prefix = metrics.prefix_auc_by_question(pool.scored(name), pool.correct, pool.votes)
   out['prefix_auc_within'] = _mean(prefix)
   out['prefix_auc_within_n'] = int((~np.isnan(prefix)).sum())
   if out['prefix_auc_within'] is None:
