@@ -115,8 +115,8 @@ def batch():
 @pytest.mark.parametrize('lm_weight', [0.0, 1.0])
 def test_values_do_not_reach_the_language_model(params, lm_weight):
   """Only its own loss does; what no gradient reaches is what the optimizer leaves alone."""
-  grads = jax.grad(lambda p: steps.value_loss(Decoder(ARCH), p, batch(),
-                                              lm_loss_weight=lm_weight)[0])(params)['params']
+  loss = lambda p: steps.value_loss(Decoder(ARCH), p, batch(), lm_loss_weight=lm_weight)[0]
+  grads = jax.jit(jax.grad(loss))(params)['params']
   reached = {name for name, group in grads.items()
              if any(np.asarray(g).any() for g in jax.tree.leaves(group))}
   assert reached >= {'attn_2', 'mlp_2', 'surprise', 'value', 'final_norm'}
@@ -128,7 +128,8 @@ def test_values_do_not_reach_the_language_model(params, lm_weight):
 def test_a_frozen_language_model_stays_bit_for_bit(params):
   config = steps.TrainConfig(learning_rate=0.1, steps=3, weight_decay=0.1)
   optimizer = steps.make_optimizer(config, below_surprise(ARCH))
-  update = steps.make_update(steps.make_loss(Decoder(ARCH), 'value', config), optimizer, config)
+  update = jax.jit(steps.make_update(
+      steps.make_loss(Decoder(ARCH), 'value', config), optimizer, config))
   state = steps.TrainState(step=jnp.zeros((), jnp.int32), params=params,
                            opt_state=optimizer.init(params))
   for _ in range(2):
