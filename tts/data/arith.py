@@ -85,12 +85,8 @@ def generate(config: ArithConfig, split: str) -> Iterator[Problem]:
     first, steps = _draw(rng, *stratum, config.max_value)
     return _canonical(first, steps), (first, steps)
 
-  found, repeats = strata.fill('arith', config.seed, config.sizes, split, lengths, draw,
-                               'max_ops or ranges')
-  for key in sorted(found):
-    yield _problem(f'arith-{split}-{key.hex()}', *found[key])
-  for n, key in enumerate(sorted(repeats)):
-    yield _problem(f'arith-{split}-{key.hex()}-again{n}', *found[key])
+  drawn = strata.fill('arith', config.seed, config.sizes, split, lengths, draw, 'max_ops or ranges')
+  yield from (_problem(name, *parts) for name, parts in drawn)
 
 
 def _draw(rng: random.Random, ops: int, below: int, max_value: int):

@@ -90,12 +90,8 @@ def generate(config: PlanConfig, split: str) -> Iterator[Problem]:
     pairs, picks = _draw(rng, *stratum)
     return _text(pairs, sum(picks)), (pairs, picks)
 
-  found, repeats = strata.fill('plan', config.seed, config.sizes, split, sizes, draw,
-                               'max_pairs or ranges')
-  for key in sorted(found):
-    yield _problem(f'plan-{split}-{key.hex()}', *found[key])
-  for n, key in enumerate(sorted(repeats)):
-    yield _problem(f'plan-{split}-{key.hex()}-again{n}', *found[key])
+  drawn = strata.fill('plan', config.seed, config.sizes, split, sizes, draw, 'max_pairs or ranges')
+  yield from (_problem(name, *parts) for name, parts in drawn)
 
 
 def _draw(rng: random.Random, count: int, below: int) -> tuple[_Pairs, list[int]]:

@@ -8,7 +8,7 @@ keep their share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import hashlib
 import random
 from typing import Any
@@ -41,7 +41,7 @@ def choose(rng: random.Random, items: Sequence[Any]) -> Any:
 
 def fill(family: str, seed: int, sizes: Sizes, split: str, strata: list[Any],
          draw: Callable[[random.Random, Any], tuple[str, Any]], widen: str,
-         ) -> tuple[dict[bytes, Any], list[bytes]]:
+         ) -> Iterator[tuple[str, Any]]:
   """Draws a split, uniformly over the strata that still have unseen problems.
 
   Args:
@@ -53,9 +53,9 @@ def fill(family: str, seed: int, sizes: Sizes, split: str, strata: list[Any],
     draw: (random numbers, stratum) -> (canonical form of a problem, the problem).
     widen: what to raise where there are too few problems, for the message.
 
-  Returns:
-    (problems by a prefix of their hash, keys of those that are there once more), in the order
-    drawn: sort them, for the small strata run dry early and a split would grow harder.
+  Yields:
+    (id, problem), in the order of the hashes: the small strata run dry early, and in the order
+    drawn a split would grow harder. Those that are there once more follow.
 
   Raises:
     InputError: an unknown split, or one larger than its number of problems.
@@ -89,7 +89,9 @@ def fill(family: str, seed: int, sizes: Sizes, split: str, strata: list[Any],
       strata.remove(stratum)
       if split == _REPEATING and drawn[stratum]:
         spent.append(stratum)
-  return found, repeats
+  name = lambda key: f'{family}-{split}-{key.hex()}'
+  yield from ((name(key), found[key]) for key in sorted(found))
+  yield from ((f'{name(key)}-again{n}', found[key]) for n, key in enumerate(sorted(repeats)))
 
 
 def _region(sizes: Sizes, split: str) -> tuple[int, int]:
