@@ -17,11 +17,11 @@ from tts.types import Problem
 CONFIG = plan.PlanConfig(sizes=(('lm', 1500), ('validation', 100), ('test', 400)))
 
 GOLDEN = Problem(
-    id='plan-test-ccdd5c0cad8d',
-    prompt='a25b57c56=14\n',
-    answer='a2b7c5',
-    level=2,
-    solution='14-a2=12\n12-b7=5\n5-c5=0\n#### a2b7c5',
+    id='plan-test-ccf1bf7b94e8',
+    prompt='a28b16c27d48=15\n',
+    answer='a8b1c2d4',
+    level=5,
+    solution='15-a8=7\n7-b1=6\n6-c2=4\n4-d4=0\n#### a8b1c2d4',
 )
 
 
@@ -92,12 +92,12 @@ def test_texts_are_short_and_of_few_characters():
   problems = list(plan.generate(config, 'lm'))
   tokenizer = tokenizer_lib.Tokenizer.train([p.prompt + p.solution for p in problems], 32)
   longest = lambda texts: max(map(len, texts))
-  assert len(set(''.join(p.prompt + p.solution for p in problems))) == 19
-  assert longest(tokenizer.encode_prompt(p.prompt) for p in problems) <= 18
-  assert longest(tokenizer.encode_solution(p.solution) for p in problems) <= 44
+  assert len(set(''.join(p.prompt + p.solution for p in problems))) == 20
+  assert longest(tokenizer.encode_prompt(p.prompt) for p in problems) <= 20
+  assert longest(tokenizer.encode_solution(p.solution) for p in problems) <= 55
   lines = [line for p in problems for line in p.solution.split('\n')]
   assert longest(tokenizer.encode(line + '\n') for line in lines) <= 12
-  assert max(p.solution.count('\n') for p in problems) == 4
+  assert max(p.solution.count('\n') for p in problems) == 5
 
 
 def test_no_problem_is_there_twice_in_whatever_order(splits):

@@ -33,9 +33,9 @@ from tts.types import InputError
 from tts.types import Problem
 
 _NAMES = 'abcdef'
-# Cuts of `_cost`, equal fifths of the default configuration. They stay fixed, so
+# Cuts of `_cost`, equal fifths of the default `dev` problems. They stay fixed, so
 # that a level means the same under every configuration.
-LEVEL_CUTS = (26, 30, 36, 44)
+LEVEL_CUTS = (26, 31, 37, 48)
 
 _Pairs = list[tuple[int, int]]
 
@@ -53,7 +53,7 @@ class PlanConfig:
   """
 
   seed: int = 0
-  max_pairs: int = 4
+  max_pairs: int = 5
   ranges: tuple[int, ...] = (6, 8, 10)
   sizes: tuple[tuple[str, int], ...] = (
       ('lm', 40_000),
