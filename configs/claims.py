@@ -1,0 +1,68 @@
+"""The paper's claims about search, as contrasts. Written down before `test` was opened.
+
+A run keeps the claims that it was started with in `W/claims.json`, and its report says of each
+whether it held there (`tts.eval.claims`).
+"""
+
+from tts.eval.claims import Claim, Side
+
+_WEIGHTED = Side('best_of_n_weighted')
+_BEAM = Side('beam', beam_width=4)
+_LOOKAHEAD = Side('lookahead', beam_width='sqrt', lookahead=3)
+_POLICY = Side('compute_optimal', bins='oracle')
+_PREDICTED = Side('compute_optimal', bins='predicted')
+
+
+def _exchange(ratio: float) -> dict[str, Side]:
+  """The small model with the larger one's FLOPs to spend, and that one's greedy answer."""
+  return {'left': Side('compute_optimal', bins='oracle', inference_ratio=ratio),
+          'right': Side('large', verifier=None, aggregation=None, inference_ratio=ratio)}
+
+
+CLAIMS = (
+    Claim('beam_ahead_at_small_budgets',
+          'At small budgets beam search beats best-of-N weighted (5.3, Fig. 3 left)',
+          _BEAM, _WEIGHTED, 'above', budgets=(4, 16)),
+    Claim('beam_behind_on_easy_questions',
+          'On easy questions and a large budget beam search falls behind (5.3, Fig. 3 right)',
+          _BEAM, _WEIGHTED, 'below', budgets=(64,), bins=(1, 2)),
+    Claim('beam_ahead_on_medium_questions',
+          'On medium questions beam search stays ahead (5.3, Fig. 3 right)',
+          _BEAM, _WEIGHTED, 'above', budgets=(16, 64), bins=(3, 4)),
+    Claim('hardest_questions_move_little',
+          'On the hardest questions a budget of 64 changes little (5.3)',
+          Side('best_of_n_weighted', budget=64), Side('best_of_n_weighted', budget=1), 'level',
+          budgets=(64,), bins=(5,)),
+    Claim('lookahead_behind_beam',
+          'At an equal charge lookahead is behind beam search (5.3)',
+          _LOOKAHEAD, Side('beam', beam_width='sqrt'), 'below', budgets=(16, 64)),
+    Claim('lookahead_behind_best_of_n',
+          'At an equal charge lookahead is behind best-of-N weighted (5.3)',
+          _LOOKAHEAD, _WEIGHTED, 'below', budgets=(16, 64)),
+    Claim('prm_ahead_of_orm', 'The PRM beats the ORM (appendix F, Fig. 14)',
+          _WEIGHTED, Side('best_of_n_weighted', verifier='orm'), 'above', budgets=(16, 64)),
+    Claim('prm_lead_grows', 'The PRM\'s lead over the ORM grows with N (appendix F)',
+          _WEIGHTED, Side('best_of_n_weighted', verifier='orm'), 'above', budgets=(64,), less=(4,)),
+    Claim('last_ahead_of_min', 'The last step\'s score beats the least (appendix E, Fig. 13)',
+          _WEIGHTED, Side('best_of_n_weighted', aggregation='min'), 'above', budgets=(64,)),
+    Claim('min_ahead_of_prod', 'The least step score beats the product (appendix E, Fig. 13)',
+          Side('best_of_n_weighted', aggregation='min'),
+          Side('best_of_n_weighted', aggregation='prod'), 'above', budgets=(64,)),
+    Claim('weighted_ahead_of_plain', 'The weighted vote beats the single highest score (5.1)',
+          _WEIGHTED, Side('best_of_n'), 'above', budgets=(64,)),
+    Claim('policy_ahead_of_best_of_n',
+          'Choosing the strategy by predicted difficulty beats best-of-N weighted (5.3, Fig. 4)',
+          _PREDICTED, _WEIGHTED, 'above', budgets=(4, 16, 64)),
+    Claim('policy_with_a_quarter',
+          'Compute-optimal at 16 is level with best-of-N weighted at 64 (5.3, Fig. 4)',
+          Side('compute_optimal', bins='oracle', budget=16),
+          Side('best_of_n_weighted', budget=64), 'level', budgets=(16,)),
+    Claim('predicted_near_oracle', 'Predicted bins do nearly as well as oracle bins (5.3, Fig. 4)',
+          _PREDICTED, _POLICY, 'level', budgets=(16,)),
+    Claim('small_ahead_on_easy_questions',
+          'On easy questions and few inferences, test-time compute beats 14x the parameters (7)',
+          direction='above', scheme='level', bins=(1, 2), budgets=(), **_exchange(0.16)),
+    Claim('small_behind_on_hard_questions',
+          'On hard questions and many inferences, the larger model wins (7, Fig. 9)',
+          direction='below', scheme='level', bins=(4, 5), budgets=(), **_exchange(22.0)),
+)
