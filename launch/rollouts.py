@@ -8,9 +8,7 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  run = reproduce.open_run(config, workdir)
-  for stage in ('labels',):
-    reproduce.run_stage(run, stage)
+  reproduce.run_stages(config, workdir, ('labels',))
 
 
 if __name__ == '__main__':

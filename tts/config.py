@@ -187,7 +187,8 @@ class Experiment:
 
   Attributes:
     name: of the folder under `results/`.
-    seeds: of models, labels and search; the first one's files lie in the workdir itself.
+    seeds: of models, labels and search; the first one's files lie in the workdir itself, the
+      others' in `seeds/<s>` there.
     mesh: devices.
     data: where problems come from.
     tokenizer: trained with the base model.
@@ -214,6 +215,10 @@ class Experiment:
   stage_seconds: tuple[tuple[str, int], ...] = (
       ('data', 15), ('base', 60), ('large', 150), ('labels', 80), ('verifiers', 80),
       ('search', 100), ('difficulty', 30), ('report', 15))
+
+  def __post_init__(self):
+    if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+      raise ValueError(f'seeds is {self.seeds}: give different whole numbers from 0')
 
 
 def to_config_dict(value: Any) -> ml_collections.ConfigDict:

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval import figures as figures_lib, outcomes as outcomes_lib, page, records
+from tts.eval import figures as figures_lib, outcomes as outcomes_lib, page, pooled, records
 from tts.eval import results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
@@ -193,6 +193,10 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
     body += ['<h2>Paired differences</h2>', _contrasts(results)]
+  if results['pooled']:
+    body += ['<h2>Over training seeds</h2>', '<p>Models, labels and searches of '
+             f'{len(results["seeds"])} seeds; intervals over seeds and questions. All else on this '
+             'page is the first seed\'s.</p>', _over_seeds(results)]
   body += [_figure(f) for f in figures]
   if fools := _fools(results):
     body += ['<h2>What fools the verifiers</h2>',
@@ -221,6 +225,26 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
   return page.document(f'Test-time scaling: {name}', '\n'.join(body), _STYLE)
 
 
+def _pooled(workdir: pathlib.Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Rows over all seeds, once each has a report; else none, and the reason."""
+  first, *others = results['seeds'] or [None]
+  folders = {first: workdir / 'report'} | {s: workdir / 'seeds' / str(s) / 'report' for s in others}
+  waiting = [str(s) for s, folder in folders.items() if not (folder / 'outcomes.csv.gz').exists()]
+  if others and not waiting:
+    return pooled.rows(folders)
+  results['reasons']['pooled'] = (
+      f'no report yet of seeds {", ".join(waiting)}' if others else 'one training seed')
+  return []
+
+
+def _over_seeds(results: Mapping[str, Any]) -> str:
+  rows = [[r['strategy'], '' if r['beam_width'] is None else r['beam_width'],
+           '' if r['lookahead'] is None else r['lookahead'], r['budget'],
+           number(r['accuracy'], r['ci95']), ' '.join(f'{a:.3f}' for a in r['by_seed']), r['n']]
+          for r in pooled.main_rows(results['pooled'])]
+  return page.table(['strategy', 'M', 'k', 'N', 'accuracy', 'by seed', 'questions'], rows)
+
+
 def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   """Writes the whole report.
 
@@ -236,10 +260,11 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   run = runfiles.load(workdir)
   folder = pathlib.Path(workdir) / 'report'
   outcomes = outcomes_lib.every(run)
-  results = results_lib.assemble(run, outcomes)
-  records.write_json(folder / 'results.json', results)
   bins = results_lib.schemes_of(run).get('oracle', {})
   records.write_bytes(folder / 'outcomes.csv.gz', table.encode(outcomes, bins))
+  results = results_lib.assemble(run, outcomes)
+  results['pooled'] = _pooled(pathlib.Path(workdir), results)
+  records.write_json(folder / 'results.json', results)
   figures = figures_lib.draw(results)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)

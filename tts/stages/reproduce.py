@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 import dataclasses
 import importlib.metadata
+import os
 import time
-from typing import Any, Callable
+from typing import Any
 
 from absl import logging
 
@@ -43,16 +45,32 @@ STAGES: dict[str, Callable[[Run], Any]] = {
 }
 
 
-def open_run(experiment: Experiment, workdir: str, seed: int | None = None) -> Run:
-  """Opens or makes the workdir, and writes down what is being run in it."""
+def open_run(experiment: Experiment, workdir: str) -> Run:
+  """Opens or makes the workdir of the first seed, and writes down what is being run in it."""
   folder = Workdir(workdir)
   config = dataclasses.asdict(experiment)
-  run = Run(experiment, folder, experiment.seeds[0] if seed is None else seed)
+  run = Run(experiment, folder, experiment.seeds[0])
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
       'device': parallel.device_name(), 'seeds': list(experiment.seeds)})
   return run
+
+
+def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
+  """A run per seed: the first one's folder is the workdir, the others' are `seeds/<s>` in it."""
+  runs = [open_run(experiment, workdir)]
+  for seed in experiment.seeds[1:]:
+    alone = dataclasses.replace(experiment, seeds=(seed,))
+    runs.append(open_run(alone, os.path.join(workdir, 'seeds', str(seed))))
+  return runs
+
+
+def run_stages(experiment: Experiment, workdir: str, names: Sequence[str]) -> None:
+  """Runs some stages for every seed."""
+  for run in open_runs(experiment, workdir):
+    for name in names:
+      run_stage(run, name)
 
 
 def run_stage(run: Run, name: str) -> None:
@@ -79,17 +97,20 @@ def _report(run: Run) -> None:
 def reproduce(experiment: Experiment, workdir: str) -> None:
   """The main job. The report is written anew after each stage that it can show."""
   begun = time.monotonic()
-  run = open_run(experiment, workdir)
-  names = list(STAGES)
   planned = dict(experiment.stage_seconds)
-  for i, name in enumerate(names):
-    left = sum(planned.get(n, 0) for n in names[i:])
-    logging.info('[%d/%d] about %d s left', i + 1, len(names) + 1, left)
+  runs = open_runs(experiment, workdir)
+  work = [(run, name) for run in runs for name in STAGES]
+  for i, (run, name) in enumerate(work):
+    left = sum(planned.get(n, 0) for _, n in work[i:])
+    seed = f', seed {run.seed}' if len(runs) > 1 else ''
+    logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed, left)
     run_stage(run, name)
     if name in ('search', 'difficulty'):
       _report(run)
+  if len(runs) > 1:  # the first seed's report shows all of them
+    _report(runs[0])
   logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
-               peak_rss_bytes() / 1e9, run.workdir.path('report', 'index.html'))
+               peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
 
 
 def evaluate(experiment: Experiment, workdir: str) -> None:
