@@ -87,3 +87,17 @@ def forward_step(arch: Arch):
     return result
 
   return step
+
+
+def prompt_step(arch: Arch):
+  """Program: a language model's hidden state at the end of each prompt."""
+
+  def step(params, prefix, prefix_len):
+    """prefix int32 [B, P], its length [B] --> float32 [B, D]."""
+    position = jnp.broadcast_to(jnp.arange(prefix.shape[1], dtype=jnp.int32), prefix.shape)
+    mask = jnp.tril(jnp.ones((1, prefix.shape[1], prefix.shape[1]), bool))
+    hidden, _ = Decoder(arch).apply(params, prefix, position, mask)
+    last = jnp.take_along_axis(hidden.top, (prefix_len - 1)[:, None, None], axis=1)
+    return last[:, 0].astype(jnp.float32)
+
+  return step

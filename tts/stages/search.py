@@ -16,7 +16,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
 from tts.search import tree as tree_lib
 from tts.stages import blocks as blocks_lib
-from tts.stages import programs, rows as rows_lib, scoring
+from tts.stages import probe, programs, rows as rows_lib, scoring
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
@@ -197,8 +197,10 @@ def run_search(run: Run) -> int:
 
 
 def run_difficulty(run: Run) -> int:
-  """Stage `difficulty`: the pool that bins are estimated from."""
+  """Stage `difficulty`: the pool that bins are estimated from, and the probe."""
   config = run.experiment.difficulty
   blocks, mark = questions(run, config.block)
-  return run_pool(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
-                  num=config.samples, sampling=run.experiment.sampling, verifiers=('prm',))
+  reused = run_pool(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
+                    num=config.samples, sampling=run.experiment.sampling, verifiers=('prm',))
+  probe.run_probe(run)
+  return reused

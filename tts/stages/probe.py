@@ -1,0 +1,109 @@
+"""Difficulty from the prompt alone: a linear probe on the base model's hidden state.
+
+Fitted on the training questions that were sampled for labels, whose share of right samples is
+known; one prefill a question, which every strategy pays anyway. So as an estimator it is free.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tts.eval import records
+from tts.stages import blocks as blocks_lib, programs
+from tts.stages.context import Run
+from tts.stages.workdir import fingerprint
+from tts.types import InputError, Problem
+
+_BLOCK = 256
+_PENALTIES = tuple(10.0**p for p in range(-3, 5))
+_FORMAT = 1
+
+
+def fit_ridge(features: np.ndarray, target: np.ndarray,
+              penalties: tuple[float, ...] = _PENALTIES) -> tuple[np.ndarray, float]:
+  """Least squares with an intercept and a penalty chosen on the last tenth, then on everything.
+
+  Args:
+    features: float64 [Q, D].
+    target: float64 [Q].
+    penalties: to choose from, of standardised features' weights, per question.
+
+  Returns:
+    (weights float64 [D + 1], the intercept last; the held-out tenth's R^2, NaN if it is constant).
+  """
+  scale = features.std(axis=0)
+  scale[scale == 0] = 1.0
+
+  def solve(x, y, penalty):
+    z = (x - x.mean(axis=0)) / scale
+    gram = z.T @ z + penalty * len(x) * np.eye(x.shape[1])
+    weights = np.linalg.solve(gram, z.T @ (y - y.mean())) / scale
+    return np.append(weights, y.mean() - x.mean(axis=0) @ weights)
+
+  held = max(1, len(target) // 10)
+  x, y, x_held, y_held = features[:-held], target[:-held], features[-held:], target[-held:]
+  errors = {p: ((predict(solve(x, y, p), x_held) - y_held) ** 2).mean() for p in penalties}
+  best = min(errors, key=errors.get)
+  variance = ((y_held - y.mean()) ** 2).mean()
+  return solve(features, target, best), 1 - errors[best] / variance if variance else np.nan
+
+
+def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
+  """float64 [Q] from features [Q, D]."""
+  return features @ weights[:-1] + weights[-1]
+
+
+def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
+  """The base model's state at the end of each prompt, float64 [Q, D], in order."""
+  model = run.model('base')
+  program = blocks_lib.Program(programs.prompt_step(model.arch), run.mesh)
+  blocks = blocks_lib.cut(problems, run.tokenizer, run.experiment.limits.max_prompt_tokens, _BLOCK)
+  found: dict[str, np.ndarray] = {}
+  for first in range(0, len(blocks), run.groups):
+    group = blocks[first:first + run.groups]
+    results = blocks_lib.on_groups(
+        program, model.params, [(b.prefix, b.prefix_len) for b in group], run.groups)
+    for block, states in zip(group, results):
+      found.update((p.id, states[i]) for i, p in enumerate(block.problems))
+  return np.array([found[p.id] for p in problems], np.float64)
+
+
+def _training(run: Run) -> tuple[list[Problem], np.ndarray]:
+  """Questions that were sampled for labels, and the share of their samples that were right."""
+  right: dict[str, list[bool]] = {}
+  for row in records.iterate(run.workdir.root, 'labels', 'rollouts'):
+    right.setdefault(row['problem_id'], []).append(bool(row['correct']))
+  problems = [p for p in run.problems('verifier', run.experiment.labels.questions)
+              if p.id in right]
+  return problems, np.array([np.mean(right[p.id]) for p in problems])
+
+
+def run_probe(run: Run) -> None:
+  """Writes `probe.json`: an estimate of every reported question's pass@1. Needs the label stage."""
+  labels = run.workdir.mark('records/labels/rollouts')
+  if labels is None:
+    return
+  config = run.experiment.search
+  mark = fingerprint(labels, run.model('base').mark, run.data_mark(config.split), config.split,
+                     config.questions, _FORMAT)
+  path = run.workdir.path('probe.json')
+  if _mark(path) == mark:
+    return
+  problems, share = _training(run)
+  weights, explained = fit_ridge(hidden_states(run, problems), share)
+  asked = run.problems(config.split, config.questions)
+  estimate = predict(weights, hidden_states(run, asked))
+  run.workdir.write_json('probe.json', {
+      'fingerprint': mark, 'questions': len(problems),
+      'held_out_r2': None if np.isnan(explained) else float(explained),
+      'weights': weights.tolist(),
+      'estimate': {p.id: float(e) for p, e in zip(asked, estimate)}})
+
+
+def _mark(path: str) -> Any:
+  try:
+    return records.read_json(path).get('fingerprint')
+  except (InputError, AttributeError):  # not there, or damaged: it is made anew
+    return None
