@@ -43,7 +43,7 @@ def get_config():
       labels=config.LabelsConfig(questions=7500, samples=8, rollouts=2, block=250),
       search=config.SearchConfig(
           questions=2000, pool=64, budgets=(1, 4, 16, 64), deep_questions=500, deep_pool=256,
-          deep_budgets=(256,)),
+          deep_budgets=(256,), lookahead_budgets=(4, 16, 64, 256), lookahead_questions=500),
       difficulty=config.DifficultyConfig(samples=64),
       stage_seconds=(('data', 20), ('base', 60), ('large', 150), ('labels', 200),
                      ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),

@@ -38,6 +38,7 @@ def get_config():
       limits=config.LimitsConfig(
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=4000, samples=8, rollouts=2, block=200),
+      search=config.SearchConfig(lookahead_questions=400),
       stage_seconds=(('data', 15), ('base', 45), ('large', 110), ('labels', 70), ('verifiers', 130),
                      ('search', 110), ('difficulty', 60), ('report', 15)),
   ))

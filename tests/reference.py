@@ -1,10 +1,13 @@
-"""Plain python sampling and beam search over the table models, written from the rules, not the code.
+"""Plain python sampling and searches over the table models, written from the rules, not the code.
 
 The rules of a beam round: step every live row; score; stop if none is live or the rounds are used
 up. Keep K = max(1, N // M) rows by (score descending, slot ascending), truncated ones last. If none
 of them is live, stop. Otherwise survivors in slot order, each with its children side by side, fill
 the slots: a kept row that is not live gets one, live ones an equal share of the rest, the first
 ones one more. The voters are the rows finished at the stop, before pruning.
+
+Lookahead: a live row is selected not by its own score but by that of a copy of it that has gone on
+for up to k more steps, always with the likeliest token. Everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -37,11 +40,15 @@ class Row:
 
 
 def step(row: Row, table, uniform, limits) -> None:
-  """Emits up to a delimiter, the end, or a limit. uniform [steps, positions] of the row's slot."""
+  """Emits up to a delimiter, the end, or a limit.
+
+  uniform [steps, positions] of the row's slot, or None for the likeliest tokens.
+  """
   begin = len(row.own)
   num_steps = row.own.count(limits.delimiter)
   while True:
-    token, logprob = toy.draw(toy.next_logits(table, row.text), uniform[num_steps, len(row.own)])
+    token, logprob = toy.draw(toy.next_logits(table, row.text), None if uniform is None else
+                              uniform[num_steps, len(row.own)])
     row.text.append(token)
     row.logprobs.append(logprob)
     delimiter = token == limits.delimiter
@@ -81,10 +88,10 @@ def deal(kept, live) -> list[int]:
   return slots
 
 
-def best(rows, num_kept) -> list[bool]:
-  """Which rows are kept."""
+def best(rows, judged, num_kept) -> list[bool]:
+  """Which rows are kept. judged: what each is selected by."""
   order = sorted(range(len(rows)), key=lambda n: (
-      rows[n].status == 'truncated', -rows[n].score, n))
+      rows[n].status == 'truncated', -judged[n], n))
   return [n in order[:num_kept] for n in range(len(rows))]
 
 
@@ -97,7 +104,18 @@ class Search:
   stop: str  # which rule stopped it
 
 
-def beam_search(table, prompt, uniforms, beam_width, limits) -> Search:
+def simulate(row: Row, table, num_steps: int, limits) -> tuple[list[list[int]], Row]:
+  """What a live row's copy writes, step by step; and the copy at the end of it."""
+  ahead, written = copy.deepcopy(row), []
+  while ahead.status == 'live' and len(written) < num_steps:
+    begin = len(ahead.text)
+    step(ahead, table, None, limits)
+    written.append(ahead.text[begin:])
+  ahead.score = toy.text_value(ahead.text)
+  return written, ahead
+
+
+def beam_search(table, prompt, uniforms, beam_width, limits, lookahead=0) -> Search:
   """uniforms [N, steps, positions]; N is its length."""
   num = len(uniforms)
   num_kept = max(1, num // beam_width)
@@ -111,8 +129,11 @@ def beam_search(table, prompt, uniforms, beam_width, limits) -> Search:
         step(row, table, uniforms[slot], limits)
         row.score = toy.text_value(row.text)
     new = [row.text[len(old.text):] for row, old in zip(rows, before)]
-    kept = best(rows, num_kept)
     live = [row.status == 'live' for row in rows]
+    simulated = [simulate(row, table, lookahead, limits) if row.status == 'live' else ([], row)
+                 for row in rows]
+    judged = [ahead.score for _, ahead in simulated]
+    kept = best(rows, judged, num_kept)
     rounds.append(dict(
         parent=parent, token=new, length=[len(t) for t in new], live=live, kept=kept,
         score=[row.score for row in rows],
@@ -122,7 +143,16 @@ def beam_search(table, prompt, uniforms, beam_width, limits) -> Search:
                  sum(map(len, new))],
         attended=[sum(row.attended - old.attended for row, old in zip(rows, before)),
                   sum(sum(range(len(old.text) + 1, len(row.text) + 1))
-                      for row, old in zip(rows, before))]))
+                      for row, old in zip(rows, before))],
+        judged=judged, simulated=[written for written, _ in simulated],
+        stopped_by=[ahead.rule or ahead.status if row.status == 'live' else ''
+                    for row, (_, ahead) in zip(rows, simulated)],
+        sim_entered=[sum(ahead.entered - row.entered for row, (_, ahead) in zip(rows, simulated)),
+                     sum(len(step) for written, _ in simulated for step in written)],
+        sim_attended=[sum(ahead.attended - row.attended
+                          for row, (_, ahead) in zip(rows, simulated)),
+                      sum(sum(range(len(row.text) + 1, len(ahead.text) + 1))
+                          for row, (_, ahead) in zip(rows, simulated))]))
     if not any(live):
       return Search(rounds, rows, 'none live')
     if not any(k and l for k, l in zip(kept, live)):

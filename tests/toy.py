@@ -138,10 +138,11 @@ def next_logits(table, text) -> np.ndarray:
 
 
 def draw(logits, uniform) -> tuple[int, float]:
-  """Token and log-probability at temperature 1, in float64."""
+  """Token and log-probability at temperature 1, in float64; the likeliest where uniform is None."""
   log_probs = logits - logits.max()
   log_probs -= np.log(np.exp(log_probs).sum())
-  token = int(np.searchsorted(np.cumsum(np.exp(log_probs)), uniform, side='right'))
+  token = int(np.argmax(log_probs) if uniform is None else
+              np.searchsorted(np.cumsum(np.exp(log_probs)), uniform, side='right'))
   return token, float(log_probs[token])
 
 

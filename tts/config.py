@@ -144,6 +144,10 @@ class SearchConfig:
     deep_questions: the first so many questions get the deep pool and the deep budgets too.
     deep_pool: independent samples of each of these, for best-of-N beyond `pool`; 0 makes none.
     deep_budgets: generations that beam search is charged on these alone, e.g. (256,).
+    lookahead: (k, M) pairs of lookahead search, M a number or `sqrt`; the paper has k = 3 with both
+      rules for M, k = 1 with `sqrt`.
+    lookahead_budgets: generations that it is charged, N (k + 1); one below k + 1 has no candidate.
+    lookahead_questions: the first so many questions get it; 0 leaves it out.
     block: questions per block, at most; a wide setting takes fewer, so that its rows fit.
     trees: questions whose search trees are kept to be looked at.
   """
@@ -157,6 +161,9 @@ class SearchConfig:
   deep_questions: int = 0
   deep_pool: int = 0
   deep_budgets: tuple[int, ...] = ()
+  lookahead: tuple[tuple[int, int | str], ...] = ((1, 'sqrt'), (3, 4), (3, 'sqrt'))
+  lookahead_budgets: tuple[int, ...] = (4, 16)
+  lookahead_questions: int = 0
   block: int = 50
   trees: int = 6
 
@@ -166,6 +173,8 @@ class SearchConfig:
       raise ValueError(f'deep_pool = {self.deep_pool} is to be more than pool = {self.pool}, or 0')
     if both := set(self.budgets) & set(self.deep_budgets):
       raise ValueError(f'budgets and deep_budgets both have {min(both)}')
+    if any(k < 1 for k, _ in self.lookahead):
+      raise ValueError('lookahead has k = 0, which is beam search: k is to be at least 1')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +289,9 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
       raise InputError(f"{where} is {value!r}: it takes a tuple, e.g. --{where}='(1, 2)'")
     args = typing.get_args(hint)
     args = args[:1] * len(value) if args[-1] is Ellipsis else args
-    return tuple(_checked(v, a, where) for v, a in zip(value, args, strict=True))
+    if len(args) != len(value):
+      raise InputError(f'{where} has {value!r}: it takes {len(args)} values there')
+    return tuple(_checked(v, a, where) for v, a in zip(value, args))
   if hint is float and isinstance(value, int) and not isinstance(value, bool):
     return float(value)
   if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

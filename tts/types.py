@@ -3,7 +3,7 @@
 Dimension letters, used in shape comments throughout:
 
   B  problems (questions) in a block
-  N  candidates of a problem; `budget` is what they are charged as
+  N  candidates of a problem; charged N generations, or N (k + 1) with lookahead k
   M  children of a kept candidate in beam search; K = max(1, N // M) are kept
   J  jobs (samples or rollouts) queued for a problem, served by N slots
   P  columns of the shared prefix (prompt, or prompt and solution)
@@ -50,12 +50,17 @@ class Problem:
   solution: str | None = None
 
 
+def num_candidates(budget: int, lookahead: int | None) -> int:
+  """N of a budget: k simulated steps for each one kept are charged like generations of their own."""
+  return budget // ((lookahead or 0) + 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Strategy:
   """How a budget is spent: the paper's Target(theta, N, q), section 3, as a value.
 
   Attributes:
-    method: `beam`, `greedy` or `sample` (the independent pool that every
+    method: `beam`, `lookahead`, `greedy` or `sample` (the independent pool that every
       best-of-N strategy is computed from).
     budget: what it is charged, in full generations.
     beam_width: M, children per kept candidate; None where it does not apply.
@@ -66,6 +71,10 @@ class Strategy:
   budget: int
   beam_width: int | None = None
   lookahead: int | None = None
+
+  @property
+  def num_candidates(self) -> int:
+    return num_candidates(self.budget, self.lookahead)
 
   @property
   def theta(self) -> dict[str, int | None]:

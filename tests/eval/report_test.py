@@ -171,6 +171,20 @@ def test_beam_settings_are_on_the_lines_of_the_rules_that_give_them():
                    'beam, M = 4': [(1, 1), (4, 4), (4, 16)], 'beam, M = 8': [(8, 16)]}
 
 
+def test_lookahead_has_a_line_for_every_rule_that_was_run():
+  """M is of the N = B / (k + 1) candidates; k = 1 ran with `sqrt` alone and has no line for 4."""
+  settings = ((1, 1, 2), (1, 1, 4), (1, 2, 16), (1, 4, 64),
+              (3, 1, 4), (3, 2, 16), (3, 4, 16), (3, 4, 64), (3, 2, 64))
+  rows = [{'strategy': 'lookahead', 'lookahead': k, 'beam_width': m, 'budget': b}
+          for k, m, b in settings]
+  found = {k: [(r['beam_width'], r['budget']) for r in v] for k, v in figure.lines(rows).items()}
+  assert found == {
+      'lookahead k=1, M=sqrt(N)': [(1, 2), (1, 4), (2, 16), (4, 64)],
+      'lookahead k=3, M=sqrt(N)': [(1, 4), (2, 16), (4, 64)],
+      'lookahead k=3, M=4': [(1, 4), (4, 16), (4, 64)],
+      'lookahead k=3, M=2': [(2, 64)]}
+
+
 def command(*args):
   return subprocess.run([sys.executable, '-m', 'launch.report', *args], cwd=ROOT, text=True,
                         capture_output=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})

@@ -47,6 +47,20 @@ def test_the_page_tells_the_search():
   assert '<td>7</td><td>2</td><td>1.450</td><td>★ chosen, right</td>' in text
 
 
+def test_the_page_shows_simulations():
+  ahead = copy.deepcopy(TREE)
+  ahead.update(strategy='lookahead', theta={'beam_width': 2, 'lookahead': 3}, budget=16)
+  ahead['nodes'][0]['simulation'] = {'text': '#### <7>', 'score': 0.875, 'tokens': 4}
+  text = tree.render(ahead, 'x.json')
+  assert 'lookahead search, N = 4, M = 2, k = 3, charged 16 generations: q1' in text
+  assert '4 more tokens were simulated, at temperature 0, to choose by: small print under 1' in text
+  assert text.count('<small') == 1 and '0.88 #### &lt;7&gt;</small></code>' in text
+  assert 'simulated' not in tree.render(TREE, 'x.json')
+  del ahead['nodes'][0]['simulation']['score']
+  with pytest.raises(InputError, match='x.json: not a search tree .*score'):
+    tree.render(ahead, 'x.json')
+
+
 def test_a_dead_end_is_not_shown_as_dropped_at_once():
   dead = copy.deepcopy(TREE)
   dead['nodes'] = dead['nodes'][:4] + [node(8, 2, 1, '12', 0.1, 'pruned')]

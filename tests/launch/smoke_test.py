@@ -22,7 +22,7 @@ def test_every_stage_leaves_its_files(smoke):
     assert (smoke / 'models' / name / 'model.json').exists()
   strategies = {p.name for p in (smoke / 'records' / 'search').iterdir()}
   assert strategies == {'sample-n4', 'greedy-n1', 'large-greedy-n1', 'large-sample-n2',
-                        'beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4'}
+                        'beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'lookahead-m2-k1-n8'}
   assert (smoke / 'report' / 'index.html').stat().st_size > 10_000
   assert list((smoke / 'trees').glob('*.json'))
   assert not list((smoke / 'tmp').iterdir())
@@ -69,10 +69,13 @@ def test_tree_nodes_hold_the_tokens_that_were_charged(smoke):
   rows = records.read(smoke, stage='search')
   for path in (smoke / 'trees').glob('*.json'):
     tree = json.loads(path.read_text())
-    mine = [r for r in rows if r['problem_id'] == tree['problem_id'] and r['strategy'] == 'beam'
-            and r['budget'] == tree['budget'] and r['theta'] == tree['theta']]
+    mine = [r for r in rows if all(r[k] == tree[k] for k in (
+        'problem_id', 'strategy', 'budget', 'theta'))]
     charged = sum(r['counts']['base'][k] for r in mine for k in ('kept', 'pruned'))
     assert charged == sum(node['tokens'] for node in tree['nodes']) > 0
+    simulated = sum(r['counts']['base']['simulated'] for r in mine)
+    assert simulated == sum(n['simulation']['tokens'] for n in tree['nodes'] if 'simulation' in n)
+    assert (simulated > 0) == (tree['strategy'] == 'lookahead')
 
 
 def test_started_again_it_computes_nothing(launcher, smoke):

@@ -28,6 +28,7 @@ class Kept:
   """A `BeamConfig` whose K is an argument of the program, so that one is compiled for every M."""
 
   num_kept: jax.Array
+  lookahead: int = 0
 
 
 def search_program(generator, verifier, prefix, prefix_len, keys, valid, config, limits=LIMITS):

@@ -174,7 +174,8 @@ def test_two_rounds_by_hand():
       score=np.zeros(shape, np.float32), live=np.zeros(shape, bool),
       finished=np.zeros(shape, bool),
       entered=np.array([[[5, 9], [4, 8]], [[4, 7], [0, 0]], [[0, 0], [0, 0]]]),
-      attended=np.array([[[10, 30], [8, 20]], [[20, 40], [0, 0]], [[0, 0], [0, 0]]]))
+      attended=np.array([[[10, 30], [8, 20]], [[20, 40], [0, 0]], [[0, 0], [0, 0]]]),
+      simulation=None)
   for (r, b), rows in tokens.items():
     for n, row in enumerate(rows):
       a.token[r, b, n, :len(row)], a.length[r, b, n] = row, len(row)

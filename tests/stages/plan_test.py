@@ -30,8 +30,10 @@ def test_parameters_are_counted_as_the_model_has_them():
 
 def test_twice_the_questions_cost_twice_as_much():
   experiment = config.from_config_dict(quickstart.get_config())
+  config_ = experiment.search
   more = dataclasses.replace(experiment, search=dataclasses.replace(
-      experiment.search, questions=2 * experiment.search.questions))
+      config_, questions=2 * config_.questions,
+      lookahead_questions=2 * config_.lookahead_questions))
   one, two = ({c.stage: c for c in plan.costs(e)}['search'] for e in (experiment, more))
   assert two.generations == 2 * one.generations
   assert two.flops == pytest.approx(2 * one.flops, rel=1e-6)
@@ -42,5 +44,6 @@ def test_deep_budgets_and_the_ablation_run_on_fewer_questions():
   sampled, guided = plan.search_generations(experiment)
   assert sampled == 2000 * 65 + 500 * 256
   # Widths sqrt and 4 are one setting at N = 1 and 16.
-  assert guided == {'prm': 2000 * (1 + 2 * 4 + 16 + 2 * 64) + 500 * 2 * 256,
+  ahead = 2 * 4 + 3 * 16 + 2 * 64 + 3 * 256
+  assert guided == {'prm': 2000 * (1 + 2 * 4 + 16 + 2 * 64) + 500 * (2 * 256 + ahead),
                     'prm_plain': 500 * (1 + 2 * 4 + 16 + 2 * 64)}

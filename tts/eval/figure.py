@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from tts.types import num_candidates
 
 NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
          'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
@@ -56,19 +58,35 @@ def number(value: float | None, interval: Sequence[float] | None = None) -> str:
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-  """Rows of curves by label; a beam setting that two rules for M share is on both lines."""
+  """Rows of curves by label; a search setting that two rules for M share is on both lines."""
   out: dict[str, list[dict[str, Any]]] = {label: [] for label in NAMES.values()}
   for row in rows:
     strategy, budget, width = row['strategy'], row['budget'], row['beam_width']
     if strategy in NAMES:
       out[NAMES[strategy]].append(row)
     elif strategy == 'beam':
-      rules = {'beam, M = sqrt(N)': 2 ** ((budget.bit_length() - 1) // 2),
-               'beam, M = 4': min(4, budget)}
-      fits = [label for label, m in rules.items() if m == width] or [f'beam, M = {width}']
-      for label in fits:
+      for label in _by_rules('beam, M = {}', budget, width):
         out.setdefault(label, []).append(row)
+  for label, row in _lookahead([row for row in rows if row['strategy'] == 'lookahead']):
+    out.setdefault(label, []).append(row)
   return {label: sorted(found, key=lambda r: r['budget']) for label, found in out.items() if found}
+
+
+def _by_rules(label: str, num: int, width: int) -> list[str]:
+  """Labels of the rules that give M = `width` of `num` candidates, or of the number itself."""
+  rules = {'sqrt(N)': 2 ** ((num.bit_length() - 1) // 2), '4': min(4, num)}
+  return [label.format(rule) for rule, m in rules.items() if m == width] or [label.format(width)]
+
+
+def _lookahead(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+  """(label, row) pairs. A rule for M that no setting needs has no line: k = 1 has only `sqrt`."""
+  labels = [_by_rules(f'lookahead k={row["lookahead"]}, M={{}}',
+                      num_candidates(row['budget'], row['lookahead']), row['beam_width'])
+            for row in rows]
+  needed = {fits[0] for fits in labels if len(fits) == 1}
+  for fits, row in zip(labels, rows):
+    for label in [label for label in fits if label in needed] or fits[:1]:
+      yield label, row
 
 
 def overall(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

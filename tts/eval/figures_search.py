@@ -24,8 +24,9 @@ def budget_figure(results: Mapping[str, Any]) -> Figure | None:
     return None
   every = [r for rows in found.values() for r in rows]
   figure, (ax,) = plots.new(8.6, 4.6)
+  most = max(r['n'] for r in every)
   for label, rows in found.items():
-    plots.line(ax, label, rows, 'budget')
+    plots.line(ax, label, rows, 'budget', most)
   _levels(ax, results)
   plots.budget_axis(ax, [r['budget'] for r in every])
   ax.set_ylabel('accuracy')
@@ -34,7 +35,7 @@ def budget_figure(results: Mapping[str, Any]) -> Figure | None:
   return Figure(
       'accuracy_vs_budget', 'Accuracy against generations',
       f'At N = {top}, the largest budget: {said(found, top)}. Bands are 95% bootstrap intervals '
-      f'over {every[0]["n"]} questions, given these models; best-of-N at N is the mean over all '
+      f'over {most} questions, given these models; best-of-N at N is the mean over all '
       'disjoint groups of N in the pool. A beam setting that both rules for M give is on both '
       'lines.' + hollow([r['n'] for r in every]),
       [r for r in results['curves'] if r['bin'] is None], plots.png(figure))
@@ -51,10 +52,10 @@ def bins_figure(results: Mapping[str, Any]) -> Figure | None:
   gains = []
   for ax, b in zip(axes, bins):
     found = lines([r for r in binned if r['bin'] == b])
-    for label, rows in found.items():
-      plots.line(ax, label, rows, 'budget')
-    plots.budget_axis(ax, budgets)
     size = max(r['n'] for r in binned if r['bin'] == b)
+    for label, rows in found.items():
+      plots.line(ax, label, rows, 'budget', size)
+    plots.budget_axis(ax, budgets)
     ax.set_title(f'bin {b}' + {bins[0]: ' (easiest)', bins[-1]: ' (hardest)'}.get(b, '')
                  + f', n = {size}', fontsize=10)
     gains.append(_gain(found))
@@ -92,8 +93,9 @@ def cost_figure(results: Mapping[str, Any], axis: str, title: str, label: str,
   if not found:
     return None
   figure, (ax,) = plots.new(8.6, 4.2)
+  most = max(r['n'] for rows in found.values() for r in rows)
   for name, rows in found.items():
-    plots.line(ax, name, rows, axis)
+    plots.line(ax, name, rows, axis, most)
   _levels(ax, results)
   plots.cost_axis(ax, label)
   ax.set_ylabel('accuracy')

@@ -75,7 +75,7 @@ def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | No
 
 def _tries(samples: Samples, values: np.ndarray, size: int) -> np.ndarray:
   """Sums over each group of `size` slots, averaged over groups: [Q, N] --> float64 [Q]."""
-  count = samples.setting.budget // size
+  count = samples.setting.num_candidates // size
   return values[:, :count * size].sum(axis=1) / count
 
 
@@ -133,17 +133,18 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     tokens, more = _cost(samples, verifier, size, models)
     read = tokens['entered']
     spent = None if spent is None or more is None else spent + more
-  seconds = samples.row_seconds
+  seconds, num = samples.row_seconds, samples.setting.num_candidates
   return Outcome(
-      strategy=strategy, budget=size, beam_width=samples.setting.beam_width,
-      lookahead=samples.setting.lookahead, verifier=verifier, aggregation=aggregation,
-      selection=selection, repeats=samples.setting.budget // size, ids=samples.ids,
-      accuracy=right, unanswered=silent,
+      # Part of a pool is charged as itself, a search as a whole: its simulations too.
+      strategy=strategy, budget=size if size < num else samples.setting.budget,
+      beam_width=samples.setting.beam_width, lookahead=samples.setting.lookahead,
+      verifier=verifier, aggregation=aggregation, selection=selection, repeats=num // size,
+      ids=samples.ids, accuracy=right, unanswered=silent,
       truncated=_tries(samples, samples.truncated.astype(float), size),
       generated_tokens=generator['kept'] + generator['pruned'] + generator['simulated'],
       verifier_tokens=read, flops=spent,
       # The pool was timed as a whole; its samples share the time evenly.
-      seconds=seconds and samples.seconds * size / samples.setting.budget)
+      seconds=seconds and samples.seconds * size / num)
 
 
 def _averaged(tries: list[Outcome]) -> Outcome:
@@ -189,7 +190,7 @@ def pools(run: RunFiles) -> Iterator[Outcome]:
 
 
 def searches(run: RunFiles) -> Iterator[Outcome]:
-  """Beam search by every guide, its answer chosen in every way."""
+  """Beam and lookahead search by every guide, their answers chosen in every way."""
   repeats = collections.defaultdict(list)
   for setting, samples in run.search.items():
     if setting.method in ('beam', 'lookahead') and setting.model == 'base':
@@ -198,7 +199,7 @@ def searches(run: RunFiles) -> Iterator[Outcome]:
     for selection, how in (('best_of_n_weighted', 'last'), ('best_of_n_weighted', 'min'),
                            ('best_of_n_weighted', 'prod'), ('best_of_n', 'last'),
                            ('majority', None), ('oracle', None)):
-      found = [outcome(t, run.models, strategy=setting.method, size=setting.budget,
+      found = [outcome(t, run.models, strategy=setting.method, size=setting.num_candidates,
                        selection=selection, verifier=t.guide, aggregation=how) for t in tries]
       yield _averaged(found) if all(found) else None
 

@@ -19,6 +19,9 @@ _STYLES = {
     'pass@N (oracle)': ('#888888', '.', ':'),
     'beam, M = sqrt(N)': ('#d55e00', 'D', '-'),
     'beam, M = 4': ('#009e73', 'P', '-'),
+    'lookahead k=1, M=sqrt(N)': ('#cc79a7', 'X', '--'),
+    'lookahead k=3, M=sqrt(N)': ('#7f4f9f', '<', '--'),
+    'lookahead k=3, M=4': ('#5d4037', 'h', '--'),
     'PRM': ('#0072b2', 'o', '-'), 'plain PRM': ('#56b4e9', 'v', '-'),
     'ORM': ('#d55e00', 'D', '-'), 'ORM, more solutions': ('#cc79a7', 'X', '-'),
     'log-probability': ('#e69f00', '^', '-'),
@@ -54,10 +57,10 @@ def png(figure: Any) -> bytes:
   return buffer.getvalue()
 
 
-def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str) -> None:
+def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int = 0) -> None:
   """Accuracy of one strategy with its interval as a band. rows are results rows.
 
-  A point of fewer questions than the line's others is hollow.
+  A point of fewer questions than the line's others, or than `most`, is hollow.
   """
   rows = sorted((r for r in rows if r[x]), key=lambda r: r[x])
   if not rows:
@@ -65,7 +68,7 @@ def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str) -> None:
   xs, ys = [r[x] for r in rows], [r['accuracy'] for r in rows]
   looks = style(label)
   ax.plot(xs, ys, label=label, **looks)
-  most = max(r.get('n', 0) for r in rows)
+  most = max(most, *(r.get('n', 0) for r in rows))
   if few := [r for r in rows if r.get('n', 0) < most]:
     ax.plot([r[x] for r in few], [r['accuracy'] for r in few], linestyle='none', markersize=6,
             marker=looks['marker'], color=looks['color'], markerfacecolor='white')

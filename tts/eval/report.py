@@ -210,8 +210,7 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
                  else f'chose {t["winner"]}, the answer is {t["answer"]}')
       items.append(f'<li><a href="{html.escape(urllib.parse.quote(file))}">'
                    f'{html.escape(t["problem_id"])}</a>: {html.escape(t["strategy"])}, '
-                   f'N = {t["budget"]}, M = {t["theta"]["beam_width"]}; '
-                   f'{html.escape(verdict)}</li>')
+                   f'{tree.setting(t)}; {html.escape(verdict)}</li>')
     body += ['<h2>Search trees</h2>', '<p>Every step that a search wrote, with its score.</p>',
              '<ul>', *items, '</ul>']
   body += ['<h2>Where the tokens went</h2>', _ledger(results),

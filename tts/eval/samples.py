@@ -17,7 +17,7 @@ import numpy as np
 from tts.data import answers
 from tts.eval import columns, records
 from tts.eval.columns import COUNTS, Columns
-from tts.types import InputError
+from tts.types import InputError, num_candidates
 
 NO_ANSWER = -1
 # What verifiers are called, in configs, records and results; the first is the main one.
@@ -42,6 +42,11 @@ class Setting:
   budget: int
   repeat: int
   verifier: str | None = None
+
+  @property
+  def num_candidates(self) -> int:
+    """N, slots of a question."""
+    return num_candidates(self.budget, self.lookahead)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,17 +136,17 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
   ids = sorted(set(c.id))
   place = {name: i for i, name in enumerate(ids)}
   question = np.fromiter(map(place.__getitem__, c.id), np.int64, len(c.id))
-  size = setting.budget
+  size = setting.num_candidates
   if c.slot.min() < 0 or c.slot.max() >= size:
     raise InputError(f'records/{setting.stage}: problem {c.id[int(c.slot.argmax())]}, slot '
-                     f'{c.slot.max()} of {setting.method} at budget {size}; delete these records; '
-                     'the run recomputes them')
+                     f'{c.slot.max()} of {setting.method} at budget {setting.budget}; delete these '
+                     'records; the run recomputes them')
   where = question * size + c.slot
   seen = np.bincount(where, minlength=len(ids) * size)
   if seen.max() > 1:
     twice = divmod(int(seen.argmax()), size)
-    raise InputError(f'records/{setting.stage}: {setting.method} at budget {size} has problem '
-                     f'{ids[twice[0]]}, slot {twice[1]} twice; delete one of the two blocks')
+    raise InputError(f'records/{setting.stage}: {setting.method} at budget {setting.budget} has '
+                     f'problem {ids[twice[0]]}, slot {twice[1]} twice; delete one of the two blocks')
 
   def spread(values, fill, dtype):
     values = np.asarray(values, dtype)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tts.data import answers
 from tts.eval import page
-from tts.types import InputError
+from tts.types import InputError, num_candidates
 
 # status -> (symbol, what it means); shape and word, so that colour is not needed
 _STATUS = {
@@ -23,6 +23,7 @@ _FIELDS = {'problem_id': str, 'prompt': str, 'answer': str | None, 'winner': str
            'strategy': str, 'theta': dict, 'budget': int, 'nodes': list}
 _NODE_FIELDS = {'id': int, 'parent': int | None, 'round': int, 'slot': int, 'text': str,
                 'score': int | float, 'tokens': int, 'status': str}
+_SIMULATION_FIELDS = {'text': str, 'score': int | float, 'tokens': int}
 _LOW, _MIDDLE, _HIGH = (246, 163, 92), (245, 243, 238), (118, 178, 226)  # orange, paper, blue
 _STYLE = """
 main { max-width: none; }
@@ -55,6 +56,8 @@ main { max-width: none; }
 .node .score { flex: none; min-width: 36px; padding: 3px 5px; text-align: right; color: #222;
   border-radius: 3px 0 0 3px; border-right: 1px solid #ccc; font-variant-numeric: tabular-nums; }
 .node code { flex: 1; padding: 3px 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
+.node small { display: block; margin-top: 3px; padding-left: 5px; color: #6a6a6a;
+  border-left: 4px solid; }
 .node .mark { flex: none; padding: 3px 6px 3px 0; color: #444; }
 .node.pruned { border: 1px dashed #b5b5b5; background: transparent; }
 .node.dead { border: 1px solid #b5b5b5; background: transparent; }
@@ -94,9 +97,11 @@ def checked(tree: Mapping[str, Any], source: str) -> None:
   known: set[int] = set()
   try:
     _typed(tree, _FIELDS)
-    _typed(tree['theta'], {'beam_width': int | None})
+    _typed(tree['theta'], {'beam_width': int | None, 'lookahead': int | None})
     for node in tree['nodes']:
       _typed(node, _NODE_FIELDS)
+      if 'simulation' in node:
+        _typed(node['simulation'], _SIMULATION_FIELDS)
       if node['status'] not in _STATUS:
         raise ValueError(f'status {node["status"]!r}')
       if node['id'] in known:
@@ -106,6 +111,13 @@ def checked(tree: Mapping[str, Any], source: str) -> None:
       known.add(node['id'])
   except (KeyError, TypeError, ValueError) as e:
     raise InputError(f'{source}: not a search tree ({e}); delete it; the run recomputes it') from e
+
+
+def setting(tree: Mapping[str, Any]) -> str:
+  """`N = 16, M = 4`, and for lookahead what it is charged."""
+  width, ahead = tree['theta']['beam_width'], tree['theta']['lookahead']
+  text = f'N = {num_candidates(tree["budget"], ahead)}, M = {width}'
+  return text if ahead is None else f'{text}, k = {ahead}, charged {tree["budget"]} generations'
 
 
 def path(tree: Mapping[str, Any], node: int) -> list[dict[str, Any]]:
@@ -143,9 +155,14 @@ def _node(node: Mapping[str, Any], won: bool = False, way: bool = False,
              *['way'] * (way and not won)]
   title = (f'round {node["round"] + 1}, slot {node["slot"]}, {node["tokens"]} tokens, score '
            f'{node["score"]:.4f}; {meaning}')
+  ahead, shown = node.get('simulation'), ''
+  if ahead is not None:
+    title += f'; {ahead["tokens"]} tokens simulated, which score {ahead["score"]:.4f}'
+    shown = (f'<small style="border-color:{colour(ahead["score"])}">{ahead["score"]:.2f} '
+             f'{html.escape(ahead["text"])}</small>')
   return (f'<span class="{" ".join(classes)}" title="{html.escape(title)}">'
           f'<span class="score" style="background:{colour(node["score"])}">'
-          f'{node["score"]:.2f}</span><code>{html.escape(node["text"])}</code>'
+          f'{node["score"]:.2f}</span><code>{html.escape(node["text"])}{shown}</code>'
           f'<span class="mark">{symbol}{" ★" if won else ""}</span></span>')
 
 
@@ -194,8 +211,16 @@ def _summary(tree: Mapping[str, Any], found: list[Voter]) -> str:
     chose = f'The vote chose {tree["winner"]}: {verdict}'
   return (f'{len(tree["nodes"])} steps written in '
           f'{1 + max((n["round"] for n in tree["nodes"]), default=-1)} rounds, {pruned} of them '
-          f'pruned ({tokens["pruned"]} of {sum(tokens.values())} tokens). {len(found)} candidates '
-          f'finished, cut off: {cut}. {chose}.')
+          f'pruned ({tokens["pruned"]} of {sum(tokens.values())} tokens). '
+          f'{_simulated(tree)}{len(found)} candidates finished, cut off: {cut}. {chose}.')
+
+
+def _simulated(tree: Mapping[str, Any]) -> str:
+  ahead = [n['simulation'] for n in tree['nodes'] if 'simulation' in n]
+  if not ahead:
+    return ''
+  return (f'{sum(s["tokens"] for s in ahead)} more tokens were simulated, at temperature 0, to '
+          f'choose by: small print under {len(ahead)} steps. ')
 
 
 def render(tree: Mapping[str, Any], source: str) -> str:
@@ -220,10 +245,9 @@ def render(tree: Mapping[str, Any], source: str) -> str:
   legend += _node({**example, 'status': 'finished', 'text': 'a voter for the chosen answer'},
                   won=True)
   stops = ', '.join(colour(s) for s in (0, 0.25, 0.5, 0.75, 1))
-  width = tree['theta']['beam_width']
   body = [
       '<p><a href="index.html">← report</a></p>',
-      f'<h1>{html.escape(tree["strategy"])} search, N = {tree["budget"]}, M = {width}: '
+      f'<h1>{html.escape(tree["strategy"])} search, {setting(tree)}: '
       f'{html.escape(tree["problem_id"])}</h1>',
       f'<div class="question">{html.escape(tree["prompt"].strip())}</div>',
       f'<p>{html.escape(_summary(tree, found))}</p>', _votes(tree, found),

@@ -1,7 +1,7 @@
 """Step-level search against a process reward model, one compiled loop of rounds (paper section 5).
 
-A round: decode every live row to its step's end, let the verifier read the new tokens, select,
-branch. The unit is `search_round`; `run` iterates it on the device.
+A round: decode every live row to its step's end, let the verifier read the new tokens, look ahead
+where that is asked for, select, branch. The unit is `search_round`; `run` iterates it on the device.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ import jax.numpy as jnp
 
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.search import beam
+from tts.search import beam, lookahead, step as step_lib
+from tts.search.step import Candidates
 
 
 @dataclasses.dataclass(frozen=True)
 class BeamConfig:
-  """N candidates of which K = max(1, N // M) are kept and share N children."""
+  """N candidates of which K = max(1, N // M) are kept and share N children.
+
+  They are selected by the verifier's value `lookahead` steps later; 0 is plain beam search.
+  """
 
   num_candidates: int
   beam_width: int
+  lookahead: int = 0
 
   @property
   def num_kept(self) -> int:
@@ -32,13 +37,10 @@ class BeamConfig:
 
 @flax.struct.dataclass
 class SearchState:
-  """N partial solutions of B problems between two rounds."""
+  """A search between two rounds."""
 
-  generator: Any       # the generator's state
-  verifier: Any        # the verifier's state
-  rows: decode.Rows    # [B, N]
-  score: jax.Array     # [B, N] float32, verifier's value at the row's last step
-  open: jax.Array      # [B] bool, the problem's search goes on
+  candidates: Candidates
+  open: jax.Array  # [B] bool, the problem's search goes on
 
 
 @flax.struct.dataclass
@@ -49,44 +51,13 @@ class Round:
   token: jax.Array     # [B, N, C] int32, PAD_ID after `length`
   length: jax.Array    # [B, N] int32, 0 where the row was not live
   logprob: jax.Array   # [B, N] float32, summed over the step
-  score: jax.Array     # [B, N] float32
+  score: jax.Array     # [B, N] float32, verifier's value at the step's end
   live: jax.Array      # [B, N] bool, after the step
   finished: jax.Array  # [B, N] bool, after the step
   kept: jax.Array      # [B, N] bool, by the selection that followed
   entered: jax.Array   # [B, 2] int32, tokens that entered the generator, the verifier
-  attended: jax.Array  # [B, 2] int32, and what those attended to
-
-
-def decode_step(generator: Any, state: Any, rows: decode.Rows, sampling: SamplingConfig,
-                limits: decode.Limits) -> tuple:
-  """Extends every live row to the end of its step.
-
-  Returns:
-    (state, rows, token int32 [B, N, C], length int32 [B, N], summed log-probability float32
-    [B, N], tokens that entered int32 [B], tokens attended to int32 [B]).
-  """
-  shape = rows.live.shape
-  width = limits.max_step_tokens
-  zeros = jnp.zeros(shape, jnp.int32)
-
-  def going(carry):
-    column, _, _, active, *_ = carry
-    return (column < width) & jnp.any(active)
-
-  def body(carry):
-    column, state, rows, active, token, length, logprob, entered, attended = carry
-    state, rows, new, new_logprob, new_attended = decode.emit(
-        generator, state, rows, active, sampling, limits)
-    token = jax.lax.dynamic_update_index_in_dim(token, new, column, 2)
-    return (column + 1, state, rows, active & rows.live & (new != limits.delimiter), token,
-            length + active, logprob + new_logprob, entered + (new_attended > 0),
-            attended + new_attended)
-
-  carry = (jnp.zeros((), jnp.int32), state, rows, rows.live, jnp.zeros((*shape, width), jnp.int32),
-           zeros, zeros.astype(jnp.float32), zeros, zeros)
-  _, state, rows, _, token, length, logprob, entered, attended = jax.lax.while_loop(
-      going, body, carry)
-  return state, rows, token, length, logprob, jnp.sum(entered, 1), jnp.sum(attended, 1)
+  attended: jax.Array  # [B, 2] int32, and what those attended to; simulations are apart
+  simulation: lookahead.Simulation | None  # None in plain beam search
 
 
 def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.Array,
@@ -105,31 +76,23 @@ def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.
   Returns:
     (the state after branching, the next `parent`, the `Round`).
   """
-  gen_state, rows, token, length, logprob, gen_entered, gen_attended = decode_step(
-      generator, state.generator, state.rows, sampling, limits)
-  values, ver_state, ver_attended = verifier.extend(state.verifier, token, length)
-  last = jnp.maximum(length - 1, 0)[..., None]
-  value = jnp.take_along_axis(values, last, axis=2)[..., 0]
-  score = jnp.where(length > 0, value, state.score)
+  ahead, step = step_lib.take(generator, verifier, state.candidates, sampling, limits)
+  rows, simulation, judged = ahead.rows, None, ahead.score
+  if config.lookahead:
+    simulation = lookahead.simulate(generator, verifier, ahead, config.lookahead, limits)
+    judged = simulation.score
 
   kept, stop, next_parent = jax.vmap(beam.select, in_axes=(0, 0, 0, None))(
-      score, rows.live, rows.finished, config.num_kept)
+      judged, rows.live, rows.finished, config.num_kept)
   result = Round(
-      parent=parent, token=token, length=length, logprob=logprob, score=score, live=rows.live,
-      finished=rows.finished, kept=kept,
-      entered=jnp.stack([gen_entered, jnp.sum(length, axis=1)], axis=1),
-      attended=jnp.stack([gen_attended, jnp.sum(ver_attended, axis=1)], axis=1))
+      parent=parent, token=step.token, length=step.length, logprob=step.logprob, score=ahead.score,
+      live=rows.live, finished=rows.finished, kept=kept, entered=step.entered,
+      attended=step.attended, simulation=simulation)
 
   still_open = state.open & ~stop
-  take = lambda x: jnp.take_along_axis(x, next_parent, axis=1)
-  # The slot's key stays; everything else moves with the row.
-  rows = jax.tree.map(take, rows.replace(key=None)).replace(
-      key=rows.key, live=take(rows.live) & still_open[:, None])
-  state = SearchState(
-      generator=generator.gather(gen_state, next_parent),
-      verifier=verifier.gather(ver_state, next_parent),
-      rows=rows, score=take(score), open=still_open)
-  return state, next_parent, result
+  after = step_lib.gather(generator, verifier, ahead, next_parent)
+  rows = after.rows.replace(live=after.rows.live & still_open[:, None])
+  return SearchState(candidates=after.replace(rows=rows), open=still_open), next_parent, result
 
 
 def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array,
@@ -149,11 +112,11 @@ def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array
   per_row = jnp.broadcast_to(prefix_len[:, None], shape)
   sizes = (limits.max_tokens, limits.max_step_tokens)
   live = jnp.broadcast_to(valid[:, None], shape)
-  return SearchState(
+  candidates = Candidates(
       generator=generator.start(prefix, per_row, *sizes),
       verifier=verifier.start(prefix, per_row, *sizes),
-      rows=decode.init_rows(keys, live),
-      score=jnp.zeros(shape, jnp.float32), open=valid)
+      rows=decode.init_rows(keys, live), score=jnp.zeros(shape, jnp.float32))
+  return SearchState(candidates=candidates, open=valid)
 
 
 def run(generator: Any, verifier: Any, state: SearchState, config: BeamConfig,
@@ -164,7 +127,7 @@ def run(generator: Any, verifier: Any, state: SearchState, config: BeamConfig,
     (`Round` with a leading axis S, where a stopped problem's rounds have length 0; the number of
     rounds int32 []).
   """
-  num_problems, num_slots = state.score.shape
+  num_problems, num_slots = state.candidates.score.shape
   parent = jnp.broadcast_to(jnp.arange(num_slots, dtype=jnp.int32), (num_problems, num_slots))
   one_round = lambda state, parent: search_round(
       generator, verifier, state, parent, config, sampling, limits)

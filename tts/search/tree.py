@@ -2,7 +2,7 @@
 
 A node is one step that was emitted, once, however many children went on from it. So the tokens of
 all nodes are what the generator was charged: those on a path to a candidate were kept, the others
-pruned.
+pruned. What lookahead wrote to judge a node is charged too, and leads nowhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,15 @@ import dataclasses
 import numpy as np
 
 from tts.types import NO_PARENT
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation:
+  """How a node was judged by lookahead."""
+
+  tokens: np.ndarray  # [length] int32, the likeliest continuation
+  score: float        # verifier's value at its end, which the node was selected by
+  ended: bool         # it came to an answer or to a limit, so its last token never entered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +35,7 @@ class Node:
   logprob: float      # summed, natural log at temperature 1
   live: bool          # the row could go on after it
   finished: bool      # the row ended by itself here
+  simulation: Simulation | None = None  # where lookahead went on from it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +44,7 @@ class Tree:
 
   nodes: list[Node]
   candidates: list[tuple[int, int]]  # (slot, index of its last node), slots ascending
-  entered: np.ndarray                # [2] int, own tokens that entered generator, verifier
+  entered: np.ndarray                # [2] int, own and simulated tokens: generator, verifier
   attended: np.ndarray               # [2] int, and what those attended to
 
   def path(self, index: int) -> list[int]:
@@ -62,12 +72,23 @@ def unroll(history) -> list[Tree]:
   Raises:
     FloatingPointError: a verifier value is not a number.
   """
-  arrays = {f: np.asarray(getattr(history, f)) for f in (
-      'parent', 'token', 'length', 'logprob', 'score', 'live', 'finished', 'entered', 'attended')}
+  arrays = _arrays(history, ('parent', 'token', 'length', 'logprob', 'score', 'live', 'finished',
+                             'entered', 'attended'))
+  scores = [arrays['score']]
+  if history.simulation is not None:
+    ahead = _arrays(history.simulation, ('token', 'length', 'score', 'ended'))
+    scores.append(ahead['score'])
+    arrays |= {f'ahead_{f}': a for f, a in ahead.items()}
+    for f in ('entered', 'attended'):
+      arrays[f] = arrays[f] + np.asarray(getattr(history.simulation, f))
   emitted = arrays['length'] > 0
-  if np.isnan(arrays['score'][emitted]).any():
+  if any(np.isnan(score[emitted]).any() for score in scores):
     raise FloatingPointError('the verifier gave NaN: its weights are broken')
   return [_one_tree({f: a[:, b] for f, a in arrays.items()}) for b in range(emitted.shape[1])]
+
+
+def _arrays(value, fields: tuple[str, ...]) -> dict[str, np.ndarray]:
+  return {f: np.asarray(getattr(value, f)) for f in fields}
 
 
 def _one_tree(a: dict[str, np.ndarray]) -> Tree:
@@ -83,9 +104,19 @@ def _one_tree(a: dict[str, np.ndarray]) -> Tree:
       nodes.append(Node(
           parent=int(newest[slot]), round=r, slot=int(slot), tokens=a['token'][r, slot, :length],
           score=float(a['score'][r, slot]), logprob=float(a['logprob'][r, slot]),
-          live=bool(a['live'][r, slot]), finished=bool(a['finished'][r, slot])))
+          live=bool(a['live'][r, slot]), finished=bool(a['finished'][r, slot]),
+          simulation=_simulation(a, (r, slot))))
       newest[slot] = len(nodes) - 1
   candidates = [(slot, int(newest[slot])) for slot in range(num_slots)
                 if num_rounds and not a['live'][num_rounds - 1, slot]]
   return Tree(nodes=nodes, candidates=candidates, entered=a['entered'].sum(axis=0),
               attended=a['attended'].sum(axis=0))
+
+
+def _simulation(a: dict[str, np.ndarray], at: tuple[int, int]) -> Simulation | None:
+  """What was simulated from the row of a (round, slot)."""
+  if 'ahead_length' not in a or not a['live'][at]:
+    return None
+  steps = [step[:length] for step, length in zip(a['ahead_token'][at], a['ahead_length'][at])]
+  return Simulation(tokens=np.concatenate(steps), score=float(a['ahead_score'][at]),
+                    ended=bool(a['ahead_ended'][at]))

@@ -15,6 +15,7 @@ from tts.eval import flops
 from tts.eval.samples import VERIFIERS
 from tts.stages import search
 from tts.train.steps import TrainConfig
+from tts.types import Strategy
 
 _UTILISATION = 0.15  # of a large matrix product's speed, seen for models of 25k to 350k parameters
 _SAMPLE = 200        # problems whose lengths stand for all
@@ -96,8 +97,9 @@ def costs(experiment: Experiment) -> list[Cost]:
   sampled, guided = search_generations(e)
   scored = sum(read(name, sampled) for name in verifiers)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
-  widest = max((*e.search.budgets, *e.search.deep_budgets), default=1)
-  in_block = widest * search.block_size(e.search.block, widest)
+  # A simulation writes into a copy of the caches.
+  in_block = max((s.num_candidates * search.block_size(e.search.block, s.num_candidates)
+                  * (2 if s.lookahead else 1) for s in _searches(e)), default=e.search.block)
   rows.append(_generating('search', sampled + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched,
                           sum(cache(_arch(getattr(e.models, m), e), in_block)
@@ -108,8 +110,23 @@ def costs(experiment: Experiment) -> list[Cost]:
   return rows
 
 
+def _lookaheads(e: Experiment) -> list[Strategy]:
+  return search.lookahead_strategies(e.search.lookahead_budgets, e.search.lookahead)
+
+
+def _searches(e: Experiment) -> list[Strategy]:
+  """Every setting of a search that is run on some questions."""
+  config = e.search
+  budgets = config.budgets + (config.deep_budgets if config.deep_questions else ())
+  return (search.beam_strategies(budgets, config.beam_widths)
+          + (_lookaheads(e) if config.lookahead_questions else []))
+
+
 def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
-  """Independent samples of the search stage, and per guide the generations of its beams."""
+  """Independent samples of the search stage, and per guide the generations that it is charged.
+
+  A simulation ends with its solution, so what lookahead writes is less than its charge.
+  """
   config = e.search
   deep = min(config.deep_questions, config.questions)
   charge = lambda budgets: sum(
@@ -117,7 +134,9 @@ def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
   guided = {}
   if e.models.prm.enabled:
     guided['prm'] = (config.questions * charge(config.budgets)
-                     + deep * charge(config.deep_budgets))
+                     + deep * charge(config.deep_budgets)
+                     + min(config.lookahead_questions, config.questions) * sum(
+                         s.budget for s in _lookaheads(e)))
   if e.models.prm_plain.enabled:
     guided['prm_plain'] = (deep or config.questions) * charge(config.budgets)
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided

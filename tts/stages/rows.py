@@ -9,7 +9,7 @@ import numpy as np
 from tts.data import answers
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.sampling.pool import Sample
-from tts.search.tree import Tree
+from tts.search.tree import Node, Tree
 from tts.types import Problem, Strategy
 
 
@@ -80,10 +80,12 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
   """Rows of the candidates that a search guided by `verifier` ended with.
 
   A node's tokens count once, for the lowest slot on whose path it lies. The first row carries the
-  question's prompt, pruned nodes, and what is not one candidate's own.
+  question's prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
   """
   rows, counted = [], set()
-  ended = sum(not node.live for node in tree.nodes)
+  ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
+  simulated = sum(len(s.tokens) for s in ahead)
+  ended = sum(not node.live for node in tree.nodes) + sum(s.ended for s in ahead)
   for slot, last in tree.candidates:
     path = tree.path(last)
     steps = [tree.nodes[i] for i in path]
@@ -104,8 +106,9 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
         'counts': {m: add(prompt_counts(0), kept=kept) for m in ('base', verifier)}})
   pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
   for m, model in enumerate(('base', verifier)):
-    share = add(prompt_counts(prompt_tokens), pruned=pruned, entered=tree.entered[m],
-                attended=tree.attended[m], last=ended if model == 'base' else 0)
+    share = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated,
+                entered=tree.entered[m], attended=tree.attended[m],
+                last=ended if model == 'base' else 0)
     rows[0]['counts'][model] = add(rows[0]['counts'][model], **share)
   return rows
 
@@ -116,8 +119,18 @@ def tree_page(problem: Problem, strategy: Strategy, tree: Tree, tokenizer: Any,
   status = tree.statuses()
   nodes = [{'id': i, 'parent': node.parent if node.parent >= 0 else None, 'round': node.round,
             'slot': node.slot, 'text': tokenizer.decode(node.tokens.tolist()).rstrip('\n'),
-            'score': f32(node.score), 'tokens': len(node.tokens), 'status': status[i]}
+            'score': f32(node.score), 'tokens': len(node.tokens), 'status': status[i],
+            **_simulation(node, tokenizer)}
            for i, node in enumerate(tree.nodes)]
   return {'problem_id': problem.id, 'prompt': problem.prompt, 'answer': problem.answer,
           'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
           'winner': winner, 'nodes': nodes}
+
+
+def _simulation(node: Node, tokenizer: Any) -> dict[str, Any]:
+  """What lookahead judged a node by, as its field `simulation`; nothing where it did not look."""
+  ahead = node.simulation
+  if ahead is None:
+    return {}
+  return {'simulation': {'text': tokenizer.decode(ahead.tokens.tolist()).rstrip('\n'),
+                         'score': f32(ahead.score), 'tokens': len(ahead.tokens)}}

@@ -1,4 +1,4 @@
-"""Stages `search` and `difficulty`: pools of independent samples, and beam searches."""
+"""Stages `search` and `difficulty`: pools of independent samples, and searches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tts.stages import probe, programs, rows as rows_lib, scoring
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
-from tts.types import InputError, Strategy
+from tts.types import InputError, Strategy, num_candidates
 
 _MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -32,15 +32,34 @@ def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[S
   found = {}
   for budget in budgets:
     for width in widths:
-      if width == 'sqrt':
-        m = 2 ** (int(math.log2(budget)) // 2)
-      elif isinstance(width, int) and width > 0:
-        m = min(width, budget)
-      else:
-        raise InputError(f'config.search.beam_widths has {width!r}: it takes numbers and "sqrt"')
-      strategy = Strategy('beam', budget, beam_width=m)
+      strategy = Strategy('beam', budget, beam_width=_width(width, budget, 'beam_widths'))
       found[strategy.name] = strategy
   return list(found.values())
+
+
+def lookahead_strategies(budgets: tuple[int, ...],
+                         rules: tuple[tuple[int, Any], ...]) -> list[Strategy]:
+  """The same for lookahead: rules (k, M). M is of the N = B // (k + 1) candidates.
+
+  A budget that has no candidate is left out.
+  """
+  found = {}
+  for budget in budgets:
+    for k, width in rules:
+      num = num_candidates(budget, k)
+      if num:
+        strategy = Strategy('lookahead', budget, _width(width, num, 'lookahead'), k)
+        found[strategy.name] = strategy
+  return list(found.values())
+
+
+def _width(rule: int | str, num: int, field: str) -> int:
+  """M of `num` candidates by a rule."""
+  if rule == 'sqrt':
+    return 2 ** (int(math.log2(num)) // 2)
+  if isinstance(rule, int) and rule > 0:
+    return min(rule, num)
+  raise InputError(f'config.search.{field} has {rule!r}: M is a number or "sqrt"')
 
 
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
@@ -97,17 +116,17 @@ def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str
 
 def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
              verifier: str = 'prm', trees: bool = True) -> int:
-  """One beam search setting on every question, guided by a verifier."""
+  """One setting of beam or lookahead search on every question, guided by a verifier."""
   config = run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
+  num = strategy.num_candidates
   program = blocks_lib.Program(programs.search_step(
       base.arch, guide.arch, seed=run.seed, stream='test',
-      config=BeamConfig(strategy.budget, strategy.beam_width),
+      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
       sampling=run.experiment.sampling, limits=run.limits), run.mesh)
   params = (base.params, guide.params)
-  slots = np.broadcast_to(np.arange(strategy.budget, dtype=np.int32),
-                          (len(blocks[0].valid), strategy.budget))
-  shown = {p.id for p in _shown(run, blocks)} if trees and strategy.budget > 1 else set()
+  slots = np.broadcast_to(np.arange(num, dtype=np.int32), (len(blocks[0].valid), num))
+  shown = {p.id for p in _shown(run, blocks)} if trees and num > 1 else set()
 
   def compute(group: list[Block]) -> list[list[dict]]:
     inputs = [(b.prefix, b.prefix_len, b.words, slots, b.valid) for b in group]
@@ -131,8 +150,8 @@ def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
                      strategy.name, run.seed, _FORMAT)
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
   return blocks_lib.run(run.workdir, f'search/{name}', mark, blocks, run.groups, compute,
-                        {'strategy': 'beam', 'budget': strategy.budget, 'theta': strategy.theta,
-                         'verifier': verifier})
+                        {'strategy': strategy.method, 'budget': strategy.budget,
+                         'theta': strategy.theta, 'verifier': verifier})
 
 
 def _shown(run: Run, blocks: list[Block]) -> list[Any]:
@@ -151,9 +170,9 @@ def questions(run: Run, block: int, count: int | None = None) -> tuple[list[Bloc
                              limits, run.tokenizer_mark())
 
 
-def block_size(block: int, budget: int) -> int:
-  """Questions of a block at a budget: `block`, or as many as `_MAX_ROWS` leaves room for."""
-  return max(1, min(block, _MAX_ROWS // budget))
+def block_size(block: int, num: int) -> int:
+  """Questions of a block with `num` rows each: `block`, or as many as `_MAX_ROWS` has room for."""
+  return max(1, min(block, _MAX_ROWS // num))
 
 
 def run_search(run: Run) -> int:
@@ -172,12 +191,16 @@ def run_search(run: Run) -> int:
     reused += run_pool(run, 'search', blocks, mark, model=model, stream='test', num=num,
                        sampling=how, verifiers=verifiers)
 
+  def searches(verifier: str, strategies: list[Strategy], count: int | None = None,
+               trees: bool = False) -> None:
+    nonlocal reused
+    for strategy in strategies:
+      blocks, mark = questions(run, block_size(config.block, strategy.num_candidates), count)
+      reused += run_beam(run, blocks, mark, strategy, verifier=verifier, trees=trees)
+
   def beams(verifier: str, budgets: tuple[int, ...], count: int | None = None,
             trees: bool = False) -> None:
-    nonlocal reused
-    for strategy in beam_strategies(budgets, config.beam_widths):
-      blocks, mark = questions(run, block_size(config.block, strategy.budget), count)
-      reused += run_beam(run, blocks, mark, strategy, verifier=verifier, trees=trees)
+    searches(verifier, beam_strategies(budgets, config.beam_widths), count, trees)
 
   pool(config.pool, sampling, verifiers=VERIFIERS)
   pool(1, greedy)
@@ -191,6 +214,9 @@ def run_search(run: Run) -> int:
     beams('prm', config.budgets, trees=True)
     if deep:
       beams('prm', config.deep_budgets, deep)
+    if ahead := min(config.lookahead_questions, config.questions):
+      searches('prm', lookahead_strategies(config.lookahead_budgets, config.lookahead), ahead,
+               trees=True)
   if run.has_model('prm_plain'):  # an ablation: on fewer questions where there are many
     beams('prm_plain', config.budgets, deep or None)
   return reused

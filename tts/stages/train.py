@@ -29,6 +29,7 @@ def prepare(run: Run) -> None:
   if not run.model_config('base').checkpoint:
     _train_tokenizer(run, problems)
   search.beam_strategies(e.search.budgets, e.search.beam_widths)
+  search.lookahead_strategies(e.search.lookahead_budgets, e.search.lookahead)
   for split, count in (('verifier', e.labels.questions), (e.search.split, e.search.questions)):
     blocks.cut(run.problems(split, count), run.tokenizer, e.limits.max_prompt_tokens, count)
 
