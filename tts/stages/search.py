@@ -63,14 +63,14 @@ def _width(rule: int | str, num: int, field: str) -> int:
 
 
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
-            sampling: SamplingConfig, max_slots: int = _MAX_SLOTS) -> Any:
-  """A function from blocks to samples: per block, per problem, a list by slot."""
+            sampling: SamplingConfig, max_slots: int = _MAX_SLOTS, first: int = 0) -> Any:
+  """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
   slots = min(num, max_slots)
   program = blocks_lib.Program(programs.sample_step(
       model.arch, seed=run.seed, stream=stream, num_slots=slots, sampling=sampling,
       limits=run.limits), run.mesh)
   size = len(blocks[0].valid)
-  identity = np.broadcast_to(np.arange(num, dtype=np.int32)[:, None], (size, num, 1))
+  identity = np.broadcast_to(np.arange(first, first + num, dtype=np.int32)[:, None], (size, num, 1))
 
   def compute(group: list[Block]) -> list[list[dict[int, pool_lib.Sample]]]:
     inputs = [(b.prefix, np.repeat(b.prefix_len[:, None], num, 1), b.words, identity,
@@ -114,26 +114,37 @@ def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str
                          'model': model, 'stream': stream})
 
 
+def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int) -> Any:
+  """A function from blocks of `size` problems to search trees: per block, per problem, one."""
+  base, guide = run.model('base'), run.model(verifier)
+  num = strategy.num_candidates
+  program = blocks_lib.Program(programs.search_step(
+      base.arch, guide.arch, seed=run.seed, stream=stream,
+      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
+      sampling=run.experiment.sampling, limits=run.limits), run.mesh)
+  slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
+
+  def compute(group: list[Block]) -> list[list[tree_lib.Tree]]:
+    inputs = [(b.prefix, b.prefix_len, b.words, slots, b.valid) for b in group]
+    histories = blocks_lib.on_groups(program, (base.params, guide.params), inputs, run.groups)
+    return [tree_lib.unroll(history) for history in histories]
+
+  return compute
+
+
 def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
              verifier: str = 'prm', trees: bool = True) -> int:
   """One setting of beam or lookahead search on every question, guided by a verifier."""
   config = run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
-  num = strategy.num_candidates
-  program = blocks_lib.Program(programs.search_step(
-      base.arch, guide.arch, seed=run.seed, stream='test',
-      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
-      sampling=run.experiment.sampling, limits=run.limits), run.mesh)
-  params = (base.params, guide.params)
-  slots = np.broadcast_to(np.arange(num, dtype=np.int32), (len(blocks[0].valid), num))
-  shown = {p.id for p in _shown(run, blocks)} if trees and num > 1 else set()
+  search = searcher(run, strategy, verifier, 'test', len(blocks[0].valid))
+  shown = {p.id for p in _shown(run, blocks)} if trees and strategy.num_candidates > 1 else set()
 
   def compute(group: list[Block]) -> list[list[dict]]:
-    inputs = [(b.prefix, b.prefix_len, b.words, slots, b.valid) for b in group]
     results = []
-    for block, history in zip(group, blocks_lib.on_groups(program, params, inputs, run.groups)):
+    for block, found in zip(group, search(group)):
       rows = []
-      for b, (problem, tree) in enumerate(zip(block.problems, tree_lib.unroll(history))):
+      for b, (problem, tree) in enumerate(zip(block.problems, found)):
         mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
                                   split=config.split, stream='test',
                                   prompt_tokens=int(block.prefix_len[b]))
