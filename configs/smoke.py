@@ -25,6 +25,7 @@ def get_config():
                  ('dev', 20), ('test', 40)))),
       models=config.ModelsConfig(
           base=config.ModelConfig(arch=base, train=train),
+          mid=config.ModelConfig(arch=Arch(0, 1, 32, 2, 1, 16, 64), train=train),
           large=config.ModelConfig(arch=Arch(0, 2, 48, 2, 1, 24, 96), train=train),
           prm=config.ModelConfig(init='base', arch=verifier, train=value),
           orm=config.ModelConfig(init='base', arch=verifier, train=value),
@@ -36,6 +37,6 @@ def get_config():
       search=config.SearchConfig(questions=24, pool=4, large_samples=2, budgets=(1, 4), block=8,
                                  trees=2),
       difficulty=config.DifficultyConfig(samples=8, block=8),
-      stage_seconds=(('data', 5), ('base', 10), ('large', 10), ('labels', 10), ('verifiers', 15),
-                     ('search', 20), ('difficulty', 5), ('report', 10)),
+      stage_seconds=(('data', 5), ('base', 10), ('mid', 5), ('large', 10), ('labels', 10),
+                     ('verifiers', 15), ('search', 20), ('difficulty', 5), ('report', 10)),
   ))

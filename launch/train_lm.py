@@ -9,7 +9,7 @@ from tts.stages import reproduce
 
 def main(config, workdir):
   run = reproduce.open_run(config, workdir)
-  for stage in ('data', 'base', 'large'):
+  for stage in ('data', 'base', 'mid', 'large'):
     reproduce.run_stage(run, stage)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tts.config import Experiment, ModelConfig
 from tts.data import problems as problems_lib
 from tts.eval import flops
+from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
 from tts.stages import search
 from tts.train.steps import TrainConfig
@@ -75,12 +76,12 @@ def costs(experiment: Experiment) -> list[Cost]:
     return 4 * rows * buffer * 2 * arch['num_layers'] * arch['num_kv_heads'] * arch['head_size']
 
   def read(name, generations):
-    """FLOPs of a model, the base or a verifier, over that many solutions."""
+    """FLOPs of a generator or a verifier over that many solutions."""
     arch = _arch(getattr(e.models, name), e)
-    return _read(arch, 'lm' if name == 'base' else name, generations * solution, text * 0.75)
+    return _read(arch, 'lm' if name in GENERATORS else name, generations * solution, text * 0.75)
 
   rows = []
-  for name in ('base', 'large'):
+  for name in GENERATORS:
     config = getattr(e.models, name)
     if config.enabled and not config.checkpoint:
       rows.append(_training(name, [(_arch(config, e), 'lm', config.train)]))
@@ -96,12 +97,18 @@ def costs(experiment: Experiment) -> list[Cost]:
   sampled, guided = search_generations(e)
   scored = sum(read(name, sampled) for name in verifiers)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
+  larger = [name for name in GENERATORS[1:] if getattr(e.models, name).enabled]
+  pool = e.search.questions * e.search.large_samples
+  for name in larger:
+    searched += read(name, pool + e.search.questions)
+    scored += read('prm', pool) if 'prm' in verifiers else 0
+  sampled_larger = len(larger) * (pool + e.search.questions)
   widest = max((*e.search.budgets, *e.search.deep_budgets), default=1)
   in_block = widest * search.block_size(e.search.block, widest)
-  rows.append(_generating('search', sampled + sum(guided.values()), solution,
+  rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched,
                           sum(cache(_arch(getattr(e.models, m), e), in_block)
-                              for m in ('base', *guided))))
+                              for m in ('base', *larger, *guided))))
   pool = e.search.questions * e.difficulty.samples
   rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
       read('prm', pool) if 'prm' in verifiers else 0), cache(base, 16 * e.difficulty.block)))
@@ -109,7 +116,7 @@ def costs(experiment: Experiment) -> list[Cost]:
 
 
 def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
-  """Independent samples of the search stage, and per guide the generations of its beams."""
+  """The base's independent samples in stage `search`; per guide the generations of its beams."""
   config = e.search
   deep = min(config.deep_questions, config.questions)
   charge = lambda budgets: sum(
