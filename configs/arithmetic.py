@@ -19,8 +19,8 @@ from tts.train.steps import TrainConfig
 def get_config():
   tokens = 1_800_000
   base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
-  # 4.24x: level with 4, 16 and 64 of the base's answers at the paper's three R.
-  mid = Arch(0, 2, 64, 4, 4, 16, 288)
+  # 4.28x: level with just over 4, 16 and 64 of the base's answers at the paper's three R.
+  mid = Arch(0, 3, 64, 4, 2, 16, 184)
   lm = lambda arch, rate: config.ModelConfig(
       arch=arch, train=TrainConfig(learning_rate=rate, tokens=tokens))
   # As in the quickstart, for longer.
@@ -48,6 +48,6 @@ def get_config():
           questions=2000, pool=64, large_samples=16, budgets=(1, 4, 16, 64), deep_questions=500, deep_pool=256,
           deep_budgets=(256,)),
       difficulty=config.DifficultyConfig(samples=64),
-      stage_seconds=(('data', 20), ('base', 60), ('mid', 60), ('large', 150),
+      stage_seconds=(('data', 20), ('base', 60), ('mid', 75), ('large', 150),
                      ('labels', 200), ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),
   ))

@@ -85,7 +85,7 @@ class ModelsConfig:
   """
 
   base: ModelConfig = ModelConfig()
-  mid: ModelConfig = ModelConfig(arch=Arch(0, 2, 64, 4, 4, 16, 288))
+  mid: ModelConfig = ModelConfig(arch=Arch(0, 3, 64, 4, 2, 16, 184))
   large: ModelConfig = ModelConfig(arch=Arch(0, 3, 112, 4, 2, 28, 336))
   prm: ModelConfig = ModelConfig(init='base')
   prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
@@ -214,7 +214,7 @@ class Experiment:
   search: SearchConfig = SearchConfig()
   difficulty: DifficultyConfig = DifficultyConfig()
   stage_seconds: tuple[tuple[str, int], ...] = (
-      ('data', 15), ('base', 60), ('mid', 45), ('large', 150), ('labels', 80), ('verifiers', 80),
+      ('data', 15), ('base', 60), ('mid', 60), ('large', 150), ('labels', 80), ('verifiers', 80),
       ('search', 100), ('difficulty', 30), ('report', 15))
 
 

@@ -187,6 +187,8 @@ def test_strict_rows_spend_measured_flops():
   most = 14 + (1500 - 100) / 4400
   assert row['k'] == pytest.approx(most / 2) and row['budget'] == 4 and not row['underspent']
   assert ('level', 'flops', pytest.approx(most), False) in asked
+  # The paper's accounting has verifiers for nothing.
+  assert {a[2:] for a in asked if a[1] == 'generations'} == {(16, True), (4, True)}
 
 
 def test_where_a_difference_is_zero():
