@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -63,6 +64,7 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
                      outcome, bins)
 
 
+@functools.cache
 def fold(problem_id: str) -> int:
   """0 or 1, by the problem's id alone and apart from the order that breaks ties of bins."""
   return hashlib.sha256(f'fold {problem_id}'.encode()).digest()[0] & 1
@@ -77,12 +79,19 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
       return outcome.budget
     return None if outcome.flops is None else float(outcome.flops.mean())
 
+  @functools.cache  # many allowances pay for the same settings
+  def among(settings: tuple[int, ...], bins: str) -> Answers | None:
+    return chosen([main[i] for i in settings], schemes[bins])
+
+  costs = {axis: [cost(o, axis) for o in main] for axis in ('generations', 'flops')}
+
   def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
-    usable = [o for o in main if verifier or o.verifier is None]
-    within = [o for o in usable if (c := cost(o, axis)) is not None and c <= allowance]
-    most = {s: max(o.budget for o in within if o.strategy == s)
-            for s in {o.strategy for o in within}}
-    return chosen([o for o in within if o.budget == most[o.strategy]], schemes[bins])
+    within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
+              if (verifier or o.verifier is None) and c is not None and c <= allowance]
+    most: dict[str, int] = {}
+    for i in within:
+      most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
+    return among(tuple(i for i in within if main[i].budget == most[main[i].strategy]), bins)
 
   plain = [o for o in main if o.strategy == 'majority' and o.budget == 1 and o.flops is not None]
   prices = [c for o in main if o.verifier and o.budget > 1
