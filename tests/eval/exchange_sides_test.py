@@ -69,12 +69,14 @@ def test_what_may_be_spent_limits_what_is_chosen():
   setting = lambda right, budget, cost, name, verifier=None: outcome(
       right, IDS, strategy=name, budget=budget, flops=np.full(200, cost), selection=name,
       verifier=verifier, aggregation=verifier and 'last')
-  found = [setting(0.1, 1, 10.0, 'majority'), setting(0.2, 4, 40.0, 'majority'),
+  found = [setting(0.1, 1, 10.0, 'majority'), setting(0.15, 2, 18.0, 'majority'),
+           setting(0.2, 4, 40.0, 'majority'),
            setting(0.5, 1, 50.0, 'best_of_n', 'prm'), setting(0.9, 4, 200.0, 'best_of_n', 'prm'),
            setting(0.3, 16, 160.0, 'majority'), setting(1.0, 4, 40.0, 'oracle')]
   side = sides.small_side(found, {'level': ONE_BIN})
   value = lambda *how: side.choose('level', *how).accuracy.mean()
-  assert side.budgets == (1, 4, 16) and side.one == 10 and side.verified == 200
+  assert side.budgets == (1, 2, 4, 16) and side.verified == 200
+  assert side.one == 10 and side.more == 8
   assert value('generations', 4, True) == pytest.approx(0.9)
   assert value('generations', 16, False) == pytest.approx(0.3)
   assert value('generations', 3, True) == pytest.approx(0.5)

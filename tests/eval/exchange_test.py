@@ -37,7 +37,8 @@ def small(accuracy=0.5, budgets=(1, 4, 16), **more) -> Small:
     value = accuracy(allowance) if callable(accuracy) else accuracy
     return Answers(IDS, np.broadcast_to(np.asarray(value, float), len(IDS)))
 
-  return Small(**dict(choose=choose, budgets=budgets, one=1.0, verified=None) | more)
+  fields = dict(choose=choose, budgets=budgets, one=1.0, verified=None) | more
+  return Small(**{'more': fields['one']} | fields)
 
 
 def find(rows, **what):
@@ -151,6 +152,11 @@ def test_strict_allowance_by_hand(once, strategy, bins, most):
   may = exchange.strict(larger(strategy=strategy), side, 22, once, bins)
   assert may.most == pytest.approx(most, rel=1e-12) and may.k == pytest.approx(most / 2)
   assert may.verifier and may.axis == 'flops'
+
+
+def test_further_generations_read_no_prompt():
+  may = exchange.strict(larger(), small(one=5.0, more=3.0), 22, ONCE, 'level')
+  assert may.k == pytest.approx(1 + (14 + (1500 - 100) / 4400 - 5) / 3)
 
 
 def test_without_room_for_a_verifier_none_is_paid_for():

@@ -17,9 +17,9 @@ may spend on each answer
 
 O is the generator's 6 n D; a verifier's labels, its 6 n D and that of the model that it starts
 from where that is not the generator; and for estimated bins the difficulty pool, read by the
-verifier for predicted ones alone. The row's k is f in plain generations of the small model. The
-small side does without a verifier where it has too little left to use one, and then pays for one
-only where its bins are predicted by it.
+verifier for predicted ones alone. The row's k is how many plain generations of the small model f
+pays for, their prompt read once. The small side does without a verifier where it has too little
+left to use one, and then pays for one only where its bins are predicted by it.
 """
 
 from __future__ import annotations
@@ -58,13 +58,19 @@ class Small:
       that has been run is within it.
     budgets: generations of what has been run, ascending.
     one: FLOPs of one plain generation, its prompt included; None where unknown.
+    more: FLOPs of each further one of the same question.
     verified: FLOPs of the cheapest setting in which a verifier has a choice; None without any.
   """
 
   choose: Callable[[str, str, float, bool], Answers | None]
   budgets: tuple[int, ...]
   one: float | None
+  more: float | None
   verified: float | None
+
+  def generations(self, spend: float) -> float:
+    """How many plain generations that many FLOPs pay for, below 1 where not for one."""
+    return 1 + (spend - self.one) / self.more
 
   def budget(self, k: float) -> int | None:
     """The largest budget that has been run and is not above k."""
@@ -161,9 +167,9 @@ def strict(larger: Larger, small: Small, ratio: float, once: Once, bins: str) ->
 
   with_one = None if small.verified is None else left(True)
   if with_one is not None and with_one >= small.verified:
-    return Allowance(with_one / small.one, 'flops', with_one, True)
+    return Allowance(small.generations(with_one), 'flops', with_one, True)
   without = left(False)
-  return None if without is None else Allowance(without / small.one, 'flops', without, False)
+  return None if without is None else Allowance(small.generations(without), 'flops', without, False)
 
 
 def _parts(larger: Larger, answers: Answers, bins: Mapping[str, int],

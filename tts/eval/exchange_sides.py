@@ -93,11 +93,14 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
       most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
     return among(tuple(i for i in within if main[i].budget == most[main[i].strategy]), bins)
 
-  plain = [o for o in main if o.strategy == 'majority' and o.budget == 1 and o.flops is not None]
+  plain = {o.budget: float(o.flops.mean()) for o in main
+           if o.strategy == 'majority' and o.flops is not None}
+  one = plain.get(1)
+  more = plain[2] - one if one is not None and 2 in plain else one
   prices = [c for o in main if o.verifier and o.budget > 1
             and (c := cost(o, 'flops')) is not None]
   return Small(choose, tuple(sorted({o.budget for o in main})),
-               float(plain[0].flops.mean()) if plain else None, min(prices, default=None))
+               one, more, min(prices, default=None))
 
 
 def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | None:
