@@ -45,9 +45,9 @@ def get_config():
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=7500, samples=8, rollouts=2, block=250),
       search=config.SearchConfig(
-          questions=2000, pool=64, large_samples=16, budgets=(1, 4, 16, 64), deep_questions=500, deep_pool=256,
-          deep_budgets=(256,)),
+          questions=2000, pool=64, large_samples=16, budgets=(1, 4, 16, 64),
+          deep_questions=500, deep_pool=256, deep_budgets=(256,)),
       difficulty=config.DifficultyConfig(samples=64),
-      stage_seconds=(('data', 20), ('base', 60), ('mid', 75), ('large', 150),
-                     ('labels', 200), ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),
+      stage_seconds=(('data', 20), ('base', 60), ('mid', 75), ('large', 150), ('labels', 200),
+                     ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),
   ))
