@@ -19,6 +19,8 @@ from tts.train.steps import TrainConfig
 def get_config():
   tokens = 1_800_000
   base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
+  # 4.28x: level with just over 4, 16 and 64 of the base's answers at the paper's three R.
+  mid = Arch(0, 3, 64, 4, 2, 16, 184)
   lm = lambda arch, rate: config.ModelConfig(
       arch=arch, train=TrainConfig(learning_rate=rate, tokens=tokens))
   # As in the quickstart, for longer.
@@ -32,7 +34,8 @@ def get_config():
           arith=ArithConfig(seed=4, max_ops=5, ranges=(5, 10, 20), max_value=199),
           plan=PlanConfig(seed=4)),
       models=config.ModelsConfig(
-          base=lm(base, 1e-2), large=lm(large, 3e-3), prm=judge, orm=judge, orm_more=judge,
+          base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large, 3e-3), prm=judge, orm=judge,
+          orm_more=judge,
           # The paper's: the base model itself with a value head, nothing else.
           prm_plain=config.ModelConfig(
               init='base', arch=base,
@@ -42,9 +45,10 @@ def get_config():
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=7500, samples=8, rollouts=2, block=250),
       search=config.SearchConfig(
-          questions=2000, pool=64, budgets=(1, 4, 16, 64), deep_questions=500, deep_pool=256,
-          deep_budgets=(256,), lookahead_budgets=(4, 16, 64, 256), lookahead_questions=500),
+          questions=2000, pool=64, large_samples=16, budgets=(1, 4, 16, 64), deep_questions=500,
+          deep_pool=256, deep_budgets=(256,), lookahead_budgets=(4, 16, 64, 256),
+          lookahead_questions=500),
       difficulty=config.DifficultyConfig(samples=64),
-      stage_seconds=(('data', 20), ('base', 60), ('large', 150), ('labels', 200),
+      stage_seconds=(('data', 20), ('base', 60), ('mid', 75), ('large', 150), ('labels', 200),
                      ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),
   ))

@@ -15,6 +15,8 @@ from tts.train.steps import TrainConfig
 def get_config():
   tokens = 1_800_000
   base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
+  # 4.28x: level with just over 4, 16 and 64 of the base's answers at the paper's three R.
+  mid = Arch(0, 3, 64, 4, 2, 16, 184)
   lm = lambda arch, rate: config.ModelConfig(
       arch=arch, train=TrainConfig(learning_rate=rate, tokens=tokens))
   # The large language model, left as it is, and one layer above it that is told how likely it
@@ -29,7 +31,7 @@ def get_config():
       data=DataConfig(arith=ArithConfig(
           seed=3, max_ops=5, ranges=(5, 10, 20), max_value=199)),
       models=config.ModelsConfig(
-          base=lm(base, 1e-2), large=lm(large, 3e-3), prm=judge, orm=judge,
+          base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large, 3e-3), prm=judge, orm=judge,
           # The paper's: the base model itself with a value head, nothing else.
           prm_plain=config.ModelConfig(
               init='base', arch=base,
@@ -39,6 +41,6 @@ def get_config():
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=4000, samples=8, rollouts=2, block=200),
       search=config.SearchConfig(lookahead_questions=400),
-      stage_seconds=(('data', 15), ('base', 45), ('large', 110), ('labels', 70), ('verifiers', 130),
-                     ('search', 110), ('difficulty', 60), ('report', 15)),
+      stage_seconds=(('data', 15), ('base', 45), ('mid', 60), ('large', 110), ('labels', 70),
+                     ('verifiers', 130), ('search', 110), ('difficulty', 60), ('report', 15)),
   ))

@@ -25,6 +25,7 @@ def get_config():
                  ('dev', 20), ('test', 40)))),
       models=config.ModelsConfig(
           base=config.ModelConfig(arch=base, train=train),
+          mid=config.ModelConfig(arch=Arch(0, 1, 32, 2, 1, 16, 64), train=train),
           large=config.ModelConfig(arch=Arch(0, 2, 48, 2, 1, 24, 96), train=train),
           prm=config.ModelConfig(init='base', arch=verifier, train=value),
           orm=config.ModelConfig(init='base', arch=verifier, train=value),
@@ -37,6 +38,6 @@ def get_config():
                                  trees=2, lookahead=((1, 'sqrt'),), lookahead_budgets=(8,),
                                  lookahead_questions=8),
       difficulty=config.DifficultyConfig(samples=8, block=8),
-      stage_seconds=(('data', 5), ('base', 10), ('large', 10), ('labels', 10), ('verifiers', 15),
-                     ('search', 20), ('difficulty', 5), ('report', 10)),
+      stage_seconds=(('data', 5), ('base', 10), ('mid', 5), ('large', 10), ('labels', 10),
+                     ('verifiers', 15), ('search', 20), ('difficulty', 5), ('report', 10)),
   ))

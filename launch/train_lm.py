@@ -8,7 +8,7 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  reproduce.run_stages(config, workdir, ('data', 'base', 'large'))
+  reproduce.run_stages(config, workdir, ('data', 'base', 'mid', 'large'))
 
 
 if __name__ == '__main__':

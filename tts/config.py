@@ -76,7 +76,8 @@ class ModelsConfig:
 
   Attributes:
     base: the generator that test-time compute is spent on.
-    large: the same family with about 14x the parameters.
+    mid: the same family with about 4x the parameters.
+    large: the same with about 14x.
     prm: process reward model, the one that the curves and the difficulty estimate are made with.
     prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
     orm: outcome reward model, the comparison.
@@ -84,6 +85,7 @@ class ModelsConfig:
   """
 
   base: ModelConfig = ModelConfig()
+  mid: ModelConfig = ModelConfig(arch=Arch(0, 3, 64, 4, 2, 16, 184))
   large: ModelConfig = ModelConfig(arch=Arch(0, 3, 112, 4, 2, 28, 336))
   prm: ModelConfig = ModelConfig(init='base')
   prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
@@ -138,7 +140,7 @@ class SearchConfig:
     split: `dev` while tuning, `test` once.
     questions: how many of the split's.
     pool: independent samples per question; best-of-N is computed from them for every N.
-    large_samples: independent samples per question of the large model.
+    large_samples: independent samples per question of each larger model.
     budgets: generations that beam search is charged.
     beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
     deep_questions: the first so many questions get the deep pool and the deep budgets too.
@@ -222,7 +224,7 @@ class Experiment:
   search: SearchConfig = SearchConfig()
   difficulty: DifficultyConfig = DifficultyConfig()
   stage_seconds: tuple[tuple[str, int], ...] = (
-      ('data', 15), ('base', 60), ('large', 150), ('labels', 80), ('verifiers', 80),
+      ('data', 15), ('base', 60), ('mid', 60), ('large', 150), ('labels', 80), ('verifiers', 80),
       ('search', 100), ('difficulty', 30), ('report', 15))
 
   def __post_init__(self):

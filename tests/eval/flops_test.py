@@ -41,6 +41,11 @@ def test_sums_are_exact_where_doubles_and_64_bits_are_not():
   assert flops.counted(ARCH, 'lm', counts) == (10**19 + 1) * flops.per_token(ARCH)
 
 
+def test_training_is_six_times_parameters_times_tokens():
+  assert flops.training({'params': 7, 'metrics': {'tokens': 100}}) == 4200
+  assert flops.training({'params': 7, 'metrics': {}}) is None
+
+
 def products(jaxpr) -> int:
   """Multiplications and additions of every dot_general, those inside other calls included."""
   total = 0

@@ -79,10 +79,11 @@ def write_setting(workdir, folder: str, questions: int, block: int, make) -> Non
 
 
 def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (4, 4), (4, 16)),
-              verifiers=('prm', 'orm'), large=True, deep=0, seed=0) -> pathlib.Path:
+              verifiers=('prm', 'orm'), large=True, larger_pool=0, deep=0, seed=0) -> pathlib.Path:
   """A workdir as `reproduce` leaves it; without a pool, with no search records.
 
-  `deep` questions have a pool and a beam search of four times the width.
+  `deep` questions have a pool and a beam search of four times the width. `larger_pool` samples a
+  question are written of `large`, and as many and greedy answers of `mid`, scored by the PRM.
   """
   workdir = pathlib.Path(workdir)
   rng = np.random.default_rng(seed)
@@ -93,12 +94,13 @@ def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (
     records.write_json(workdir / f'stages/{stage}.json', {
         'stage': stage, 'wall_seconds': 10.0 + 7 * i, 'cpu_seconds': 20.0,
         'budget_seconds': 20 + 6 * i, 'peak_rss_bytes': 10**9})
-  for name in ('base', *(['large'] if large else []), *verifiers):
+  larger = ['mid'] * bool(larger_pool) + ['large'] * large
+  for name in ('base', *larger, *verifiers):
     kind = name if name in verifiers else 'lm'
-    width = 112 if name == 'large' else 32
+    width = {'mid': 64, 'large': 112}.get(name, 32)
     records.write_json(workdir / f'models/{name}/model.json', {
         'kind': kind, 'arch': arch(width), 'params': 25 * width**2,
-        'metrics': {'val_loss': 0.5} if kind == 'lm' else {'val_bce': 0.4}})
+        'metrics': {'tokens': 10**6, **({'val_loss': 0.5} if kind == 'lm' else {'val_bce': 0.4})}})
   if pool:
     write_pool(workdir, rng, questions, pool, verifiers)
     write_setting(workdir, 'search/greedy-n1', questions, 25, lambda q, s: [
@@ -106,6 +108,8 @@ def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (
     if large:
       write_setting(workdir, 'search/large-greedy-n1', questions, 25, lambda q, s: [
           row(rng, q, s**0.3, 0, strategy='greedy', budget=1, model='large', scored=())])
+    for name, ease in (('mid', 0.6), ('large', 0.3)) if larger_pool else ():
+      write_larger(workdir, rng, questions, name, ease, larger_pool)
     for guide in (v for v in verifiers if v.startswith('prm')):
       for width, budget in beams:
         write_beam(workdir, rng, questions, guide, width, budget)
@@ -124,6 +128,14 @@ def write_run(workdir, *, questions=60, pool=16, difficulty=32, beams=((2, 4), (
 def write_pool(workdir, rng, questions, pool, verifiers) -> None:
   write_setting(workdir, f'search/sample-n{pool}', questions, 25, lambda q, s: [
       row(rng, q, s, i, budget=pool, scored=verifiers) for i in range(pool)])
+
+
+def write_larger(workdir, rng, questions, name, ease, pool) -> None:
+  if name != 'large':
+    write_setting(workdir, f'search/{name}-greedy-n1', questions, 25, lambda q, s: [
+        row(rng, q, s**ease, 0, strategy='greedy', budget=1, model=name, scored=())])
+  write_setting(workdir, f'search/{name}-sample-n{pool}', questions, 25, lambda q, s: [
+      row(rng, q, s**ease, i, budget=pool, model=name, scored=('prm',)) for i in range(pool)])
 
 
 def write_beam(workdir, rng, questions, guide, width, budget) -> None:

@@ -10,7 +10,7 @@ from tests.launch.conftest import SMOKE, record_hashes
 from tts.eval import records
 from tts.eval.samples import VERIFIERS
 
-MODELS = ('base', 'large', 'prm', 'orm')
+MODELS = ('base', 'mid', 'large', 'prm', 'orm')
 
 
 def read(path):
@@ -21,8 +21,9 @@ def test_every_stage_leaves_its_files(smoke):
   for name in MODELS:
     assert (smoke / 'models' / name / 'model.json').exists()
   strategies = {p.name for p in (smoke / 'records' / 'search').iterdir()}
-  assert strategies == {'sample-n4', 'greedy-n1', 'large-greedy-n1', 'large-sample-n2',
-                        'beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'lookahead-m2-k1-n8'}
+  assert strategies == {'sample-n4', 'greedy-n1', 'mid-greedy-n1', 'mid-sample-n2',
+                        'large-greedy-n1', 'large-sample-n2', 'beam-m1-n1', 'beam-m4-n4',
+                        'beam-m2-n4', 'lookahead-m2-k1-n8'}
   assert (smoke / 'report' / 'index.html').stat().st_size > 10_000
   assert list((smoke / 'trees').glob('*.json'))
   assert not list((smoke / 'tmp').iterdir())

@@ -15,15 +15,16 @@ from tts.train.steps import init_params
 def test_every_stage_has_a_line(module):
   experiment = config.from_config_dict(module.get_config())
   costs = {c.stage: c for c in plan.costs(experiment)}
-  assert set(costs) == {'base', 'large', 'labels', 'verifiers', 'search', 'difficulty'}
+  assert set(costs) == {'base', 'mid', 'large', 'labels', 'verifiers', 'search',
+                        'difficulty'}
   assert all(c.tokens > 0 and c.flops > 0 and c.memory > 0 for c in costs.values())
   lines = plan.table(experiment).splitlines()
-  assert len(lines) == 7 and lines[1].startswith('base')
+  assert len(lines) == 8 and lines[1].startswith('base')
 
 
 def test_parameters_are_counted_as_the_model_has_them():
   experiment = config.from_config_dict(quickstart.get_config())
-  for name in ('base', 'large'):
+  for name in ('base', 'mid', 'large'):
     arch = dataclasses.replace(getattr(experiment.models, name).arch, vocab_size=28)
     assert plan._params(dataclasses.asdict(arch)) == num_params(init_params(Decoder(arch), 0))
 
@@ -37,6 +38,25 @@ def test_twice_the_questions_cost_twice_as_much():
   one, two = ({c.stage: c for c in plan.costs(e)}['search'] for e in (experiment, more))
   assert two.generations == 2 * one.generations
   assert two.flops == pytest.approx(2 * one.flops, rel=1e-6)
+
+
+def test_larger_models_are_charged_for_their_answers():
+  experiment = config.from_config_dict(quickstart.get_config())
+  without = dataclasses.replace(experiment, models=dataclasses.replace(
+      experiment.models, mid=dataclasses.replace(experiment.models.mid, enabled=False)))
+  both, one = ({c.stage: c for c in plan.costs(e)} for e in (experiment, without))
+  assert 'mid' in both and 'mid' not in one
+  assert both['search'].generations - one['search'].generations == 400 * (1 + 4)
+  assert both['search'].flops > one['search'].flops
+
+
+def test_the_larger_models_are_about_4_and_14_times_the_base():
+  for module in (arithmetic, quickstart):
+    experiment = config.from_config_dict(module.get_config())
+    base, mid, large = (
+        num_params(init_params(Decoder(dataclasses.replace(m.arch, vocab_size=28)), 0))
+        for m in (experiment.models.base, experiment.models.mid, experiment.models.large))
+    assert (base, mid, large) == (25_632, 109_760, 353_360)
 
 
 def test_deep_budgets_and_the_ablation_run_on_fewer_questions():

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tts.eval import figures_search as search, figures_verifier as verifier
+from tts.eval import figures_exchange as exchange, figures_search as search
+from tts.eval import figures_verifier as verifier
 from tts.eval.figure import Figure
 
 # Files that a report may hold, and clears away where a run no longer has what they show.
 FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'prm_vs_orm', 'aggregation',
          'auc_by_step', 'over_optimisation', 'calibration', 'accuracy_vs_flops',
-         'accuracy_vs_seconds', 'stages')
+         'accuracy_vs_seconds', 'exchange', 'stages')
 
 
 def draw(results: Mapping[str, Any]) -> list[Figure]:
@@ -32,5 +33,5 @@ def draw(results: Mapping[str, Any]) -> list[Figure]:
           results, 'seconds', 'Accuracy against time', 'seconds per question',
           'Wall-clock of whole blocks, as they ran here. The pool was sampled and scored at once, '
           'by every verifier: its points share that time evenly, so a vote pays for them too.'),
-      search.stages_figure(results)]
+      exchange.exchange_figure(results), search.stages_figure(results)]
   return [f for f in made if f is not None]

@@ -56,6 +56,16 @@ def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> An
           + outputs * per_output(arch, kind))
 
 
+def training(meta: Mapping[str, Any]) -> int | None:
+  """6 n D, the paper's count of a training on D tokens of a model of n parameters (section 7).
+
+  Forward 2 n D, backward twice that; where layers are left as they are the backward has less to do,
+  and this is a bound from above. None where `model.json` does not say on how many tokens.
+  """
+  tokens = (meta.get('metrics') or {}).get('tokens')
+  return None if tokens is None else 6 * meta['params'] * tokens
+
+
 def full_forward(arch: Mapping[str, Any], kind: str, batch: int, length: int) -> int:
   """Matrix-product FLOPs of an unmasked forward over [batch, length], as a compiler counts them.
 

@@ -16,14 +16,21 @@ class Ledger:
   def __init__(self):
     self._sums: dict = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
     self._labelled: list[tuple[int, float | None]] = []
+    self._rolled_out: collections.Counter = collections.Counter()
 
   def add(self, stage: str, row: Mapping[str, Any]) -> None:
     for model, counts in row['counts'].items():
       self._sums[stage][model].update({name: counts[name] for name in COUNTS})
 
-  def add_labelled(self, steps: int, seconds: float | None) -> None:
-    """Counts a block of rolled-out labels: of how many steps, and the time, None if not taken."""
+  def add_labelled(self, steps: int, seconds: float | None,
+                   counts: Mapping[str, Mapping[str, int]] | None = None) -> None:
+    """Counts a block of rolled-out labels: of how many steps, and the time, None if not taken.
+
+    `counts` are the block's sums by model, for what the PRM's own labels cost.
+    """
     self._labelled.append((steps, seconds))
+    for name, values in ((counts or {}).get('base') or {}).items():
+      self._rolled_out[name] += values
 
   def _labelled_steps(self) -> dict[str, Any]:
     """All steps that have a rolled-out label, and their speed over the blocks that were timed."""
@@ -31,6 +38,13 @@ class Ledger:
     seconds = sum(s for _, s in timed)
     return {'labelled_steps': sum(n for n, _ in self._labelled) if self._labelled else None,
             'labelled_steps_per_second': sum(n for n, _ in timed) / seconds if timed else None}
+
+  def label_flops(self, models: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """FLOPs of the rolled-out labels, other verifiers' apart; None where nothing was counted."""
+    if not self._rolled_out or 'base' not in models:
+      return None
+    meta = models['base']
+    return flops.counted(meta['arch'], meta['kind'], self._rolled_out)
 
   def table(self, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Per stage and model the sums, `flops` (None for an unknown model) and `ratio`.

@@ -28,6 +28,8 @@ _STYLES = {
     'accuracy': ('#0072b2', 'o', '-'), 'its score': ('#d55e00', 'D', '--'),
     'last step': ('#0072b2', 'o', '-'), 'minimum': ('#d55e00', 'D', '-'),
     'product': ('#009e73', 'P', '-'),
+    'R = 0.16': ('#009e73', 'o', '-'), 'R = 0.79': ('#0072b2', 's', '-'),
+    'R = 22': ('#d55e00', 'D', '-'),
 }
 _OTHERS = (('#cc79a7', 'X', '-'), ('#f0e442', 'h', '-'), ('#7f4f9f', '<', '-'))
 
@@ -88,6 +90,18 @@ def point(ax: Any, label: str, x: float, y: float, interval: Sequence[float] | N
           linestyle='none')
   if interval is not None:
     ax.vlines(x, *interval, color=looks['color'], alpha=0.6)
+
+
+def points(ax: Any, label: str, xs: Sequence[float], ys: Sequence[float],
+           intervals: Sequence[Sequence[float] | None], hollow: Sequence[bool | None]) -> None:
+  """Values that no line joins, each with its interval."""
+  looks = style(label)
+  ax.plot([], [], label=label, color=looks['color'], marker=looks['marker'], linestyle='none')
+  for x, y, interval, empty in zip(xs, ys, intervals, hollow):
+    ax.plot([x], [y], color=looks['color'], marker=looks['marker'], markersize=5,
+            markerfacecolor='white' if empty else looks['color'], linestyle='none')
+    if interval is not None:
+      ax.vlines(x, *interval, color=looks['color'], alpha=0.6)
 
 
 def level(ax: Any, label: str, value: float | None, line_style: str) -> None:

@@ -13,8 +13,8 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval import figures as figures_lib, outcomes as outcomes_lib, page, pooled, records
-from tts.eval import results as results_lib, runfiles, table, tree
+from tts.eval import figures as figures_lib, figures_exchange, outcomes as outcomes_lib, page
+from tts.eval import pooled, records, results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
@@ -198,6 +198,7 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
              f'{len(results["seeds"])} seeds; intervals over seeds and questions. All else on this '
              'page is the first seed\'s.</p>', _over_seeds(results)]
   body += [_figure(f) for f in figures]
+  body += figures_exchange.tables(results)
   if fools := _fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.eval import contrasts, curves, difficulty, metrics, outcomes as outcomes_lib, verifier
+from tts.eval import contrasts, curves, difficulty, exchange, exchange_sides, metrics
+from tts.eval import outcomes as outcomes_lib, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
 
@@ -75,6 +76,10 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
   for part, values in (('models', models), ('verifier', verifiers)):
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
+  larger = list(exchange_sides.larger_sides(run))
+  small = exchange_sides.small_side(found, schemes)
+  if not larger:
+    reasons['flops_matched'] = 'no larger model has answered yet'
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),
@@ -88,6 +93,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
       'ablations': curves.ablation_rows(found, schemes),
       'contrasts': contrasts.rows(found, run.setting('base', 'sample'), schemes),
       'ledger': run.ledger.table(run.models),
-      'compute_optimal': [], 'efficiency': [], 'flops_matched': [], 'claims': [],
+      'compute_optimal': [], 'efficiency': [], 'claims': [],
+      'flops_matched': exchange.rows(larger, small, schemes, exchange_sides.once(run)),
+      'break_even': exchange.break_even(larger, small, schemes),
       'reasons': reasons,
   }

@@ -109,10 +109,12 @@ def load(workdir: str | os.PathLike[str]) -> RunFiles:
     if stage not in ('search', 'difficulty'):
       rows = records.read_block(path)
       try:
-        ledger.add(stage, columns.total(columns.counts(rows)))
+        total = columns.total(columns.counts(rows))
+        ledger.add(stage, total)
         # The last step of a row is labelled by its answer, the others by continuations.
         if rolled_out := [len(r['continuations']) - 1 for r in rows if 'continuations' in r]:
-          ledger.add_labelled(sum(rolled_out), samples_lib.block_seconds(root, path))
+          ledger.add_labelled(sum(rolled_out), samples_lib.block_seconds(root, path),
+                              total['counts'])
       except columns.ROW_ERRORS as e:
         raise samples_lib.bad_row(path, e) from e
   return RunFiles(root=root, run=run, stages=stages, models=models, search=search,

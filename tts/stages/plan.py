@@ -12,6 +12,7 @@ import numpy as np
 from tts.config import Experiment, ModelConfig
 from tts.data import problems as problems_lib
 from tts.eval import flops
+from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
 from tts.stages import search
 from tts.train.steps import TrainConfig
@@ -76,12 +77,12 @@ def costs(experiment: Experiment) -> list[Cost]:
     return 4 * rows * buffer * 2 * arch['num_layers'] * arch['num_kv_heads'] * arch['head_size']
 
   def read(name, generations):
-    """FLOPs of a model, the base or a verifier, over that many solutions."""
+    """FLOPs of a generator or a verifier over that many solutions."""
     arch = _arch(getattr(e.models, name), e)
-    return _read(arch, 'lm' if name == 'base' else name, generations * solution, text * 0.75)
+    return _read(arch, 'lm' if name in GENERATORS else name, generations * solution, text * 0.75)
 
   rows = []
-  for name in ('base', 'large'):
+  for name in GENERATORS:
     config = getattr(e.models, name)
     if config.enabled and not config.checkpoint:
       rows.append(_training(name, [(_arch(config, e), 'lm', config.train)]))
@@ -97,13 +98,19 @@ def costs(experiment: Experiment) -> list[Cost]:
   sampled, guided = search_generations(e)
   scored = sum(read(name, sampled) for name in verifiers)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
+  larger = [name for name in GENERATORS[1:] if getattr(e.models, name).enabled]
+  pool = e.search.questions * e.search.large_samples
+  for name in larger:
+    searched += read(name, pool + e.search.questions)
+    scored += read('prm', pool) if 'prm' in verifiers else 0
+  sampled_larger = len(larger) * (pool + e.search.questions)
   # A simulation writes into a copy of the caches.
   in_block = max((s.num_candidates * search.block_size(e.search.block, s.num_candidates)
                   * (2 if s.lookahead else 1) for s in _searches(e)), default=e.search.block)
-  rows.append(_generating('search', sampled + sum(guided.values()), solution,
+  rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched,
                           sum(cache(_arch(getattr(e.models, m), e), in_block)
-                              for m in ('base', *guided))))
+                              for m in ('base', *larger, *guided))))
   pool = e.search.questions * e.difficulty.samples
   rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
       read('prm', pool) if 'prm' in verifiers else 0), cache(base, 16 * e.difficulty.block)))
@@ -123,7 +130,7 @@ def _searches(e: Experiment) -> list[Strategy]:
 
 
 def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
-  """Independent samples of the search stage, and per guide the generations that it is charged.
+  """The base's independent samples of stage `search`; per guide the generations it is charged.
 
   A simulation ends with its solution, so what lookahead writes is less than its charge.
   """

@@ -30,14 +30,15 @@ def _verifiers(run: Run) -> bool:
   return all([train.train_verifier(run, n) for n in names])
 
 
-def _large(run: Run) -> bool:
-  return not run.model_config('large').enabled or train.train_lm(run, 'large')
+def _larger(run: Run, name: str) -> bool:
+  return not run.model_config(name).enabled or train.train_lm(run, name)
 
 
 STAGES: dict[str, Callable[[Run], Any]] = {
     'data': train.prepare,
     'base': lambda run: train.train_lm(run, 'base'),
-    'large': _large,
+    'mid': lambda run: _larger(run, 'mid'),
+    'large': lambda run: _larger(run, 'large'),
     'labels': labels.run_labels,
     'verifiers': _verifiers,
     'search': search.run_search,

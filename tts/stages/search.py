@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval import select
+from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
@@ -215,9 +216,9 @@ def run_search(run: Run) -> int:
 
   pool(config.pool, sampling, verifiers=VERIFIERS)
   pool(1, greedy)
-  if run.has_model('large'):
-    pool(1, greedy, model='large')
-    pool(config.large_samples, sampling, model='large')
+  for name in filter(run.has_model, GENERATORS[1:]):
+    pool(1, greedy, model=name)
+    pool(config.large_samples, sampling, model=name, verifiers=('prm',))
   deep = min(config.deep_questions, config.questions)
   if deep and config.deep_pool:
     pool(config.deep_pool, sampling, deep, verifiers=('prm', 'prm_plain', 'orm'))

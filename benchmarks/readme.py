@@ -1,0 +1,104 @@
+"""Writes README.md's results from `results/`, so that no number there is typed by hand.
+
+  python -m benchmarks.readme
+
+`benchmarks/readme_results.md` is the passage with a field for every number, `{{WHERE KIND NAMES}}`:
+WHERE is a folder under `results/`, KIND and NAMES say which number of its `results.json`:
+
+  curve STRATEGY BUDGET [M]   accuracy over all questions, with its interval
+  contrast ID                 a paired difference, with its interval
+  verifier NAME FIELD         e.g. `verifier prm auc_within`, with its interval where it has one
+  model NAME FIELD            e.g. `model large greedy`, `model base params`
+  n ...                       how many questions another field is over, e.g. `n contrast ID`
+  cost FIELD                  minutes (of all stages), cpu_seconds, peak_gb
+
+tests/readme_test.py fails where README differs from what this writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import re
+from typing import Any
+
+ROOT = pathlib.Path(__file__).parents[1]
+BEGIN, END = '<!-- written by benchmarks/readme.py -->\n', '<!-- end -->\n'
+
+
+@functools.cache
+def _results(where: str) -> dict[str, Any]:
+  return json.loads((ROOT / 'results' / where / 'results.json').read_text('utf-8'))
+
+
+def _one(rows: list[Any], what: str) -> Any:
+  if len(rows) != 1:
+    raise ValueError(f'{what}: {len(rows)} rows, one is wanted')
+  return rows[0]
+
+
+def _curve(results: dict[str, Any], strategy: str, budget: str, width: str = '') -> tuple:
+  row = _one([r for r in results['curves'] if r['bin'] is None and r['strategy'] == strategy
+              and r['budget'] == int(budget) and (not width or r['beam_width'] == int(width))],
+             f'curve {strategy} {budget} {width}')
+  return row['accuracy'], row['ci95'], row['n']
+
+
+def _contrast(results: dict[str, Any], name: str) -> tuple:
+  row = _one([r for r in results['contrasts'] if r['id'] == name], name)
+  return row['difference'], row['ci95'], row['n']
+
+
+def _described(part: str):
+  def read(results: dict[str, Any], name: str, field: str) -> tuple:
+    found = results[part][name]
+    return found[field], found.get(f'{field}_ci95'), found.get(f'{field}_n')
+  return read
+
+
+_KINDS = {'curve': _curve, 'contrast': _contrast, 'verifier': _described('verifier'),
+          'model': _described('models')}
+
+
+def _cost(results: dict[str, Any], field: str) -> str:
+  return {'minutes': f'{sum(results["wall_seconds"].values()) / 60:.0f}',
+          'cpu_seconds': f'{results["cpu_seconds"]:,.0f}',
+          'peak_gb': f'{results["peak_rss_bytes"] / 1e9:.1f}'}[field]
+
+
+def number(field: str) -> str:
+  """The text of one field, e.g. `arithmetic/arith curve beam 16 4` -> `0.805 [0.788, 0.823]`."""
+  where, kind, *names = field.split()
+  results = _results(where)
+  if kind == 'cost':
+    return _cost(results, *names)
+  if kind == 'n':
+    return f'{_KINDS[names[0]](results, *names[1:])[2]:,}'
+  value, interval, _ = _KINDS[kind](results, *names)
+  if isinstance(value, int):
+    return f'{value:,}'
+  sign, digits = ('+', 4 if abs(value) < 0.01 else 3) if kind == 'contrast' else ('', 3)
+  text = f'{value:{sign}z.{digits}f}'
+  return text if interval is None else (
+      f'{text} [{interval[0]:z.{digits}f}, {interval[1]:z.{digits}f}]')
+
+
+def rendered(readme: str, passage: str) -> str:
+  """`readme` with what stands between the two marks replaced by the filled passage."""
+  filled = re.sub(r'\{\{(.+?)\}\}', lambda match: number(match[1]), passage)
+  before, _, rest = readme.partition(BEGIN)
+  _, mark, after = rest.partition(END)
+  if not mark:
+    raise ValueError(f'README.md lacks {BEGIN.strip()} or {END.strip()}')
+  return before + BEGIN + filled + END + after
+
+
+def main() -> None:
+  readme = ROOT / 'README.md'
+  passage = (ROOT / 'benchmarks' / 'readme_results.md').read_text('utf-8')
+  readme.write_text(rendered(readme.read_text('utf-8'), passage), 'utf-8')
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,141 @@
+"""Both sides of the exchange, as a run has measured them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tts.eval import curves, difficulty, flops, outcomes as outcomes_lib
+from tts.eval.exchange import Answers, Larger, Once, Small
+from tts.eval.outcomes import Outcome
+from tts.eval.runfiles import GENERATORS, RunFiles
+from tts.eval.samples import Samples
+
+_VOTERS = 4  # samples of a larger model for one answer, at most
+
+
+def halves(pool: Samples) -> tuple[Samples, Samples]:
+  """A pool's lower and upper slots, as pools of their own; of an odd one the last is left out."""
+  half = pool.setting.budget // 2
+
+  def part(slots: slice) -> Samples:
+    cut = lambda v: v[:, slots] if isinstance(v, np.ndarray) and v.ndim > 1 else v
+    fields = {f.name: getattr(pool, f.name) for f in dataclasses.fields(pool)}
+    fields = {k: {n: cut(x) for n, x in v.items()} if isinstance(v, dict) else cut(v)
+              for k, v in fields.items()}
+    return Samples(**fields | {'setting': dataclasses.replace(pool.setting, budget=half)})
+
+  return part(slice(0, half)), part(slice(half, 2 * half))
+
+
+def larger_sides(run: RunFiles) -> Iterator[Larger]:
+  """Every larger model's ways to answer: greedy, and votes of a few samples.
+
+  Votes are of the lower half of its pool, averaged over disjoint groups; its own bins are of the
+  upper half, so that luck in what is scored chooses no bin.
+  """
+  base = run.models.get('base')
+  for name in GENERATORS[1:]:
+    if base is None or name not in run.models:
+      continue
+    greedy, pool = run.setting(name, 'greedy'), run.setting(name, 'sample')
+    voters, rest = halves(pool) if pool is not None and pool.setting.budget > 1 else (None, None)
+    bins = {} if rest is None else difficulty.quintiles(
+        rest.ids, difficulty.oracle_estimate(rest))
+    found = {}
+    if greedy is not None:
+      found['greedy'] = outcomes_lib.outcome(
+          greedy, run.models, strategy='greedy', size=1, selection='majority')
+    if voters is not None:
+      size = min(_VOTERS, voters.setting.budget)
+      found['majority'] = outcomes_lib.outcome(
+          voters, run.models, strategy='majority', size=size, selection='majority')
+      found['best_of_n'] = outcomes_lib.outcome(
+          voters, run.models, strategy='best_of_n_weighted', size=size,
+          selection='best_of_n_weighted', verifier='prm', aggregation='last')
+    for strategy, outcome in found.items():
+      if outcome is not None:
+        yield Larger(name, strategy, outcome.budget, run.models[name]['params'] / base['params'],
+                     outcome, bins)
+
+
+@functools.cache
+def fold(problem_id: str) -> int:
+  """0 or 1, by the problem's id alone and apart from the order that breaks ties of bins."""
+  return hashlib.sha256(f'fold {problem_id}'.encode()).digest()[0] & 1
+
+
+def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]]) -> Small:
+  """The best setting of each bin, chosen on the other fold's questions."""
+  main = [o for o in found if curves.is_main(o) and o.strategy != 'oracle']
+
+  def cost(outcome: Outcome, axis: str) -> float | None:
+    if axis == 'generations':
+      return outcome.budget
+    return None if outcome.flops is None else float(outcome.flops.mean())
+
+  @functools.cache  # many allowances pay for the same settings
+  def among(settings: tuple[int, ...], bins: str) -> Answers | None:
+    return chosen([main[i] for i in settings], schemes[bins])
+
+  costs = {axis: [cost(o, axis) for o in main] for axis in ('generations', 'flops')}
+
+  def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
+    within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
+              if (verifier or o.verifier is None) and c is not None and c <= allowance]
+    most: dict[str, int] = {}
+    for i in within:
+      most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
+    return among(tuple(i for i in within if main[i].budget == most[main[i].strategy]), bins)
+
+  plain = {o.budget: float(o.flops.mean()) for o in main
+           if o.strategy == 'majority' and o.flops is not None}
+  one = plain.get(1)
+  more = plain[2] - one if one is not None and 2 in plain else one
+  prices = [c for o in main if o.verifier and o.budget > 1
+            and (c := cost(o, 'flops')) is not None]
+  return Small(choose, tuple(sorted({o.budget for o in main})),
+               one, more, min(prices, default=None))
+
+
+def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | None:
+  """Each question's accuracy by the setting that is best in its bin on the other fold.
+
+  Of equal settings the first is taken; a bin that the other fold lacks goes by all its questions.
+  None where the settings share no question.
+  """
+  shared = set(bins).intersection(*(o.ids for o in settings)) if settings else set()
+  if not shared:
+    return None
+  ids = tuple(sorted(shared))
+  accuracy = np.array([o.accuracy[np.searchsorted(o.ids, ids)] for o in settings])
+  side, bin_ = np.array([fold(i) for i in ids]), np.array([bins[i] for i in ids])
+  out = np.zeros(len(ids))
+  for half in (0, 1):
+    for b in sorted(set(bin_.tolist())):
+      mine, learn = (side == half) & (bin_ == b), (side != half) & (bin_ == b)
+      learn = learn if learn.any() else side != half
+      best = accuracy[:, learn].mean(axis=1).argmax() if learn.any() else 0
+      out[mine] = accuracy[best, mine]
+  return Answers(ids, out)
+
+
+def once(run: RunFiles) -> Once | None:
+  """What the run spent before its first answer; None where the base's training is unknown."""
+  training = {name: cost for name, meta in run.models.items()
+              if (cost := flops.training(meta)) is not None}
+  if 'base' not in training:
+    return None
+  entries = run.ledger.table(run.models).get('difficulty', {})
+  sampled, scored = ((entries.get(name) or {}).get('flops') for name in ('base', 'prm'))
+  pool = {} if sampled is None else {'oracle': sampled}
+  if pool and scored is not None:
+    pool['predicted'] = sampled + scored
+  verifier: dict[str, Any] = ((run.run.get('config') or {}).get('models') or {}).get('prm') or {}
+  return Once(run.models['base']['metrics']['tokens'], training, run.ledger.label_flops(run.models),
+              verifier.get('init', 'scratch'), pool)
