@@ -15,7 +15,7 @@ from tests import device_programs, toy
 from tts.models.transformer import Decoder
 from tts.train import steps
 
-LOOPING = ('sample', 'search')
+LOOPING = ('sample', 'search', 'lookahead')
 NAMES = (*LOOPING, 'score', 'forward')
 
 

@@ -29,15 +29,16 @@ def table_sample(_, table, prefix, prefix_len, keys):
       jnp.full(B, J), num_slots=N, sampling=SAMPLING, limits=LIMITS)
 
 
-def table_search(_, table, prefix, prefix_len, keys):
+def table_search(_, table, prefix, prefix_len, keys, config=BEAM):
   models = toy.TableGenerator(table), toy.TableVerifier()
   state = search.init(*models, prefix, prefix_len, keys[:, :N], jnp.ones(B, bool), LIMITS)
-  return search.run(*models, state, BEAM, SAMPLING, LIMITS)[0]
+  return search.run(*models, state, config, SAMPLING, LIMITS)[0]
 
 
 STEPS = {
     'table sample': table_sample,
     'table search': table_search,
+    'table lookahead': functools.partial(table_search, config=search.BeamConfig(N, 2, 2)),
     'sample': programs.sample_step(ARCH, num_slots=N, **OF_A_RUN),
     'search': programs.search_step(ARCH, ARCH, config=BEAM, **OF_A_RUN),
     'score': programs.score_step(ARCH),
