@@ -25,6 +25,9 @@ _STYLES = {
     'accuracy': ('#0072b2', 'o', '-'), 'its score': ('#d55e00', 'D', '--'),
     'last step': ('#0072b2', 'o', '-'), 'minimum': ('#d55e00', 'D', '-'),
     'product': ('#009e73', 'P', '-'),
+    'compute-optimal, oracle bins': ('#d55e00', 'D', '-'),
+    'compute-optimal, predicted bins': ('#009e73', 'P', '-'),
+    'compute-optimal, charged': ('#cc79a7', 'X', '--'),
 }
 _OTHERS = (('#cc79a7', 'X', '-'), ('#f0e442', 'h', '-'), ('#7f4f9f', '<', '-'))
 

@@ -13,8 +13,8 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval import figures as figures_lib, outcomes as outcomes_lib, page, records
-from tts.eval import results as results_lib, runfiles, table, tree
+from tts.eval import figures as figures_lib, outcomes as outcomes_lib, page, policy
+from tts.eval import records, results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
@@ -240,6 +240,11 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   records.write_json(folder / 'results.json', results)
   bins = results_lib.schemes_of(run).get('oracle', {})
   records.write_bytes(folder / 'outcomes.csv.gz', table.encode(outcomes, bins))
+  estimator = next((e for e in results_lib.estimators_of(run, outcomes)
+                    if e.name == policy.SAVED), None)
+  fitted = estimator and policy.fit(outcomes, estimator)
+  if fitted is not None:
+    policy.save(fitted, run.root / 'policy.json')
   figures = figures_lib.draw(results)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)

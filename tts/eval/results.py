@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.eval import contrasts, curves, difficulty, metrics, outcomes as outcomes_lib, verifier
+from tts.eval import agreement, candidates, compute_optimal, contrasts, curves, difficulty, metrics
+from tts.eval import outcomes as outcomes_lib, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
 
@@ -52,6 +53,12 @@ def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
   return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
 
 
+def estimators_of(run: RunFiles, found: list[Outcome]) -> list[difficulty.Estimator]:
+  """Every way to estimate the difficulty of the reported questions."""
+  return difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
+                               lambda samples: candidates.price(found, samples))
+
+
 def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any]:
   """Everything that the report shows, as strict JSON values.
 
@@ -75,6 +82,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
   for part, values in (('models', models), ('verifier', verifiers)):
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
+  policies, distances = compute_optimal.rows(found, estimators_of(run, found), reasons)
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),
@@ -88,6 +96,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
       'ablations': curves.ablation_rows(found, schemes),
       'contrasts': contrasts.rows(found, run.setting('base', 'sample'), schemes),
       'ledger': run.ledger.table(run.models),
-      'compute_optimal': [], 'efficiency': [], 'flops_matched': [], 'claims': [],
+      'difficulty': agreement.rows(run.difficulty_pool),
+      'compute_optimal': policies, 'efficiency': distances, 'flops_matched': [], 'claims': [],
       'reasons': reasons,
   }
