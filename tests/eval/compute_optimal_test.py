@@ -129,6 +129,24 @@ def test_rows_of_the_contract(made):
       (b, a) for b in compute_optimal.BASELINES for a in AXES}
 
 
+def test_the_best_fixed_strategy_is_one_for_all_bins(outcomes):
+  """Two strategies that each know what the other does not: only a policy knows both."""
+  easy = np.arange(60) < 36
+  knows = {('best_of_n_weighted', 4): ~easy, ('greedy', 1): easy}
+  pair = [dataclasses.replace(o, accuracy=knows[o.strategy, o.budget] * 1.0) for o in outcomes
+          if (o.strategy, o.budget) in knows and o.verifier in (None, 'prm')
+          and o.aggregation in (None, 'last')]
+  pair += [dataclasses.replace(o, budget=1, accuracy=np.zeros(60)) for o in pair if o.budget == 4]
+  estimator = Estimator('pool', 'oracle', pair[0].ids, -np.arange(60.0))
+  policies, distances = compute_optimal.rows(pair, [estimator], {})
+  row = next(r for r in policies if r['budget'] == 4)
+  assert row['accuracy'] == 1 and row['best_fixed_accuracy'] == pytest.approx(0.6)
+  assert row['best_fixed_difference'] == pytest.approx(0.4)
+  assert row['choices'] == 3 * ['greedy-n1'] + 2 * ['best_of_n_weighted-n4']
+  assert row['generations'] == pytest.approx((3 * 1 + 2 * 4) / 5)
+  assert [r['ratio'] for r in distances if r['baseline'] == 'best_fixed'] == [None] * 4  # no rise
+
+
 def test_baselines_are_those_of_the_curves(made, outcomes):
   row = next(r for r in made[0] if (r['bins'], r['budget']) == ('oracle', 16))
   for name in ('best_of_n_weighted', 'majority', 'logprob_weighted'):

@@ -79,6 +79,8 @@ def test_the_best_strategy_of_each_bin_is_fitted(run, outcomes):
   assert fitted.fits[4].choices == (greedy, greedy, voted, voted, voted)
   assert fitted.fits[4].accuracy == 1
   assert fitted.cuts == (-11.5, -23.5, -35.5, -47.5)
+  assert policy.choose(fitted, -23.5, 4) == greedy  # on a cut: the easier side
+  assert policy.choose(fitted, -23.6, 4) == voted
   assert policy.fit([], difficulty.Estimator('pool', 'predicted', ids, np.zeros(60))) is None
 
 
