@@ -176,7 +176,8 @@ def test_a_flat_baseline_gives_null_with_its_reason(outcomes):
   _, distances = compute_optimal.rows(flat, [free(flat[0].ids)], reasons)
   nulls = [r for r in distances if r['ratio'] is None]
   assert {r['baseline'] for r in nulls} == {'majority'} and len(nulls) == 4
-  assert reasons['efficiency.oracle.pool.majority.tokens'] == 'majority does not rise with its budget'
+  assert reasons['efficiency.oracle.pool.majority.tokens'] == (
+      'majority does not rise with its budget')
 
 
 def test_nothing_to_compare():

@@ -14,7 +14,8 @@ def ids_of(questions):
 
 
 def estimator_of(rng, questions, **fields):
-  return Estimator('pool', 'oracle', ids_of(questions), rng.integers(9, size=questions) / 8, **fields)
+  estimate = rng.integers(9, size=questions) / 8  # with ties
+  return Estimator('pool', 'oracle', ids_of(questions), estimate, **fields)
 
 
 def by_loops(estimator, ids, accuracy, weight, order):

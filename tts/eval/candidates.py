@@ -45,7 +45,7 @@ def cost(outcome: Outcome, axis: str, use: np.ndarray | slice = slice(None)) -> 
 
 
 def price(outcomes: Sequence[Outcome], samples: int) -> dict[str, float | None]:
-  """What it costs to generate and score some samples of a question, by axis; None = not measured."""
+  """What generating and scoring some samples of a question costs, by axis; None = not measured."""
   found = next((o for o in outcomes if curves.is_main(o) and o.strategy == REFERENCE
                 and o.budget == samples), None)
   costs = {axis: np.nan if found is None else cost(found, axis) for axis in AXES}
@@ -102,7 +102,7 @@ def tiers(outcomes: Sequence[Outcome]) -> list[Candidates]:
   """The sets of questions that best-of-N weighted ran on, the largest first.
 
   A set's candidates are all main strategies that ran on every question of it, up to the largest of
-  its budgets: at deep budgets, of fewer questions, the cheap strategies are compared on these alone.
+  its budgets: at deep budgets, of fewer questions, cheap strategies are compared on these alone.
   A beam of M = 1 is left out: it is the pool's own samples over again.
   """
   main = sorted((o for o in outcomes if curves.is_main(o) and o.strategy in (*POOLED, *SEARCHES)

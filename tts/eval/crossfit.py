@@ -119,8 +119,8 @@ def choose(right: np.ndarray, order: np.ndarray) -> np.ndarray:
 def crossfit(found: Sums, order: np.ndarray) -> np.ndarray:
   """Cross-validated accuracy of the best allowed strategy per bin, float64 [1 + R].
 
-  A question's strategy is the one that did best in its bin on the other fold; where that has none of
-  the bin, the cheapest.
+  A question's strategy is the one that did best in its bin on the other fold; where that has none
+  of the bin, the cheapest.
 
   Args:
     found: of all strategies.

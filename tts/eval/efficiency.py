@@ -1,7 +1,7 @@
 """How many times less a policy spends than a baseline at equal accuracy (paper, Figure 4).
 
-The distance between two accuracy curves along the logarithm of cost. Every function takes replicates
-as rows, [R, L], so that an interval costs little more than a value.
+The distance between two accuracy curves along the logarithm of cost. Every function takes
+replicates as rows, [R, L], so that an interval costs little more than a value.
 """
 
 from __future__ import annotations

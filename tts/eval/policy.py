@@ -100,7 +100,8 @@ def fit(outcomes: Sequence[Outcome], estimator: Estimator) -> Policy | None:
   inner = [min(max(e, 1), len(ordered) - 1) for e in crossfit.edges(len(ordered))[1:-1]]
   cuts = tuple(float(ordered[e - 1] + ordered[e]) / 2 for e in inner) if len(ordered) > 1 else (
       (float(ordered[0]),) * (BINS - 1))
-  return Policy(estimator.name, estimator.charge.get('generations', 0.0), estimator.stay, cuts, fits)
+  charge = estimator.charge.get('generations', 0.0)
+  return Policy(estimator.name, charge, estimator.stay, cuts, fits)
 
 
 def choose(policy: Policy, estimate: float, budget: int) -> Choice:
