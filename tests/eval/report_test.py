@@ -15,7 +15,7 @@ import time
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import figure, figures, records, report
+from tts.eval import figure, figures, policy, records, report
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIGURES = set(figures.FILES)
@@ -103,6 +103,17 @@ def test_a_report_of_every_verifier(tmp_path):
     assert fool['problem_id'] in fools
   for contrast in made['contrasts']:
     assert html.escape(contrast['what']) in text
+
+
+def test_the_policy_is_beside_the_report_and_in_its_figure(workdir):
+  fitted = policy.load(workdir / 'policy.json')
+  assert fitted.estimator == policy.SAVED
+  rows = list(csv.DictReader((workdir / 'report/compute_optimal.csv').open()))
+  assert {r['line'] for r in rows} == {
+      'compute-optimal, oracle bins', 'compute-optimal, predicted bins', 'compute-optimal, charged',
+      'best-of-N weighted', 'majority'}
+  charged = {int(r['budget']): float(r['accuracy']) for r in rows if 'charged' in r['line']}
+  assert charged == {budget: fit.accuracy for budget, fit in fitted.fits.items()}
 
 
 def test_numbers_are_the_same_when_written_again(workdir):

@@ -22,6 +22,12 @@ VERIFIER = {'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain',
             'auc_gain_within', 'auc_gain_within_ci95'}
 
 
+OPTIMAL = {'mechanism', 'bins', 'estimator', 'charged', 'budget', 'accuracy', 'ci95',
+           'best_fixed_accuracy', 'best_of_n_weighted_accuracy', 'majority_accuracy'}
+EFFICIENCY = {'mechanism', 'bins', 'estimator', 'charged', 'baseline', 'axis', 'ratio', 'ci95',
+              'at'}
+
+
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
   return synthetic.write_run(tmp_path_factory.mktemp('whole'))
@@ -52,6 +58,12 @@ def test_fields_of_the_contract(made):
   assert all(CURVE <= set(r) for r in made['curves'])
   assert all(CURVE | {'verifier', 'aggregation', 'selection', 'bins', 'proposal'} <= set(r)
              for r in made['ablations'])
+  for name, fields in (('compute_optimal', OPTIMAL), ('efficiency', EFFICIENCY)):
+    assert made[name] and all(fields <= set(r) for r in made[name])
+    assert {r['bins'] for r in made[name]} == {'oracle', 'predicted', 'level'}
+  assert [(r['bins'], r['against']) for r in made['difficulty']] == [
+      ('oracle', 'oracle'), ('predicted', 'predicted'), ('predicted', 'oracle')]
+  assert {r['bins'] for r in made['ablations']} >= {'oracle', 'predicted', 'level', 'absolute'}
   assert not {'curves.bin', 'verifier.prm', 'models.base'} & set(made['reasons'])
   assert VERIFIER <= set(made['verifier']['prm']) and VERIFIER <= set(made['verifier']['orm'])
   assert {'params', 'pass_at_1', 'greedy', 'checkpoint'} <= set(made['models']['base'])

@@ -81,7 +81,7 @@ def ablation_rows(outcomes: Iterable[Outcome],
   found: list[tuple[str, Part]] = []
   for outcome in outcomes:
     if is_main(outcome):
-      found += [(name, part) for name in ('predicted', 'level')
+      found += [(name, part) for name in ('predicted', 'level', 'absolute')
                 for part in binner.parts(outcome, name)]
     else:
       found += [('oracle', part)

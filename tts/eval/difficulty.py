@@ -6,29 +6,75 @@ a question's scored samples does not choose its bin.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from tts.eval.samples import Samples
 
 BINS = 5
+CUTS = (0.8, 0.6, 0.4, 0.2)  # of pass@1: the paper's other choice of bins
+FIRST = (1, 2, 4)  # samples that stay candidates
+POOLED = (4, 16)   # samples that are spent on the estimate
 
 
-def oracle_estimate(pool: Samples) -> np.ndarray:
-  """Pass@1 of each question, float64 [Q]; a sample without an answer is wrong."""
-  return (pool.correct & pool.votes).mean(axis=1)
+@dataclasses.dataclass(frozen=True)
+class Estimator:
+  """What is known of each question's difficulty before its budget is spent, and at what price.
+
+  Attributes:
+    name: `pool`, `level`, `first_4`, `pool_16`, ...
+    scheme: what it estimates: `oracle`, `predicted` or `level`.
+    ids: problem ids [Q].
+    estimate: float64 [Q], higher = easier; bins are its quintiles.
+    charge: per axis of cost what the estimate takes of a question's budget, None where that was
+      not measured; empty where nothing is charged.
+    stay: samples of the charge that stay candidates of every strategy that draws from the pool.
+    bins: int64 [Q], bins that are given and not cut, 0 = none; None for quintiles.
+  """
+
+  name: str
+  scheme: str
+  ids: tuple[str, ...]
+  estimate: np.ndarray
+  charge: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+  stay: int = 0
+  bins: np.ndarray | None = None
+
+  @property
+  def charged(self) -> bool:
+    return bool(self.charge)
 
 
-def predicted_estimate(pool: Samples) -> np.ndarray | None:
+def oracle_estimate(pool: Samples, samples: slice = slice(None)) -> np.ndarray:
+  """Pass@1 of each question in some slots, float64 [Q]; a sample without an answer is wrong."""
+  return (pool.correct & pool.votes)[:, samples].mean(axis=1)
+
+
+def predicted_estimate(pool: Samples, samples: slice = slice(None)) -> np.ndarray | None:
   """Mean verifier score of each question's samples, float64 [Q]; no gold answer is used.
 
   A sample without an answer scores 0: that it cannot be right needs no gold answer. None where the
   pool has not been scored.
+
+  Args:
+    pool: independent samples.
+    samples: the slots that are read.
   """
   if np.isnan(pool.answer_score[pool.votes]).any() or not pool.votes.any():
     return None
-  return np.where(pool.votes, pool.answer_score, 0.0).mean(axis=1)
+  return np.where(pool.votes, pool.answer_score, 0.0)[:, samples].mean(axis=1)
+
+
+def in_order(ids: tuple[str, ...], estimate: np.ndarray) -> np.ndarray:
+  """Places of questions from the easiest on, int64 [Q].
+
+  Equal estimates are ordered by the id's SHA-256, an order that knows nothing of the question.
+  """
+  digest = [hashlib.sha256(i.encode()).digest() for i in ids]
+  return np.array(sorted(range(len(ids)), key=lambda q: (-estimate[q], digest[q])), np.int64)
 
 
 def quintiles(ids: tuple[str, ...], estimate: np.ndarray, bins: int = BINS) -> dict[str, int]:
@@ -36,20 +82,24 @@ def quintiles(ids: tuple[str, ...], estimate: np.ndarray, bins: int = BINS) -> d
 
   Args:
     ids: problem ids [Q].
-    estimate: float64 [Q], higher = easier. Equal ones are ordered by the id's SHA-256, an order
-      that knows nothing of the question.
+    estimate: float64 [Q], higher = easier; equal ones as `in_order` has them.
     bins: how many.
 
   Returns:
     id -> bin, 1 = the highest estimates.
   """
-  digest = [hashlib.sha256(i.encode()).digest() for i in ids]
-  order = sorted(range(len(ids)), key=lambda q: (-estimate[q], digest[q]))
-  return {ids[q]: rank * bins // len(ids) + 1 for rank, q in enumerate(order)}
+  return {ids[q]: rank * bins // len(ids) + 1
+          for rank, q in enumerate(in_order(ids, estimate).tolist())}
+
+
+def absolute(ids: tuple[str, ...], pass_at_1: np.ndarray) -> dict[str, int]:
+  """Bins by fixed cuts, id -> bin: 1 = pass@1 of at least 0.8, ... 5 = below 0.2."""
+  bins = 1 + (pass_at_1[:, None] < np.array(CUTS)).sum(axis=1)
+  return dict(zip(ids, bins.tolist()))
 
 
 def schemes(pool: Samples | None, questions: Samples | None) -> dict[str, dict[str, int]]:
-  """Every binning that can be made: `oracle`, `predicted`, `level`, each id -> bin.
+  """Every binning that can be made: id -> bin by `oracle`, `absolute`, `predicted`, `level`.
 
   Args:
     pool: the difficulty pool, or None.
@@ -57,7 +107,9 @@ def schemes(pool: Samples | None, questions: Samples | None) -> dict[str, dict[s
   """
   out = {}
   if pool is not None:
-    out['oracle'] = quintiles(pool.ids, oracle_estimate(pool))
+    pass_at_1 = oracle_estimate(pool)
+    out['oracle'] = quintiles(pool.ids, pass_at_1)
+    out['absolute'] = absolute(pool.ids, pass_at_1)
     predicted = predicted_estimate(pool)
     if predicted is not None:
       out['predicted'] = quintiles(pool.ids, predicted)
@@ -65,4 +117,37 @@ def schemes(pool: Samples | None, questions: Samples | None) -> dict[str, dict[s
     levels = {i: int(v) for i, v in zip(questions.ids, questions.level) if v > 0}
     if levels:
       out['level'] = levels
+  return out
+
+
+def estimators(pool: Samples | None, questions: Samples | None,
+               price: Callable[[int], Mapping[str, float | None]]) -> list[Estimator]:
+  """Every estimator that a run has the samples for; those of the whole pool are free, as in 3.2.
+
+  The first s samples are slots 0 to s - 1 of the reported pool. Strategies that draw from it keep
+  them, for every group of N alike, though a group other than the first would estimate from its own.
+
+  Args:
+    pool: the difficulty pool, or None.
+    questions: the pool of the reported questions, or None.
+    price: what s generated and scored samples cost, by axis.
+  """
+  out = []
+  if pool is not None:
+    out.append(Estimator('pool', 'oracle', pool.ids, oracle_estimate(pool)))
+    predicted = predicted_estimate(pool)
+    if predicted is not None:
+      out.append(Estimator('pool', 'predicted', pool.ids, predicted))
+  if questions is not None and (questions.level > 0).any():
+    out.append(Estimator('level', 'level', questions.ids, -questions.level.astype(float),
+                         bins=questions.level))
+  for source, name, sizes in ((questions, 'first', FIRST), (pool, 'pool', POOLED)):
+    for s in sizes:
+      # A pool of its whole size is the free one; charging it says nothing new.
+      if source is None or s >= source.setting.budget:
+        continue
+      estimate = predicted_estimate(source, slice(s))
+      if estimate is not None:
+        out.append(Estimator(f'{name}_{s}', 'predicted', source.ids, estimate, price(s),
+                             stay=s if name == 'first' else 0))
   return out

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tts.eval import figures_exchange as exchange, figures_search as search
+from tts.eval import figures_exchange as exchange, figures_policy as policy
+from tts.eval import figures_search as search
 from tts.eval import figures_verifier as verifier
 from tts.eval.figure import Figure
 
 # Files that a report may hold, and clears away where a run no longer has what they show.
-FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'prm_vs_orm', 'aggregation',
-         'auc_by_step', 'over_optimisation', 'calibration', 'accuracy_vs_flops',
+FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'compute_optimal', 'prm_vs_orm',
+         'aggregation', 'auc_by_step', 'over_optimisation', 'calibration', 'accuracy_vs_flops',
          'accuracy_vs_seconds', 'exchange', 'stages')
 
 
 def draw(results: Mapping[str, Any]) -> list[Figure]:
   """Every figure that the results have data for."""
   made = [
-      search.budget_figure(results), search.bins_figure(results),
+      search.budget_figure(results), search.bins_figure(results), policy.policy_figure(results),
       verifier.verifiers_figure(results), verifier.aggregation_figure(results),
       verifier.auc_figure(results), verifier.over_optimisation_figure(results),
       verifier.calibration_figure(results),

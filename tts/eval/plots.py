@@ -30,6 +30,9 @@ _STYLES = {
     'product': ('#009e73', 'P', '-'),
     'R = 0.16': ('#009e73', 'o', '-'), 'R = 0.79': ('#0072b2', 's', '-'),
     'R = 22': ('#d55e00', 'D', '-'),
+    'compute-optimal, oracle bins': ('#d55e00', 'D', '-'),
+    'compute-optimal, predicted bins': ('#009e73', 'P', '-'),
+    'compute-optimal, charged': ('#cc79a7', 'X', '--'),
 }
 _OTHERS = (('#cc79a7', 'X', '-'), ('#f0e442', 'h', '-'), ('#7f4f9f', '<', '-'))
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tts.eval import figures as figures_lib, figures_exchange, outcomes as outcomes_lib, page
-from tts.eval import pooled, records, results as results_lib, runfiles, table, tree
+from tts.eval import policy, pooled, records, results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
@@ -265,6 +265,11 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   results = results_lib.assemble(run, outcomes)
   results['pooled'] = _pooled(pathlib.Path(workdir), results)
   records.write_json(folder / 'results.json', results)
+  estimator = next((e for e in results_lib.estimators_of(run, outcomes)
+                    if e.name == policy.SAVED), None)
+  fitted = estimator and policy.fit(outcomes, estimator)
+  if fitted is not None:
+    policy.save(fitted, run.root / 'policy.json')
   figures = figures_lib.draw(results)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)

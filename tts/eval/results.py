@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.eval import contrasts, curves, difficulty, exchange, exchange_sides, metrics
+from tts.eval import agreement, candidates, compute_optimal, contrasts, curves, difficulty
+from tts.eval import exchange, exchange_sides, metrics
 from tts.eval import outcomes as outcomes_lib, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
@@ -53,6 +54,12 @@ def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
   return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
 
 
+def estimators_of(run: RunFiles, found: list[Outcome]) -> list[difficulty.Estimator]:
+  """Every way to estimate the difficulty of the reported questions."""
+  return difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
+                               lambda samples: candidates.price(found, samples))
+
+
 def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any]:
   """Everything that the report shows, as strict JSON values.
 
@@ -80,6 +87,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
   small = exchange_sides.small_side(found, schemes)
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
+  policies, distances = compute_optimal.rows(found, estimators_of(run, found), reasons)
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),
@@ -93,7 +101,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
       'ablations': curves.ablation_rows(found, schemes),
       'contrasts': contrasts.rows(found, run.setting('base', 'sample'), schemes),
       'ledger': run.ledger.table(run.models),
-      'compute_optimal': [], 'efficiency': [], 'claims': [],
+      'difficulty': agreement.rows(run.difficulty_pool),
+      'compute_optimal': policies, 'efficiency': distances, 'claims': [],
       'flops_matched': exchange.rows(larger, small, schemes, exchange_sides.once(run)),
       'break_even': exchange.break_even(larger, small, schemes),
       'reasons': reasons,

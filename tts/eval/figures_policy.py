@@ -1,0 +1,55 @@
+"""The compute-optimal policy against fixed strategies: the paper's Figure 4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tts.eval import plots
+from tts.eval.figure import NAMES, Figure, at, hollow, number, overall
+from tts.eval.policy import SAVED
+
+_POLICIES = {('oracle', 'pool'): 'compute-optimal, oracle bins',
+             ('predicted', 'pool'): 'compute-optimal, predicted bins',
+             ('predicted', SAVED): 'compute-optimal, charged'}
+_BASELINES = ('best_of_n_weighted', 'majority')
+
+
+def _ratio(results: Mapping[str, Any], label: str, scheme: str, estimator: str) -> str | None:
+  row = next((r for r in results['efficiency'] if r['axis'] == 'generations' and (
+      r['bins'], r['estimator'], r['baseline']) == (scheme, estimator, _BASELINES[0])), None)
+  if row is None or row['ratio'] is None:
+    return None
+  return f'{label} {number(row["ratio"], row["ci95"])}'
+
+
+def policy_figure(results: Mapping[str, Any]) -> Figure | None:
+  found = {label: [r for r in results['compute_optimal']
+                   if (r['bins'], r['estimator']) == key] for key, label in _POLICIES.items()}
+  found = {label: rows for label, rows in found.items() if rows}
+  if not found:
+    return None
+  budgets = sorted({r['budget'] for rows in found.values() for r in rows})
+  fixed = overall(results)
+  for name in _BASELINES:
+    rows = [r for b in budgets if (r := at(fixed.get(NAMES[name], []), b))]
+    if rows:
+      found[NAMES[name]] = rows
+  figure, (ax,) = plots.new(8.6, 4.6)
+  for label, rows in found.items():
+    plots.line(ax, label, rows, 'budget')
+  plots.budget_axis(ax, budgets)
+  ax.set_ylabel('accuracy')
+  plots.legend(figure, ax)
+  ratios = [t for (scheme, name), label in _POLICIES.items()
+            if (t := _ratio(results, label, scheme, name))]
+  text = (f'Generations of best-of-N weighted over those of the policy, at equal accuracy: '
+          f'{"; ".join(ratios)}. ' if ratios else '')
+  return Figure(
+      'compute_optimal', 'The best strategy per difficulty',
+      f'{text}Strategies are chosen per bin on one half of the questions and scored on the other. '
+      f'The charged policy pays for its estimate of difficulty ({SAVED.replace("_", " ")} of the '
+      'samples, scored by the PRM); for the others the pool behind the bins is free, as in the '
+      'paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
+      [{'line': label, **{k: v for k, v in r.items() if not isinstance(v, list) or k == 'ci95'}}
+       for label, rows in found.items() for r in rows], plots.png(figure))

@@ -1,0 +1,220 @@
+"""A fitted compute-optimal policy: what to run on a question of some difficulty at some budget.
+
+Choices are made on all questions; their accuracy is the cross-validated one. It is written down as
+`policy.json` for solving new questions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty, metrics
+from tts.eval import records
+from tts.eval.difficulty import BINS, Estimator
+from tts.eval.outcomes import Outcome
+from tts.types import InputError, Strategy
+
+# The estimator of the policy that a run leaves behind: it fits into every budget.
+SAVED = 'first_1'
+_METHODS = ('sample', *candidates_lib.SEARCHES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """What to run, and which of its candidates to answer with (a name of `select.STRATEGIES`)."""
+
+  strategy: Strategy
+  selection: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+  """A policy at one budget.
+
+  Attributes:
+    choices: [BINS], the easiest bin's first.
+    accuracy: cross-validated.
+    ci95: its interval, or None.
+    n: questions that it was fitted on.
+  """
+
+  choices: tuple[Choice, ...]
+  accuracy: float
+  ci95: tuple[float, float] | None
+  n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+  """A strategy per bin and budget.
+
+  Attributes:
+    estimator: name of what difficulty is estimated by, as in `difficulty.Estimator`.
+    charge: generations that the estimate takes of the budget; choices fit into what is left.
+    stay: of these, samples that stay candidates of strategies that sample.
+    cuts: [BINS - 1] falling values of the estimate; bin b + 1 lies below b of them.
+    fits: budget in generations -> Fit.
+  """
+
+  estimator: str
+  charge: float
+  stay: int
+  cuts: tuple[float, ...]
+  fits: Mapping[int, Fit]
+
+
+def _choice(outcome: Outcome) -> Choice:
+  pooled = outcome.strategy in candidates_lib.POOLED
+  return Choice(Strategy('sample' if pooled else outcome.strategy, outcome.budget,
+                         outcome.beam_width, outcome.lookahead), outcome.selection)
+
+
+def fit(outcomes: Sequence[Outcome], estimator: Estimator) -> Policy | None:
+  """The best strategy of each bin and budget, on all questions; None where nothing can be fitted.
+
+  Args:
+    outcomes: of all strategies.
+    estimator: one whose bins are quintiles of an estimate.
+  """
+  fits = {}
+  for found in candidates_lib.tiers(outcomes):
+    sums = crossfit.sums(estimator, found.ids, found.accuracy)
+    for budget in found.budgets if sums.n else ():
+      order = compute_optimal.allowed(found, 'generations', budget, estimator)
+      if order.size:
+        accuracy = crossfit.crossfit(sums, order)
+        ci95 = metrics.interval(accuracy[1:]) if sums.n > 1 else None
+        picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
+        fits[budget] = Fit(tuple(_choice(found.outcomes[i]) for i in picked), float(accuracy[0]),
+                           ci95 and tuple(ci95), sums.n)
+  if not fits:
+    return None
+  ordered = estimator.estimate[difficulty.in_order(estimator.ids, estimator.estimate)]
+  inner = [min(max(e, 1), len(ordered) - 1) for e in crossfit.edges(len(ordered))[1:-1]]
+  cuts = tuple(float(ordered[e - 1] + ordered[e]) / 2 for e in inner) if len(ordered) > 1 else (
+      (float(ordered[0]),) * (BINS - 1))
+  charge = estimator.charge.get('generations', 0.0)
+  return Policy(estimator.name, charge, estimator.stay, cuts, fits)
+
+
+def choose(policy: Policy, estimate: float, budget: int) -> Choice:
+  """What to run on one question.
+
+  Args:
+    policy: as fitted or loaded.
+    estimate: of the question, by the policy's estimator; higher = easier.
+    budget: generations, the estimate's charge included; the largest fitted one within it is used.
+
+  Raises:
+    InputError: the budget is below all that were fitted.
+  """
+  if math.isnan(estimate):
+    raise ValueError('the estimate is not a number')
+  within = [b for b in policy.fits if b <= budget]
+  if not within:
+    raise InputError(f'--budget={budget}: the policy starts at {min(policy.fits)} generations; '
+                     'give at least that')
+  bin_ = int((estimate < np.array(policy.cuts)).sum())
+  return policy.fits[max(within)].choices[bin_]
+
+
+def save(policy: Policy, path: str | os.PathLike[str]) -> None:
+  """Writes a policy, whole or not at all."""
+  fits = [{'budget': budget, 'accuracy': f.accuracy, 'ci95': f.ci95, 'n': f.n,
+           'choices': [{'bin': b, **dataclasses.asdict(c.strategy), 'selection': c.selection}
+                       for b, c in enumerate(f.choices, start=1)]}
+          for budget, f in sorted(policy.fits.items())]
+  records.write_json(path, {'estimator': policy.estimator, 'charge': policy.charge,
+                            'stay': policy.stay, 'cuts': policy.cuts, 'fits': fits})
+
+
+class _Reader:
+  """Takes checked fields out of a file's JSON; a mistake names file, field and fix."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+
+  def fail(self, field: str, wanted: str) -> InputError:
+    return InputError(f'{self._path}: {field} must be {wanted}; delete the file and run '
+                      'launch.report, which writes it anew')
+
+  def get(self, value: Any, field: str, key: str, kinds: tuple[type, ...], wanted: str) -> Any:
+    place = f'{field}.{key}' if field else key
+    if not isinstance(value, dict):
+      raise self.fail(field or 'the content', 'an object')
+    found = value.get(key)
+    if not isinstance(found, kinds) or isinstance(found, bool):
+      raise self.fail(place, wanted)
+    return found
+
+  def whole(self, value: Any, field: str, key: str, least: int, optional: bool = False) -> Any:
+    wanted = f'a whole number of at least {least}' + (' or null' if optional else '')
+    kinds = (int, type(None)) if optional else (int,)
+    found = self.get(value, field, key, kinds, wanted)
+    if found is not None and found < least:
+      raise self.fail(f'{field}.{key}' if field else key, wanted)
+    return found
+
+  def numbers(self, value: Any, field: str, key: str, length: int) -> tuple[float, ...]:
+    wanted = f'a list of {length} numbers'
+    found = self.get(value, field, key, (list,), wanted)
+    if len(found) != length or not all(
+        isinstance(x, (int, float)) and not isinstance(x, bool) for x in found):
+      raise self.fail(f'{field}.{key}' if field else key, wanted)
+    return tuple(map(float, found))
+
+  def choice(self, value: Any, field: str, budget: int) -> Choice:
+    method = self.get(value, field, 'method', (str,), f'one of {_METHODS}')
+    if method not in _METHODS:
+      raise self.fail(f'{field}.method', f'one of {_METHODS}')
+    selection = self.get(value, field, 'selection', (str,), f'one of {candidates_lib.POOLED}')
+    if selection not in candidates_lib.POOLED:
+      raise self.fail(f'{field}.selection', f'one of {candidates_lib.POOLED}')
+    cost = self.whole(value, field, 'budget', 1)
+    if cost > budget:
+      raise self.fail(f'{field}.budget', f'at most the {budget} of its fit')
+    width = self.whole(value, field, 'beam_width', 1, optional=True)
+    depth = self.whole(value, field, 'lookahead', 0, optional=True)
+    if (width is None) == (method in ('beam', 'lookahead')):
+      raise self.fail(f'{field}.beam_width', 'given for a search, and for a search alone')
+    return Choice(Strategy(method, cost, width, depth), selection)
+
+  def fit(self, value: Any, field: str) -> tuple[int, Fit]:
+    budget = self.whole(value, field, 'budget', 1)
+    choices = self.get(value, field, 'choices', (list,), f'a list of {BINS}')
+    if len(choices) != BINS:
+      raise self.fail(f'{field}.choices', f'a list of {BINS}')
+    ci95 = self.get(value, field, 'ci95', (list, type(None)), 'a list of 2 numbers or null')
+    return budget, Fit(
+        tuple(self.choice(c, f'{field}.choices[{i}]', budget) for i, c in enumerate(choices)),
+        float(self.get(value, field, 'accuracy', (int, float), 'a number')),
+        ci95 and self.numbers(value, field, 'ci95', 2), self.whole(value, field, 'n', 1))
+
+
+def load(path: str | os.PathLike[str]) -> Policy:
+  """Reads a policy that `save` wrote.
+
+  Raises:
+    InputError: no such file, not JSON, or a field is missing or no value for it.
+  """
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise InputError(f'{path}: no such file; launch.report writes it from a run that has a pool')
+  value, read = records.read_json(path), _Reader(path)
+  cuts = read.numbers(value, '', 'cuts', BINS - 1)
+  if list(cuts) != sorted(cuts, reverse=True):
+    raise read.fail('cuts', 'falling')
+  fits = read.get(value, '', 'fits', (list,), 'a list')
+  if not fits:
+    raise read.fail('fits', 'a list of at least one')
+  charge = float(read.get(value, '', 'charge', (int, float), 'a number'))
+  return Policy(read.get(value, '', 'estimator', (str,), 'a name'), charge,
+                read.whole(value, '', 'stay', 0), cuts,
+                dict(read.fit(f, f'fits[{i}]') for i, f in enumerate(fits)))
