@@ -3,8 +3,9 @@
   python -m launch.reproduce --config=configs/quickstart.py --workdir=/tmp/tts-quickstart
 """
 
+from configs.claims import CLAIMS
 from launch import experiment
 from tts.stages import reproduce
 
 if __name__ == '__main__':
-  experiment.launch(reproduce.reproduce)
+  experiment.launch(lambda config, workdir: reproduce.reproduce(config, workdir, CLAIMS))

@@ -9,11 +9,11 @@ import pytest
 
 from tests.eval import synthetic
 from tests.eval.exchange_test import KEYS, outcome
-from tts.eval import difficulty, exchange_sides as sides, flops, ledger, outcomes, records
-from tts.eval import report, runfiles
+from tts.eval import crossfit, difficulty, exchange_sides as sides, flops, ledger, outcomes
+from tts.eval import records, report, runfiles
 
 IDS = tuple(f'q{i:03d}' for i in range(200))
-HALF = np.array([sides.fold(i) for i in IDS])
+HALF = crossfit.folds(IDS)
 ONE_BIN = dict.fromkeys(IDS, 1)
 
 

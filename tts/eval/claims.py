@@ -57,7 +57,7 @@ class Claim:
     left: one side.
     right: the other.
     direction: of the difference, one of DIRECTIONS.
-    budgets: charged generations.
+    budgets: charged generations; () for what an exchange pays for.
     scheme: of the bins, `oracle`, `predicted` or `level`.
     bins: 1 = easiest to 5; () takes every question.
     less: budgets at which the same difference is subtracted: a difference that grows is above 0.
@@ -84,7 +84,8 @@ Lookup = Callable[[Side, int], Mapping[str, float] | None]
 
 def _mean(side: Side, budgets: Sequence[int], lookup: Lookup) -> dict[str, float] | None:
   """Per question, on those that the side has at every budget."""
-  found = [lookup(side, budget if side.budget is None else side.budget) for budget in budgets]
+  found = [lookup(side, budget if side.budget is None else side.budget)
+           for budget in budgets or (0,)]
   if any(f is None for f in found):
     return None
   ids = set.intersection(*(set(f) for f in found))
@@ -137,10 +138,12 @@ def _verdict(claim: Claim, interval: list[float] | None, n: int, right: float,
 
 
 def _where(claim: Claim) -> str:
-  budgets = ', '.join(map(str, claim.budgets))
+  budgets = 'N = ' + ', '.join(map(str, claim.budgets))
+  if not claim.budgets:
+    budgets = f'R = {claim.left.inference_ratio}'
   bins = f', {claim.scheme} bins {", ".join(map(str, claim.bins))}' if claim.bins else ''
   less = f', minus the same at {", ".join(map(str, claim.less))}' if claim.less else ''
-  return f'N = {budgets}{less}{bins}'
+  return f'{budgets}{less}{bins}'
 
 
 def evaluate(claims: Sequence[Claim], lookup: Lookup,

@@ -17,8 +17,8 @@ _NAMES = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM', 'orm_more': 'ORM
 
 
 def width(rule: str, budget: int) -> int:
-  """M of a beam by the rule `sqrt` or `4`."""
-  return 2 ** ((budget.bit_length() - 1) // 2) if rule == 'sqrt' else min(4, budget)
+  """M of a beam by the rule `sqrt` or a number."""
+  return 2 ** ((budget.bit_length() - 1) // 2) if rule == 'sqrt' else min(int(rule), budget)
 
 
 def _row(id_: str, what: str, difference: np.ndarray) -> dict[str, Any]:

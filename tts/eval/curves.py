@@ -15,10 +15,15 @@ _MAIN_SELECTION = {'greedy': 'majority', 'beam': 'best_of_n_weighted',
                    'lookahead': 'best_of_n_weighted'}
 
 
+def own_selection(strategy: str) -> str:
+  """How a strategy's answer is chosen unless another way is being compared."""
+  return _MAIN_SELECTION.get(strategy, strategy)
+
+
 def is_main(outcome: Outcome) -> bool:
   """Whether it is a strategy as the curves show it: PRM, last step, its own way to choose."""
   return (outcome.verifier in (None, 'prm') and outcome.aggregation in (None, 'last')
-          and outcome.selection == _MAIN_SELECTION.get(outcome.strategy, outcome.strategy))
+          and outcome.selection == own_selection(outcome.strategy))
 
 
 Part = tuple[Outcome, int | None, np.ndarray]  # a bin, or None for all; its places in `ids`

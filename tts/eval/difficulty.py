@@ -151,3 +151,16 @@ def estimators(pool: Samples | None, questions: Samples | None,
         out.append(Estimator(f'{name}_{s}', 'predicted', source.ids, estimate, price(s),
                              stay=s if name == 'first' else 0))
   return out
+
+
+def probe(estimates: Mapping[str, float], price: Mapping[str, float]) -> list[Estimator]:
+  """The probe on the prompt's hidden state, an estimator of what its bins predict; none without.
+
+  Args:
+    estimates: id -> pass@1 as the probe has it.
+    price: what it costs, by axis: every strategy reads the prompt anyway.
+  """
+  if not estimates:
+    return []
+  ids = tuple(sorted(estimates))
+  return [Estimator('probe', 'predicted', ids, np.array([estimates[i] for i in ids]), price)]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tts.eval import curves, difficulty, flops, outcomes as outcomes_lib
+from tts.eval import crossfit, curves, difficulty, flops, outcomes as outcomes_lib
 from tts.eval.exchange import Answers, Larger, Once, Small
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, RunFiles
@@ -64,12 +63,6 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
                      outcome, bins)
 
 
-@functools.cache
-def fold(problem_id: str) -> int:
-  """0 or 1, by the problem's id alone and apart from the order that breaks ties of bins."""
-  return hashlib.sha256(f'fold {problem_id}'.encode()).digest()[0] & 1
-
-
 def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]]) -> Small:
   """The best setting of each bin, chosen on the other fold's questions."""
   main = [o for o in found if curves.is_main(o) and o.strategy != 'oracle']
@@ -114,7 +107,7 @@ def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | No
     return None
   ids = tuple(sorted(shared))
   accuracy = np.array([o.accuracy[np.searchsorted(o.ids, ids)] for o in settings])
-  side, bin_ = np.array([fold(i) for i in ids]), np.array([bins[i] for i in ids])
+  side, bin_ = crossfit.folds(ids), np.array([bins[i] for i in ids])
   out = np.zeros(len(ids))
   for half in (0, 1):
     for b in sorted(set(bin_.tolist())):

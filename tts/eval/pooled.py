@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import metrics
+from tts.eval import curves, metrics
 from tts.types import InputError
 
 _SEED = 20240806
@@ -87,6 +87,5 @@ def rows(seeds: Mapping[int, pathlib.Path]) -> list[dict[str, Any]]:
 
 def main_rows(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
   """Those as the curves show them: the PRM or no verifier, its last step, the strategy's own vote."""
-  own = {'greedy': 'majority', 'beam': 'best_of_n_weighted', 'lookahead': 'best_of_n_weighted'}
   return [r for r in found if r['verifier'] in (None, 'prm')
-          and r['selection'] == own.get(r['strategy'], r['strategy'])]
+          and r['selection'] == curves.own_selection(r['strategy'])]

@@ -119,6 +119,23 @@ def _contrasts(results: Mapping[str, Any]) -> str:
   return page.table(['', 'difference', '95% interval', 'questions'], rows)
 
 
+def _claims(results: Mapping[str, Any]) -> str:
+  verdict = {True: 'held', False: 'did not hold', 'inconclusive': 'inconclusive'}
+  rows = [[c['claim'], verdict[c['reproduced']],
+           '' if c['effect'] is None else f'{c["effect"]:+z.3f}',
+           '' if c['ci95'] is None else f'{c["ci95"][0]:+z.3f} to {c["ci95"][1]:+z.3f}',
+           f'{c["direction"]}; {c["evidence"]}'] for c in results['claims']]
+  return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
+
+
+def _efficiency(results: Mapping[str, Any]) -> str:
+  rows = [[f'{e["bins"]} bins by {e["estimator"]}{", charged" if e["charged"] else ""}',
+           e['baseline'], e['axis'], f'{e["ratio"]:.2f}',
+           '' if e['ci95'] is None else f'{e["ci95"][0]:.2f} to {e["ci95"][1]:.2f}', e['n']]
+          for e in results['efficiency'] if e['ratio'] is not None]
+  return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval', 'questions'], rows)
+
+
 def _solution(answer: Mapping[str, Any]) -> str:
   """An answer's score, then its steps, each with its own."""
   lines = [f'{answer["score"]:.3f}']
@@ -193,12 +210,17 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
     body += ['<h2>Paired differences</h2>', _contrasts(results)]
+  if results['claims']:
+    body += ['<h2>The paper\'s claims</h2>', _claims(results)]
   if results['pooled']:
     body += ['<h2>Over training seeds</h2>', '<p>Models, labels and searches of '
              f'{len(results["seeds"])} seeds; intervals over seeds and questions. All else on this '
              'page is the first seed\'s.</p>', _over_seeds(results)]
   body += [_figure(f) for f in figures]
   body += figures_exchange.tables(results)
+  if results['efficiency']:
+    body += ['<details><summary>Efficiency of the policies: how much less they spend for what the '
+             f'baseline reaches</summary>{_efficiency(results)}</details>']
   if fools := _fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '

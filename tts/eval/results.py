@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.eval import agreement, candidates, compute_optimal, contrasts, curves, difficulty
-from tts.eval import exchange, exchange_sides, metrics
+from tts.eval import agreement, candidates, claim_sides, compute_optimal, contrasts, curves
+from tts.eval import difficulty, exchange, exchange_sides, metrics
 from tts.eval import outcomes as outcomes_lib, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
@@ -56,8 +56,9 @@ def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
 
 def estimators_of(run: RunFiles, found: list[Outcome]) -> list[difficulty.Estimator]:
   """Every way to estimate the difficulty of the reported questions."""
-  return difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
-                               lambda samples: candidates.price(found, samples))
+  return [*difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
+                                 lambda samples: candidates.price(found, samples)),
+          *difficulty.probe(run.probe(), dict.fromkeys(candidates.AXES, 0.0))]
 
 
 def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any]:
@@ -102,8 +103,9 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
       'contrasts': contrasts.rows(found, run.setting('base', 'sample'), schemes),
       'ledger': run.ledger.table(run.models),
       'difficulty': agreement.rows(run.difficulty_pool),
-      'compute_optimal': policies, 'efficiency': distances, 'claims': [],
+      'compute_optimal': policies, 'efficiency': distances,
       'flops_matched': exchange.rows(larger, small, schemes, exchange_sides.once(run)),
       'break_even': exchange.break_even(larger, small, schemes),
+      'claims': claim_sides.rows(run.root, claim_sides.lookup(found, small, larger), schemes),
       'reasons': reasons,
   }

@@ -61,6 +61,21 @@ class RunFiles:
     path = self.root / 'questions.json'
     return records.read_json(path) if path.is_file() else {}
 
+  def probe(self) -> dict[str, float]:
+    """id -> what the probe makes of a question's prompt; empty where there is none.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = self.root / 'probe.json'
+    if not path.is_file():
+      return {}
+    try:
+      return {str(i): float(v) for i, v in records.read_json(path)['estimate'].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+      raise InputError(f'{path} is damaged ({error!r}): delete it; the run makes it anew'
+                       ) from error
+
   def checkpoint(self, name: str) -> str | None:
     """The checkpoint that the config gives for a model."""
     return _given(self.run, name)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import importlib.metadata
 import os
+import pathlib
 import time
 from typing import Any
 
@@ -13,7 +14,8 @@ from absl import logging
 
 from tts import parallel
 from tts.config import Experiment
-from tts.eval import report
+from tts.eval import claim_sides, report
+from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
 from tts.stages import labels, search, train
 from tts.stages.blocks import Program
@@ -95,11 +97,18 @@ def _report(run: Run) -> None:
   run.workdir.finish_stage('report', usage, budget_seconds=planned)
 
 
-def reproduce(experiment: Experiment, workdir: str) -> None:
-  """The main job. The report is written anew after each stage that it can show."""
+def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim]) -> None:
+  """The main job. The report is written anew after each stage that it can show.
+
+  Args:
+    experiment: what to run.
+    workdir: where.
+    claims: kept in the workdir of a run that has none yet: written down before it is measured.
+  """
   begun = time.monotonic()
   planned = dict(experiment.stage_seconds)
   runs = open_runs(experiment, workdir)
+  claim_sides.save(claims, pathlib.Path(workdir))
   work = [(run, name) for run in runs for name in STAGES]
   for i, (run, name) in enumerate(work):
     left = sum(planned.get(n, 0) for _, n in work[i:])
