@@ -73,13 +73,17 @@ def load_split(
   return FAMILIES[data.family].load(options, split, os.fspath(root))
 
 
-def load_jsonl(path: str | os.PathLike[str]) -> list[Problem]:
+def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Problem]:
   """Reads a benchmark file, GSM8K's and MATH's own among them.
 
   A line has `problem` or `question`, and `answer`: bare, in `\\boxed{}`, or the
   end of a solution after `####`. `solution`, `level` (1 to 5, `Level 3` too) and
   `id` are optional; an id is otherwise made from the problem's text, so that it
   does not depend on the place in the file.
+
+  Args:
+    path: of the file.
+    graded: every line has to have an `answer`; where False it may lack one.
 
   Raises:
     InputError: with the file and the line.
@@ -92,9 +96,11 @@ def load_jsonl(path: str | os.PathLike[str]) -> list[Problem]:
     if question not in row:
       raise InputError(f'{where}: no field "problem" or "question"')
     text = jsonl.text_field(row, question, where)
-    answer = jsonl.text_field(row, 'answer', where)
-    gold = answers.gold_answer(answer)
-    if not text.strip() or not gold:
+    answer = gold = None
+    if graded or row.get('answer') is not None:
+      answer = jsonl.text_field(row, 'answer', where)
+      gold = answers.gold_answer(answer)
+    if not text.strip() or gold == '':
       empty = question if not text.strip() else 'answer'
       raise InputError(f'{where}: field "{empty}" is empty')
     if row.get('id') is not None:
@@ -109,7 +115,7 @@ def load_jsonl(path: str | os.PathLike[str]) -> list[Problem]:
           f'{where}: id {name!r} is also that of {seen[name]}: make ids unique'
       )
     seen[name] = where.rpartition(', ')[2]
-    solution = answer if '####' in answer else None
+    solution = answer if '####' in (answer or '') else None
     if row.get('solution') is not None:
       solution = jsonl.text_field(row, 'solution', where)
     problems.append(

@@ -7,11 +7,11 @@ from typing import Any
 
 from tts.eval import plots
 from tts.eval.figure import NAMES, Figure, at, hollow, number, overall
-from tts.eval.policy import SAVED
+from tts.eval.policy import CHARGED
 
 _POLICIES = {('oracle', 'pool'): 'compute-optimal, oracle bins',
              ('predicted', 'pool'): 'compute-optimal, predicted bins',
-             ('predicted', SAVED): 'compute-optimal, charged'}
+             ('predicted', CHARGED): 'compute-optimal, charged'}
 _BASELINES = ('best_of_n_weighted', 'majority')
 
 
@@ -48,7 +48,7 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
   return Figure(
       'compute_optimal', 'The best strategy per difficulty',
       f'{text}Strategies are chosen per bin on one half of the questions and scored on the other. '
-      f'The charged policy pays for its estimate of difficulty ({SAVED.replace("_", " ")} of the '
+      f'The charged policy pays for its estimate of difficulty ({CHARGED.replace("_", " ")} of the '
       'samples, scored by the PRM); for the others the pool behind the bins is free, as in the '
       'paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
       [{'line': label, **{k: v for k, v in r.items() if not isinstance(v, list) or k == 'ci95'}}

@@ -21,8 +21,10 @@ from tts.eval.difficulty import BINS, Estimator
 from tts.eval.outcomes import Outcome
 from tts.types import InputError, Strategy
 
-# The estimator of the policy that a run leaves behind: it fits into every budget.
-SAVED = 'first_1'
+# Estimators that fit into every budget: one that is free, one that is charged. A run leaves the
+# policy of the first that it has behind.
+CHARGED = 'first_1'
+SAVED = ('probe', CHARGED)
 _METHODS = ('sample', *candidates_lib.SEARCHES)
 
 
@@ -121,8 +123,12 @@ def choose(policy: Policy, estimate: float, budget: int) -> Choice:
   if not within:
     raise InputError(f'--budget={budget}: the policy starts at {min(policy.fits)} generations; '
                      'give at least that')
-  bin_ = int((estimate < np.array(policy.cuts)).sum())
-  return policy.fits[max(within)].choices[bin_]
+  return policy.fits[max(within)].choices[bin_of(policy, estimate) - 1]
+
+
+def bin_of(policy: Policy, estimate: float) -> int:
+  """1 = easiest to BINS."""
+  return 1 + int((estimate < np.array(policy.cuts)).sum())
 
 
 def save(policy: Policy, path: str | os.PathLike[str]) -> None:

@@ -287,10 +287,9 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   results = results_lib.assemble(run, outcomes)
   results['pooled'] = _pooled(pathlib.Path(workdir), results)
   records.write_json(folder / 'results.json', results)
-  estimator = next((e for e in results_lib.estimators_of(run, outcomes)
-                    if e.name == policy.SAVED), None)
-  fitted = estimator and policy.fit(outcomes, estimator)
-  if fitted is not None:
+  known = {e.name: e for e in results_lib.estimators_of(run, outcomes)}
+  fits = (policy.fit(outcomes, known[name]) for name in policy.SAVED if name in known)
+  if (fitted := next(filter(None, fits), None)) is not None:
     policy.save(fitted, run.root / 'policy.json')
   figures = figures_lib.draw(results)
   for figure in figures:

@@ -1,0 +1,130 @@
+"""`launch.solve` on the smoke run's models, and the same from Python."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import tts
+from tts.eval import policy as policy_lib, records
+from tts.stages import solve as solve_lib
+from tts.types import InputError, Problem, Strategy
+
+QUESTIONS = ['3;+4', '5;-2;+1', '2;*3', '9;-9;+1', '1;+1;+1']
+
+
+@pytest.fixture(scope='module')
+def workdir(smoke, tmp_path_factory):
+  """A copy of what solving reads."""
+  folder = tmp_path_factory.mktemp('solve') / 'w'
+  for name in ('models', 'tokenizer'):
+    shutil.copytree(smoke / name, folder / name)
+  for name in ('run.json', 'policy.json', 'probe.json'):
+    shutil.copy(smoke / name, folder / name)
+  return folder
+
+
+def choose_always(folder, choice, estimator='first_2', charge=2.0, stay=2):
+  """Overwrites the policy by one that makes the same choice at every difficulty."""
+  fit = policy_lib.Fit((choice,) * 5, 0.5, (0.4, 0.6), 9)
+  policy_lib.save(policy_lib.Policy(estimator, charge, stay, (0.8, 0.6, 0.4, 0.2), {8: fit}),
+                  folder / 'policy.json')
+
+
+def copy(workdir, tmp_path):
+  folder = tmp_path / 'w'
+  shutil.copytree(workdir, folder)
+  return folder
+
+
+def test_a_file_is_answered_in_order(launcher, workdir, tmp_path):
+  source, target = tmp_path / 'f.jsonl', tmp_path / 'g.jsonl'
+  source.write_text(''.join(json.dumps({'problem': q, **({'answer': '7'} if i == 0 else {})}) + '\n'
+                            for i, q in enumerate(QUESTIONS)))
+  done = launcher.ok('solve', f'--workdir={workdir}', f'--input={source}', f'--output={target}',
+                     '--budget=4')
+  assert 'of 1 right' in done.stderr
+  lines = [json.loads(line) for line in target.read_text().splitlines()]
+  assert [line['problem'] for line in lines] == QUESTIONS
+  assert ['correct' in line for line in lines] == [True] + [False] * 4
+  for line in lines:
+    assert 1 <= line['bin'] <= 5 and 1 <= line['generations'] <= 4 and line['tokens'] > 0
+    assert line['flops'] > 0 and line['strategy']
+  probe = records.read_json(workdir / 'probe.json')
+  assert policy_lib.load(workdir / 'policy.json').estimator == 'probe' and probe['questions'] == 60
+
+
+def test_one_question_is_shown_with_its_candidates(launcher, workdir):
+  done = launcher.ok('solve', f'--workdir={workdir}', '--question=3;+4', '--budget=4')
+  assert done.stdout.startswith('3;+4\nanswer ') and 'difficulty bin' in done.stdout
+  assert len(done.stdout.splitlines()) > 3
+
+
+@pytest.mark.parametrize('flags,words', [
+    (['--question=3;+4', '--budget=0'], '--budget=0'),
+    (['--question=3;+4', '--input=x'], '--question alone'),
+    (['--input=x'], '--output'), (['--question= '], 'is empty'),
+    (['--question=3;@4'], "'@'")])
+def test_mistakes_are_one_line(launcher, workdir, flags, words):
+  assert words in launcher.error('solve', f'--workdir={workdir}', *flags)
+
+
+def test_samples_that_stay_are_candidates_and_paid_for_once(workdir, tmp_path):
+  """The first two of six are the ones that difficulty was estimated from."""
+  folder = copy(workdir, tmp_path)
+  choose_always(folder, policy_lib.Choice(Strategy('sample', 6), 'best_of_n_weighted'))
+  six = tts.solve(folder, QUESTIONS, 8)
+  choose_always(folder, policy_lib.Choice(Strategy('sample', 2), 'best_of_n_weighted'))
+  two = tts.solve(folder, QUESTIONS, 8)
+  for a, b in zip(six, two):
+    assert len(a.candidates) == a.generations == 6 and len(b.candidates) == b.generations == 2
+    assert a.candidates[:2] == b.candidates and a.estimate == b.estimate
+    assert a.estimate == pytest.approx(np.mean(
+        [c['score'] if c['answer'] is not None else 0.0 for c in b.candidates]))
+    # A sample's tokens are its text's, and the end.
+    assert b.tokens < a.tokens <= b.tokens + 4 * 40
+
+
+def test_a_search_pays_for_the_estimate_on_top(workdir, tmp_path):
+  folder = copy(workdir, tmp_path)
+  choose_always(folder, policy_lib.Choice(Strategy('beam', 4, 2), 'best_of_n_weighted'))
+  searched = tts.solve(folder, QUESTIONS, 8)
+  choose_always(folder, policy_lib.Choice(Strategy('sample', 2), 'majority'))
+  sampled = tts.solve(folder, QUESTIONS, 8)
+  for a, b in zip(searched, sampled):
+    assert a.generations == 6 and a.tree is not None and b.tree is None
+    nodes = sum(node['tokens'] for node in a.tree['nodes'])
+    assert a.tokens == b.tokens + nodes and a.flops > b.flops
+    assert a.estimate == b.estimate
+
+
+def test_answers_do_not_depend_on_company(workdir, tmp_path):
+  folder = copy(workdir, tmp_path)
+  choose_always(folder, policy_lib.Choice(Strategy('sample', 6), 'majority'))
+  problems = [Problem(f'p{i}', q + '\n') for i, q in enumerate(QUESTIONS)]
+  solver = solve_lib.Solver(folder)
+  together = list(solver.solve(problems, 8))
+  alone = [next(solver.solve([p], 8)) for p in problems]
+  for a, b in zip(together, alone):
+    assert [c['text'] for c in a.candidates] == [c['text'] for c in b.candidates]
+    assert a.answer == b.answer and a.tokens == b.tokens and a.flops == b.flops
+
+
+def test_a_budget_below_the_policy_s_is_said_before_any_work(workdir, tmp_path):
+  folder = copy(workdir, tmp_path)
+  choose_always(folder, policy_lib.Choice(Strategy('sample', 2), 'majority'))
+  with pytest.raises(InputError, match='--budget=3'):
+    tts.solve(folder, QUESTIONS, 3)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+  with pytest.raises(InputError, match='run.json'):
+    tts.solve(tmp_path, QUESTIONS, 4)
+
+
+def test_chosen_needs_an_answer():
+  row = {'answer': None, 'truncated': True, 'answer_score': 0.5, 'logprob': -1.0}
+  assert solve_lib.chosen([row], 'best_of_n_weighted') is None
+  better = {'answer': '7', 'truncated': False, 'answer_score': 0.1, 'logprob': -2.0}
+  assert solve_lib.chosen([row, better], 'best_of_n_weighted') is better

@@ -1,0 +1,232 @@
+"""New questions by a run's saved policy: difficulty first, then the budget by it (paper, 3.2).
+
+A question's difficulty is estimated as the policy's own questions' was, from the prompt or from the
+first samples; the strategy of its bin then spends what is left. Samples that strategies can use
+stay candidates.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from tts import config as config_lib
+from tts.eval import flops, policy as policy_lib, records, select
+from tts.eval.policy import Choice, Policy
+from tts.eval.samples import COUNTS, numbered
+from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, search
+from tts.stages.blocks import Block
+from tts.stages.context import Run
+from tts.stages.workdir import Workdir
+from tts.types import InputError, Problem, Strategy
+
+_STREAM = 'solve'
+_CHUNK = 512  # questions whose answers are given out together
+
+Rows = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+  """How one question was answered, and at what cost.
+
+  Attributes:
+    id: of the problem.
+    answer: as written, or None where no candidate has one.
+    text: the solution that it is from, or None.
+    score: the verifier's value at its end, or None where the strategy reads no verifier.
+    strategy: what was run, e.g. `beam-m4-n16`, and how its answer was chosen.
+    bin: difficulty, 1 = easiest to 5, by `estimate`.
+    estimate: of difficulty, as the policy makes it; higher = easier.
+    generations: charged, the estimate's included.
+    tokens: that the generator wrote, discarded ones included.
+    verifier_tokens: that the verifier read.
+    flops: of both.
+    candidates: every solution that had a vote or was cut off: text, answer, score.
+    tree: the search's nodes where one was run, else None.
+  """
+
+  id: str
+  answer: str | None
+  text: str | None
+  score: float | None
+  strategy: str
+  selection: str
+  bin: int
+  estimate: float
+  generations: int
+  tokens: int
+  verifier_tokens: int
+  flops: int
+  candidates: list[dict[str, Any]]
+  tree: dict[str, Any] | None
+
+
+class Solver:
+  """A run's models and policy, loaded once."""
+
+  def __init__(self, workdir: str | os.PathLike[str]):
+    """Opens the folder of a run that has been through its report.
+
+    Raises:
+      InputError: it is none, or its models or its policy are missing or damaged.
+    """
+    folder = os.fspath(workdir)
+    if not os.path.isfile(os.path.join(folder, 'run.json')):
+      raise InputError(f'--workdir={folder} holds no run.json: it is not the folder of a run; '
+                       'launch.reproduce makes one')
+    written = records.read_json(os.path.join(folder, 'run.json'))
+    experiment = config_lib.from_config_dict(ml_collections.ConfigDict(written['config']))
+    self._run = Run(experiment, Workdir(folder), experiment.seeds[0])
+    self._policy: Policy = policy_lib.load(os.path.join(folder, 'policy.json'))
+    self._weights = None
+    if self._policy.estimator == 'probe':
+      self._weights = np.array(records.read_json(os.path.join(folder, 'probe.json'))['weights'])
+
+  @property
+  def experiment(self) -> config_lib.Experiment:
+    return self._run.experiment
+
+  def solve(self, problems: Sequence[Problem], budget: int) -> Iterator[Solution]:
+    """Answers questions, in order.
+
+    Args:
+      problems: ids unique.
+      budget: generations for each, the estimate's charge included.
+
+    Raises:
+      InputError: a prompt is too long, or the budget is below the policy's smallest.
+    """
+    policy_lib.choose(self._policy, 0.0, budget)  # before any work: is the budget one it knows?
+    for first in range(0, len(problems), _CHUNK):
+      yield from self._chunk(list(problems[first:first + _CHUNK]), budget)
+
+  def _chunk(self, problems: list[Problem], budget: int) -> list[Solution]:
+    spent: dict[str, Rows] = {p.id: [] for p in problems}
+    if self._weights is not None:
+      hidden = probe.hidden_states(self._run, problems)
+      estimates = dict(zip(spent, probe.predict(self._weights, hidden).tolist()))
+    else:
+      self._sample(problems, 0, self._first, spent, score=True)
+      estimates = {i: float(np.mean([r['answer_score'] if _votes(r) else 0.0 for r in rows]))
+                   for i, rows in spent.items()}
+    chosen = {i: policy_lib.choose(self._policy, estimates[i], budget) for i in spent}
+    by_choice: dict[Choice, list[Problem]] = collections.defaultdict(list)
+    for problem in problems:
+      by_choice[chosen[problem.id]].append(problem)
+    trees: dict[str, dict[str, Any]] = {}
+    answers: dict[str, Rows] = {}  # the rows that are candidates
+    for choice, members in by_choice.items():
+      self._spend(choice, members, spent, answers, trees)
+    return [self._solution(p, chosen[p.id], estimates[p.id], spent[p.id], answers[p.id],
+                           trees.get(p.id)) for p in problems]
+
+  @property
+  def _first(self) -> int:
+    """Samples that the estimate is made of."""
+    return int(self._policy.charge)
+
+  def _blocks(self, problems: list[Problem], num: int) -> list[Block]:
+    size = min(search.block_size(self.experiment.search.block, num), len(problems))
+    return blocks_lib.cut(problems, self._run.tokenizer,
+                          self.experiment.limits.max_prompt_tokens, size)
+
+  def _sample(self, problems: list[Problem], first: int, num: int, spent: dict[str, Rows],
+              score: bool, greedy: bool = False) -> None:
+    """Adds the samples of slots `first` to `first + num - 1` to what was spent."""
+    run, blocks = self._run, self._blocks(problems, num)
+    sampling = self.experiment.sampling
+    if greedy:
+      sampling = dataclasses.replace(sampling, temperature=0.0)
+    strategy = Strategy('greedy' if greedy else 'sample', num)
+    sample = search.sampler(run, run.model('base'), _STREAM, blocks, num, sampling, first=first)
+    add_scores = scoring.scorer(run, run.model('prm')) if score else None
+    for at in range(0, len(blocks), run.groups):
+      group = blocks[at:at + run.groups]
+      tables = [[[rows_lib.sample_row(
+          run, problem, strategy, samples[b][n], slot=n, stream=_STREAM, model='base', split='',
+          prompt_tokens=int(block.prefix_len[b]), first=n == 0)
+          for n in range(num)] for b, problem in enumerate(block.problems)]
+                for block, samples in zip(group, sample(group))]
+      if add_scores is not None:
+        add_scores(group, tables)
+      for block, table in zip(group, tables):
+        for problem, rows in zip(block.problems, table):
+          spent[problem.id] += rows
+
+  def _spend(self, choice: Choice, problems: list[Problem], spent: dict[str, Rows],
+             answers: dict[str, Rows], trees: dict[str, dict[str, Any]]) -> None:
+    strategy, run = choice.strategy, self._run
+    if strategy.method in ('sample', 'greedy'):
+      stay = min(self._policy.stay, strategy.budget) if strategy.method == 'sample' else 0
+      own = {p.id: spent[p.id][:stay] for p in problems}
+      more: dict[str, Rows] = {p.id: [] for p in problems}
+      if strategy.budget > stay:
+        self._sample(problems, stay, strategy.budget - stay, more,
+                     score=choice.selection in ('best_of_n', 'best_of_n_weighted'),
+                     greedy=strategy.method == 'greedy')
+      for problem in problems:
+        spent[problem.id] += more[problem.id]
+        answers[problem.id] = own[problem.id] + more[problem.id]
+      return
+    blocks = self._blocks(problems, strategy.num_candidates)
+    look = search.searcher(run, strategy, 'prm', _STREAM, len(blocks[0].valid))
+    for at in range(0, len(blocks), run.groups):
+      group = blocks[at:at + run.groups]
+      for block, found in zip(group, look(group)):
+        for b, (problem, tree) in enumerate(zip(block.problems, found)):
+          rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier='prm', split='',
+                                    stream=_STREAM, prompt_tokens=int(block.prefix_len[b]))
+          spent[problem.id] += rows
+          answers[problem.id] = rows
+          trees[problem.id] = rows_lib.tree_page(
+              problem, strategy, tree, run.tokenizer, select.best_of_n_weighted_answer(rows))
+
+  def _solution(self, problem: Problem, choice: Choice, estimate: float, spent: Rows,
+                answers: Rows, tree: dict[str, Any] | None) -> Solution:
+    winner = chosen(answers, choice.selection)
+    text = lambda row: self._run.tokenizer.decode(row['tokens'])
+    cost, base = _total(spent, 'base'), self._run.model('base')
+    total = flops.counted(dataclasses.asdict(base.arch), 'lm', cost)
+    read = _total(spent, 'prm')
+    if read['entered']:
+      prm = self._run.model('prm')
+      total += flops.counted(dataclasses.asdict(prm.arch), 'prm', read)
+    strategy = choice.strategy
+    pooled = strategy.method == 'sample'
+    charge = math.ceil(self._policy.charge)
+    return Solution(
+        id=problem.id, answer=winner and winner['answer'], text=winner and text(winner),
+        score=winner and winner['answer_score'], strategy=strategy.name,
+        selection=choice.selection, bin=policy_lib.bin_of(self._policy, estimate),
+        estimate=estimate,
+        generations=strategy.budget + charge - (min(self._policy.stay, strategy.budget)
+                                                if pooled else 0),
+        tokens=cost['kept'] + cost['pruned'] + cost['simulated'], verifier_tokens=read['entered'],
+        flops=int(total), tree=tree,
+        candidates=[{'text': text(r), 'answer': r['answer'], 'score': r['answer_score']}
+                    for r in answers])
+
+
+def _votes(row: dict[str, Any]) -> bool:
+  return row['answer'] is not None and not row['truncated']
+
+
+def chosen(rows: Rows, selection: str) -> dict[str, Any] | None:
+  """The row that a strategy of `select.STRATEGIES` answers with, or None without any answer."""
+  answer = np.array([numbered([r['answer'] if _votes(r) else None for r in rows])])
+  score = np.array([[np.nan if r['answer_score'] is None else r['answer_score'] for r in rows]])
+  logprob = np.array([[r['logprob'] for r in rows]])
+  slot = int(select.choose(selection, answer, score, logprob)[0])
+  return None if slot == select.NOBODY else rows[slot]
+
+
+def _total(rows: Rows, model: str) -> dict[str, int]:
+  return {name: sum(r['counts'].get(model, {}).get(name, 0) for r in rows) for name in COUNTS}
