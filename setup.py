@@ -20,6 +20,7 @@ setuptools.setup(
         'numpy>=2.0',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.12',
+        'orjson>=3.10',
         'sentencepiece>=0.2.1',
         'tensorflow-datasets>=4.9.9',
         'tqdm>=4.66',

@@ -16,6 +16,8 @@ def get_config():
   train = TrainConfig(learning_rate=1e-2, steps=200, checkpoint_every=50)
   value = TrainConfig(learning_rate=3e-3, steps=60, eval_every=20, checkpoint_every=20)
   base = Arch(0, 1, 16, 2, 1, 8, 32)
+  # One shape for both larger models: their programs are compiled once.
+  larger = Arch(0, 1, 32, 2, 1, 16, 64)
   verifier = Arch(0, 2, 16, 2, 1, 8, 32, surprise_layer=1)
   return config.to_config_dict(config.Experiment(
       name='smoke',
@@ -25,8 +27,8 @@ def get_config():
                  ('dev', 20), ('test', 40)))),
       models=config.ModelsConfig(
           base=config.ModelConfig(arch=base, train=train),
-          mid=config.ModelConfig(arch=Arch(0, 1, 32, 2, 1, 16, 64), train=train),
-          large=config.ModelConfig(arch=Arch(0, 2, 48, 2, 1, 24, 96), train=train),
+          mid=config.ModelConfig(arch=larger, train=train),
+          large=config.ModelConfig(arch=larger, train=train),
           prm=config.ModelConfig(init='base', arch=verifier, train=value),
           orm=config.ModelConfig(init='base', arch=verifier, train=value),
           prm_plain=config.ModelConfig(enabled=False, init='base', arch=base, train=value),

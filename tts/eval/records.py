@@ -17,6 +17,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import orjson
+
 from tts.types import InputError
 
 _SUFFIXES = ('.jsonl', '.jsonl.gz')
@@ -128,20 +130,17 @@ def _lines(path: pathlib.Path) -> list[bytes]:
 
 
 def _all_at_once(lines: list[bytes]) -> list[dict[str, Any]] | None:
-  """The rows of a sound block, a quarter faster than line by line; None where one is not."""
-  lines = [line for line in lines if line.strip()]
-  if not all(line[:1] == b'{' and line[-1:] == b'}' for line in lines):
-    return None
+  """The rows of a sound block; None where one is not, which `_DECODER` then says more about."""
   collects = gc.isenabled()
   gc.disable()  # it would look through every row so far, again and again
   try:
-    rows = _DECODER.decode('[' + b','.join(lines).decode() + ']')
-  except (ValueError, RecursionError):
+    rows = [orjson.loads(line) for line in lines if line.strip()]
+  except ValueError:
     return None
   finally:
     if collects:
       gc.enable()
-  return rows if len(rows) == len(lines) else None
+  return rows if all(isinstance(row, dict) for row in rows) else None
 
 
 def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

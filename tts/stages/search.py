@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from typing import Any
@@ -63,14 +64,21 @@ def _width(rule: int | str, num: int, field: str) -> int:
   raise InputError(f'config.search.{field} has {rule!r}: M is a number or "sqrt"')
 
 
+@functools.cache
+def _program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
+             **fixed: Any) -> blocks_lib.Program:
+  """A compiled program, once for all that differ in weights alone. It has one `shape`."""
+  del shape
+  return blocks_lib.Program(step(*arch, **fixed), mesh)
+
+
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
             sampling: SamplingConfig, max_slots: int = _MAX_SLOTS, first: int = 0) -> Any:
   """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
-  slots = min(num, max_slots)
-  program = blocks_lib.Program(programs.sample_step(
-      model.arch, seed=run.seed, stream=stream, num_slots=slots, sampling=sampling,
-      limits=run.limits), run.mesh)
   size = len(blocks[0].valid)
+  program = _program(programs.sample_step, run.mesh, (size, num), model.arch, seed=run.seed,
+                     stream=stream, num_slots=min(num, max_slots), sampling=sampling,
+                     limits=run.limits)
   identity = np.broadcast_to(np.arange(first, first + num, dtype=np.int32)[:, None], (size, num, 1))
 
   def compute(group: list[Block]) -> list[list[dict[int, pool_lib.Sample]]]:
@@ -119,10 +127,10 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
   """A function from blocks of `size` problems to search trees: per block, per problem, one."""
   base, guide = run.model('base'), run.model(verifier)
   num = strategy.num_candidates
-  program = blocks_lib.Program(programs.search_step(
-      base.arch, guide.arch, seed=run.seed, stream=stream,
-      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
-      sampling=run.experiment.sampling, limits=run.limits), run.mesh)
+  program = _program(programs.search_step, run.mesh, (size, num), base.arch, guide.arch,
+                     seed=run.seed, stream=stream, sampling=run.experiment.sampling,
+                     config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
+                     limits=run.limits)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
 
   def compute(group: list[Block]) -> list[list[tree_lib.Tree]]:
