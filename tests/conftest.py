@@ -13,6 +13,7 @@ import jax  # pylint: disable=wrong-import-position
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plug-in looks for groups
 def pytest_collection_modifyitems(items):
   """A file's tests, and all of the launchers', run in one process: they share what they set up.
 
