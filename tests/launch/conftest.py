@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -60,13 +61,26 @@ class Launcher:
 
 
 @pytest.fixture(scope='session')
-def launcher(tmp_path_factory):
-  return Launcher(tmp_path_factory.mktemp('cache'))
+def shared(tmp_path_factory):
+  """A folder that all processes of this test run see."""
+  own = tmp_path_factory.getbasetemp()
+  folder = (own.parent if 'PYTEST_XDIST_WORKER' in os.environ else own) / 'shared'
+  folder.mkdir(exist_ok=True)
+  return folder
 
 
 @pytest.fixture(scope='session')
-def smoke(launcher, tmp_path_factory):
-  """Workdir of a complete smoke run. Tests read it and leave it as it is."""
-  workdir = tmp_path_factory.mktemp('smoke') / 'w'
-  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+def launcher(shared):
+  return Launcher(shared / 'cache')
+
+
+@pytest.fixture(scope='session')
+def smoke(launcher, shared):
+  """Workdir of a complete smoke run, made once. Tests read it and leave it as it is."""
+  workdir = shared / 'smoke'
+  with open(shared / 'lock', 'w') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at it
+    if not (shared / 'smoke-done').exists():
+      launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+      (shared / 'smoke-done').touch()
   return workdir
