@@ -49,7 +49,7 @@ def test_select(num, num_kept):
   ties = stops = 0
   for x in range(len(score)):
     rows = [reference.Row([], 0, s, v) for v, s in zip(score[x], status[x])]
-    want = reference.best(rows, num_kept)
+    want = reference.best(rows, score[x], num_kept)
     assert kept[x].tolist() == want and sum(want) == num_kept
     assert stop[x] == (not any(want & live[x]))
     assert parent[x].tolist() == (
