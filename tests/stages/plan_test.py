@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import pytest
 
 from configs import arithmetic, quickstart, smoke
@@ -50,12 +51,16 @@ def test_larger_models_are_charged_for_their_answers():
   assert both['search'].flops > one['search'].flops
 
 
+def count(arch):
+  decoder = Decoder(dataclasses.replace(arch, vocab_size=28))
+  return num_params(jax.eval_shape(lambda: init_params(decoder, 0)))
+
+
 def test_the_larger_models_are_about_4_and_14_times_the_base():
   for module in (arithmetic, quickstart):
     experiment = config.from_config_dict(module.get_config())
     base, mid, large = (
-        num_params(init_params(Decoder(dataclasses.replace(m.arch, vocab_size=28)), 0))
-        for m in (experiment.models.base, experiment.models.mid, experiment.models.large))
+        count(m.arch) for m in (experiment.models.base, experiment.models.mid, experiment.models.large))
     assert (base, mid, large) == (25_632, 109_760, 353_360)
 
 
