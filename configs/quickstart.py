@@ -40,7 +40,9 @@ def get_config():
       limits=config.LimitsConfig(
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=4000, samples=8, rollouts=2, block=200),
-      search=config.SearchConfig(lookahead_questions=400),
+      # Every setting more is a program to compile: 15 seconds.
+      search=config.SearchConfig(lookahead=((1, 'sqrt'), (3, 'sqrt')), lookahead_budgets=(16,),
+                                 lookahead_questions=400),
       stage_seconds=(('data', 15), ('base', 45), ('mid', 60), ('large', 110), ('labels', 70),
                      ('verifiers', 130), ('search', 110), ('difficulty', 60), ('report', 15)),
   ))
