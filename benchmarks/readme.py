@@ -5,9 +5,10 @@
 `benchmarks/readme_results.md` is the passage with a field for every number, `{{WHERE KIND NAMES}}`:
 WHERE is a folder under `results/`, KIND and NAMES say which number of its `results.json`:
 
-  curve STRATEGY BUDGET [M]   accuracy over all questions, with its interval
+  curve STRATEGY BUDGET [M [K]]   accuracy over all questions, with its interval
   contrast ID                 a paired difference, with its interval
   verifier NAME FIELD         e.g. `verifier prm auc_within`, with its interval where it has one
+  efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
   model NAME FIELD            e.g. `model large greedy`, `model base params`
   n ...                       how many questions another field is over, e.g. `n contrast ID`
   cost FIELD                  minutes (of all stages), cpu_seconds, peak_gb
@@ -38,9 +39,11 @@ def _one(rows: list[Any], what: str) -> Any:
   return rows[0]
 
 
-def _curve(results: dict[str, Any], strategy: str, budget: str, width: str = '') -> tuple:
+def _curve(results: dict[str, Any], strategy: str, budget: str, width: str = '',
+           lookahead: str = '') -> tuple:
   row = _one([r for r in results['curves'] if r['bin'] is None and r['strategy'] == strategy
-              and r['budget'] == int(budget) and (not width or r['beam_width'] == int(width))],
+              and r['budget'] == int(budget) and (not width or r['beam_width'] == int(width))
+              and (not lookahead or r['lookahead'] == int(lookahead))],
              f'curve {strategy} {budget} {width}')
   return row['accuracy'], row['ci95'], row['n']
 
@@ -50,6 +53,12 @@ def _contrast(results: dict[str, Any], name: str) -> tuple:
   return row['difference'], row['ci95'], row['n']
 
 
+def _efficiency(results: dict[str, Any], bins: str, estimator: str, baseline: str) -> tuple:
+  want = {'bins': bins, 'estimator': estimator, 'baseline': baseline, 'axis': 'generations'}
+  row = _one([r for r in results['efficiency'] if want.items() <= r.items()], str(want))
+  return row['ratio'], row['ci95'], row['n']
+
+
 def _described(part: str):
   def read(results: dict[str, Any], name: str, field: str) -> tuple:
     found = results[part][name]
@@ -57,7 +66,8 @@ def _described(part: str):
   return read
 
 
-_KINDS = {'curve': _curve, 'contrast': _contrast, 'verifier': _described('verifier'),
+_KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _efficiency,
+          'verifier': _described('verifier'),
           'model': _described('models')}
 
 
@@ -78,7 +88,9 @@ def number(field: str) -> str:
   value, interval, _ = _KINDS[kind](results, *names)
   if isinstance(value, int):
     return f'{value:,}'
-  sign, digits = ('+', 4 if abs(value) < 0.01 else 3) if kind == 'contrast' else ('', 3)
+  sign, digits = '', 2 if kind == 'efficiency' else 3
+  if kind == 'contrast':
+    sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'
   return text if interval is None else (
       f'{text} [{interval[0]:z.{digits}f}, {interval[1]:z.{digits}f}]')
