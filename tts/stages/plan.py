@@ -68,13 +68,14 @@ def costs(experiment: Experiment) -> list[Cost]:
   e, limits = experiment, experiment.limits
   prompt, solution = _lengths(e)
   text = prompt + solution
-  base = _arch(e.models.base, e)
   verifiers = {name: getattr(e.models, name) for name in VERIFIERS
                if getattr(e.models, name).enabled}
   buffer = limits.max_prompt_tokens + limits.max_tokens
 
-  def cache(arch, rows):
-    return 4 * rows * buffer * 2 * arch['num_layers'] * arch['num_kv_heads'] * arch['head_size']
+  def cache(name, rows):
+    arch = _arch(getattr(e.models, name), e)
+    size = jnp.dtype(arch['dtype']).itemsize
+    return size * rows * buffer * 2 * arch['num_layers'] * arch['num_kv_heads'] * arch['head_size']
 
   def read(name, generations):
     """FLOPs of a generator or a verifier over that many solutions."""
@@ -92,7 +93,7 @@ def costs(experiment: Experiment) -> list[Cost]:
   rollouts = samples * (steps - 1) * labels.rollouts
   generations = samples + rollouts / 2  # a rollout writes about half a solution
   rows.append(Cost('labels', int(samples + rollouts), int(generations * solution),
-                   int(read('base', generations)), cache(base, 2 * labels.in_flight)))
+                   int(read('base', generations)), cache('base', 2 * labels.in_flight)))
   rows.append(_training('verifiers', [(_arch(c, e), name, c.train)
                                       for name, c in verifiers.items() if not c.checkpoint]))
   sampled, guided = search_generations(e)
@@ -109,11 +110,11 @@ def costs(experiment: Experiment) -> list[Cost]:
                   * (2 if s.lookahead else 1) for s in _searches(e)), default=e.search.block)
   rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched,
-                          sum(cache(_arch(getattr(e.models, m), e), in_block)
-                              for m in ('base', *larger, *guided))))
+                          max([cache('base', in_block) + cache(g, in_block) for g in guided]
+                              + [cache(m, 16 * e.search.block) for m in ('base', *larger)])))
   pool = e.search.questions * e.difficulty.samples
   rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
-      read('prm', pool) if 'prm' in verifiers else 0), cache(base, 16 * e.difficulty.block)))
+      read('prm', pool) if 'prm' in verifiers else 0), cache('base', 16 * e.difficulty.block)))
   return rows
 
 
