@@ -1,7 +1,7 @@
 """Answers questions with a run's models, each by the strategy that its difficulty asks for.
 
   python -m launch.solve --workdir=W --input=F.jsonl --output=G.jsonl --budget=16
-  python -m launch.solve --workdir=W --question='3+4*2' --budget=16
+  python -m launch.solve --workdir=W --question='3;+4;*2' --budget=16
 
 W is the folder of a run that has been through its report, which leaves `policy.json` there. A line
 of F is {"problem": "..."}; `id` and `answer` (a gold one, to count how many are right) may be

@@ -10,6 +10,7 @@ import numpy as np
 from tts.eval import curves
 from tts.eval.difficulty import Estimator
 from tts.eval.outcomes import Outcome
+from tts.types import Strategy
 
 AXES = ('generations', 'tokens', 'flops', 'seconds')
 POOLED = ('majority', 'logprob_weighted', 'best_of_n_weighted')  # from independent samples
@@ -19,12 +20,8 @@ REFERENCE = 'best_of_n_weighted'
 
 def name(outcome: Outcome) -> str:
   """Unique among main strategies: `beam-m4-n16`."""
-  parts = [outcome.strategy]
-  if outcome.beam_width is not None:
-    parts.append(f'm{outcome.beam_width}')
-  if outcome.lookahead is not None:
-    parts.append(f'k{outcome.lookahead}')
-  return '-'.join([*parts, f'n{outcome.budget}'])
+  o = outcome
+  return Strategy(o.strategy, o.budget, o.beam_width, o.lookahead).name
 
 
 def cost(outcome: Outcome, axis: str, use: np.ndarray | slice = slice(None)) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import crossfit, curves, difficulty, flops, outcomes as outcomes_lib
+from tts.eval import candidates, crossfit, curves, difficulty, flops, outcomes as outcomes_lib
 from tts.eval.exchange import Answers, Larger, Once, Small
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, RunFiles
@@ -67,20 +67,16 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
   """The best setting of each bin, chosen on the other fold's questions."""
   main = [o for o in found if curves.is_main(o) and o.strategy != 'oracle']
 
-  def cost(outcome: Outcome, axis: str) -> float | None:
-    if axis == 'generations':
-      return outcome.budget
-    return None if outcome.flops is None else float(outcome.flops.mean())
-
   @functools.cache  # many allowances pay for the same settings
   def among(settings: tuple[int, ...], bins: str) -> Answers | None:
     return chosen([main[i] for i in settings], schemes[bins])
 
-  costs = {axis: [cost(o, axis) for o in main] for axis in ('generations', 'flops')}
+  # NaN, where FLOPs are unknown, is within no allowance.
+  costs = {axis: [candidates.cost(o, axis) for o in main] for axis in ('generations', 'flops')}
 
   def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
     within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
-              if (verifier or o.verifier is None) and c is not None and c <= allowance]
+              if (verifier or o.verifier is None) and c <= allowance]
     most: dict[str, int] = {}
     for i in within:
       most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
@@ -90,8 +86,8 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
            if o.strategy == 'majority' and o.flops is not None}
   one = plain.get(1)
   more = plain[2] - one if one is not None and 2 in plain else one
-  prices = [c for o in main if o.verifier and o.budget > 1
-            and (c := cost(o, 'flops')) is not None]
+  prices = [candidates.cost(o, 'flops') for o in main
+            if o.verifier and o.budget > 1 and o.flops is not None]
   return Small(choose, tuple(sorted({o.budget for o in main})),
                one, more, min(prices, default=None))
 
