@@ -6,11 +6,13 @@ known; one prefill a question, which every strategy pays anyway. So as an estima
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from tts.eval import records
+from tts.models.transformer import Arch
 from tts.stages import blocks as blocks_lib, programs
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
@@ -55,10 +57,15 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
   return features @ weights[:-1] + weights[-1]
 
 
+@functools.cache
+def _program(arch: Arch, mesh: Any) -> blocks_lib.Program:
+  return blocks_lib.Program(programs.prompt_step(arch), mesh)
+
+
 def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
   """The base model's state at the end of each prompt, float64 [Q, D], in order."""
   model = run.model('base')
-  program = blocks_lib.Program(programs.prompt_step(model.arch), run.mesh)
+  program = _program(model.arch, run.mesh)
   blocks = blocks_lib.cut(problems, run.tokenizer, run.experiment.limits.max_prompt_tokens, _BLOCK)
   found: dict[str, np.ndarray] = {}
   for first in range(0, len(blocks), run.groups):
