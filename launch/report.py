@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import multiprocessing
+import os
 import pathlib
 
 from absl import flags
+from tqdm import tqdm
 
 from launch import common
 from tts.eval import report
@@ -17,7 +21,12 @@ def main(argv: list[str]) -> None:
   del argv
   if not _WORKDIR.value:
     raise InputError('--workdir is missing: give the folder of a run')
-  report.write(_WORKDIR.value)
+  # Spawned, since a fork may inherit a lock that some thread holds.
+  spawn = multiprocessing.get_context('spawn')
+  workers = len(os.sched_getaffinity(0))
+  with concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+    report.write(_WORKDIR.value, lambda f, xs: tqdm(
+        pool.map(f, xs), total=len(xs), leave=False, mininterval=1))
   print(pathlib.Path(_WORKDIR.value) / 'report' / 'index.html')
 
 

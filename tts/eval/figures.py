@@ -5,7 +5,8 @@ All of them are made from `results.json`'s contents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tts.eval import figures_exchange as exchange, figures_policy as policy
@@ -19,20 +20,31 @@ FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'compute_optimal', '
          'accuracy_vs_seconds', 'exchange', 'stages')
 
 
-def draw(results: Mapping[str, Any]) -> list[Figure]:
-  """Every figure that the results have data for."""
-  made = [
-      search.budget_figure(results), search.bins_figure(results), policy.policy_figure(results),
-      verifier.verifiers_figure(results), verifier.aggregation_figure(results),
-      verifier.auc_figure(results), verifier.over_optimisation_figure(results),
-      verifier.calibration_figure(results),
-      search.cost_figure(
-          results, 'flops', 'Accuracy against computation', 'FLOPs per question',
-          'Counted from the tokens that entered each model and what they attended to, verifier and '
-          'prompt included.'),
-      search.cost_figure(
-          results, 'seconds', 'Accuracy against time', 'seconds per question',
-          'Wall-clock of whole blocks, as they ran here. The pool was sampled and scored at once, '
-          'by every verifier: its points share that time evenly, so a vote pays for them too.'),
-      exchange.exchange_figure(results), search.stages_figure(results)]
+def _flops(results: Mapping[str, Any]) -> Figure | None:
+  return search.cost_figure(
+      results, 'flops', 'Accuracy against computation', 'FLOPs per question',
+      'Counted from the tokens that entered each model and what they attended to, verifier and '
+      'prompt included.')
+
+
+def _seconds(results: Mapping[str, Any]) -> Figure | None:
+  return search.cost_figure(
+      results, 'seconds', 'Accuracy against time', 'seconds per question',
+      'Wall-clock of whole blocks, as they ran here. The pool was sampled and scored at once, '
+      'by every verifier: its points share that time evenly, so a vote pays for them too.')
+
+
+_MAKERS = (
+    search.budget_figure, search.bins_figure, policy.policy_figure, verifier.verifiers_figure,
+    verifier.aggregation_figure, verifier.auc_figure, verifier.over_optimisation_figure,
+    verifier.calibration_figure, _flops, _seconds, exchange.exchange_figure, search.stages_figure)
+
+
+def _make(results: Mapping[str, Any], number: int) -> Figure | None:
+  return _MAKERS[number](results)
+
+
+def draw(results: Mapping[str, Any], mapped: Callable = map) -> list[Figure]:
+  """Every figure that the results have data for. `mapped`: `map`, or an executor's."""
+  made = mapped(functools.partial(_make, results), range(len(_MAKERS)))
   return [f for f in made if f is not None]

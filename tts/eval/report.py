@@ -10,7 +10,7 @@ import html
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tts.eval import figures as figures_lib, figures_exchange, outcomes as outcomes_lib, page
@@ -267,11 +267,12 @@ def _over_seeds(results: Mapping[str, Any]) -> str:
   return page.table(['strategy', 'M', 'k', 'N', 'accuracy', 'by seed', 'questions'], rows)
 
 
-def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, Any]:
   """Writes the whole report.
 
   Args:
     workdir: a run's folder; whatever is there so far is reported.
+    mapped: `map`, or an executor's, to read files and draw figures in several processes.
 
   Returns:
     The contents of `results.json`.
@@ -279,7 +280,7 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   Raises:
     InputError: the folder is not a run's, or one of its files is damaged.
   """
-  run = runfiles.load(workdir)
+  run = runfiles.load(workdir, mapped)
   folder = pathlib.Path(workdir) / 'report'
   outcomes = outcomes_lib.every(run)
   bins = results_lib.schemes_of(run).get('oracle', {})
@@ -291,7 +292,7 @@ def write(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   fits = (policy.fit(outcomes, known[name]) for name in policy.SAVED if name in known)
   if (fitted := next(filter(None, fits), None)) is not None:
     policy.save(fitted, run.root / 'policy.json')
-  figures = figures_lib.draw(results)
+  figures = figures_lib.draw(results, mapped)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)
     records.write_bytes(folder / f'{figure.name}.csv', figure.csv())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from tts.eval import columns, records, samples as samples_lib
@@ -95,8 +96,23 @@ def _given(run: dict[str, Any], name: str) -> str | None:
   return model.get('checkpoint')
 
 
-def load(workdir: str | os.PathLike[str]) -> RunFiles:
+def _labels(path: pathlib.Path) -> tuple[dict[str, Any], int]:
+  """Counts of one block of another stage than search, and the steps that it labelled."""
+  rows = records.read_block(path)
+  try:
+    # The last step of a row is labelled by its answer, the others by continuations.
+    steps = sum(len(r['continuations']) - 1 for r in rows if 'continuations' in r)
+    return columns.total(columns.counts(rows)), steps
+  except columns.ROW_ERRORS as e:
+    raise samples_lib.bad_row(path, e) from e
+
+
+def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   """Reads a workdir; what a run has not reached yet is empty.
+
+  Args:
+    workdir: the run's folder.
+    mapped: `map`, or an executor's, to read record files in several processes.
 
   Raises:
     InputError: no such folder, not a run's, or one of its files is damaged.
@@ -117,21 +133,14 @@ def load(workdir: str | os.PathLike[str]) -> RunFiles:
     if path.is_file():
       models[name] = records.read_json(path)
   ledger = Ledger()
-  search = samples_lib.load(root, 'search', ledger.add)
-  difficulty = samples_lib.load(root, 'difficulty', ledger.add)
-  for path in records.blocks(root):
-    stage = path.relative_to(root / 'records').parts[0]
-    if stage not in ('search', 'difficulty'):
-      rows = records.read_block(path)
-      try:
-        total = columns.total(columns.counts(rows))
-        ledger.add(stage, total)
-        # The last step of a row is labelled by its answer, the others by continuations.
-        if rolled_out := [len(r['continuations']) - 1 for r in rows if 'continuations' in r]:
-          ledger.add_labelled(sum(rolled_out), samples_lib.block_seconds(root, path),
-                              total['counts'])
-      except columns.ROW_ERRORS as e:
-        raise samples_lib.bad_row(path, e) from e
+  search = samples_lib.load(root, 'search', ledger.add, mapped)
+  difficulty = samples_lib.load(root, 'difficulty', ledger.add, mapped)
+  stage_of = lambda path: path.relative_to(root / 'records').parts[0]
+  others = [p for p in records.blocks(root) if stage_of(p) not in ('search', 'difficulty')]
+  for path, (total, steps) in zip(others, mapped(_labels, others)):
+    ledger.add(stage_of(path), total)
+    if steps:
+      ledger.add_labelled(steps, samples_lib.block_seconds(root, path), total['counts'])
   return RunFiles(root=root, run=run, stages=stages, models=models, search=search,
                   difficulty=difficulty, ledger=ledger,
                   trees=tuple(sorted(root.glob('trees/*.json'))))

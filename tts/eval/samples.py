@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable
@@ -112,15 +113,19 @@ class Samples:
     return self.row_seconds * float(self.present.sum(axis=1).mean())
 
 
+@functools.lru_cache(1 << 18)
+def _form(text: str) -> str:
+  # The grader leaves longer ones unread, and so does a vote.
+  return answers.normalize(text) if len(text) <= answers.MAX_LENGTH else text
+
+
 def numbered(texts: list[str | None]) -> list[int]:
   """Numbers that are equal where the answers' normal forms are; NO_ANSWER for None."""
   forms: dict[str, int] = {}
   numbers: dict[str | None, int] = {None: NO_ANSWER}
   for text in texts:
     if text not in numbers:
-      # The grader leaves longer ones unread, and so does a vote.
-      form = answers.normalize(text) if len(text) <= answers.MAX_LENGTH else text
-      numbers[text] = forms.setdefault(form, len(forms))
+      numbers[text] = forms.setdefault(_form(text), len(forms))
   return [numbers[text] for text in texts]
 
 
@@ -195,8 +200,26 @@ def bad_row(path: pathlib.Path, error: Exception) -> InputError:
                     'recomputes it')
 
 
+def _read(stage: str, path: pathlib.Path) -> tuple[dict[Setting, Columns], dict[str, Any]]:
+  """One block's settings as columns, rows without a gold answer left out, and all rows' counts."""
+  rows = records.read_block(path)
+  try:
+    counts = columns.counts(rows)
+    inside = collections.defaultdict(list)  # places in `rows`
+    for i, row in enumerate(rows):
+      if row['correct'] is not None:
+        inside[_common(row)].append(i)
+    found = {Setting(stage, *common): Columns.of(
+        [rows[i] for i in at], {model: values[at] for model, values in counts.items()})
+             for common, at in inside.items()}
+    return found, columns.total(counts)
+  except columns.ROW_ERRORS as e:
+    raise bad_row(path, e) from e
+
+
 def load(workdir: str | os.PathLike[str], stage: str,
-         seen: Callable[[str, dict[str, Any]], None] | None = None) -> dict[Setting, Samples]:
+         seen: Callable[[str, dict[str, Any]], None] | None = None,
+         mapped: Callable = map) -> dict[Setting, Samples]:
   """Every setting that a stage has recorded so far, in a fixed order.
 
   Questions of which an independent pool lacks samples are left out, and so are those without a
@@ -207,6 +230,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
     stage: `search` or `difficulty`.
     seen: called with the stage and the sum of each block's counts, those of rows that are left out
       too.
+    mapped: `map`, or an executor's, to read blocks in several processes.
 
   Raises:
     InputError: a block is corrupt, lacks a field, or two blocks hold the same sample.
@@ -215,29 +239,19 @@ def load(workdir: str | os.PathLike[str], stage: str,
   parts: dict[Setting, list[Columns]] = collections.defaultdict(list)
   files: dict[Setting, dict[str, pathlib.Path]] = collections.defaultdict(dict)
   timed: dict[Setting, list[float]] = collections.defaultdict(lambda: [0, 0.0])  # rows, seconds
-  for path in records.blocks(workdir, stage):
-    rows = records.read_block(path)
-    try:
-      counts = columns.counts(rows)
-      if seen is not None:
-        seen(stage, columns.total(counts))
-      inside = collections.defaultdict(list)  # places in `rows`
-      for i, row in enumerate(rows):
-        if row['correct'] is not None:
-          inside[_common(row)].append(i)
-      inside = {Setting(stage, *common): at for common, at in inside.items()}
-      for setting, at in inside.items():
-        parts[setting].append(Columns.of(
-            [rows[i] for i in at], {model: values[at] for model, values in counts.items()}))
-        files[setting].update(dict.fromkeys(parts[setting][-1].id, path))
-    except columns.ROW_ERRORS as e:
-      raise bad_row(path, e) from e
+  paths = records.blocks(workdir, stage)
+  for path, (found, total) in zip(paths, mapped(functools.partial(_read, stage), paths)):
+    if seen is not None:
+      seen(stage, total)
+    for setting, part in found.items():
+      parts[setting].append(part)
+      files[setting].update(dict.fromkeys(part.id, path))
     seconds = block_seconds(workdir, path)
-    if inside and seconds is not None:
-      share = seconds / sum(map(len, inside.values()))
-      for setting, at in inside.items():
-        timed[setting][0] += len(at)
-        timed[setting][1] += share * len(at)
+    if found and seconds is not None:
+      share = seconds / sum(len(part.id) for part in found.values())
+      for setting, part in found.items():
+        timed[setting][0] += len(part.id)
+        timed[setting][1] += share * len(part.id)
   order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
   dense = {s: _dense(s, Columns.joined(parts.pop(s)), files[s],
                      timed[s][1] / timed[s][0] if s in timed else None)
