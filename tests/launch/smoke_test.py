@@ -87,6 +87,40 @@ def test_started_again_it_computes_nothing(launcher, smoke):
   assert not (smoke / 'stale').exists()
 
 
+def test_compare_prints_every_exchange_and_computes_nothing_again(launcher, smoke, tmp_path):
+  workdir = tmp_path / 'w'
+  shutil.copytree(smoke, workdir)
+  printed = launcher.ok('compare', SMOKE, f'--workdir={workdir}').stdout.splitlines()
+  assert record_hashes(workdir) == record_hashes(smoke)
+  found = json.loads((workdir / 'report' / 'results.json').read_text())['flops_matched']
+  wanted = {(r['larger'], r['bins'], f'{r["R"]:g}') for r in found
+            if r['accounting'] == 'paper' and r['larger_strategy'] == 'greedy'}
+  assert {tuple(line.split()[:3]) for line in printed[2:] if line[0] != '*'} == wanted
+  assert {larger for larger, *_ in wanted} == {'mid', 'large'}
+
+
+def test_another_seed_leaves_the_first_as_it_is_and_is_pooled_with_it(launcher, smoke, tmp_path):
+  workdir = tmp_path / 'w'
+  shutil.copytree(smoke, workdir)
+  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}', '--config.seeds=(0,1)')
+  assert record_hashes(workdir) == record_hashes(smoke)
+  other = record_hashes(workdir / 'seeds' / '1')
+  assert set(other) == set(record_hashes(smoke))
+  assert not set(other.values()) & set(record_hashes(smoke).values())
+  results = json.loads((workdir / 'report' / 'results.json').read_text())
+  alone = json.loads((workdir / 'seeds' / '1' / 'report' / 'results.json').read_text())
+  assert results['seeds'] == [0, 1]
+  for row in results['pooled']:
+    if row['strategy'] == 'majority' and row['budget'] == 4:
+      mine = [next(r['accuracy'] for r in found['curves'] if r['strategy'] == 'majority'
+                   and r['budget'] == 4 and r['bin'] is None) for found in (results, alone)]
+      assert row['by_seed'] == pytest.approx(mine)
+      assert row['accuracy'] == pytest.approx(sum(mine) / 2)
+      break
+  else:
+    raise AssertionError('no pooled majority')
+
+
 def test_evaluate_gives_the_same_rows_on_another_number_of_devices(launcher, smoke, tmp_path):
   flags = [f'--config.models.{m}.checkpoint={smoke / "models" / m}' for m in MODELS]
   launcher.ok('evaluate', SMOKE, f'--workdir={tmp_path / "w"}', '--config.mesh.data=1', *flags)

@@ -74,6 +74,7 @@ def _caption(shown: Sequence[dict[str, Any]], models: Sequence[str]) -> str:
           'it.')
 
 
+_LINE = '{:<7}{:<11}{:>5}{:>8}{:>6}  {:<26}' + '{:>8}' * 5
 _HEADER = ('larger', 'its answer', 'bins', 'bin', 'R', 'k', 'N', 'verifier', 'small', 'larger\'s',
            'difference', '95% interval', 'relative', 'n')
 
@@ -98,6 +99,35 @@ def tables(results: Mapping[str, Any]) -> list[str]:
   out.append(f'<details><summary>break-even, {len(rows)} rows</summary>'
              f'{page.table(header, rows)}</details>')
   return out
+
+
+def text(results: Mapping[str, Any]) -> str:
+  """The exchange with the larger models' greedy answers by the paper's accounting, for a terminal.
+
+  A line per larger model, bins and R: what is compared, then the difference on all questions and
+  in each bin.
+  """
+  shown = [r for r in results['flops_matched']
+           if r['accounting'] == 'paper' and r['larger_strategy'] == 'greedy']
+  if not shown:
+    return f'nothing to compare: {results["reasons"].get("flops_matched", "no question in common")}'
+  lines = ['small with test-time compute minus larger, greedy; k generations are its due, N are '
+           'spent']
+  head = ('larger', 'bins', 'R', 'k', 'N', 'all questions', *map(str, range(1, 6)))
+  lines.append(_LINE.format(*head))
+  groups: dict[tuple, dict[Any, str]] = {}
+  for r in shown:
+    spent = '' if r['budget'] is None else f'{r["budget"]}{"*" if r["underspent"] else ""}'
+    key = (r['larger'], r['bins'], f'{r["R"]:g}', f'{r["k"]:.1f}', spent)
+    value = '' if r['difference'] is None else f'{r["difference"]:+z.3f}'
+    if r['bin'] is None and r['ci95'] is not None:
+      value += f' [{r["ci95"][0]:+z.3f}, {r["ci95"][1]:+z.3f}]'
+    groups.setdefault(key, {})[r['bin']] = value
+  for key, values in groups.items():
+    lines.append(_LINE.format(*key, *(values.get(b, '') for b in (None, 1, 2, 3, 4, 5))))
+  if any('*' in key[-1] for key in groups):
+    lines.append('* less than half of k: no budget that was run is nearer')
+  return '\n'.join(line.rstrip() for line in lines)
 
 
 def _answer(row: Mapping[str, Any]) -> str:

@@ -90,11 +90,12 @@ def run_stage(run: Run, name: str) -> None:
                            compile_seconds=Program.compile_seconds - compiling)
 
 
-def _report(run: Run) -> None:
+def _report(run: Run) -> dict[str, Any]:
   usage = Usage()
-  report.write(run.workdir.root)
+  results = report.write(run.workdir.root)
   planned = dict(run.experiment.stage_seconds).get('report')
   run.workdir.finish_stage('report', usage, budget_seconds=planned)
+  return results
 
 
 def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim]) -> None:
@@ -121,6 +122,14 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim]) -> 
     _report(runs[0])
   logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
                peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
+
+
+def compare(experiment: Experiment, workdir: str) -> dict[str, Any]:
+  """Measures the trained models, the larger ones too, and gives the contents of `results.json`."""
+  run = open_run(experiment, workdir)
+  for name in ('search', 'difficulty'):
+    run_stage(run, name)
+  return _report(run)
 
 
 def evaluate(experiment: Experiment, workdir: str) -> None:

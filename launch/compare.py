@@ -1,0 +1,19 @@
+"""Compares the small model's test-time compute with larger models at equal FLOPs (paper, section 7).
+
+  python -m launch.compare --config=configs/quickstart.py --workdir=W
+
+It measures what is not in W yet, with the models that are trained there, and prints the
+differences; W/report has every row of them.
+"""
+
+from launch import experiment
+from tts.eval import figures_exchange
+from tts.stages import reproduce
+
+
+def main(config, workdir):
+  print(figures_exchange.text(reproduce.compare(config, workdir)))
+
+
+if __name__ == '__main__':
+  experiment.launch(main)
