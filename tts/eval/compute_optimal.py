@@ -32,7 +32,8 @@ def _interval(values: np.ndarray, n: int) -> list[float] | None:
   return metrics.interval(values[1:]) if n > 1 else None
 
 
-def _what(estimator: Estimator) -> dict[str, Any]:
+def what(estimator: Estimator) -> dict[str, Any]:
+  """The fields of a row that say whose policy it is."""
   return {'mechanism': 'search', 'bins': estimator.scheme, 'estimator': estimator.name,
           'charged': estimator.charged}
 
@@ -50,7 +51,7 @@ def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> di
     fixed[name] = None if place is None else means[:, place]
   picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
   spent = found.charged('generations', estimator)[picked]
-  row = {**_what(estimator), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
+  row = {**what(estimator), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
          'ci95': _interval(accuracy, sums.n),
          'generations': float(np.average(spent, weights=sums.weight[:, :, 0].sum(axis=0))),
          'choices': [candidates_lib.name(found.outcomes[i]) for i in picked]}
@@ -72,8 +73,9 @@ def _curve(found: Candidates, axis: str, sums: Sums,
   return np.array([x for x, _ in points]), np.stack([y for _, y in points], axis=1)
 
 
-def _baseline(found: Candidates, axis: str, sums: Sums,
-              name: str) -> tuple[np.ndarray, np.ndarray]:
+def baseline(found: Candidates, axis: str, sums: Sums,
+             name: str) -> tuple[np.ndarray, np.ndarray]:
+  """Costs [L] and accuracies [1 + R, L] of one of BASELINES."""
   if name == 'best_fixed':
     return _curve(found, axis, sums.unbinned())
   places = [i for i, o in enumerate(found.outcomes) if o.strategy == name]
@@ -85,8 +87,8 @@ def _efficiency(estimator: Estimator, found: Candidates, sums: Sums,
   for axis in AXES:
     policy = _curve(found, axis, sums, estimator)
     for name in BASELINES:
-      base = _baseline(found, axis, sums, name)
-      row = {**_what(estimator), 'baseline': name, 'axis': axis, 'n': sums.n,
+      base = baseline(found, axis, sums, name)
+      row = {**what(estimator), 'baseline': name, 'axis': axis, 'n': sums.n,
              'ratio': None, 'ci95': None, 'at': []}
       field = f'efficiency.{estimator.scheme}.{estimator.name}.{name}.{axis}'
       if not base[0].size or np.isnan(base[0]).any():

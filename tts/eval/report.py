@@ -128,12 +128,28 @@ def _claims(results: Mapping[str, Any]) -> str:
   return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
 
 
-def _efficiency(results: Mapping[str, Any]) -> str:
+def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
   rows = [[f'{e["bins"]} bins by {e["estimator"]}{", charged" if e["charged"] else ""}',
            e['baseline'], e['axis'], f'{e["ratio"]:.2f}',
            '' if e['ci95'] is None else f'{e["ci95"][0]:.2f} to {e["ci95"][1]:.2f}', e['n']]
-          for e in results['efficiency'] if e['ratio'] is not None]
+          for e in found if e['ratio'] is not None]
   return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval', 'questions'], rows)
+
+
+def _moved(results: Mapping[str, Any]) -> str:
+  rows = [[f'{m["bins"]} bins by {m["estimator"]}{", charged" if m["charged"] else ""}',
+           m['budget'], f'{m["generations"]:.1f}', number(m['accuracy'], m['ci95']),
+           f'{m["difference"]:+z.3f}', '' if m['difference_ci95'] is None else
+           f'{m["difference_ci95"][0]:+z.3f} to {m["difference_ci95"][1]:+z.3f}', m['n']]
+          for m in results['moved']]
+  return page.table(['policy', 'N', 'spent', 'accuracy', 'minus N for every question',
+                     '95% interval', 'questions'], rows)
+
+
+def _settled(results: Mapping[str, Any]) -> str:
+  rows = [[s['strategy'], s['budget'], number(s['generations'], s['ci95']), s['n']]
+          for s in results['settled']]
+  return page.table(['vote', 'N', 'samples drawn', 'questions'], rows)
 
 
 def _solution(answer: Mapping[str, Any]) -> str:
@@ -220,7 +236,14 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
   body += figures_exchange.tables(results)
   if results['efficiency']:
     body += ['<details><summary>Efficiency of the policies: how much less they spend for what the '
-             f'baseline reaches</summary>{_efficiency(results)}</details>']
+             f'baseline reaches</summary>{_efficiency(results["efficiency"])}</details>']
+  if results['moved']:
+    body += ['<details><summary>Budget moved between questions: N on average, more where a '
+             f'generation buys more</summary>{_moved(results)}'
+             f'{_efficiency(results["moved_efficiency"])}</details>']
+  if results['settled']:
+    body += ['<details><summary>Votes stopped once no further sample can change them</summary>'
+             f'{_settled(results)}</details>']
   if fools := _fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from tts.eval import agreement, candidates, claim_sides, compute_optimal, contrasts, curves
-from tts.eval import difficulty, exchange, exchange_sides, metrics
-from tts.eval import outcomes as outcomes_lib, verifier
+from tts.eval import difficulty, exchange, exchange_sides, metrics, moved
+from tts.eval import outcomes as outcomes_lib, settled, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
 
@@ -88,7 +88,9 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
   small = exchange_sides.small_side(found, schemes)
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
-  policies, distances = compute_optimal.rows(found, estimators_of(run, found), reasons)
+  estimators = estimators_of(run, found)
+  policies, distances = compute_optimal.rows(found, estimators, reasons)
+  shared, saved = moved.rows(found, estimators)
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),
@@ -104,6 +106,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
       'ledger': run.ledger.table(run.models),
       'difficulty': agreement.rows(run.difficulty_pool),
       'compute_optimal': policies, 'efficiency': distances,
+      'moved': shared, 'moved_efficiency': saved, 'settled': list(settled.rows(run)),
       'flops_matched': exchange.rows(larger, small, schemes, exchange_sides.once(run)),
       'break_even': exchange.break_even(larger, small, schemes),
       'claims': claim_sides.rows(run.root, claim_sides.lookup(found, small, larger), schemes),

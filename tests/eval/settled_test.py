@@ -1,0 +1,60 @@
+"""A vote that is stopped says what the whole vote says, and is stopped as early as may be."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tts.eval import select, settled
+from tts.eval.samples import NO_ANSWER
+
+
+def pool(seed, rows=200, size=8, answers=3):
+  rng = np.random.default_rng(seed)
+  answer = rng.integers(-1, answers, size=(rows, size))
+  assert NO_ANSWER == -1
+  return answer, rng.integers(0, 5, size=(rows, size)) / 4  # with ties, zeros and ones
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_it_chooses_what_all_samples_choose(seed):
+  answer, weight = pool(seed)
+  stop = settled.drawn(answer, weight)
+  assert stop.min() < answer.shape[1]
+  slots = np.arange(answer.shape[1])
+  early = np.where(slots < stop[:, None], answer, NO_ANSWER)
+  said = lambda a: [row[s] if s != select.NOBODY else None
+                    for row, s in zip(a, select.vote(a, weight))]
+  assert said(early) == said(answer)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_sample_earlier_some_future_could_still_change_it(seed):
+  answer, weight = pool(seed, rows=40, size=5)
+  for a, w, stop in zip(answer, weight, settled.drawn(answer, weight)):
+    if stop in (1, 5):
+      continue
+    said = set()
+    for future in itertools.product((0, 1, 2, 7), repeat=5 - stop + 1):
+      whole = np.concatenate([a[:stop - 1], future])[None]
+      value = np.concatenate([w[:stop - 1], np.ones(len(future))])[None]
+      said.add(int(whole[0, select.vote(whole, value)[0]]))
+    tie = np.concatenate([a[:stop - 1], [NO_ANSWER] * (5 - stop + 1)])[None]
+    ahead = [w[:stop - 1][tie[0, :stop - 1] == x].sum() for x in (0, 1, 2)]
+    level = sorted(ahead)[-1] - sorted(ahead)[-2] == 5 - stop + 1  # a tie would keep the leader
+    assert len(said) > 1 or level
+
+
+def test_by_hand():
+  drawn = lambda a, w: settled.drawn(np.array([a]), np.array([w], float)).tolist()
+  assert drawn([3, 3, 3, 4], [1, 1, 1, 1]) == [3]  # 3 to nothing, one to come
+  assert drawn([3, 3, 4, 4], [1, 1, 1, 1]) == [4]  # 2 to nothing might be made level
+  assert drawn([3, 3, 4, 4], [0.5, 0.5, 1, 1]) == [4]
+  assert drawn([3, NO_ANSWER, NO_ANSWER], [1, 0, 0]) == [3]
+  assert drawn([NO_ANSWER, NO_ANSWER], [0, 0]) == [2]
+  assert drawn([5], [0.1]) == [1]
+
+
+def test_a_weight_above_one_is_an_error():
+  with pytest.raises(ValueError, match='from 0 to 1'):
+    settled.drawn(np.array([[1, 1]]), np.array([[0.5, 1.5]]))

@@ -1,0 +1,131 @@
+"""Moving budget between questions: what one more generation buys decides where it goes.
+
+The paper gives every question the same budget and leaves this to future work (section 8). Here a
+policy's questions share one: each bin gets the strategy of the largest accuracy - price x cost, and
+the price of a generation is the lowest at which the mean cost is within the budget. That is
+Lagrange's relaxation: whatever budget it spends, no choice per bin of the same cost is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, efficiency, metrics
+from tts.eval import policy
+from tts.eval.candidates import Candidates
+from tts.eval.crossfit import Sums
+from tts.eval.difficulty import Estimator
+from tts.eval.outcomes import Outcome
+
+_LOWEST, _HIGHEST, _HALVINGS = 1e-9, 1e3, 50  # prices, in accuracy per generation
+
+
+def _picked(found: Sums, costs: np.ndarray, price: np.ndarray) -> np.ndarray:
+  """Strategies int64 [2, BINS, 1 + R] at a price [2, 1 + R]; of equals the first."""
+  paid = price[:, None, :, None] * found.weight[..., None] * costs
+  return (found.right - paid).argmax(axis=-1)
+
+
+def _spent(found: Sums, costs: np.ndarray, picked: np.ndarray) -> np.ndarray:
+  """Mean cost of a question in each fold, float64 [2, 1 + R]."""
+  with np.errstate(invalid='ignore'):
+    return (costs[picked] * found.weight).sum(axis=1) / found.weight.sum(axis=1)
+
+
+def choose(found: Sums, costs: np.ndarray, budget: float) -> np.ndarray | None:
+  """The strategy of each bin on each fold, which spend at most `budget` a question on average.
+
+  Args:
+    found: of all strategies.
+    costs: float64 [S], rising.
+    budget: on average.
+
+  Returns:
+    int64 [2, BINS, 1 + R], or None where even the cheapest costs more.
+  """
+  limit = budget * (1 + 1e-9)
+  if costs[0] > limit:
+    return None
+  free = _picked(found, costs, np.zeros(found.weight.shape[::2]))
+  low = np.full(found.weight.shape[::2], _LOWEST)
+  high = np.full(found.weight.shape[::2], _HIGHEST)
+  for _ in range(_HALVINGS):
+    middle = np.sqrt(low * high)
+    within = _spent(found, costs, _picked(found, costs, middle)) <= limit
+    low, high = np.where(within, low, middle), np.where(within, middle, high)
+  affordable = _spent(found, costs, free) <= limit
+  return np.where(affordable[:, None], free, _picked(found, costs, high))
+
+
+def _interval(values: np.ndarray, n: int) -> list[float] | None:
+  return metrics.interval(values[1:]) if n > 1 else None
+
+
+def _measured(estimator: Estimator, found: Candidates, sums: Sums,
+              ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+  """A policy's rows, and its distances from the baselines."""
+  costs = found.charged('generations', estimator)
+  order = np.argsort(costs, kind='stable')
+  order = order[np.isfinite(costs[order])]
+  mine = Sums(sums.right[..., order], sums.weight, sums.n)
+  out, points = [], []
+  for budget in found.budgets if sums.n else ():
+    level = found.level('generations', budget)
+    picked = choose(mine, costs[order], level)
+    equal = compute_optimal.allowed(found, 'generations', budget, estimator)
+    if picked is None or not equal.size:
+      continue
+    held = picked[::-1]  # each fold is scored by the other's choice
+    right = np.take_along_axis(mine.right, held[..., None], axis=-1)
+    with np.errstate(invalid='ignore'):
+      accuracy = right.sum(axis=(0, 1, 3)) / mine.weight.sum(axis=(0, 1))
+    points.append((level, accuracy))
+    other = crossfit.crossfit(sums, equal)
+    weight = mine.weight[:, :, 0]
+    out.append({
+        **compute_optimal.what(estimator), 'budget': budget, 'n': sums.n,
+        'accuracy': float(accuracy[0]), 'ci95': _interval(accuracy, sums.n),
+        'generations': float((costs[order][held[:, :, 0]] * weight).sum() / weight.sum()),
+        'equal_accuracy': float(other[0]), 'difference': float(accuracy[0] - other[0]),
+        'difference_ci95': _interval(accuracy - other, sums.n),
+        # By bin, fold by fold.
+        'choices': [[candidates_lib.name(found.outcomes[order[i]]) for i in fold]
+                    for fold in picked[:, :, 0]]})
+  distances = []
+  for name in compute_optimal.BASELINES if points else ():
+    base = compute_optimal.baseline(found, 'generations', sums, name)
+    each = base[0].size and efficiency.ratios(
+        *base, np.array([x for x, _ in points]), np.stack([y for _, y in points], axis=1))
+    if base[0].size and not np.isnan(each[0]).any():
+      middle = np.median(each, axis=1)
+      distances.append({**compute_optimal.what(estimator), 'baseline': name,
+                        'axis': 'generations', 'n': sums.n, 'ratio': float(middle[0]),
+                        'ci95': _interval(middle, sums.n)})
+  return out, distances
+
+
+def rows(outcomes: Sequence[Outcome], estimators: Sequence[Estimator],
+         ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+  """A policy with a shared budget at each budget, and how much less it spends than the baselines.
+
+  On the set of the most questions. Choices are made on one fold and scored on the other, as in
+  `crossfit`; so the generations that are spent are about the budget and not bound by it.
+
+  Args:
+    outcomes: of all strategies.
+    estimators: those whose bins a policy goes by; from them the free ones and `policy.SAVED`.
+
+  Returns:
+    (rows, each beside the policy that gives all questions as much; rows as those of `efficiency`).
+  """
+  made, distances = [], []
+  for found in candidates_lib.tiers(outcomes)[:1]:
+    for estimator in estimators:
+      if not estimator.charged or estimator.name in policy.SAVED:
+        sums = crossfit.sums(estimator, found.ids, found.accuracy)
+        for total, part in zip((made, distances), _measured(estimator, found, sums)):
+          total += part
+  return made, distances
