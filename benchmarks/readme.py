@@ -9,6 +9,9 @@ WHERE is a folder under `results/`, KIND and NAMES say which number of its `resu
   contrast ID                 a paired difference, with its interval
   verifier NAME FIELD         e.g. `verifier prm auc_within`, with its interval where it has one
   efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
+  moved_efficiency BINS ESTIMATOR BASELINE   the same where questions share a budget
+  exchange LARGER R BIN       small minus larger greedy, paper accounting, bins by level, 0 = all
+  claims WHERE                a table of what became of every claim, here and in WHERE
   model NAME FIELD            e.g. `model large greedy`, `model base params`
   n ...                       how many questions another field is over, e.g. `n contrast ID`
   cost FIELD                  minutes (of all stages), cpu_seconds, peak_gb
@@ -53,10 +56,37 @@ def _contrast(results: dict[str, Any], name: str) -> tuple:
   return row['difference'], row['ci95'], row['n']
 
 
-def _efficiency(results: dict[str, Any], bins: str, estimator: str, baseline: str) -> tuple:
-  want = {'bins': bins, 'estimator': estimator, 'baseline': baseline, 'axis': 'generations'}
-  row = _one([r for r in results['efficiency'] if want.items() <= r.items()], str(want))
-  return row['ratio'], row['ci95'], row['n']
+def _ratio(part: str):
+  def read(results: dict[str, Any], bins: str, estimator: str, baseline: str) -> tuple:
+    want = {'bins': bins, 'estimator': estimator, 'baseline': baseline, 'axis': 'generations'}
+    row = _one([r for r in results[part] if want.items() <= r.items()], str(want))
+    return row['ratio'], row['ci95'], row['n']
+  return read
+
+
+def _exchange(results: dict[str, Any], larger: str, ratio: str, number_of_bin: str) -> tuple:
+  want = {'accounting': 'paper', 'larger': larger, 'larger_strategy': 'greedy', 'bins': 'level',
+          'R': float(ratio), 'bin': int(number_of_bin) or None}
+  row = _one([r for r in results['flops_matched'] if want.items() <= r.items()], str(want))
+  return row['difference'], row['ci95'], row['n']
+
+
+def _claims(where: str, other: str) -> str:
+  """A row per claim: its words, and what became of it in both studies."""
+  said = {True: '**held**', False: 'did not hold', 'inconclusive': 'inconclusive'}
+
+  def cell(row: dict[str, Any]) -> str:
+    if row['effect'] is None:
+      return 'not measured'
+    low, high = row['ci95']
+    return f'{said[row["reproduced"]]}: {row["effect"]:+z.3f} [{low:z.3f}, {high:z.3f}]'
+
+  others = {row['id']: row for row in _results(other)['claims']}
+  lines = [f'| the paper says | `{where.split("/")[-1]}` | `{other.split("/")[-1]}` |',
+           '|---|---|---|']
+  lines += [f'| {row["claim"]} | {cell(row)} | {cell(others[row["id"]])} |'
+            for row in _results(where)['claims']]
+  return '\n'.join(lines)
 
 
 def _described(part: str):
@@ -66,9 +96,9 @@ def _described(part: str):
   return read
 
 
-_KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _efficiency,
-          'verifier': _described('verifier'),
-          'model': _described('models')}
+_KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _ratio('efficiency'),
+          'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange,
+          'verifier': _described('verifier'), 'model': _described('models')}
 
 
 def _cost(results: dict[str, Any], field: str) -> str:
@@ -83,13 +113,15 @@ def number(field: str) -> str:
   results = _results(where)
   if kind == 'cost':
     return _cost(results, *names)
+  if kind == 'claims':
+    return _claims(where, *names)
   if kind == 'n':
     return f'{_KINDS[names[0]](results, *names[1:])[2]:,}'
   value, interval, _ = _KINDS[kind](results, *names)
   if isinstance(value, int):
     return f'{value:,}'
-  sign, digits = '', 2 if kind == 'efficiency' else 3
-  if kind == 'contrast':
+  sign, digits = '', 2 if kind.endswith('efficiency') else 3
+  if kind in ('contrast', 'exchange'):
     sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'
   return text if interval is None else (

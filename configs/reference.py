@@ -35,12 +35,13 @@ def get_config(size: str = 'full'):
     return Arch(0, layers, width, heads, heads // 2, width // heads, 4 * width, dtype='bfloat16',
                 **more)
 
+  batch = lambda rows: 4 if tiny else rows
   lm = lambda arch, rate: config.ModelConfig(arch=arch, train=TrainConfig(
-      learning_rate=rate, batch_size=some(256), row_length=256, tokens=some(100_000_000) // (
+      learning_rate=rate, batch_size=batch(256), row_length=256, tokens=some(100_000_000) // (
           10 if tiny else 1)))
   judge = config.ModelConfig(
       init='large', arch=shape(12, 768, 12, surprise_layer=11),
-      train=TrainConfig(learning_rate=1e-3, batch_size=some(128), row_length=256,
+      train=TrainConfig(learning_rate=1e-3, batch_size=batch(128), row_length=256,
                         steps=some(1200), eval_every=some(200)))
   return config.to_config_dict(config.Experiment(
       name='reference',

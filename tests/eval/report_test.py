@@ -163,6 +163,10 @@ def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
   assert 'accuracy_vs_budget.png' in left and 'mine.png' in left
   assert not left & {'accuracy_vs_budget_by_bin.png', 'accuracy_vs_budget_by_bin.csv',
                      'tree-q0000-beam-m4-n16.html'}
+  assert (tmp_path / 'policy.json').exists()
+  shutil.rmtree(tmp_path / 'records/search')
+  report.write(tmp_path)
+  assert not (tmp_path / 'policy.json').exists()
 
 
 @pytest.mark.parametrize('pieces', [

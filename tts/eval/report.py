@@ -315,6 +315,8 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   fits = (policy.fit(outcomes, known[name]) for name in policy.SAVED if name in known)
   if (fitted := next(filter(None, fits), None)) is not None:
     policy.save(fitted, run.root / 'policy.json')
+  else:  # one from before would answer for records that are no longer there
+    (run.root / 'policy.json').unlink(missing_ok=True)
   figures = figures_lib.draw(results, mapped)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)
