@@ -11,7 +11,7 @@ WHERE is a folder under `results/`, KIND and NAMES say which number of its `resu
   efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
   moved_efficiency BINS ESTIMATOR BASELINE   the same where questions share a budget
   exchange LARGER R BIN       small minus larger greedy, paper accounting, bins by level, 0 = all
-  claims WHERE                a table of what became of every claim, here and in WHERE
+  claims [WHERE]...           a table of what became of every claim, here and in each WHERE
   model NAME FIELD            e.g. `model large greedy`, `model base params`
   n ...                       how many questions another field is over, e.g. `n contrast ID`
   cost FIELD                  minutes (of all stages), cpu_seconds, peak_gb
@@ -71,8 +71,8 @@ def _exchange(results: dict[str, Any], larger: str, ratio: str, number_of_bin: s
   return row['difference'], row['ci95'], row['n']
 
 
-def _claims(where: str, other: str) -> str:
-  """A row per claim: its words, and what became of it in both studies."""
+def _claims(*studies: str) -> str:
+  """A row per claim: its words, and what became of it in each study."""
   said = {True: '**held**', False: 'did not hold', 'inconclusive': 'inconclusive'}
 
   def cell(row: dict[str, Any]) -> str:
@@ -81,19 +81,12 @@ def _claims(where: str, other: str) -> str:
     low, high = row['ci95']
     return f'{said[row["reproduced"]]}: {row["effect"]:+z.3f} [{low:z.3f}, {high:z.3f}]'
 
-  others = {row['id']: row for row in _results(other)['claims']}
-  lines = [f'| the paper says | `{where.split("/")[-1]}` | `{other.split("/")[-1]}` |',
-           '|---|---|---|']
-  lines += [f'| {row["claim"]} | {cell(row)} | {cell(others[row["id"]])} |'
-            for row in _results(where)['claims']]
+  found = [{row['id']: row for row in _results(where)['claims']} for where in studies]
+  names = ' | '.join(f'`{where.split("/")[-1]}`' for where in studies)
+  lines = [f'| the paper says | {names} |', '|---' * (1 + len(studies)) + '|']
+  for name, row in found[0].items():
+    lines.append(f'| {row["claim"]} | ' + ' | '.join(cell(of[name]) for of in found) + ' |')
   return '\n'.join(lines)
-
-
-def _described(part: str):
-  def read(results: dict[str, Any], name: str, field: str) -> tuple:
-    found = results[part][name]
-    return found[field], found.get(f'{field}_ci95'), found.get(f'{field}_n')
-  return read
 
 
 _KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _ratio('efficiency'),

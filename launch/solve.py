@@ -5,8 +5,9 @@
 
 W is the folder of a run that has been through its report, which leaves `policy.json` there. A line
 of F is {"problem": "..."}; `id` and `answer` (a gold one, to count how many are right) may be
-there. A line of G has the answer, the strategy, its score, and what it cost, in F's order. A
-single question is printed with every candidate, and with the tree where one was searched.
+there. A line of G has the answer, the strategy, its score, and what it cost, in F's order. With
+`--shared` the budget is a mean over the file: hard questions get more where more helps. A single
+question is printed with every candidate, and with the tree where one was searched.
 """
 
 import json
@@ -24,6 +25,7 @@ _INPUT = flags.DEFINE_string('input', None, 'JSONL file of questions.')
 _OUTPUT = flags.DEFINE_string('output', None, 'JSONL file to write.')
 _QUESTION = flags.DEFINE_string('question', None, 'One question, instead of --input and --output.')
 _BUDGET = flags.DEFINE_integer('budget', 16, 'Full generations to spend on each question.')
+_SHARED = flags.DEFINE_boolean('shared', False, 'Spend the budget on average over the input.')
 
 
 def _line(problem: Problem, solution) -> dict:
@@ -73,6 +75,8 @@ def main(argv: list[str]) -> None:
   if one == bool(_INPUT.value or _OUTPUT.value) or (not one and not (
       _INPUT.value and _OUTPUT.value)):
     raise InputError('give --input=F.jsonl and --output=G.jsonl, or --question alone')
+  if one and _SHARED.value:
+    raise InputError('--shared is for --input: a single question has nothing to share with')
   if one and not _QUESTION.value.strip():
     raise InputError('--question is empty')
   if _BUDGET.value < 1:
@@ -82,20 +86,22 @@ def main(argv: list[str]) -> None:
   from tts.config import MeshConfig
   common.set_up_devices(MeshConfig())
   from tts.stages.solve import Solver
-  found = Solver(_WORKDIR.value).solve(problems, _BUDGET.value)
+  found = Solver(_WORKDIR.value).solve(problems, _BUDGET.value, _SHARED.value)
   if one:
     _show(problems[0], next(found))
     return
-  right = graded = 0
+  right = graded = spent = 0
   with files.written_aside(_OUTPUT.value) as output:
     for problem, solution in zip(problems, tqdm(found, total=len(problems), unit=' questions',
                                                 delay=5)):
       line = _line(problem, solution)
       output.write(json.dumps(line, allow_nan=False).encode() + b'\n')
+      spent += solution.generations
       graded += 'correct' in line
       right += line.get('correct', False)
   verdict = f', {right} of {graded} right' if graded else ''
-  print(f'{len(problems)} answered{verdict}', file=sys.stderr)
+  mean = f', {spent / len(problems):.1f} generations each' if problems else ''
+  print(f'{len(problems)} answered{verdict}{mean}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -61,6 +61,23 @@ def test_a_question_gets_its_bins_choice(run, outcomes, fits):
     policy.choose(fitted, np.nan, 16)
 
 
+def test_a_shared_budget_is_spent_on_average(run, outcomes, fits):
+  """On the questions that it was fitted on, bins being equal fifths of them."""
+  fitted = fits['first_4']
+  assert set(fitted.shared) <= set(fitted.fits) and 16 in fitted.shared
+  for budget, fit in fitted.shared.items():
+    # At most: the estimate's charge, and what its samples save a strategy that draws from the pool.
+    spent = [c.strategy.budget + (0 if c.strategy.method == 'sample' else fitted.charge)
+             for c in fit.choices]
+    assert np.mean(spent) <= budget
+  hard, easy = (policy.choose(fitted, e, 16, shared=True) for e in (-1.0, 2.0))
+  assert (easy, hard) == (fitted.shared[16].choices[0], fitted.shared[16].choices[4])
+  with pytest.raises(InputError, match='--budget=1: the policy starts at'):
+    policy.choose(fitted, 0.5, 1, shared=True)
+  with pytest.raises(InputError, match='has no shared budgets'):
+    policy.choose(dataclasses.replace(fitted, shared={}), 0.5, 16, shared=True)
+
+
 def test_the_best_strategy_of_each_bin_is_fitted(run, outcomes):
   """Where greedy knows the easy half and majority the rest, just these are chosen."""
   pair = []
@@ -114,6 +131,9 @@ CHOICE = ('fits', 0, 'choices', 1)
     (put([], 'fits'), 'fits must be a list of at least one'),
     (put({}, 'fits'), 'fits must be a list'),
     (put([1], 'fits'), r'fits\[0\] must be an object'),
+    (without('shared'), 'shared must be a list'),
+    (put(10**9, 'shared', 0, 'budget'), None),  # its choices may cost more than it, and less
+    (put(0, 'shared', 0, 'budget'), r'shared\[0\].budget must be a whole number'),
     (put(True, 'fits', 0, 'budget'), r'fits\[0\].budget must be a whole number'),
     (put(None, 'fits', 0, 'accuracy'), r'fits\[0\].accuracy must be a number'),
     (put([0.1], 'fits', 0, 'ci95'), r'fits\[0\].ci95 must be a list of 2 numbers'),
@@ -131,6 +151,9 @@ def test_a_file_that_is_no_policy_is_one_line(tmp_path, fits, edit, message):
   value = json.loads(path.read_text())
   edit(value)
   path.write_text(json.dumps(value))
+  if message is None:
+    assert 10**9 in policy.load(path).shared
+    return
   with pytest.raises(InputError, match=message) as error:
     policy.load(path)
   assert str(path) in str(error.value) and '\n' not in str(error.value)

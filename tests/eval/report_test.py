@@ -107,7 +107,7 @@ def test_a_report_of_every_verifier(tmp_path):
 
 def test_the_policy_is_beside_the_report_and_in_its_figure(workdir):
   fitted = policy.load(workdir / 'policy.json')
-  assert fitted.estimator == policy.CHARGED
+  assert fitted.estimator == difficulty.CHARGED
   rows = list(csv.DictReader((workdir / 'report/compute_optimal.csv').open()))
   assert {r['line'] for r in rows} == {
       'compute-optimal, oracle bins', 'compute-optimal, predicted bins', 'compute-optimal, charged',

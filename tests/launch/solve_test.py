@@ -1,5 +1,6 @@
 """`launch.solve` on the smoke run's models, and the same from Python."""
 
+import dataclasses
 import json
 import shutil
 
@@ -28,8 +29,8 @@ def workdir(smoke, tmp_path_factory):
 def choose_always(folder, choice, estimator='first_2', charge=2.0, stay=2):
   """Overwrites the policy by one that makes the same choice at every difficulty."""
   fit = policy_lib.Fit((choice,) * 5, 0.5, (0.4, 0.6), 9)
-  policy_lib.save(policy_lib.Policy(estimator, charge, stay, (0.8, 0.6, 0.4, 0.2), {8: fit}),
-                  folder / 'policy.json')
+  policy_lib.save(policy_lib.Policy(estimator, charge, stay, (0.8, 0.6, 0.4, 0.2), {8: fit},
+                                    {8: fit}), folder / 'policy.json')
 
 
 def copy(workdir, tmp_path):
@@ -64,6 +65,7 @@ def test_one_question_is_shown_with_its_candidates(launcher, workdir):
 @pytest.mark.parametrize('flags,words', [
     (['--question=3;+4', '--budget=0'], '--budget=0'),
     (['--question=3;+4', '--input=x'], '--question alone'),
+    (['--question=3;+4', '--shared'], '--shared is for --input'),
     (['--input=x'], '--output'), (['--question= '], 'is empty'),
     (['--question=3;@4'], "'@'")])
 def test_mistakes_are_one_line(launcher, workdir, flags, words):
@@ -97,6 +99,22 @@ def test_a_search_pays_for_the_estimate_on_top(workdir, tmp_path):
     nodes = sum(node['tokens'] for node in a.tree['nodes'])
     assert a.tokens == b.tokens + nodes and a.flops > b.flops
     assert a.estimate == b.estimate
+
+
+def test_a_shared_budget_gives_each_bin_its_own(workdir, tmp_path):
+  """Estimates are above, between and below the cuts; each question gets its bin's samples."""
+  folder = copy(workdir, tmp_path)
+  choose_always(folder, policy_lib.Choice(Strategy('sample', 2), 'majority'))
+  estimates = [s.estimate for s in tts.solve(folder, QUESTIONS, 8, shared=True)]
+  middle = sorted(estimates)[2]
+  few, many = (policy_lib.Choice(Strategy('sample', n), 'majority') for n in (2, 14))
+  fit = policy_lib.Fit((few, many, many, many, many), 0.5, None, 9)
+  written = policy_lib.load(folder / 'policy.json')
+  policy_lib.save(dataclasses.replace(written, cuts=(middle,) * 4, shared={8: fit}),
+                  folder / 'policy.json')
+  spent = [s.generations for s in tts.solve(folder, QUESTIONS, 8, shared=True)]
+  assert spent == [2 if e >= middle else 14 for e in estimates] and set(spent) == {2, 14}
+  assert {s.generations for s in tts.solve(folder, QUESTIONS, 8)} == {2}
 
 
 def test_answers_do_not_depend_on_company(workdir, tmp_path):

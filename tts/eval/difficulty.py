@@ -18,6 +18,10 @@ BINS = 5
 CUTS = (0.8, 0.6, 0.4, 0.2)  # of pass@1: the paper's other choice of bins
 FIRST = (1, 2, 4)  # samples that stay candidates
 POOLED = (4, 16)   # samples that are spent on the estimate
+# Estimators that fit into every budget: one that is free, one that is charged. A run leaves the
+# policy of the first that it has behind.
+CHARGED = 'first_1'
+SAVED = ('probe', CHARGED)
 
 
 @dataclasses.dataclass(frozen=True)

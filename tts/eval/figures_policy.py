@@ -7,7 +7,7 @@ from typing import Any
 
 from tts.eval import plots
 from tts.eval.figure import NAMES, Figure, at, hollow, number, overall
-from tts.eval.policy import CHARGED
+from tts.eval.difficulty import CHARGED
 
 _POLICIES = {('oracle', 'pool'): 'compute-optimal, oracle bins',
              ('predicted', 'pool'): 'compute-optimal, predicted bins',

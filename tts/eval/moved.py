@@ -8,13 +8,14 @@ Lagrange's relaxation: whatever budget it spends, no choice per bin of the same 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, efficiency, metrics
-from tts.eval import policy
+from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty
+from tts.eval import efficiency, metrics
 from tts.eval.candidates import Candidates
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
@@ -60,6 +61,44 @@ def choose(found: Sums, costs: np.ndarray, budget: float) -> np.ndarray | None:
   return np.where(affordable[:, None], free, _picked(found, costs, high))
 
 
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """One budget split over bins. Strategies are places in `Candidates.outcomes`.
+
+  Attributes:
+    picked: int64 [2, BINS], chosen on each fold.
+    everywhere: int64 [BINS], chosen on all questions.
+    accuracy: float64 [1 + R], each fold by the other's choice.
+    generations: mean that this spends on the questions as they are.
+  """
+
+  picked: np.ndarray
+  everywhere: np.ndarray
+  accuracy: np.ndarray
+  generations: float
+
+
+def split(found: Candidates, sums: Sums, budget: int, estimator: Estimator) -> Split | None:
+  """The best split of a mean budget, cross-validated; None where it does not pay for anything."""
+  costs = found.charged('generations', estimator)
+  order = np.argsort(costs, kind='stable')
+  order = order[np.isfinite(costs[order])]
+  mine = Sums(sums.right[..., order], sums.weight, sums.n)
+  level = found.level('generations', budget)
+  picked = choose(mine, costs[order], level) if order.size else None
+  if picked is None:
+    return None
+  held = picked[::-1]
+  right = np.take_along_axis(mine.right, held[..., None], axis=-1)
+  with np.errstate(invalid='ignore'):
+    accuracy = right.sum(axis=(0, 1, 3)) / mine.weight.sum(axis=(0, 1))
+  whole = Sums(mine.right.sum(axis=0, keepdims=True)[:, :, :1],
+               mine.weight.sum(axis=0, keepdims=True)[:, :, :1], mine.n)
+  weight = mine.weight[:, :, 0]
+  return Split(order[picked[:, :, 0]], order[choose(whole, costs[order], level)[0, :, 0]], accuracy,
+               float((costs[order][held[:, :, 0]] * weight).sum() / weight.sum()))
+
+
 def _interval(values: np.ndarray, n: int) -> list[float] | None:
   return metrics.interval(values[1:]) if n > 1 else None
 
@@ -67,33 +106,23 @@ def _interval(values: np.ndarray, n: int) -> list[float] | None:
 def _measured(estimator: Estimator, found: Candidates, sums: Sums,
               ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
   """A policy's rows, and its distances from the baselines."""
-  costs = found.charged('generations', estimator)
-  order = np.argsort(costs, kind='stable')
-  order = order[np.isfinite(costs[order])]
-  mine = Sums(sums.right[..., order], sums.weight, sums.n)
   out, points = [], []
   for budget in found.budgets if sums.n else ():
-    level = found.level('generations', budget)
-    picked = choose(mine, costs[order], level)
+    shared = split(found, sums, budget, estimator)
     equal = compute_optimal.allowed(found, 'generations', budget, estimator)
-    if picked is None or not equal.size:
+    if shared is None or not equal.size:
       continue
-    held = picked[::-1]  # each fold is scored by the other's choice
-    right = np.take_along_axis(mine.right, held[..., None], axis=-1)
-    with np.errstate(invalid='ignore'):
-      accuracy = right.sum(axis=(0, 1, 3)) / mine.weight.sum(axis=(0, 1))
-    points.append((level, accuracy))
+    points.append((found.level('generations', budget), shared.accuracy))
     other = crossfit.crossfit(sums, equal)
-    weight = mine.weight[:, :, 0]
     out.append({
         **compute_optimal.what(estimator), 'budget': budget, 'n': sums.n,
-        'accuracy': float(accuracy[0]), 'ci95': _interval(accuracy, sums.n),
-        'generations': float((costs[order][held[:, :, 0]] * weight).sum() / weight.sum()),
-        'equal_accuracy': float(other[0]), 'difference': float(accuracy[0] - other[0]),
-        'difference_ci95': _interval(accuracy - other, sums.n),
+        'accuracy': float(shared.accuracy[0]), 'ci95': _interval(shared.accuracy, sums.n),
+        'generations': shared.generations, 'equal_accuracy': float(other[0]),
+        'difference': float(shared.accuracy[0] - other[0]),
+        'difference_ci95': _interval(shared.accuracy - other, sums.n),
         # By bin, fold by fold.
-        'choices': [[candidates_lib.name(found.outcomes[order[i]]) for i in fold]
-                    for fold in picked[:, :, 0]]})
+        'choices': [[candidates_lib.name(found.outcomes[i]) for i in fold]
+                    for fold in shared.picked]})
   distances = []
   for name in compute_optimal.BASELINES if points else ():
     base = compute_optimal.baseline(found, 'generations', sums, name)
@@ -116,7 +145,7 @@ def rows(outcomes: Sequence[Outcome], estimators: Sequence[Estimator],
 
   Args:
     outcomes: of all strategies.
-    estimators: those whose bins a policy goes by; from them the free ones and `policy.SAVED`.
+    estimators: those whose bins a policy goes by; from them the free ones and `difficulty.SAVED`.
 
   Returns:
     (rows, each beside the policy that gives all questions as much; rows as those of `efficiency`).
@@ -124,7 +153,7 @@ def rows(outcomes: Sequence[Outcome], estimators: Sequence[Estimator],
   made, distances = [], []
   for found in candidates_lib.tiers(outcomes)[:1]:
     for estimator in estimators:
-      if not estimator.charged or estimator.name in policy.SAVED:
+      if not estimator.charged or estimator.name in difficulty.SAVED:
         sums = crossfit.sums(estimator, found.ids, found.accuracy)
         for total, part in zip((made, distances), _measured(estimator, found, sums)):
           total += part

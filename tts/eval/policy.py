@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty, metrics
-from tts.eval import records
+from tts.eval import moved, records
+from tts.eval.candidates import Candidates
+from tts.eval.crossfit import Sums
 from tts.eval.difficulty import BINS, Estimator
 from tts.eval.outcomes import Outcome
 from tts.types import InputError, Strategy
 
-# Estimators that fit into every budget: one that is free, one that is charged. A run leaves the
-# policy of the first that it has behind.
-CHARGED = 'first_1'
-SAVED = ('probe', CHARGED)
 _METHODS = ('sample', *candidates_lib.SEARCHES)
 
 
@@ -57,12 +55,16 @@ class Fit:
 class Policy:
   """A strategy per bin and budget.
 
+  `fits` give every question its budget, `shared` give it on average: to a bin more, where more buys
+  more.
+
   Attributes:
     estimator: name of what difficulty is estimated by, as in `difficulty.Estimator`.
     charge: generations that the estimate takes of the budget; choices fit into what is left.
     stay: of these, samples that stay candidates of strategies that sample.
     cuts: [BINS - 1] falling values of the estimate; bin b + 1 lies below b of them.
     fits: budget in generations -> Fit.
+    shared: mean budget in generations -> Fit.
   """
 
   estimator: str
@@ -70,12 +72,19 @@ class Policy:
   stay: int
   cuts: tuple[float, ...]
   fits: Mapping[int, Fit]
+  shared: Mapping[int, Fit]
 
 
 def _choice(outcome: Outcome) -> Choice:
   pooled = outcome.strategy in candidates_lib.POOLED
   return Choice(Strategy('sample' if pooled else outcome.strategy, outcome.budget,
                          outcome.beam_width, outcome.lookahead), outcome.selection)
+
+
+def _fit(found: Candidates, sums: Sums, picked: np.ndarray, accuracy: np.ndarray) -> Fit:
+  ci95 = metrics.interval(accuracy[1:]) if sums.n > 1 else None
+  return Fit(tuple(_choice(found.outcomes[i]) for i in picked), float(accuracy[0]),
+             ci95 and tuple(ci95), sums.n)
 
 
 def fit(outcomes: Sequence[Outcome], estimator: Estimator) -> Policy | None:
@@ -85,17 +94,16 @@ def fit(outcomes: Sequence[Outcome], estimator: Estimator) -> Policy | None:
     outcomes: of all strategies.
     estimator: one whose bins are quintiles of an estimate.
   """
-  fits = {}
-  for found in candidates_lib.tiers(outcomes):
+  fits, shared = {}, {}
+  for tier, found in enumerate(candidates_lib.tiers(outcomes)):
     sums = crossfit.sums(estimator, found.ids, found.accuracy)
     for budget in found.budgets if sums.n else ():
       order = compute_optimal.allowed(found, 'generations', budget, estimator)
       if order.size:
-        accuracy = crossfit.crossfit(sums, order)
-        ci95 = metrics.interval(accuracy[1:]) if sums.n > 1 else None
         picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
-        fits[budget] = Fit(tuple(_choice(found.outcomes[i]) for i in picked), float(accuracy[0]),
-                           ci95 and tuple(ci95), sums.n)
+        fits[budget] = _fit(found, sums, picked, crossfit.crossfit(sums, order))
+      if not tier and (split := moved.split(found, sums, budget, estimator)) is not None:
+        shared[budget] = _fit(found, sums, split.everywhere, split.accuracy)
   if not fits:
     return None
   ordered = estimator.estimate[difficulty.in_order(estimator.ids, estimator.estimate)]
@@ -103,27 +111,30 @@ def fit(outcomes: Sequence[Outcome], estimator: Estimator) -> Policy | None:
   cuts = tuple(float(ordered[e - 1] + ordered[e]) / 2 for e in inner) if len(ordered) > 1 else (
       (float(ordered[0]),) * (BINS - 1))
   charge = estimator.charge.get('generations', 0.0)
-  return Policy(estimator.name, charge, estimator.stay, cuts, fits)
+  return Policy(estimator.name, charge, estimator.stay, cuts, fits, shared)
 
 
-def choose(policy: Policy, estimate: float, budget: int) -> Choice:
+def choose(policy: Policy, estimate: float, budget: int, shared: bool = False) -> Choice:
   """What to run on one question.
 
   Args:
     policy: as fitted or loaded.
     estimate: of the question, by the policy's estimator; higher = easier.
     budget: generations, the estimate's charge included; the largest fitted one within it is used.
+    shared: the budget is the mean over many questions, and not each one's.
 
   Raises:
     InputError: the budget is below all that were fitted.
   """
   if math.isnan(estimate):
     raise ValueError('the estimate is not a number')
-  within = [b for b in policy.fits if b <= budget]
+  fits = policy.shared if shared else policy.fits
+  within = [b for b in fits if b <= budget]
   if not within:
-    raise InputError(f'--budget={budget}: the policy starts at {min(policy.fits)} generations; '
-                     'give at least that')
-  return policy.fits[max(within)].choices[bin_of(policy, estimate) - 1]
+    start = f'starts at {min(fits)} generations; give at least that' if fits else (
+        'has no shared budgets; run launch.report, which writes it anew')
+    raise InputError(f'--budget={budget}: the policy {start}')
+  return fits[max(within)].choices[bin_of(policy, estimate) - 1]
 
 
 def bin_of(policy: Policy, estimate: float) -> int:
@@ -131,14 +142,18 @@ def bin_of(policy: Policy, estimate: float) -> int:
   return 1 + int((estimate < np.array(policy.cuts)).sum())
 
 
-def save(policy: Policy, path: str | os.PathLike[str]) -> None:
-  """Writes a policy, whole or not at all."""
-  fits = [{'budget': budget, 'accuracy': f.accuracy, 'ci95': f.ci95, 'n': f.n,
+def _rows(fits: Mapping[int, Fit]) -> list[dict[str, Any]]:
+  return [{'budget': budget, 'accuracy': f.accuracy, 'ci95': f.ci95, 'n': f.n,
            'choices': [{'bin': b, **dataclasses.asdict(c.strategy), 'selection': c.selection}
                        for b, c in enumerate(f.choices, start=1)]}
-          for budget, f in sorted(policy.fits.items())]
-  records.write_json(path, {'estimator': policy.estimator, 'charge': policy.charge,
-                            'stay': policy.stay, 'cuts': policy.cuts, 'fits': fits})
+          for budget, f in sorted(fits.items())]
+
+
+def save(policy: Policy, path: str | os.PathLike[str]) -> None:
+  """Writes a policy, whole or not at all."""
+  records.write_json(path, {
+      'estimator': policy.estimator, 'charge': policy.charge, 'stay': policy.stay,
+      'cuts': policy.cuts, 'fits': _rows(policy.fits), 'shared': _rows(policy.shared)})
 
 
 class _Reader:
@@ -176,7 +191,7 @@ class _Reader:
       raise self.fail(f'{field}.{key}' if field else key, wanted)
     return tuple(map(float, found))
 
-  def choice(self, value: Any, field: str, budget: int) -> Choice:
+  def choice(self, value: Any, field: str, most: float) -> Choice:
     method = self.get(value, field, 'method', (str,), f'one of {_METHODS}')
     if method not in _METHODS:
       raise self.fail(f'{field}.method', f'one of {_METHODS}')
@@ -184,22 +199,23 @@ class _Reader:
     if selection not in candidates_lib.POOLED:
       raise self.fail(f'{field}.selection', f'one of {candidates_lib.POOLED}')
     cost = self.whole(value, field, 'budget', 1)
-    if cost > budget:
-      raise self.fail(f'{field}.budget', f'at most the {budget} of its fit')
+    if cost > most:
+      raise self.fail(f'{field}.budget', f'at most the {most} of its fit')
     width = self.whole(value, field, 'beam_width', 1, optional=True)
     depth = self.whole(value, field, 'lookahead', 0, optional=True)
     if (width is None) == (method in ('beam', 'lookahead')):
       raise self.fail(f'{field}.beam_width', 'given for a search, and for a search alone')
     return Choice(Strategy(method, cost, width, depth), selection)
 
-  def fit(self, value: Any, field: str) -> tuple[int, Fit]:
+  def fit(self, value: Any, field: str, shared: bool) -> tuple[int, Fit]:
     budget = self.whole(value, field, 'budget', 1)
+    most = math.inf if shared else budget
     choices = self.get(value, field, 'choices', (list,), f'a list of {BINS}')
     if len(choices) != BINS:
       raise self.fail(f'{field}.choices', f'a list of {BINS}')
     ci95 = self.get(value, field, 'ci95', (list, type(None)), 'a list of 2 numbers or null')
     return budget, Fit(
-        tuple(self.choice(c, f'{field}.choices[{i}]', budget) for i, c in enumerate(choices)),
+        tuple(self.choice(c, f'{field}.choices[{i}]', most) for i, c in enumerate(choices)),
         float(self.get(value, field, 'accuracy', (int, float), 'a number')),
         ci95 and self.numbers(value, field, 'ci95', 2), self.whole(value, field, 'n', 1))
 
@@ -217,10 +233,11 @@ def load(path: str | os.PathLike[str]) -> Policy:
   cuts = read.numbers(value, '', 'cuts', BINS - 1)
   if list(cuts) != sorted(cuts, reverse=True):
     raise read.fail('cuts', 'falling')
-  fits = read.get(value, '', 'fits', (list,), 'a list')
-  if not fits:
+  found = {name: read.get(value, '', name, (list,), 'a list') for name in ('fits', 'shared')}
+  if not found['fits']:
     raise read.fail('fits', 'a list of at least one')
   charge = float(read.get(value, '', 'charge', (int, float), 'a number'))
+  fits, shared = (dict(read.fit(f, f'{name}[{i}]', name == 'shared') for i, f in enumerate(rows))
+                  for name, rows in found.items())
   return Policy(read.get(value, '', 'estimator', (str,), 'a name'), charge,
-                read.whole(value, '', 'stay', 0), cuts,
-                dict(read.fit(f, f'fits[{i}]') for i, f in enumerate(fits)))
+                read.whole(value, '', 'stay', 0), cuts, fits, shared)

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tts.eval import figures as figures_lib, figures_exchange, outcomes as outcomes_lib, page
+from tts.eval import difficulty, figures as figures_lib, figures_exchange, outcomes as outcomes_lib, page
 from tts.eval import policy, pooled, records, results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
@@ -312,7 +312,7 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   results['pooled'] = _pooled(pathlib.Path(workdir), results)
   records.write_json(folder / 'results.json', results)
   known = {e.name: e for e in results_lib.estimators_of(run, outcomes)}
-  fits = (policy.fit(outcomes, known[name]) for name in policy.SAVED if name in known)
+  fits = (policy.fit(outcomes, known[name]) for name in difficulty.SAVED if name in known)
   if (fitted := next(filter(None, fits), None)) is not None:
     policy.save(fitted, run.root / 'policy.json')
   else:  # one from before would answer for records that are no longer there

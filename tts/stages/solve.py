@@ -94,21 +94,23 @@ class Solver:
   def experiment(self) -> config_lib.Experiment:
     return self._run.experiment
 
-  def solve(self, problems: Sequence[Problem], budget: int) -> Iterator[Solution]:
+  def solve(self, problems: Sequence[Problem], budget: int,
+            shared: bool = False) -> Iterator[Solution]:
     """Answers questions, in order.
 
     Args:
       problems: ids unique.
       budget: generations for each, the estimate's charge included.
+      shared: for each on average, and more where more is expected to buy more.
 
     Raises:
       InputError: a prompt is too long, or the budget is below the policy's smallest.
     """
-    policy_lib.choose(self._policy, 0.0, budget)  # before any work: is the budget one it knows?
+    policy_lib.choose(self._policy, 0.0, budget, shared)  # before any work: is the budget one it knows?
     for first in range(0, len(problems), _CHUNK):
-      yield from self._chunk(list(problems[first:first + _CHUNK]), budget)
+      yield from self._chunk(list(problems[first:first + _CHUNK]), budget, shared)
 
-  def _chunk(self, problems: list[Problem], budget: int) -> list[Solution]:
+  def _chunk(self, problems: list[Problem], budget: int, shared: bool) -> list[Solution]:
     spent: dict[str, Rows] = {p.id: [] for p in problems}
     if self._weights is not None:
       hidden = probe.hidden_states(self._run, problems)
@@ -117,7 +119,7 @@ class Solver:
       self._sample(problems, 0, self._first, spent, score=True)
       estimates = {i: float(np.mean([r['answer_score'] if _votes(r) else 0.0 for r in rows]))
                    for i, rows in spent.items()}
-    chosen = {i: policy_lib.choose(self._policy, estimates[i], budget) for i in spent}
+    chosen = {i: policy_lib.choose(self._policy, estimates[i], budget, shared) for i in spent}
     by_choice: dict[Choice, list[Problem]] = collections.defaultdict(list)
     for problem in problems:
       by_choice[chosen[problem.id]].append(problem)
