@@ -89,6 +89,13 @@ def _claims(*studies: str) -> str:
   return '\n'.join(lines)
 
 
+def _described(part: str):
+  def read(results: dict[str, Any], name: str, field: str) -> tuple:
+    found = results[part][name]
+    return found[field], found.get(f'{field}_ci95'), found.get(f'{field}_n')
+  return read
+
+
 _KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _ratio('efficiency'),
           'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange,
           'verifier': _described('verifier'), 'model': _described('models')}

@@ -4,7 +4,7 @@
   python -m launch.reproduce --config=configs/arithmetic.py --config.data.family=plan \
     --workdir=/tmp/tts-plan
 
-At most 100 minutes each. results/arithmetic/ has what to expect. Everything was chosen on `dev` of
+At most 120 minutes each (78, half of it beside another run). results/arithmetic/ has what to expect. Everything was chosen on `dev` of
 the family `arith` under another seed (BUILD_NOTES.md, "Verifier"); `plan` runs as it comes.
 """
 
@@ -50,5 +50,5 @@ def get_config():
           lookahead_questions=500),
       difficulty=config.DifficultyConfig(samples=64),
       stage_seconds=(('data', 20), ('base', 60), ('mid', 75), ('large', 150), ('labels', 200),
-                     ('verifiers', 500), ('search', 2000), ('difficulty', 300), ('report', 60)),
+                     ('verifiers', 500), ('search', 2800), ('difficulty', 100), ('report', 90)),
   ))

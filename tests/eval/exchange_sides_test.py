@@ -86,6 +86,20 @@ def test_what_may_be_spent_limits_what_is_chosen():
   assert side.choose('level', 'flops', 9, True) is None
 
 
+def test_a_setting_of_fewer_questions_does_not_cut_the_others_to_its_own():
+  """Unless no setting of the largest budget has more: then all are compared on what it has."""
+  few = IDS[:30]
+  main = dict(verifier='prm', aggregation='last', selection='best_of_n_weighted')
+  found = [outcome(0.5, IDS, strategy='best_of_n_weighted', budget=4, **main),
+           outcome(0.9, ids=few, strategy='lookahead', budget=4, beam_width=2, lookahead=1, **main),
+           outcome(0.7, ids=few, strategy='beam', budget=16, beam_width=4, **main)]
+  side = sides.small_side(found, {'level': ONE_BIN})
+  assert side.choose('level', 'generations', 4, True).ids == IDS
+  assert set(side.choose('level', 'generations', 4, True).accuracy) == {0.5}
+  deep = side.choose('level', 'generations', 16, True)
+  assert deep.ids == few and set(deep.accuracy) == {0.9}
+
+
 def test_larger_models_answer_in_every_way(run):
   found = {(s.name, s.strategy): s for s in sides.larger_sides(run)}
   assert set(found) == {(m, s) for m in ('mid', 'large')

@@ -71,12 +71,17 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
   def among(settings: tuple[int, ...], bins: str) -> Answers | None:
     return chosen([main[i] for i in settings], schemes[bins])
 
+  ids = [frozenset(o.ids) for o in main]
   # NaN, where FLOPs are unknown, is within no allowance.
   costs = {axis: [candidates.cost(o, axis) for o in main] for axis in ('generations', 'flops')}
 
   def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
     within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
               if (verifier or o.verifier is None) and c <= allowance]
+    # A setting that ran on fewer questions than the largest budget did would cut the others to them.
+    top = max((main[i].budget for i in within), default=0)
+    wide = max((ids[i] for i in within if main[i].budget == top), key=len, default=frozenset())
+    within = [i for i in within if wide <= ids[i]]
     most: dict[str, int] = {}
     for i in within:
       most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
