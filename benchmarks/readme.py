@@ -11,6 +11,7 @@ WHERE is a folder under `results/`, KIND and NAMES say which number of its `resu
   efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
   moved_efficiency BINS ESTIMATOR BASELINE   the same where questions share a budget
   exchange LARGER R BIN       small minus larger greedy, paper accounting, bins by level, 0 = all
+  claim ID                    a claim's difference
   claims [WHERE]...           a table of what became of every claim, here and in each WHERE
   model NAME FIELD            e.g. `model large greedy`, `model base params`
   n ...                       how many questions another field is over, e.g. `n contrast ID`
@@ -71,6 +72,11 @@ def _exchange(results: dict[str, Any], larger: str, ratio: str, number_of_bin: s
   return row['difference'], row['ci95'], row['n']
 
 
+def _claim(results: dict[str, Any], name: str) -> tuple:
+  row = _one([r for r in results['claims'] if r['id'] == name], name)
+  return row['effect'], row['ci95'], row['n']
+
+
 def _claims(*studies: str) -> str:
   """A row per claim: its words, and what became of it in each study."""
   said = {True: '**held**', False: 'did not hold', 'inconclusive': 'inconclusive'}
@@ -97,7 +103,7 @@ def _described(part: str):
 
 
 _KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _ratio('efficiency'),
-          'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange,
+          'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange, 'claim': _claim,
           'verifier': _described('verifier'), 'model': _described('models')}
 
 
@@ -121,7 +127,7 @@ def number(field: str) -> str:
   if isinstance(value, int):
     return f'{value:,}'
   sign, digits = '', 2 if kind.endswith('efficiency') else 3
-  if kind in ('contrast', 'exchange'):
+  if kind in ('contrast', 'exchange', 'claim'):
     sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'
   return text if interval is None else (

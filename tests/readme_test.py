@@ -26,6 +26,11 @@ def test_fields():
   assert readme.number(f'{where} n curve beam 16 4') == f'{row["n"]:,}'
   assert readme.number(f'{where} model base params') == f'{results["models"]["base"]["params"]:,}'
   assert readme.number(f'{where} contrast best_of_n_n16_minus_n1').startswith('+0.')
+  claim = results['claims'][0]
+  assert readme.number(f'{where} claim {claim["id"]}').startswith(f'{claim["effect"]:+.3f} [')
+  table = readme.number(f'{where} claims').splitlines()
+  assert len(table) == 2 + len(results['claims']) and claim['claim'] in table[2]
+  assert len(readme.number(f'{where} claims {where}').splitlines()[2].split(' | ')) == 3
   with pytest.raises(ValueError, match='0 rows'):
     readme.number(f'{where} curve beam 17 4')
 
