@@ -14,7 +14,7 @@ from tts.train.steps import TrainConfig
 
 def get_config():
   tokens = 1_800_000
-  base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 368)
+  base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
   # 4.28x: level with just over 4, 16 and 64 of the base's answers at the paper's three R.
   mid = Arch(0, 3, 64, 4, 2, 16, 184)
   lm = lambda arch, rate: config.ModelConfig(
@@ -23,7 +23,7 @@ def get_config():
   # found each token. What a verifier can tell apart is bounded by what its language model knows:
   # on the base model's it ties with the log-probability (BUILD_NOTES.md, "Verifier").
   judge = config.ModelConfig(
-      init='large', arch=Arch(0, 4, 112, 4, 2, 28, 368, surprise_layer=3),
+      init='large', arch=Arch(0, 4, 112, 4, 2, 28, 352, surprise_layer=3),
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=400,
                         eval_every=100))
   return config.to_config_dict(config.Experiment(
