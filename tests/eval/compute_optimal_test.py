@@ -101,7 +101,7 @@ def test_best_of_n_weighted_alone_has_an_efficiency_of_one(outcomes):
   found, *_ = candidates.tiers(alone)
   sums = crossfit.sums(free(found.ids), found.ids, found.accuracy)
   for axis in AXES:
-    base = compute_optimal._baseline(found, axis, sums, 'best_of_n_weighted')
+    base = compute_optimal.baseline(found, axis, sums, 'best_of_n_weighted')
     ratios = efficiency.ratios(*base, *base)
     assert (ratios[~np.isnan(ratios)] == 1).all() and not np.isnan(ratios[0]).any()
 

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import figure, figures, policy, records, report
+from tts.eval import difficulty, figure, figures, policy, records, report
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIGURES = set(figures.FILES)

@@ -99,6 +99,7 @@ def test_compare_prints_every_exchange_and_computes_nothing_again(launcher, smok
   assert {larger for larger, *_ in wanted} == {'mid', 'large'}
 
 
+@pytest.mark.slow
 def test_another_seed_leaves_the_first_as_it_is_and_is_pooled_with_it(launcher, smoke, tmp_path):
   workdir = tmp_path / 'w'
   shutil.copytree(smoke, workdir)

@@ -57,11 +57,11 @@ def count(arch):
 
 
 def test_the_larger_models_are_about_4_and_14_times_the_base():
-  for module in (arithmetic, quickstart):
+  for module, most in ((arithmetic, 364_112), (quickstart, 353_360)):
     experiment = config.from_config_dict(module.get_config())
     base, mid, large = (
         count(m.arch) for m in (experiment.models.base, experiment.models.mid, experiment.models.large))
-    assert (base, mid, large) == (25_632, 109_760, 353_360)
+    assert (base, mid, large) == (25_632, 109_760, most)
 
 
 def test_deep_budgets_and_the_ablation_run_on_fewer_questions():
