@@ -58,7 +58,9 @@ def get_config(size: str = 'full'):
           in_flight=some(4096)),
       search=config.SearchConfig(
           questions=some(2000), pool=4 if tiny else 256, large_samples=16,
-          budgets=(1, 4) if tiny else (1, 4, 16, 64, 256), block=some(500),
+          budgets=(4,) if tiny else (1, 4, 16, 64, 256), block=some(500),
+          # Every setting more is a program to compile.
+          lookahead=((3, 'sqrt'),) if tiny else ((1, 'sqrt'), (3, 4), (3, 'sqrt')),
           lookahead_budgets=(4,) if tiny else (4, 16, 64, 256), lookahead_questions=some(500)),
       difficulty=config.DifficultyConfig(samples=some(2048), block=some(250)),
       stage_seconds=(('data', 60), ('base', 60), ('mid', 120), ('large', 300), ('labels', 120),
