@@ -34,21 +34,23 @@ def _weaker(name: str) -> Claim:
   return dataclasses.replace(claim, left=_plain(claim.left), right=_plain(claim.right))
 
 
+def _uncharged(name: str) -> Claim:
+  """The claim with as many candidates on both sides: k = 3 charges 64 for 16."""
+  claim = _BY[name]
+  return dataclasses.replace(claim, budgets=(16,),
+                             left=dataclasses.replace(claim.left, budget=64))
+
+
 _PERFECT = Side('oracle', verifier=None, aggregation=None, budget=256)
 # Claim, what is taken away, the contrast.
 CAUSES = (
     *((name, 'the strong verifier: both sides by the plain PRM', _weaker(name)) for name in (
         'beam_ahead_at_small_budgets', 'beam_behind_on_easy_questions',
-        'beam_ahead_on_medium_questions', 'last_ahead_of_min', 'min_ahead_of_prod',
-        'weighted_ahead_of_plain')),
+        'beam_ahead_on_medium_questions', 'weighted_ahead_of_plain')),
     ('hardest_questions_move_little', 'questions that the difficulty pool ever got right',
      dataclasses.replace(_BY['hardest_questions_move_little'], scheme='ever', bins=(0,))),
-    ('lookahead_behind_best_of_n', 'the charge for simulations: N candidates against N samples',
-     dataclasses.replace(_BY['lookahead_behind_best_of_n'], budgets=(16,),
-                         left=dataclasses.replace(_BY['lookahead_behind_best_of_n'].left, budget=64))),
-    ('lookahead_behind_beam', 'the charge for simulations: N candidates against N',
-     dataclasses.replace(_BY['lookahead_behind_beam'], budgets=(16,),
-                         left=dataclasses.replace(_BY['lookahead_behind_beam'].left, budget=64))),
+    *((name, 'the charge for simulations: 16 candidates against 16', _uncharged(name)) for name in (
+        'lookahead_behind_best_of_n', 'lookahead_behind_beam')),
     ('small_ahead_on_easy_questions', 'the verifier\'s mistakes: a perfect one picks of 256',
      dataclasses.replace(_BY['small_ahead_on_easy_questions'], left=_PERFECT)),
     ('small_ahead_on_easy_questions', 'the questions that the large model finds easy: levels 3 to 5',

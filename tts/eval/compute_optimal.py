@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates as candidates_lib, crossfit, efficiency, metrics
+from tts.eval import candidates as candidates_lib, crossfit, efficiency
 from tts.eval.candidates import AXES, REFERENCE, Candidates
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
@@ -26,10 +26,6 @@ def allowed(found: Candidates, axis: str, budget: int,
   costs = found.charged(axis, estimator)
   order = np.argsort(costs, kind='stable')  # equal costs stay in order of budget and name
   return order[costs[order] <= found.level(axis, budget) * (1 + 1e-9)]
-
-
-def _interval(values: np.ndarray, n: int) -> list[float] | None:
-  return metrics.interval(values[1:]) if n > 1 else None
 
 
 def what(estimator: Estimator) -> dict[str, Any]:
@@ -52,14 +48,14 @@ def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> di
   picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
   spent = found.charged('generations', estimator)[picked]
   row = {**what(estimator), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
-         'ci95': _interval(accuracy, sums.n),
+         'ci95': crossfit.interval(accuracy, sums.n),
          'generations': float(np.average(spent, weights=sums.weight[:, :, 0].sum(axis=0))),
          'choices': [candidates_lib.name(found.outcomes[i]) for i in picked]}
   for name, other in fixed.items():
     known = other is not None
     row[f'{name}_accuracy'] = float(other[0]) if known else None
     row[f'{name}_difference'] = float(accuracy[0] - other[0]) if known else None
-    row[f'{name}_difference_ci95'] = _interval(accuracy - other, sums.n) if known else None
+    row[f'{name}_difference_ci95'] = crossfit.interval(accuracy - other, sums.n) if known else None
   return row
 
 
@@ -101,7 +97,7 @@ def _efficiency(estimator: Estimator, found: Candidates, sums: Sums,
           reasons[field] = f'{name} does not rise with its budget'
         else:
           middle = np.median(each, axis=1)
-          row.update(ratio=float(middle[0]), ci95=_interval(middle, sums.n),
+          row.update(ratio=float(middle[0]), ci95=crossfit.interval(middle, sums.n),
                      at=[list(x) for x in zip(efficiency.SHARES, each[0].tolist())])
       yield row
 

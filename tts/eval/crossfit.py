@@ -55,6 +55,11 @@ class Sums:
                 self.n)
 
 
+def interval(values: np.ndarray, n: int) -> list[float] | None:
+  """95% interval of replicates [1 + R], the first of which is no draw; None for one question."""
+  return metrics.interval(values[1:]) if n > 1 else None
+
+
 def edges(questions: int) -> list[int]:
   """Ranks at which bins begin, and the end: rank r is in bin r * BINS // questions + 1."""
   return [-(-questions * b // BINS) for b in range(BINS + 1)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty
-from tts.eval import efficiency, metrics
+from tts.eval import efficiency
 from tts.eval.candidates import Candidates
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
@@ -99,10 +99,6 @@ def split(found: Candidates, sums: Sums, budget: int, estimator: Estimator) -> S
                float((costs[order][held[:, :, 0]] * weight).sum() / weight.sum()))
 
 
-def _interval(values: np.ndarray, n: int) -> list[float] | None:
-  return metrics.interval(values[1:]) if n > 1 else None
-
-
 def _measured(estimator: Estimator, found: Candidates, sums: Sums,
               ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
   """A policy's rows, and its distances from the baselines."""
@@ -116,10 +112,10 @@ def _measured(estimator: Estimator, found: Candidates, sums: Sums,
     other = crossfit.crossfit(sums, equal)
     out.append({
         **compute_optimal.what(estimator), 'budget': budget, 'n': sums.n,
-        'accuracy': float(shared.accuracy[0]), 'ci95': _interval(shared.accuracy, sums.n),
+        'accuracy': float(shared.accuracy[0]), 'ci95': crossfit.interval(shared.accuracy, sums.n),
         'generations': shared.generations, 'equal_accuracy': float(other[0]),
         'difference': float(shared.accuracy[0] - other[0]),
-        'difference_ci95': _interval(shared.accuracy - other, sums.n),
+        'difference_ci95': crossfit.interval(shared.accuracy - other, sums.n),
         # By bin, fold by fold.
         'choices': [[candidates_lib.name(found.outcomes[i]) for i in fold]
                     for fold in shared.picked]})
@@ -132,7 +128,7 @@ def _measured(estimator: Estimator, found: Candidates, sums: Sums,
       middle = np.median(each, axis=1)
       distances.append({**compute_optimal.what(estimator), 'baseline': name,
                         'axis': 'generations', 'n': sums.n, 'ratio': float(middle[0]),
-                        'ci95': _interval(middle, sums.n)})
+                        'ci95': crossfit.interval(middle, sums.n)})
   return out, distances
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty, metrics
+from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty
 from tts.eval import moved, records
 from tts.eval.candidates import Candidates
 from tts.eval.crossfit import Sums
@@ -82,7 +82,7 @@ def _choice(outcome: Outcome) -> Choice:
 
 
 def _fit(found: Candidates, sums: Sums, picked: np.ndarray, accuracy: np.ndarray) -> Fit:
-  ci95 = metrics.interval(accuracy[1:]) if sums.n > 1 else None
+  ci95 = crossfit.interval(accuracy, sums.n)
   return Fit(tuple(_choice(found.outcomes[i]) for i in picked), float(accuracy[0]),
              ci95 and tuple(ci95), sums.n)
 

@@ -13,8 +13,8 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tts.eval import difficulty, figures as figures_lib, figures_exchange, outcomes as outcomes_lib, page
-from tts.eval import policy, pooled, records, results as results_lib, runfiles, table, tree
+from tts.eval import difficulty, figures as figures_lib, figures_exchange
+from tts.eval import outcomes as outcomes_lib, page, policy, pooled, records, results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
@@ -83,8 +83,7 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   asked = max((r['n'] for r in _rows(results, 'majority')), default=None)
 
   def add(name, value, interval, n):
-    span = '' if interval is None else f'{interval[0]:z.3f} to {interval[1]:z.3f}'
-    rows.append([name, number(value), span, '' if n is None else n])
+    rows.append([name, number(value), _span(interval, 'z.3f'), '' if n is None else n])
 
   for model, m in results['models'].items():
     if m is not None:
@@ -112,9 +111,18 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   return rows
 
 
+def _span(interval: Sequence[float] | None, form: str = '+z.3f') -> str:
+  return '' if interval is None else f'{interval[0]:{form}} to {interval[1]:{form}}'
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+  """A policy by what it goes by."""
+  return f'{row["bins"]} bins by {row["estimator"]}{", charged" if row["charged"] else ""}'
+
+
 def _contrasts(results: Mapping[str, Any]) -> str:
   rows = [[c['what'], f'{c["difference"]:+z.3f}',
-           '' if c['ci95'] is None else f'{c["ci95"][0]:+z.3f} to {c["ci95"][1]:+z.3f}', c['n']]
+           _span(c['ci95']), c['n']]
           for c in results['contrasts']]
   return page.table(['', 'difference', '95% interval', 'questions'], rows)
 
@@ -123,24 +131,21 @@ def _claims(results: Mapping[str, Any]) -> str:
   verdict = {True: 'held', False: 'did not hold', 'inconclusive': 'inconclusive'}
   rows = [[c['claim'], verdict[c['reproduced']],
            '' if c['effect'] is None else f'{c["effect"]:+z.3f}',
-           '' if c['ci95'] is None else f'{c["ci95"][0]:+z.3f} to {c["ci95"][1]:+z.3f}',
+           _span(c['ci95']),
            f'{c["direction"]}; {c["evidence"]}'] for c in results['claims']]
   return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
 
 
 def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
-  rows = [[f'{e["bins"]} bins by {e["estimator"]}{", charged" if e["charged"] else ""}',
-           e['baseline'], e['axis'], f'{e["ratio"]:.2f}',
-           '' if e['ci95'] is None else f'{e["ci95"][0]:.2f} to {e["ci95"][1]:.2f}', e['n']]
+  rows = [[_whose(e), e['baseline'], e['axis'], f'{e["ratio"]:.2f}',
+           _span(e['ci95'], '.2f'), e['n']]
           for e in found if e['ratio'] is not None]
   return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval', 'questions'], rows)
 
 
 def _moved(results: Mapping[str, Any]) -> str:
-  rows = [[f'{m["bins"]} bins by {m["estimator"]}{", charged" if m["charged"] else ""}',
-           m['budget'], f'{m["generations"]:.1f}', number(m['accuracy'], m['ci95']),
-           f'{m["difference"]:+z.3f}', '' if m['difference_ci95'] is None else
-           f'{m["difference_ci95"][0]:+z.3f} to {m["difference_ci95"][1]:+z.3f}', m['n']]
+  rows = [[_whose(m), m['budget'], f'{m["generations"]:.1f}', number(m['accuracy'], m['ci95']),
+           f'{m["difference"]:+z.3f}', _span(m['difference_ci95']), m['n']]
           for m in results['moved']]
   return page.table(['policy', 'N', 'spent', 'accuracy', 'minus N for every question',
                      '95% interval', 'questions'], rows)
