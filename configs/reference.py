@@ -17,16 +17,19 @@ from tts.train.steps import TrainConfig
 from tts.types import InputError
 
 
+SIZES = ('full', 'short', 'tiny')
+
+
 def get_config(size: str = 'full'):
-  if size not in ('full', 'tiny'):
-    raise InputError(f'--config=configs/reference.py:{size}: the sizes are full and tiny')
+  if size not in SIZES:
+    raise InputError(f'--config=configs/reference.py:{size}: the sizes are {", ".join(SIZES)}')
   tiny = size == 'tiny'
+  of = lambda *values: values[SIZES.index(size)]
   # Longer chains over larger numbers than the CPU's studies, and more of them: these models learn
   # configs/arithmetic.py's problems nearly perfectly.
-  some = lambda count: max(count // 100, 20) if tiny else count
-  sizes = tuple((split, some(count)) for split, count in (
-      ('lm', 400_000), ('verifier', 20_000), ('revision', 8_000), ('validation', 1_000),
-      ('dev', 2_000), ('test', 4_000)))
+  sizes = (('lm', of(400_000, 200_000, 4_000)), ('verifier', of(20_000, 8_000, 200)),
+           ('revision', of(8_000, 2_000, 80)), ('validation', of(1_000, 1_000, 20)),
+           ('dev', of(2_000, 1_000, 20)), ('test', of(4_000, 2_000, 40)))
 
   def shape(layers, width, heads, **more):
     if tiny:
@@ -37,16 +40,18 @@ def get_config(size: str = 'full'):
 
   batch = lambda rows: 4 if tiny else rows
   lm = lambda arch, rate: config.ModelConfig(arch=arch, train=TrainConfig(
-      learning_rate=rate, batch_size=batch(256), row_length=256, tokens=some(100_000_000) // (
-          10 if tiny else 1)))
+      learning_rate=rate, batch_size=batch(256), row_length=256,
+      tokens=of(100_000_000, 40_000_000, 100_000)))
   judge = config.ModelConfig(
       init='large', arch=shape(12, 768, 12, surprise_layer=11),
       train=TrainConfig(learning_rate=1e-3, batch_size=batch(128), row_length=256,
-                        steps=some(1200), eval_every=some(200)))
+                        steps=of(1200, 480, 20), eval_every=of(200, 120, 20)))
+  stages = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', 'search', 'difficulty', 'report')
   return config.to_config_dict(config.Experiment(
       name='reference',
       data=DataConfig(
-          arith=ArithConfig(seed=6, max_ops=8, ranges=(20, 50, 100), max_value=999, sizes=sizes),
+          arith=ArithConfig(seed=6, max_ops=8, ranges=(20, 50, 100), max_value=999,
+                           level_cuts=(51, 104, 200, 368), sizes=sizes),
           plan=PlanConfig(seed=6, max_pairs=6, sizes=sizes)),
       models=config.ModelsConfig(
           base=lm(shape(7, 256, 8), 2e-3), mid=lm(shape(9, 448, 8), 1.5e-3),
@@ -54,15 +59,18 @@ def get_config(size: str = 'full'):
       limits=config.LimitsConfig(
           max_prompt_tokens=40, max_tokens=128, max_steps=10, max_step_tokens=20),
       labels=config.LabelsConfig(
-          questions=some(16_000), samples=8, rollouts=4, block=some(1000),
-          in_flight=some(4096)),
+          questions=of(16_000, 6_000, 160), samples=8, rollouts=4, block=of(1000, 1000, 20),
+          in_flight=of(4096, 4096, 40)),
       search=config.SearchConfig(
-          questions=some(2000), pool=4 if tiny else 256, large_samples=16,
-          budgets=(4,) if tiny else (1, 4, 16, 64, 256), block=some(500),
+          questions=of(2000, 1000, 20), pool=of(256, 64, 4), large_samples=16,
+          budgets=of((1, 4, 16, 64, 256), (1, 4, 16, 64), (4,)), block=of(500, 500, 20),
+          max_rows=4096,
           # Every setting more is a program to compile.
           lookahead=((3, 'sqrt'),) if tiny else ((1, 'sqrt'), (3, 4), (3, 'sqrt')),
-          lookahead_budgets=(4,) if tiny else (4, 16, 64, 256), lookahead_questions=some(500)),
-      difficulty=config.DifficultyConfig(samples=some(2048), block=some(250)),
-      stage_seconds=(('data', 60), ('base', 60), ('mid', 120), ('large', 300), ('labels', 120),
-                     ('verifiers', 240), ('search', 360), ('difficulty', 200), ('report', 40)),
+          lookahead_budgets=of((4, 16, 64, 256), (4, 16, 64), (4,)),
+          lookahead_questions=of(500, 500, 20)),
+      difficulty=config.DifficultyConfig(samples=of(2048, 256, 20), block=of(250, 250, 20)),
+      stage_seconds=tuple(zip(stages, of(
+          (60, 60, 120, 300, 120, 240, 360, 200, 40), (25, 30, 50, 110, 60, 110, 180, 50, 20),
+          (5, 5, 5, 5, 15, 20, 60, 15, 10)))),
   ))

@@ -150,7 +150,9 @@ class SearchConfig:
       rules for M, k = 1 with `sqrt`.
     lookahead_budgets: generations that it is charged, N (k + 1); one below k + 1 has no candidate.
     lookahead_questions: the first so many questions get it; 0 leaves it out.
-    block: questions per block, at most; a wide setting takes fewer, so that its rows fit.
+    block: questions per block, at most.
+    max_rows: candidates of all questions in a block: a wide setting takes fewer questions. Their
+      caches are what fills the memory.
     trees: questions whose search trees are kept to be looked at.
   """
 
@@ -167,6 +169,7 @@ class SearchConfig:
   lookahead_budgets: tuple[int, ...] = (4, 16)
   lookahead_questions: int = 0
   block: int = 50
+  max_rows: int = 3200
   trees: int = 6
 
   def __post_init__(self):

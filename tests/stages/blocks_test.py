@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tts import parallel
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
 from tts.stages import blocks as blocks_lib
@@ -42,7 +43,8 @@ def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
     return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
 
   run = lambda groups, mark='m': blocks_lib.run(
-      workdir, 'search/x', mark, list(range(5)), groups, compute, {'strategy': 'x'})
+      workdir, [blocks_lib.Work('search/x', mark, list(range(5)), compute, {'strategy': 'x'})],
+      groups)
   files = lambda: {p.name: p.read_bytes() for p in (tmp_path / 'w/records/search/x').glob('*.gz')}
   assert run(2) == 0 and calls == [[0, 1], [2, 3], [4]]
   before = files()
@@ -52,6 +54,32 @@ def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
   assert run(3) == 3 and calls == [[1, 4]] and files() == before
   assert run(3, 'other') == 0
   assert [r['x'] for r in records.read(tmp_path / 'w', stage='search')] == list(range(5))
+
+
+def test_all_programs_are_compiled_before_a_block_is_timed(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  workdir.write_json('run.json', {})
+  mesh, traced, blocks = parallel.make_mesh(1), [], blocks_lib.cut(PROBLEMS, TOKENIZER, 24, 4)
+
+  def work(name):
+    def step(shared, prefix):
+      traced.append(name)
+      return {'sum': shared + prefix.sum(axis=1)}
+
+    sums = blocks_lib.OnBlocks(blocks_lib.Program(step, mesh), np.int32(1), lambda b: (b.prefix,),
+                               lambda result: result['sum'], 1)
+    compute = lambda group: [[{'problem_id': p.id, 'x': int(x), 'traced': len(set(traced))}
+                              for p, x in zip(b.problems, of_block)]
+                             for b, of_block in zip(group, sums(group))]
+    return blocks_lib.Work(f'search/{name}', 'm', blocks, compute, {'strategy': name}, sums)
+
+  for _ in range(2):  # what is there is neither compiled nor computed
+    blocks_lib.run(workdir, [work('a'), work('b')], 1)
+    assert sorted(set(traced)) == ['a', 'b'] and len(traced) == 2
+  rows = list(records.read(tmp_path / 'w', stage='search'))
+  assert len(rows) == 2 * len(PROBLEMS) and {r['traced'] for r in rows} == {2}
+  expected = {p.id: 1 + int(b.prefix[i].sum()) for b in blocks for i, p in enumerate(b.problems)}
+  assert all(r['x'] == expected[r['problem_id']] for r in rows)
 
 
 def test_groups_that_have_no_block_change_nothing():

@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 
+from tts.config import SearchConfig
 from tts.stages import rows, search
 
 
@@ -38,7 +39,8 @@ def test_nan_is_an_error_that_names_the_verifier():
 @pytest.mark.parametrize('block,budget,size', [
     (50, 1, 50), (50, 64, 50), (200, 16, 200), (200, 64, 50), (50, 256, 12), (50, 10_000, 1)])
 def test_a_wide_block_has_fewer_questions(block, budget, size):
-  assert search.block_size(block, budget) == size
+  config = SearchConfig(block=block, max_rows=3200)
+  assert search.block_size(config, budget) == size
   assert size * budget <= 3200 or size == 1
 
 

@@ -23,11 +23,6 @@ from tts.data import strata
 from tts.types import InputError
 from tts.types import Problem
 
-# Cuts of `_cost`, equal fifths of the default configuration. They stay fixed, so
-# that a level means the same under every configuration.
-LEVEL_CUTS = (20, 32, 51, 85)
-
-
 @dataclasses.dataclass(frozen=True)
 class ArithConfig:
   """What is drawn.
@@ -37,6 +32,9 @@ class ArithConfig:
     max_ops: a problem has 1 to this many operations.
     ranges: operands of one problem are below one of these.
     max_value: no intermediate result is above it (or below 0).
+    level_cuts: where the levels 2 to 5 begin, in operations times the problem's
+      largest number. The default are equal fifths of the other defaults; it does
+      not follow them, so that a level means the same where they change a little.
     sizes: (split, number of problems) pairs. They also set the share of all
       possible problems that a split may draw from.
   """
@@ -45,6 +43,7 @@ class ArithConfig:
   max_ops: int = 6
   ranges: tuple[int, ...] = (5, 10, 20, 30)
   max_value: int = 999
+  level_cuts: tuple[int, int, int, int] = (20, 32, 51, 85)
   sizes: tuple[tuple[str, int], ...] = (
       ('lm', 40_000),
       ('verifier', 8_000),
@@ -64,6 +63,8 @@ class ArithConfig:
           f'arith.max_value is {self.max_value}: give at least the largest '
           f'range, {max(self.ranges)}'
       )
+    if len(self.level_cuts) != 4 or list(self.level_cuts) != sorted(self.level_cuts):
+      raise InputError(f'arith.level_cuts is {self.level_cuts}: give four numbers that rise')
     strata.check_sizes('arith', self.sizes)
 
 
@@ -86,7 +87,7 @@ def generate(config: ArithConfig, split: str) -> Iterator[Problem]:
     return _canonical(first, steps), (first, steps)
 
   drawn = strata.fill('arith', config.seed, config.sizes, split, lengths, draw, 'max_ops or ranges')
-  yield from (_problem(name, *parts) for name, parts in drawn)
+  yield from (_problem(name, config.level_cuts, *parts) for name, parts in drawn)
 
 
 def _draw(rng: random.Random, ops: int, below: int, max_value: int):
@@ -131,7 +132,8 @@ def _cost(first: int, steps: list[tuple[str, int]]) -> int:
   return len(steps) * max(first, *(operand for _, operand in steps))
 
 
-def _problem(name: str, first: int, steps: list[tuple[str, int]]) -> Problem:
+def _problem(name: str, level_cuts: tuple[int, ...], first: int,
+             steps: list[tuple[str, int]]) -> Problem:
   value = first
   lines = []
   for op, operand in steps:
@@ -143,7 +145,7 @@ def _problem(name: str, first: int, steps: list[tuple[str, int]]) -> Problem:
       id=name,
       prompt=_text(first, steps) + '\n',
       answer=str(value),
-      level=1 + sum(cost >= cut for cut in LEVEL_CUTS),
+      level=1 + sum(cost >= cut for cut in level_cuts),
       solution='\n'.join([*lines, f'#### {value}']),
   )
 

@@ -6,6 +6,9 @@ same files, whatever the number of devices.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+import contextlib
 import dataclasses
 import os
 import time
@@ -56,20 +59,61 @@ def cut(problems: list[Problem], tokenizer: Any, max_prompt_tokens: int, size: i
 
 
 class Program:
-  """A device step mapped over the mesh, compiled at its first call; that time is kept apart."""
+  """A device step mapped over the mesh. It is compiled at its first call, if not ahead of it."""
 
-  compile_seconds = 0.0  # of all programs in this process
+  compile_seconds = 0.0  # that this process has waited for compilers
 
   def __init__(self, step: Callable, mesh: parallel.Mesh):
     self._mapped = parallel.pmapped(step, mesh)
+    self._compiling: futures.Future | None = None
     self._compiled = None
+
+  def compile_ahead(self, pool: futures.Executor, *args: Any) -> futures.Future:
+    """Begins to compile for arguments like these, if that has not begun."""
+    if self._compiling is None:
+      self._compiling = pool.submit(lambda: self._mapped.lower(*args).compile())
+    return self._compiling
 
   def __call__(self, *args: Any) -> Any:
     if self._compiled is None:
-      begun = time.monotonic()
-      self._compiled = self._mapped.lower(*args).compile()
-      Program.compile_seconds += time.monotonic() - begun
+      with waiting(), futures.ThreadPoolExecutor(1) as pool:
+        self._compiled = self.compile_ahead(pool, *args).result()
     return self._compiled(*args)
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[None]:
+  """Counts the time inside as waiting for compilers."""
+  begun = time.monotonic()
+  yield
+  Program.compile_seconds += time.monotonic() - begun
+
+
+@dataclasses.dataclass(frozen=True)
+class OnBlocks:
+  """A program with its parameters: a function from blocks to what it computes of each.
+
+  Attributes:
+    program: the program.
+    params: shared by all groups.
+    inputs: a block --> the program's other arguments, numpy.
+    read: the program's result, numpy --> what is returned for the block.
+    groups: G.
+  """
+
+  program: Program
+  params: Any
+  inputs: Callable[[Block], tuple]
+  read: Callable[[Any], Any]
+  groups: int
+
+  def __call__(self, blocks: list[Block]) -> list[Any]:
+    inputs = [self.inputs(b) for b in blocks]
+    return [self.read(x) for x in on_groups(self.program, self.params, inputs, self.groups)]
+
+  def compile_ahead(self, pool: futures.Executor, block: Block) -> futures.Future:
+    stacked = jax.tree.map(lambda x: np.stack([x] * self.groups), self.inputs(block))
+    return self.program.compile_ahead(pool, self.params, *stacked)
 
 
 def on_groups(program: Callable, shared: Any, inputs: list[tuple], groups: int) -> list[Any]:
@@ -90,37 +134,72 @@ def on_groups(program: Callable, shared: Any, inputs: list[tuple], groups: int) 
   return [jax.tree.map(lambda x, g=g: x[g], result) for g in range(len(inputs))]
 
 
-def run(workdir: Workdir, folder: str, mark: str, blocks: list[Any], groups: int,
-        compute: Callable[[list[Any]], list[list[dict]]], info: dict[str, Any]) -> int:
-  """Computes the blocks that are missing and writes each one's records.
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """Blocks whose records are wanted.
 
-  Args:
-    workdir: of the run.
+  Attributes:
     folder: under `records/` and `timings/`, e.g. `search/beam-m4-n16`.
     mark: fingerprint of these records.
     blocks: every block, in order.
-    groups: blocks computed at a time.
     compute: blocks --> rows of each.
     info: what the timing files say beside the seconds.
+    program: what `compute` spends its time in, to be compiled ahead; None if it has several.
+  """
+
+  folder: str
+  mark: str
+  blocks: list[Block]
+  compute: Callable[[list[Block]], list[list[dict]]]
+  info: dict[str, Any]
+  program: OnBlocks | None = None
+
+
+def run(workdir: Workdir, works: Sequence[Work], groups: int) -> int:
+  """Computes the blocks that are missing and writes each one's records, `groups` at a time.
+
+  All programs compile at once, as each is the work of about one core. Where the cores are the
+  device as well, blocks wait for that, and their timings are not disturbed.
 
   Returns:
     How many blocks were there already.
   """
-  target = workdir.claim(os.path.join('records', folder), mark)
-  names = [f'block-{i:05d}' for i in range(len(blocks))]
-  missing = [i for i, n in enumerate(names)
-             if not os.path.exists(os.path.join(target, f'{n}.jsonl.gz'))]
-  reused = len(blocks) - len(missing)
-  with tqdm(total=len(blocks), initial=reused, desc=f'  {folder}', unit='block', delay=5,
-            leave=False) as bar:
+  missing = [_missing(workdir, work) for work in works]
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    compiling = {work.program.compile_ahead(pool, work.blocks[0])
+                 for work, left in zip(works, missing) if left and work.program is not None}
+    if jax.default_backend() == 'cpu':
+      with waiting():
+        for done in tqdm(futures.as_completed(compiling), desc='  compiling', unit='program',
+                         total=len(compiling), delay=5, leave=False):
+          done.result()
+    for work, left in zip(works, missing):
+      _run(workdir, work, left, groups)
+  return sum(len(work.blocks) - len(left) for work, left in zip(works, missing))
+
+
+def _missing(workdir: Workdir, work: Work) -> list[int]:
+  """The blocks that have no records yet. Records of another fingerprint are removed."""
+  target = workdir.claim(os.path.join('records', work.folder), work.mark)
+  return [i for i in range(len(work.blocks))
+          if not os.path.exists(os.path.join(target, f'{_name(i)}.jsonl.gz'))]
+
+
+def _name(i: int) -> str:
+  return f'block-{i:05d}'
+
+
+def _run(workdir: Workdir, work: Work, missing: list[int], groups: int) -> None:
+  folder = work.folder
+  with tqdm(total=len(work.blocks), initial=len(work.blocks) - len(missing), desc=f'  {folder}',
+            unit='block', delay=5, leave=False) as bar:
     for first in range(0, len(missing), groups):
       now = missing[first:first + groups]
       begun = time.monotonic() - Program.compile_seconds
-      results = compute([blocks[i] for i in now])
+      results = work.compute([work.blocks[i] for i in now])
       seconds = (time.monotonic() - Program.compile_seconds - begun) / len(now)
       for i, rows in zip(now, results):
-        workdir.write_json(f'timings/{folder}/{names[i]}.json', {
-            **info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
-        records.write_block(os.path.join(target, f'{names[i]}.jsonl.gz'), rows)
+        workdir.write_json(f'timings/{folder}/{_name(i)}.json', {
+            **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
+        records.write_block(workdir.path('records', folder, f'{_name(i)}.jsonl.gz'), rows)
       bar.update(len(now))
-  return reused

@@ -21,7 +21,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.stages import blocks as blocks_lib
 from tts.stages import programs, rollouts as rollouts_lib, rows as rows_lib
 from tts.stages import search as search_lib
-from tts.stages.blocks import Block
+from tts.stages.blocks import Block, Work
 from tts.stages.context import Model, Run
 from tts.stages.rollouts import Solution
 from tts.stages.workdir import fingerprint
@@ -119,8 +119,9 @@ def _run_rollouts(run: Run, base: Model, blocks: list[Block], sampling: Sampling
     return [_with_dropped([labelled(s) for s in of_block], table)
             for of_block, table in zip(found, tables)]
 
-  return blocks_lib.run(run.workdir, _FOLDER, mark, blocks, run.groups, compute,
-                        {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}})
+  work = Work(_FOLDER, mark, blocks, compute,
+              {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, sample)
+  return blocks_lib.run(run.workdir, [work], run.groups)
 
 
 def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: SamplingConfig,
@@ -140,8 +141,9 @@ def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: Sampling
       results.append(_with_dropped(kept, table))
     return results
 
-  return blocks_lib.run(run.workdir, 'labels/outcomes', fingerprint(mark, num), blocks, run.groups,
-                        compute, {'strategy': 'sample', 'budget': num, 'theta': {}})
+  work = Work('labels/outcomes', fingerprint(mark, num), blocks, compute,
+              {'strategy': 'sample', 'budget': num, 'theta': {}}, sample)
+  return blocks_lib.run(run.workdir, [work], run.groups)
 
 
 def samples_for_flops(rows: list[dict[str, Any]], arch: dict[str, Any], questions: int,

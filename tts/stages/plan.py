@@ -106,7 +106,7 @@ def costs(experiment: Experiment) -> list[Cost]:
     scored += read('prm', pool) if 'prm' in verifiers else 0
   sampled_larger = len(larger) * (pool + e.search.questions)
   # A simulation writes into a copy of the caches.
-  in_block = max((s.num_candidates * search.block_size(e.search.block, s.num_candidates)
+  in_block = max((s.num_candidates * search.block_size(e.search, s.num_candidates)
                   * (2 if s.lookahead else 1) for s in _searches(e)), default=e.search.block)
   rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched,

@@ -13,20 +13,20 @@ import numpy as np
 from tts.eval import select
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
+from tts.config import SearchConfig
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
 from tts.search import tree as tree_lib
 from tts.stages import blocks as blocks_lib
 from tts.stages import probe, programs, rows as rows_lib, scoring
-from tts.stages.blocks import Block
+from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
 from tts.types import InputError, Strategy, num_candidates
 
 _MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
 _FORMAT = 2  # of rows; files of another one are made anew
-_MAX_ROWS = 3200  # of a block: a wide setting has fewer questions in one
 
 
 def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[Strategy]:
@@ -73,7 +73,8 @@ def _program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
 
 
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
-            sampling: SamplingConfig, max_slots: int = _MAX_SLOTS, first: int = 0) -> Any:
+            sampling: SamplingConfig, max_slots: int = _MAX_SLOTS,
+            first: int = 0) -> blocks_lib.OnBlocks:
   """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
   size = len(blocks[0].valid)
   program = _program(programs.sample_step, run.mesh, (size, num), model.arch, seed=run.seed,
@@ -81,17 +82,15 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
                      limits=run.limits)
   identity = np.broadcast_to(np.arange(first, first + num, dtype=np.int32)[:, None], (size, num, 1))
 
-  def compute(group: list[Block]) -> list[list[dict[int, pool_lib.Sample]]]:
-    inputs = [(b.prefix, np.repeat(b.prefix_len[:, None], num, 1), b.words, identity,
-               np.where(b.valid, num, 0).astype(np.int32)) for b in group]
-    logs = blocks_lib.on_groups(program, model.params, inputs, run.groups)
-    return [pool_lib.collect(log) for log in logs]
+  def inputs(b: Block) -> tuple:
+    return (b.prefix, np.repeat(b.prefix_len[:, None], num, 1), b.words, identity,
+            np.where(b.valid, num, 0).astype(np.int32))
 
-  return compute
+  return blocks_lib.OnBlocks(program, model.params, inputs, pool_lib.collect, run.groups)
 
 
-def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str, stream: str,
-             num: int, sampling: SamplingConfig, verifiers: tuple[str, ...]) -> int:
+def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str, stream: str,
+              num: int, sampling: SamplingConfig, verifiers: tuple[str, ...]) -> Work:
   """A pool of `num` independent samples per question, scored by the verifiers that there are."""
   split = run.experiment.search.split
   greedy = sampling.temperature == 0
@@ -118,12 +117,13 @@ def run_pool(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str
   mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT)
   folder = f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
-  return blocks_lib.run(run.workdir, folder, mark, blocks, run.groups, compute,
-                        {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
-                         'model': model, 'stream': stream})
+  return Work(folder, mark, blocks, compute,
+              {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
+               'model': model, 'stream': stream}, sample)
 
 
-def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int) -> Any:
+def searcher(run: Run, strategy: Strategy, verifier: str, stream: str,
+             size: int) -> blocks_lib.OnBlocks:
   """A function from blocks of `size` problems to search trees: per block, per problem, one."""
   base, guide = run.model('base'), run.model(verifier)
   num = strategy.num_candidates
@@ -133,16 +133,13 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
                      limits=run.limits)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
 
-  def compute(group: list[Block]) -> list[list[tree_lib.Tree]]:
-    inputs = [(b.prefix, b.prefix_len, b.words, slots, b.valid) for b in group]
-    histories = blocks_lib.on_groups(program, (base.params, guide.params), inputs, run.groups)
-    return [tree_lib.unroll(history) for history in histories]
-
-  return compute
+  inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid)
+  return blocks_lib.OnBlocks(program, (base.params, guide.params), inputs, tree_lib.unroll,
+                             run.groups)
 
 
-def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
-             verifier: str = 'prm', trees: bool = True) -> int:
+def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
+              verifier: str = 'prm', trees: bool = True) -> Work:
   """One setting of beam or lookahead search on every question, guided by a verifier."""
   config = run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
@@ -169,9 +166,9 @@ def run_beam(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
   mark = fingerprint(mark, base.mark, guide.mark, dataclasses.asdict(run.experiment.sampling),
                      strategy.name, run.seed, _FORMAT)
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
-  return blocks_lib.run(run.workdir, f'search/{name}', mark, blocks, run.groups, compute,
-                        {'strategy': strategy.method, 'budget': strategy.budget,
-                         'theta': strategy.theta, 'verifier': verifier})
+  return Work(f'search/{name}', mark, blocks, compute,
+              {'strategy': strategy.method, 'budget': strategy.budget, 'theta': strategy.theta,
+               'verifier': verifier}, search)
 
 
 def _shown(run: Run, blocks: list[Block]) -> list[Any]:
@@ -190,9 +187,9 @@ def questions(run: Run, block: int, count: int | None = None) -> tuple[list[Bloc
                              limits, run.tokenizer_mark())
 
 
-def block_size(block: int, num: int) -> int:
-  """Questions of a block with `num` rows each: `block`, or as many as `_MAX_ROWS` has room for."""
-  return max(1, min(block, _MAX_ROWS // num))
+def block_size(config: SearchConfig, num: int) -> int:
+  """Questions of a block with `num` rows each: `block`, or as many as `max_rows` has room for."""
+  return max(1, min(config.block, config.max_rows // num))
 
 
 def run_search(run: Run) -> int:
@@ -202,21 +199,19 @@ def run_search(run: Run) -> int:
   asked = run.problems(config.split, config.questions)
   run.workdir.write_json('questions.json', {
       p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
-  reused = 0
+  works: list[Work] = []
 
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',
            verifiers: tuple[str, ...] = ()) -> None:
-    nonlocal reused
-    blocks, mark = questions(run, block_size(config.block, num), count)
-    reused += run_pool(run, 'search', blocks, mark, model=model, stream='test', num=num,
-                       sampling=how, verifiers=verifiers)
+    blocks, mark = questions(run, block_size(config, num), count)
+    works.append(pool_work(run, 'search', blocks, mark, model=model, stream='test', num=num,
+                           sampling=how, verifiers=verifiers))
 
   def searches(verifier: str, strategies: list[Strategy], count: int | None = None,
                trees: bool = False) -> None:
-    nonlocal reused
     for strategy in strategies:
-      blocks, mark = questions(run, block_size(config.block, strategy.num_candidates), count)
-      reused += run_beam(run, blocks, mark, strategy, verifier=verifier, trees=trees)
+      blocks, mark = questions(run, block_size(config, strategy.num_candidates), count)
+      works.append(beam_work(run, blocks, mark, strategy, verifier=verifier, trees=trees))
 
   def beams(verifier: str, budgets: tuple[int, ...], count: int | None = None,
             trees: bool = False) -> None:
@@ -239,14 +234,15 @@ def run_search(run: Run) -> int:
                trees=True)
   if run.has_model('prm_plain'):  # an ablation: on fewer questions where there are many
     beams('prm_plain', config.budgets, deep or None)
-  return reused
+  return blocks_lib.run(run.workdir, works, run.groups)
 
 
 def run_difficulty(run: Run) -> int:
   """Stage `difficulty`: the pool that bins are estimated from, and the probe."""
   config = run.experiment.difficulty
   blocks, mark = questions(run, config.block)
-  reused = run_pool(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
-                    num=config.samples, sampling=run.experiment.sampling, verifiers=('prm',))
+  work = pool_work(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
+                   num=config.samples, sampling=run.experiment.sampling, verifiers=('prm',))
+  reused = blocks_lib.run(run.workdir, [work], run.groups)
   probe.run_probe(run)
   return reused

@@ -136,7 +136,7 @@ class Solver:
     return int(self._policy.charge)
 
   def _blocks(self, problems: list[Problem], num: int) -> list[Block]:
-    size = min(search.block_size(self.experiment.search.block, num), len(problems))
+    size = min(search.block_size(self.experiment.search, num), len(problems))
     return blocks_lib.cut(problems, self._run.tokenizer,
                           self.experiment.limits.max_prompt_tokens, size)
 
