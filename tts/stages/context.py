@@ -92,10 +92,14 @@ class Run:
 
   def problems(self, split: str, count: int | None = None) -> list[Problem]:
     """The split's first `count` problems."""
-    found = problems_lib.load_split(self.experiment.data, split, self.workdir.path('data'))
+    found = self._split(split)
     if count is not None and len(found) < count:
       raise InputError(f'split {split} has {len(found)} problems, the config asks for {count}')
     return found[:count]
+
+  @functools.cache
+  def _split(self, split: str) -> list[Problem]:
+    return problems_lib.load_split(self.experiment.data, split, self.workdir.path('data'))
 
   @functools.cache
   def data_mark(self, split: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from typing import Any
 
@@ -81,12 +82,19 @@ def train_lm(run: Run, name: str) -> bool:
     return True
   arch = _arch(run, name, ('lm',))
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
-  pack = lambda ps: packed.pack_lm(ps, run.tokenizer, train.row_length, train.seed)
+  rows = {split: _lm_rows(run, split, train.row_length, train.seed)
+          for split in ('lm', 'validation')}
   params, metrics = fit_lib.fit(
-      arch, train, pack(run.problems('lm')), workdir=run.workdir.root, name=name,
-      validation=pack(run.problems('validation')), progress=fit_lib.progress_bar())
+      arch, train, rows['lm'], workdir=run.workdir.root, name=name,
+      validation=rows['validation'], progress=fit_lib.progress_bar())
   _publish(run, name, mark, arch, params, 'lm', metrics)
   return False
+
+
+@functools.lru_cache(maxsize=2)
+def _lm_rows(run: Run, split: str, row_length: int, seed: int) -> packed.Packed:
+  """A split in rows; kept, as language models of all sizes read the same."""
+  return packed.pack_lm(run.problems(split), run.tokenizer, row_length, seed)
 
 
 def train_verifier(run: Run, name: str) -> bool:
