@@ -210,13 +210,3 @@ def test_every_verifier_has_its_curves(launcher, smoke, tmp_path):
   assert labels['entered'] == sum(labels[k] for k in (
       'prompt', 'kept', 'pruned', 'simulated', 'reencoded')) - labels['last']
   assert labels['labelled_steps_per_second'] > 0
-
-
-@pytest.mark.slow
-def test_the_reference_study_in_miniature(launcher, tmp_path):
-  """Every stage of the study that needs a GPU, at its lengths and in bfloat16."""
-  launcher.ok('reproduce', '--config=configs/reference.py:tiny', f'--workdir={tmp_path / "w"}')
-  results = json.loads((tmp_path / 'w/report/results.json').read_text())
-  assert {r['strategy'] for r in results['curves']} >= {'beam', 'lookahead', 'best_of_n_weighted'}
-  assert {r['larger'] for r in results['flops_matched']} == {'mid', 'large'}
-  assert len(results['claims']) > 10
