@@ -28,7 +28,7 @@ def get_config(size: str = 'full'):
   of = lambda *values: values[SIZES.index(size)]
   # Far larger numbers than in the CPU's studies. Of numbers to 9,999 a model of 5M parameters had
   # 0.91 right after 40M tokens, which leaves nothing to measure.
-  sizes = (('lm', of(400_000, 200_000, 4_000)), ('verifier', of(20_000, 8_000, 200)),
+  sizes = (('lm', of(400_000, 100_000, 4_000)), ('verifier', of(20_000, 8_000, 200)),
            ('revision', of(8_000, 2_000, 80)), ('validation', of(1_000, 1_000, 20)),
            ('dev', of(2_000, 1_000, 20)), ('test', of(4_000, 2_000, 40)))
 
