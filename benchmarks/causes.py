@@ -53,7 +53,8 @@ CAUSES = (
         'lookahead_behind_best_of_n', 'lookahead_behind_beam')),
     ('small_ahead_on_easy_questions', 'the verifier\'s mistakes: a perfect one picks of 256',
      dataclasses.replace(_BY['small_ahead_on_easy_questions'], left=_PERFECT)),
-    ('small_ahead_on_easy_questions', 'the questions that the large model finds easy: levels 3 to 5',
+    ('small_ahead_on_easy_questions',
+     'the questions that the large model finds easy: levels 3 to 5',
      dataclasses.replace(_BY['small_ahead_on_easy_questions'], bins=(3, 4, 5))),
 )
 

@@ -10,7 +10,7 @@ WHERE is a folder under `results/`, KIND and NAMES say which number of its `resu
   verifier NAME FIELD         e.g. `verifier prm auc_within`, with its interval where it has one
   efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
   moved_efficiency BINS ESTIMATOR BASELINE   the same where questions share a budget
-  exchange LARGER R BIN [strict]   small minus larger greedy, paper accounting, bins by level, 0 = all
+  exchange LARGER R BIN [strict]   small minus larger greedy, paper accounting, by level, 0 = all
   claim ID                    a claim's difference
   claims [WHERE]...           a table of what became of every claim, here and in each WHERE
   model NAME FIELD            e.g. `model large greedy`, `model base params`

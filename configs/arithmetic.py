@@ -4,7 +4,7 @@
   python -m launch.reproduce --config=configs/arithmetic.py --config.data.family=plan \
     --workdir=/tmp/tts-plan
 
-At most 120 minutes each (78, half of it beside another run). results/arithmetic/ has what to expect.
+At most 120 minutes each (78, half of it beside another run). What to expect: results/arithmetic/.
 Everything was chosen on `dev` of the family `arith` under another seed (BUILD_NOTES.md,
 "Verifier"); `plan` runs as it comes.
 """

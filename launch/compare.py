@@ -1,4 +1,4 @@
-"""Compares the small model's test-time compute with larger models at equal FLOPs (paper, section 7).
+"""Compares the small model's test-time compute with larger models at equal FLOPs (section 7).
 
   python -m launch.compare --config=configs/quickstart.py --workdir=W
 

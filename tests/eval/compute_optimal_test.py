@@ -7,7 +7,7 @@ import pytest
 
 from tests.eval import synthetic
 from tts.eval import candidates, compute_optimal, crossfit, difficulty, efficiency
-from tts.eval import outcomes as outcomes_lib, results, runfiles
+from tts.eval import outcomes as outcomes_lib, results, runfiles, trials
 from tts.eval.difficulty import Estimator
 
 AXES = candidates.AXES
@@ -27,7 +27,7 @@ def outcomes(run):
 @pytest.fixture(scope='module')
 def made(run, outcomes):
   reasons = {}
-  return (*compute_optimal.rows(outcomes, results.estimators_of(run, outcomes), reasons), reasons)
+  return (*compute_optimal.rows(results.trials_of(run, outcomes), reasons), reasons)
 
 
 def free(ids):
@@ -138,7 +138,7 @@ def test_the_best_fixed_strategy_is_one_for_all_bins(outcomes):
           and o.aggregation in (None, 'last')]
   pair += [dataclasses.replace(o, budget=1, accuracy=np.zeros(60)) for o in pair if o.budget == 4]
   estimator = Estimator('pool', 'oracle', pair[0].ids, -np.arange(60.0))
-  policies, distances = compute_optimal.rows(pair, [estimator], {})
+  policies, distances = compute_optimal.rows(trials.every(pair, [estimator]), {})
   row = next(r for r in policies if r['budget'] == 4)
   assert row['accuracy'] == 1 and row['best_fixed_accuracy'] == pytest.approx(0.6)
   assert row['best_fixed_difference'] == pytest.approx(0.4)
@@ -160,12 +160,12 @@ def test_a_price_that_was_not_measured_gives_null_with_its_reason(outcomes):
   estimator = Estimator('first_1', 'predicted', found.ids, np.linspace(0, 1, 60),
                         {**candidates.price(outcomes, 1), 'flops': None}, stay=1)
   reasons = {}
-  _, distances = compute_optimal.rows(outcomes, [estimator], reasons)
+  _, distances = compute_optimal.rows(trials.every(outcomes, [estimator]), reasons)
   nulls = [r for r in distances if r['ratio'] is None]
   assert {r['axis'] for r in nulls} == {'flops'} and len(reasons) == len(nulls) == 3
   assert all(r['ci95'] is None and r['at'] == [] for r in nulls)
   untimed = [dataclasses.replace(o, seconds=None) for o in outcomes]
-  _, distances = compute_optimal.rows(untimed, [free(found.ids)], reasons)
+  _, distances = compute_optimal.rows(trials.every(untimed, [free(found.ids)]), reasons)
   assert {r['axis'] for r in distances if r['ratio'] is None} == {'seconds'}
 
 
@@ -173,7 +173,7 @@ def test_a_flat_baseline_gives_null_with_its_reason(outcomes):
   flat = [dataclasses.replace(o, accuracy=np.full(len(o.ids), 0.5)) if o.strategy == 'majority'
           else o for o in outcomes]
   reasons = {}
-  _, distances = compute_optimal.rows(flat, [free(flat[0].ids)], reasons)
+  _, distances = compute_optimal.rows(trials.every(flat, [free(flat[0].ids)]), reasons)
   nulls = [r for r in distances if r['ratio'] is None]
   assert {r['baseline'] for r in nulls} == {'majority'} and len(nulls) == 4
   assert reasons['efficiency.oracle.pool.majority.tokens'] == (
@@ -182,5 +182,5 @@ def test_a_flat_baseline_gives_null_with_its_reason(outcomes):
 
 def test_nothing_to_compare():
   reasons = {}
-  assert compute_optimal.rows([], [free(('a', 'b'))], reasons) == ([], [])
+  assert compute_optimal.rows(trials.every([], [free(('a', 'b'))]), reasons) == ([], [])
   assert 'compute_optimal' in reasons

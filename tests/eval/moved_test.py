@@ -1,53 +1,18 @@
-"""A shared budget against every choice per bin there is; nothing is gained from nothing."""
+"""A shared budget beside the policy that gives every question the same."""
 
-import itertools
-
-import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import compute_optimal, crossfit, moved, outcomes as outcomes_lib, results, runfiles
-from tts.eval.crossfit import Sums
-
-COSTS = np.array([1.0, 2.0, 4.0, 8.0])
-
-
-def sums_of(rng, bins=3, replicates=2):
-  weight = rng.integers(1, 9, size=(2, bins, replicates)).astype(float)
-  return Sums(weight[..., None] * rng.random((2, bins, replicates, len(COSTS))), weight, 10)
-
-
-@pytest.mark.parametrize('seed', range(8))
-@pytest.mark.parametrize('budget', [1.0, 1.7, 3.0, 8.0])
-def test_no_choice_that_costs_as_much_is_better(seed, budget):
-  found = sums_of(np.random.default_rng(seed))
-  picked = moved.choose(found, COSTS, budget)
-  for fold, replicate in itertools.product(range(2), range(2)):
-    weight, right = found.weight[fold, :, replicate], found.right[fold, :, replicate]
-    value = lambda c: sum(right[b, s] for b, s in enumerate(c))
-    cost = lambda c: (COSTS[list(c)] * weight).sum() / weight.sum()
-    mine = tuple(picked[fold, :, replicate])
-    assert cost(mine) <= budget + 1e-9
-    assert value(mine) >= max(value(c) for c in itertools.product(range(4), repeat=3)
-                              if cost(c) <= cost(mine) + 1e-9) - 1e-6
-
-
-def test_budget_goes_where_it_buys_most():
-  """One bin gains nothing from more, one a lot: the first one's share is spent on the second."""
-  right = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.2, 0.4, 0.9]])[None, :, None] * 10
-  found = Sums(np.broadcast_to(right, (2, 2, 1, 4)), np.full((2, 2, 1), 10.0), 40)
-  assert moved.choose(found, COSTS, 4.5)[0, :, 0].tolist() == [0, 3]
-  assert moved.choose(found, COSTS, 100.0)[0, :, 0].tolist() == [0, 3]  # nothing is wasted
-  assert moved.choose(found, COSTS, 0.5) is None
+from tts.eval import compute_optimal, moved, outcomes as outcomes_lib, results, runfiles
 
 
 def test_rows_of_a_run(tmp_path):
   run = runfiles.load(synthetic.write_run(tmp_path))
-  found = outcomes_lib.every(run)
-  rows, distances = moved.rows(found, results.estimators_of(run, found))
+  trials = results.trials_of(run, outcomes_lib.every(run))
+  rows, distances = moved.rows(trials)
   free = [row for row in rows if not row['charged']]
   assert {row['estimator'] for row in free} >= {'pool'} and len(rows) > len(free)
-  policies, _ = compute_optimal.rows(found, results.estimators_of(run, found), {})
+  policies, _ = compute_optimal.rows(trials, {})
   for row in rows:
     (equal,) = (p for p in policies if p['n'] == row['n'] and all(
         p[k] == row[k] for k in ('bins', 'estimator', 'charged', 'budget')))
@@ -56,10 +21,3 @@ def test_rows_of_a_run(tmp_path):
     # Chosen on one fold, spent on the other.
     assert 0 < row['generations'] < 1.5 * row['budget']
   assert {d['baseline'] for d in distances} == {'best_of_n_weighted', 'majority', 'best_fixed'}
-
-
-def test_copies_of_one_strategy_differ_by_nothing():
-  rng = np.random.default_rng(0)
-  weight = rng.integers(1, 9, size=(2, crossfit.BINS, 3)).astype(float)
-  same = Sums(np.repeat((weight * rng.random(weight.shape))[..., None], 4, axis=-1), weight, 9)
-  assert (moved.choose(same, COSTS, 3.0) == 0).all()  # the cheapest, in every bin

@@ -1,5 +1,6 @@
 """A saved policy: round trip, its choices, and files that are none."""
 
+import collections
 import dataclasses
 import json
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import difficulty, outcomes as outcomes_lib, policy, results, runfiles
+from tts.eval import difficulty, outcomes as outcomes_lib, policy, results, runfiles, trials
 from tts.types import InputError, Strategy
 
 
@@ -23,8 +24,11 @@ def outcomes(run):
 
 @pytest.fixture(scope='module')
 def fits(run, outcomes):
-  return {e.name: policy.fit(outcomes, e) for e in results.estimators_of(run, outcomes)
-          if e.scheme == 'predicted'}
+  known = collections.defaultdict(list)
+  for trial in results.trials_of(run, outcomes):
+    if trial.estimator.scheme == 'predicted':
+      known[trial.estimator.name].append(trial)
+  return {name: policy.fit(found) for name, found in known.items()}
 
 
 def test_round_trip(tmp_path, fits):
@@ -47,7 +51,8 @@ def test_it_is_what_the_report_says(run, outcomes, fits):
 
 
 def test_a_question_gets_its_bins_choice(run, outcomes, fits):
-  estimator = next(e for e in results.estimators_of(run, outcomes) if e.name == 'first_4')
+  estimator = next(t.estimator for t in results.trials_of(run, outcomes)
+                   if t.estimator.name == 'first_4')
   fitted = fits['first_4']
   assert list(fitted.cuts) == sorted(fitted.cuts, reverse=True)
   bins = difficulty.quintiles(estimator.ids, estimator.estimate)
@@ -90,7 +95,8 @@ def test_the_best_strategy_of_each_bin_is_fitted(run, outcomes):
     if o.strategy == 'majority' and o.budget == 4:
       pair.append(dataclasses.replace(o, accuracy=(np.arange(len(o.ids)) >= 24).astype(float)))
   ids = pair[0].ids
-  fitted = policy.fit(pair, difficulty.Estimator('pool', 'predicted', ids, -np.arange(60.0)))
+  estimator = difficulty.Estimator('pool', 'predicted', ids, -np.arange(60.0))
+  fitted = policy.fit(trials.every(pair, [estimator]))
   greedy = policy.Choice(Strategy('greedy', 1), 'majority')
   voted = policy.Choice(Strategy('sample', 4), 'majority')
   assert fitted.fits[4].choices == (greedy, greedy, voted, voted, voted)
@@ -98,7 +104,7 @@ def test_the_best_strategy_of_each_bin_is_fitted(run, outcomes):
   assert fitted.cuts == (-11.5, -23.5, -35.5, -47.5)
   assert policy.choose(fitted, -23.5, 4) == greedy  # on a cut: the easier side
   assert policy.choose(fitted, -23.6, 4) == voted
-  assert policy.fit([], difficulty.Estimator('pool', 'predicted', ids, np.zeros(60))) is None
+  assert policy.fit(trials.every([], [estimator])) is None
 
 
 def without(*keys):

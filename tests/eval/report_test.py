@@ -15,7 +15,7 @@ import time
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import difficulty, figure, figures, policy, records, report
+from tts.eval import crossfit, difficulty, figure, figures, policy, records, report
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIGURES = set(figures.FILES)
@@ -230,3 +230,13 @@ def test_it_is_fast_enough_for_a_refresh_after_each_stage(tmp_path):
   begun = time.monotonic()
   report.write(tmp_path)
   assert time.monotonic() - begun < 15  # 400 questions take about 4 s on two cores
+
+
+def test_every_estimators_sums_are_made_once(tmp_path, monkeypatch):
+  made = []
+  sums = crossfit.sums
+  monkeypatch.setattr(crossfit, 'sums', lambda estimator, ids, accuracy: (
+      made.append((estimator.name, estimator.scheme, ids)), sums(estimator, ids, accuracy))[1])
+  monkeypatch.setattr(figures, 'draw', lambda results, mapped: [])
+  report.write(synthetic.write_run(tmp_path, questions=12, deep=6))
+  assert made and len(made) == len(set(made))

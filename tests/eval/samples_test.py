@@ -110,3 +110,20 @@ def test_a_cut_block_is_named(workdir):
   path.write_bytes(gzip.compress(b'{"a": 1}\n')[:-3])
   with pytest.raises(InputError, match=path.name):
     samples.load(workdir, 'search')
+
+
+@pytest.mark.parametrize('changes', [
+    {'slot': 'x'}, {'slot': 2**70}, {'logprob': 'x'}, {'step_scores': [None]}, {'counts': [1]},
+    {'counts': {'base': {'prompt': 1}}}, {'theta': {}}, {'other_scores': {'orm': 1}},
+    {'counts': {'base': dict.fromkeys(samples.COUNTS, 2**70)}}], ids=str)
+def test_a_misused_field_is_named_with_its_file(workdir, changes):
+  path = block(workdir, [row(0, 0), {**row(0, 1), **changes}])
+  with pytest.raises(InputError, match=f'{path.name}: a row lacks or misuses.*delete it'):
+    samples.load(workdir, 'search')
+
+
+def test_settings_of_one_block_keep_their_own_counts(workdir):
+  block(workdir, [row(0, 0), row(0, 0, model='large', strategy='greedy', budget=1), row(0, 1)])
+  got = {k.method: v for k, v in samples.load(workdir, 'search').items()}
+  assert got['greedy'].counts['base'].shape == (1, 1, 8)
+  assert got['sample'].counts['base'][0, :, :2].tolist() == [[9, 20], [0, 20]]

@@ -23,6 +23,23 @@ def test_every_stage_has_a_line(module):
   assert len(lines) == 8 and lines[1].startswith('base')
 
 
+def test_large_numbers_keep_their_columns(monkeypatch):
+  big = plan.Cost('labels', 10**9, 10**12, 10**20, 10**13)
+  monkeypatch.setattr(plan, 'costs', lambda e: [big, dataclasses.replace(big, flops=10**9)])
+  monkeypatch.setattr(plan, '_matmul_speed', lambda: 1e9)
+  lines = plan.table(None).splitlines()
+  assert len({len(line) for line in lines}) == 1
+  assert lines[1].split('  ') == ['labels', '1,000,000,000', '1,000,000,000,000',
+                                  '100,000,000,000.0', '10,000,000.0', '7,716,049 days']
+
+
+@pytest.mark.parametrize('seconds, text', [
+    (0.2, '0 s'), (119, '119 s'), (121, '2 min'), (7199, '120 min'), (7200, '2 h'),
+    (10_915_579, '126 days')])
+def test_durations_are_readable(seconds, text):
+  assert plan.duration(seconds) == text
+
+
 def test_parameters_are_counted_as_the_model_has_them():
   experiment = config.from_config_dict(quickstart.get_config())
   for name in ('base', 'mid', 'large'):

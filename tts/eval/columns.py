@@ -11,11 +11,79 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 COUNTS = ('prompt', 'kept', 'pruned', 'simulated', 'reencoded', 'last', 'entered', 'attended')
-ROW_ERRORS = (KeyError, TypeError, ValueError, AttributeError)  # what a bad row gives
-_counted = operator.itemgetter(*COUNTS)
+_counted = operator.attrgetter(*COUNTS)
+_Counts = msgspec.defstruct('_Counts', [(name, int) for name in COUNTS])
+_COUNTS = msgspec.json.Decoder(dict[str, _Counts])
+
+
+class _Theta(msgspec.Struct, gc=False):
+  beam_width: int | None
+  lookahead: int | None
+
+
+class Row(msgspec.Struct, gc=False):
+  """What is read of a row of the stages `search` and `difficulty`; its other fields are skipped."""
+
+  stream: str
+  model: str
+  problem_id: str
+  strategy: str
+  theta: _Theta
+  budget: int
+  repeat: int
+  slot: int
+  tokens: list[int]
+  step_scores: list[float] | None
+  answer: str | None
+  truncated: bool
+  correct: bool | None
+  answer_score: float | None
+  verifier: str | None
+  other_scores: dict[str, list[float]]
+  logprob: float | None
+  level: int | None
+  counts: msgspec.Raw
+
+
+class Counted(msgspec.Struct, gc=False):
+  """What is read of a row of any other stage."""
+
+  counts: msgspec.Raw
+  continuations: list[int] = []
+
+
+# What is no number of 64 bits, or is in a field that is parsed late.
+ROW_ERRORS = (OverflowError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+ROWS, COUNTED = msgspec.json.Decoder(Row), msgspec.json.Decoder(Counted)
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+  """A value per row, few of them different."""
+
+  different: list[Any]
+  which: np.ndarray     # int64 [R], places in `different`
+
+  @classmethod
+  def of(cls, values: Sequence[Any]) -> Words:
+    place = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    return cls(list(place), np.fromiter(map(place.__getitem__, values), np.int64, len(values)))
+
+  @classmethod
+  def joined(cls, parts: Sequence[Words]) -> Words:
+    place: dict[Any, int] = {}
+    which = [np.array([place.setdefault(value, len(place)) for value in p.different],
+                      np.int64)[p.which] for p in parts]
+    return cls(list(place), np.concatenate(which))
+
+  def at(self, rows: Sequence[int]) -> Words:
+    """Of some rows."""
+    used, which = np.unique(self.which[rows], return_inverse=True)
+    return Words([self.different[i] for i in used], which)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +115,10 @@ class Ragged:
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-  """Rows of one setting, in their order: lists of R values, arrays [R], numbers per step."""
+  """Rows of one setting, in their order: arrays [R], words, numbers per step."""
 
-  id: list[str]
-  answer: list[str | None]  # None where a row was cut off
+  id: Words
+  answer: Words  # None where a row was cut off
   slot: np.ndarray
   level: np.ndarray
   truncated: np.ndarray
@@ -60,24 +128,24 @@ class Columns:
   length: np.ndarray
   steps: Ragged
   others: dict[str, Ragged]        # verifier -> its values; no numbers where it scored none
-  counts: dict[str, np.ndarray]    # model -> int64 [R, len(COUNTS)]
+  counts: Words                    # as written; `counts` reads them
 
   @classmethod
-  def of(cls, rows: Sequence[dict[str, Any]], counts: dict[str, np.ndarray]) -> Columns:
-    """One of `ROW_ERRORS` where a row lacks or misuses a field. `counts`: of these rows."""
-    def column(name, dtype):
-      return np.array([r[name] for r in rows], dtype)
-
-    verifiers = sorted(set().union(*(r['other_scores'] for r in rows)))
+  def of(cls, rows: Sequence[Row], counts: Words) -> Columns:
+    """OverflowError where a number has more than 64 bits. `counts`: of these rows."""
+    scored = [r.other_scores for r in rows]
     return cls(
-        id=[r['problem_id'] for r in rows],
-        answer=[None if r['truncated'] else r['answer'] for r in rows],
-        slot=column('slot', np.int64), level=np.array([r['level'] or 0 for r in rows], np.int64),
-        truncated=column('truncated', bool), correct=column('correct', bool),
-        answer_score=column('answer_score', float), logprob=column('logprob', float),
-        length=np.fromiter((len(r['tokens']) for r in rows), np.int64, len(rows)),
-        steps=Ragged.of([r['step_scores'] or () for r in rows]),
-        others={v: Ragged.of([r['other_scores'].get(v, ()) for r in rows]) for v in verifiers},
+        id=Words.of([r.problem_id for r in rows]),
+        answer=Words.of([None if r.truncated else r.answer for r in rows]),
+        slot=np.array([r.slot for r in rows], np.int64),
+        level=np.array([r.level or 0 for r in rows], np.int64),
+        truncated=np.array([r.truncated for r in rows], bool),
+        correct=np.array([r.correct for r in rows], bool),
+        answer_score=np.array([r.answer_score for r in rows], float),
+        logprob=np.array([r.logprob for r in rows], float),
+        length=np.array([len(r.tokens) for r in rows], np.int64),
+        steps=Ragged.of([r.step_scores or () for r in rows]),
+        others={v: Ragged.of([s.get(v, ()) for s in scored]) for v in _names(scored)},
         counts=counts)
 
   @classmethod
@@ -85,43 +153,41 @@ class Columns:
     """All rows of several blocks of one setting."""
     if len(parts) == 1:
       return parts[0]
-    empty = [np.zeros((len(p.id), len(COUNTS)), np.int64) for p in parts]
-    none = [Ragged(np.zeros(len(p.id), np.int64), np.zeros(0)) for p in parts]
+    none = [Ragged(np.zeros(len(p.slot), np.int64), np.zeros(0)) for p in parts]
     fields: dict[str, Any] = {}
     for name in ('slot', 'level', 'truncated', 'correct', 'answer_score', 'logprob', 'length'):
       fields[name] = np.concatenate([getattr(p, name) for p in parts])
     return cls(
-        id=list(itertools.chain.from_iterable(p.id for p in parts)),
-        answer=list(itertools.chain.from_iterable(p.answer for p in parts)),
+        id=Words.joined([p.id for p in parts]), answer=Words.joined([p.answer for p in parts]),
         steps=Ragged.joined([p.steps for p in parts]),
         others={v: Ragged.joined([p.others.get(v, e) for p, e in zip(parts, none)])
                 for v in _names(p.others for p in parts)},
-        counts={m: np.concatenate([p.counts.get(m, e) for p, e in zip(parts, empty)])
-                for m in _names(p.counts for p in parts)},
-        **fields)
+        counts=Words.joined([p.counts for p in parts]), **fields)
 
 
 def _names(dicts: Iterable[dict[str, Any]]) -> list[str]:
   return sorted(set().union(*dicts))
 
 
-def counts(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-  """Per model int64 [R, len(COUNTS)], zeros where a row has none of it."""
-  held = [r['counts'] for r in rows]
-  out = {}
-  for model in _names(held):
-    mine = [h[model] for h in held if model in h]
-    flat = itertools.chain.from_iterable(map(_counted, mine))
-    values = np.fromiter(flat, np.int64, len(mine) * len(COUNTS)).reshape(-1, len(COUNTS))
-    if len(mine) == len(held):
-      out[model] = values
-    else:
-      out[model] = np.zeros((len(held), len(COUNTS)), np.int64)
-      out[model][[model in h for h in held]] = values
-  return out
+def written(rows: Sequence[Row | Counted]) -> Words:
+  """The rows' counts as they stand in the file: most rows count as another one does."""
+  return Words.of([bytes(r.counts) for r in rows])
 
 
-def total(counts: dict[str, np.ndarray]) -> dict[str, Any]:
-  """One row that counts as much as all of them, for the ledger."""
-  sums = {model: values.sum(axis=0).tolist() for model, values in counts.items()}
+def counts(words: Words) -> dict[str, np.ndarray]:
+  """Per model int64 [len(words.different), len(COUNTS)], zeros where there is none of it.
+
+  Raises:
+    One of `ROW_ERRORS`: they are not counts.
+  """
+  held = [_COUNTS.decode(raw) for raw in words.different]
+  none = _Counts(*[0] * len(COUNTS))
+  return {model: np.array([_counted(h.get(model, none)) for h in held], np.int64)
+          for model in _names(held)}
+
+
+def total(words: Words) -> dict[str, Any]:
+  """One row that counts as much as all of them, for the ledger; raises as `counts`."""
+  rows = np.bincount(words.which, minlength=len(words.different))
+  sums = {model: (rows @ values).tolist() for model, values in counts(words).items()}
   return {'counts': {model: dict(zip(COUNTS, values)) for model, values in sums.items()}}

@@ -15,7 +15,7 @@ from tts.eval import candidates as candidates_lib, crossfit, efficiency
 from tts.eval.candidates import AXES, REFERENCE, Candidates
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
-from tts.eval.outcomes import Outcome
+from tts.eval.trials import Trial
 
 BASELINES = (REFERENCE, 'majority', 'best_fixed')
 
@@ -102,27 +102,24 @@ def _efficiency(estimator: Estimator, found: Candidates, sums: Sums,
       yield row
 
 
-def rows(outcomes: Sequence[Outcome], estimators: Sequence[Estimator], reasons: dict[str, str],
-         ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def rows(trials: Sequence[Trial],
+         reasons: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
   """Rows of `compute_optimal` at every budget, and of `efficiency` on the most questions.
 
   Args:
-    outcomes: of all strategies.
-    estimators: from `difficulty.estimators`.
+    trials: of all estimators.
     reasons: why what is null is null, added to.
 
   Returns:
     (compute_optimal, efficiency); empty where no question has both an estimate and an outcome.
   """
   policies, distances = [], []
-  tiers = candidates_lib.tiers(outcomes)
-  for estimator in estimators:
-    for tier, found in enumerate(tiers):
-      sums = crossfit.sums(estimator, found.ids, found.accuracy)
-      made = [_row(estimator, found, sums, budget) for budget in found.budgets]
-      policies += [row for row in made if row is not None]
-      if not tier and sums.n:
-        distances += _efficiency(estimator, found, sums, reasons)
+  for trial in trials:
+    parts = trial.estimator, trial.found, trial.sums
+    made = [_row(*parts, budget) for budget in trial.found.budgets]
+    policies += [row for row in made if row is not None]
+    if trial.widest and trial.sums.n:
+      distances += _efficiency(*parts, reasons)
   if not policies:
     reasons['compute_optimal'] = 'no question has both an estimate of difficulty and scored samples'
   return policies, distances

@@ -19,6 +19,7 @@ from tts.eval.difficulty import BINS, Estimator
 REPLICATES = 1000  # of `metrics.resamples`, the first
 
 
+@functools.lru_cache(maxsize=8)
 def folds(ids: tuple[str, ...]) -> np.ndarray:
   """Fold 0 or 1 of each problem, int64 [Q], by a hash apart from the one that orders ties."""
   return np.array([hashlib.sha256(b'fold ' + i.encode()).digest()[0] & 1 for i in ids], np.int64)

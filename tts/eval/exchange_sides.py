@@ -78,7 +78,7 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
   def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
     within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
               if (verifier or o.verifier is None) and c <= allowance]
-    # A setting that ran on fewer questions than the largest budget did would cut the others to them.
+    # A setting of fewer questions than the largest budget's would cut the others to them.
     top = max((main[i].budget for i in within), default=0)
     wide = max((ids[i] for i in within if main[i].budget == top), key=len, default=frozenset())
     within = [i for i in within if wide <= ids[i]]

@@ -88,15 +88,17 @@ def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
   """
   shape = samples.present.shape
   counts = samples.counts.get(model, np.zeros((*shape, len(COUNTS)), np.int64))
-  rows = {name: counts[..., i] for i, name in enumerate(COUNTS)}
-  prompt = rows['prompt'].max(axis=1)
-  cost = {name: _tries(samples, values, size) for name, values in rows.items()}
+  tries = samples.setting.num_candidates // size
+  used = counts[:, :tries * size]
+  total = dict(zip(COUNTS, used.sum(axis=1).T))
+  prompts = used[..., COUNTS.index('prompt')]
+  prompt = counts[..., COUNTS.index('prompt')].max(axis=1)
   # A prompt's token i attends to i keys, itself among them.
-  context = rows['prompt'] * (rows['prompt'] + 1) // 2
+  context = lambda tokens: tokens * (tokens + 1) // 2
+  cost = {name: values / tries for name, values in total.items()}
   cost['prompt'] = prompt.astype(float)
-  cost['entered'] = _tries(samples, rows['entered'] - rows['prompt'], size) + prompt
-  cost['attended'] = (_tries(samples, rows['attended'] - context, size)
-                      + prompt * (prompt + 1) // 2)
+  cost['entered'] = (total['entered'] - total['prompt']) / tries + prompt
+  cost['attended'] = (total['attended'] - context(prompts).sum(axis=1)) / tries + context(prompt)
   meta = models.get(model)
   return cost, None if meta is None else flops.counted(meta['arch'], meta['kind'], cost)
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty
-from tts.eval import moved, records
+from tts.eval import records
 from tts.eval.candidates import Candidates
 from tts.eval.crossfit import Sums
-from tts.eval.difficulty import BINS, Estimator
+from tts.eval.difficulty import BINS
 from tts.eval.outcomes import Outcome
+from tts.eval.trials import Trial
 from tts.types import InputError, Strategy
 
 _METHODS = ('sample', *candidates_lib.SEARCHES)
@@ -87,23 +88,23 @@ def _fit(found: Candidates, sums: Sums, picked: np.ndarray, accuracy: np.ndarray
              ci95 and tuple(ci95), sums.n)
 
 
-def fit(outcomes: Sequence[Outcome], estimator: Estimator) -> Policy | None:
+def fit(trials: Sequence[Trial]) -> Policy | None:
   """The best strategy of each bin and budget, on all questions; None where nothing can be fitted.
 
   Args:
-    outcomes: of all strategies.
-    estimator: one whose bins are quintiles of an estimate.
+    trials: of one estimator, whose bins are quintiles of an estimate.
   """
   fits, shared = {}, {}
-  for tier, found in enumerate(candidates_lib.tiers(outcomes)):
-    sums = crossfit.sums(estimator, found.ids, found.accuracy)
+  for trial in trials:
+    estimator, found, sums = trial.estimator, trial.found, trial.sums
     for budget in found.budgets if sums.n else ():
       order = compute_optimal.allowed(found, 'generations', budget, estimator)
       if order.size:
         picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
         fits[budget] = _fit(found, sums, picked, crossfit.crossfit(sums, order))
-      if not tier and (split := moved.split(found, sums, budget, estimator)) is not None:
-        shared[budget] = _fit(found, sums, split.everywhere, split.accuracy)
+    if trial.widest:
+      shared |= {budget: _fit(found, sums, s.everywhere, s.accuracy)
+                 for budget, s in trial.splits.items()}
   if not fits:
     return None
   ordered = estimator.estimate[difficulty.in_order(estimator.ids, estimator.estimate)]

@@ -6,6 +6,7 @@ through here. JSON is strict both ways: NaN and infinities are errors, not value
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import gzip
 import io
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
+import msgspec
 
 from tts.types import InputError
 
@@ -31,6 +32,8 @@ def _reject(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_reject)
+_FAST = msgspec.json.Decoder(dict[str, Any])
+_NOT_JSON = (ValueError, RecursionError)  # what either decoder gives
 
 
 def _plain(value: Any) -> Any:
@@ -129,18 +132,41 @@ def _lines(path: pathlib.Path) -> list[bytes]:
   return data.split(b'\n')
 
 
-def _all_at_once(lines: list[bytes]) -> list[dict[str, Any]] | None:
-  """The rows of a sound block; None where one is not, which `_DECODER` then says more about."""
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+  """No garbage collection inside: it would look through every row so far, again and again."""
   collects = gc.isenabled()
-  gc.disable()  # it would look through every row so far, again and again
+  gc.disable()
   try:
-    rows = [orjson.loads(line) for line in lines if line.strip()]
-  except ValueError:
-    return None
+    yield
   finally:
     if collects:
       gc.enable()
-  return rows if all(isinstance(row, dict) for row in rows) else None
+
+
+def _decoded(lines: list[bytes], decoder: msgspec.json.Decoder) -> list[Any]:
+  with uncollected():
+    return [decoder.decode(line) for line in lines if line.strip()]
+
+
+def read_typed(path: str | os.PathLike[str], decoder: msgspec.json.Decoder) -> list[Any]:
+  """Rows of one block, of each what a decoder's type has: in half the time of `read_block`.
+
+  Raises:
+    InputError: as `read_block`; or a row lacks a field or has another type in it.
+  """
+  path = pathlib.Path(path)
+  try:
+    return _decoded(_lines(path), decoder)
+  except _NOT_JSON as e:
+    read_block(path)  # names the line of what is no JSON
+    raise bad_row(path, e) from e
+
+
+def bad_row(path: pathlib.Path, error: Exception) -> InputError:
+  """What to raise for a block that is JSON but not records."""
+  return InputError(f'{path}: a row lacks or misuses a field ({error!r}); delete it; the run '
+                    'recomputes it')
 
 
 def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -151,15 +177,15 @@ def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
   """
   path = pathlib.Path(path)
   lines = _lines(path)
-  if (rows := _all_at_once(lines)) is not None:
-    return rows
-  rows = []
+  with contextlib.suppress(*_NOT_JSON):
+    return _decoded(lines, _FAST)
+  rows = []  # `_DECODER` says more about what is wrong
   for number, line in enumerate(lines, start=1):
     if not line.strip():
       continue
     try:
       row = _DECODER.decode(line.decode())
-    except (ValueError, RecursionError) as e:
+    except _NOT_JSON as e:
       raise _spoilt(path, f'line {number} is not JSON ({e})') from e
     if not isinstance(row, dict):
       raise _spoilt(path, f'line {number} is not a JSON object')
@@ -183,7 +209,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     raise InputError(f'{path}: no such file; start the run again, which computes it')
   try:
     return _DECODER.decode(path.read_bytes().decode().strip())
-  except (ValueError, RecursionError) as e:
+  except _NOT_JSON as e:
     raise _spoilt(path, f'not JSON ({e})') from e
 
 

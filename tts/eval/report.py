@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tts.eval import difficulty, figures as figures_lib, figures_exchange
-from tts.eval import outcomes as outcomes_lib, page, policy, pooled, records, results as results_lib, runfiles, table, tree
+from tts.eval import outcomes as outcomes_lib, page, policy, pooled, records
+from tts.eval import results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
@@ -313,11 +314,11 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   outcomes = outcomes_lib.every(run)
   bins = results_lib.schemes_of(run).get('oracle', {})
   records.write_bytes(folder / 'outcomes.csv.gz', table.encode(outcomes, bins))
-  results = results_lib.assemble(run, outcomes)
+  trials = results_lib.trials_of(run, outcomes)
+  results = results_lib.assemble(run, outcomes, trials)
   results['pooled'] = _pooled(pathlib.Path(workdir), results)
   records.write_json(folder / 'results.json', results)
-  known = {e.name: e for e in results_lib.estimators_of(run, outcomes)}
-  fits = (policy.fit(outcomes, known[name]) for name in difficulty.SAVED if name in known)
+  fits = (policy.fit([t for t in trials if t.estimator.name == name]) for name in difficulty.SAVED)
   if (fitted := next(filter(None, fits), None)) is not None:
     policy.save(fitted, run.root / 'policy.json')
   else:  # one from before would answer for records that are no longer there

@@ -9,9 +9,10 @@ from typing import Any
 
 from tts.eval import agreement, candidates, claim_sides, compute_optimal, contrasts, curves
 from tts.eval import difficulty, exchange, exchange_sides, metrics, moved
-from tts.eval import outcomes as outcomes_lib, settled, verifier
+from tts.eval import outcomes as outcomes_lib, settled, trials as trials_lib, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
+from tts.eval.trials import Trial
 
 
 def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
@@ -54,25 +55,29 @@ def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
   return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
 
 
-def estimators_of(run: RunFiles, found: list[Outcome]) -> list[difficulty.Estimator]:
-  """Every way to estimate the difficulty of the reported questions."""
-  return [*difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
-                                 lambda samples: candidates.price(found, samples)),
-          *difficulty.probe(run.probe(), dict.fromkeys(candidates.AXES, 0.0))]
+def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
+  """All strategies by every way to estimate the difficulty of the reported questions."""
+  return trials_lib.every(found, [
+      *difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
+                             lambda samples: candidates.price(found, samples)),
+      *difficulty.probe(run.probe(), dict.fromkeys(candidates.AXES, 0.0))])
 
 
-def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any]:
+def assemble(run: RunFiles, found: list[Outcome] | None = None,
+             trials: list[Trial] | None = None) -> dict[str, Any]:
   """Everything that the report shows, as strict JSON values.
 
   Args:
     run: from `runfiles.load`; parts that are not there yet give nulls and fewer rows.
     found: the run's outcomes where the caller has them.
+    trials: the same, of these outcomes.
 
   Returns:
     The contents of `results.json`.
   """
   reasons: dict[str, str] = {}
   found = outcomes_lib.every(run) if found is None else found
+  trials = trials_of(run, found) if trials is None else trials
   schemes = schemes_of(run)
   if 'oracle' not in schemes:
     reasons['curves.bin'] = 'no difficulty pool yet, so no bins'
@@ -88,9 +93,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None) -> dict[str, Any
   small = exchange_sides.small_side(found, schemes)
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
-  estimators = estimators_of(run, found)
-  policies, distances = compute_optimal.rows(found, estimators, reasons)
-  shared, saved = moved.rows(found, estimators)
+  policies, distances = compute_optimal.rows(trials, reasons)
+  shared, saved = moved.rows(trials)
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),

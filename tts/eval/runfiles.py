@@ -98,13 +98,14 @@ def _given(run: dict[str, Any], name: str) -> str | None:
 
 def _labels(path: pathlib.Path) -> tuple[dict[str, Any], int]:
   """Counts of one block of another stage than search, and the steps that it labelled."""
-  rows = records.read_block(path)
-  try:
+  with records.uncollected():
+    rows = records.read_typed(path, columns.COUNTED)
     # The last step of a row is labelled by its answer, the others by continuations.
-    steps = sum(len(r['continuations']) - 1 for r in rows if 'continuations' in r)
-    return columns.total(columns.counts(rows)), steps
-  except columns.ROW_ERRORS as e:
-    raise samples_lib.bad_row(path, e) from e
+    steps = sum(len(r.continuations) - 1 for r in rows if r.continuations)
+    try:
+      return columns.total(columns.written(rows)), steps
+    except columns.ROW_ERRORS as e:
+      raise records.bad_row(path, e) from e
 
 
 def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:

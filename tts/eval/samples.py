@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import operator
 import os
 import pathlib
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from tts.eval.columns import COUNTS, Columns
 from tts.types import InputError, num_candidates
 
 NO_ANSWER = -1
+# A row's fields of `Setting`, the stage apart.
+_common = operator.attrgetter('stream', 'model', 'strategy', 'theta.beam_width', 'theta.lookahead',
+                              'budget', 'repeat', 'verifier')
 # What verifiers are called, in configs, records and results; the first is the main one.
 VERIFIERS = ('prm', 'prm_plain', 'orm', 'orm_more')
 GUIDES = ('prm', 'prm_plain')            # score unfinished solutions, so a search can follow them
@@ -129,21 +133,14 @@ def numbered(texts: list[str | None]) -> list[int]:
   return [numbers[text] for text in texts]
 
 
-def _common(row: dict[str, Any]) -> tuple:
-  """A row's fields of `Setting`, the stage apart."""
-  theta = row['theta']
-  return (row['stream'], row['model'], row['strategy'], theta['beam_width'], theta['lookahead'],
-          row['budget'], row['repeat'], row['verifier'])
-
-
 def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
            row_seconds: float | None) -> Samples | None:
-  ids = sorted(set(c.id))
+  ids = sorted(c.id.different)
   place = {name: i for i, name in enumerate(ids)}
-  question = np.fromiter(map(place.__getitem__, c.id), np.int64, len(c.id))
+  question = np.array([place[name] for name in c.id.different], np.int64)[c.id.which]
   size = setting.num_candidates
   if c.slot.min() < 0 or c.slot.max() >= size:
-    raise InputError(f'records/{setting.stage}: problem {c.id[int(c.slot.argmax())]}, slot '
+    raise InputError(f'records/{setting.stage}: problem {ids[question[c.slot.argmax()]]}, slot '
                      f'{c.slot.max()} of {setting.method} at budget {setting.budget}; delete these '
                      'records; the run recomputes them')
   where = question * size + c.slot
@@ -166,12 +163,13 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
   level[question] = c.level
   samples = Samples(
       setting=setting, ids=tuple(ids), level=level, present=(seen > 0).reshape(-1, size),
-      answer=spread(numbered(c.answer), NO_ANSWER, np.int64),
+      answer=spread(np.array(numbered(c.answer.different))[c.answer.which], NO_ANSWER, np.int64),
       truncated=spread(c.truncated, False, bool), correct=spread(c.correct, False, bool),
       steps=per_step(c.steps), answer_score=spread(c.answer_score, np.nan, float),
       others={name: per_step(numbers) for name, numbers in c.others.items()},
       logprob=spread(c.logprob, np.nan, float), length=spread(c.length, 0, np.int64),
-      counts={model: spread(values, 0, np.int64) for model, values in c.counts.items()},
+      counts={model: spread(values[c.counts.which], 0, np.int64)
+              for model, values in columns.counts(c.counts).items()},
       row_seconds=row_seconds, files=tuple(files[i] for i in ids))
   if setting.method in ('sample', 'greedy'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
@@ -194,27 +192,21 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
   return Samples(**fields)
 
 
-def bad_row(path: pathlib.Path, error: Exception) -> InputError:
-  """What to raise for a block that is JSON but not records."""
-  return InputError(f'{path}: a row lacks or misuses a field ({error!r}); delete it; the run '
-                    'recomputes it')
-
-
 def _read(stage: str, path: pathlib.Path) -> tuple[dict[Setting, Columns], dict[str, Any]]:
   """One block's settings as columns, rows without a gold answer left out, and all rows' counts."""
-  rows = records.read_block(path)
-  try:
-    counts = columns.counts(rows)
-    inside = collections.defaultdict(list)  # places in `rows`
-    for i, row in enumerate(rows):
-      if row['correct'] is not None:
-        inside[_common(row)].append(i)
-    found = {Setting(stage, *common): Columns.of(
-        [rows[i] for i in at], {model: values[at] for model, values in counts.items()})
-             for common, at in inside.items()}
-    return found, columns.total(counts)
-  except columns.ROW_ERRORS as e:
-    raise bad_row(path, e) from e
+  with records.uncollected():
+    rows = records.read_typed(path, columns.ROWS)
+    try:
+      counts = columns.written(rows)
+      inside = collections.defaultdict(list)  # places in `rows`
+      for i, (common, row) in enumerate(zip(map(_common, rows), rows)):
+        if row.correct is not None:
+          inside[common].append(i)
+      found = {Setting(stage, *common): Columns.of([rows[i] for i in at], counts.at(at))
+               for common, at in inside.items()}
+      return found, columns.total(counts)
+    except columns.ROW_ERRORS as e:
+      raise records.bad_row(path, e) from e
 
 
 def load(workdir: str | os.PathLike[str], stage: str,
@@ -245,13 +237,13 @@ def load(workdir: str | os.PathLike[str], stage: str,
       seen(stage, total)
     for setting, part in found.items():
       parts[setting].append(part)
-      files[setting].update(dict.fromkeys(part.id, path))
+      files[setting].update(dict.fromkeys(part.id.different, path))
     seconds = block_seconds(workdir, path)
     if found and seconds is not None:
-      share = seconds / sum(len(part.id) for part in found.values())
+      share = seconds / sum(len(part.slot) for part in found.values())
       for setting, part in found.items():
-        timed[setting][0] += len(part.id)
-        timed[setting][1] += share * len(part.id)
+        timed[setting][0] += len(part.slot)
+        timed[setting][1] += share * len(part.slot)
   order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
   dense = {s: _dense(s, Columns.joined(parts.pop(s)), files[s],
                      timed[s][1] / timed[s][0] if s in timed else None)

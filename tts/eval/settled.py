@@ -1,8 +1,8 @@
 """Stopping a vote early: how many samples are drawn until no further one can change the answer.
 
-Samples come one after the other. The vote is settled once its leader is ahead of every other answer,
-those not seen yet among them, by more than the samples still to come could give. The answer is that
-of all samples, always; only their number falls.
+Samples come one after the other. The vote is settled once its leader is ahead of every other
+answer, those not seen yet among them, by more than the samples still to come could give. The answer
+is that of all samples, always; only their number falls.
 """
 
 from __future__ import annotations

@@ -174,12 +174,20 @@ def _matmul_speed() -> float:
   return 8 * 2 * 1024**3 / (time.perf_counter() - begun)
 
 
+def duration(seconds: float) -> str:
+  """In the largest unit that there are two of: `90 s`, `25 min`, `31 h`, `12 days`."""
+  unit, size = next((u, s) for u, s in (('days', 86_400), ('h', 3600), ('min', 60), ('s', 1))
+                    if seconds >= 2 * s or s == 1)
+  return f'{seconds / size:,.0f} {unit}'
+
+
 def table(experiment: Experiment) -> str:
-  """The plan as text, a line a stage."""
+  """The plan as text, a line a stage; columns are as wide as what is in them."""
   speed = _matmul_speed() * _UTILISATION
-  lines = [f'{"stage":<11}{"generations":>13}{"tokens":>13}{"GFLOP":>11}{"MB/device":>11}'
-           f'{"about s":>9}']
+  lines = [('stage', 'generations', 'tokens', 'GFLOP', 'MB/device', 'about')]
   for c in costs(experiment):
-    lines.append(f'{c.stage:<11}{c.generations:>13,}{c.tokens:>13,}{c.flops / 1e9:>11,.1f}'
-                 f'{c.memory / 1e6:>11,.1f}{c.flops / speed:>9,.0f}')
-  return '\n'.join(lines)
+    lines.append((c.stage, f'{c.generations:,}', f'{c.tokens:,}', f'{c.flops / 1e9:,.1f}',
+                  f'{c.memory / 1e6:,.1f}', duration(c.flops / speed)))
+  first, *others = (max(map(len, column)) for column in zip(*lines))
+  return '\n'.join('  '.join([f'{stage:<{first}}', *(f'{v:>{w}}' for v, w in zip(values, others))])
+                   for stage, *values in lines)

@@ -1,0 +1,50 @@
+"""Every strategy tried in every estimator's bins: computed once for all that choose from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+from tts.eval import candidates, crossfit, split
+from tts.eval.candidates import Candidates
+from tts.eval.crossfit import Sums
+from tts.eval.difficulty import Estimator
+from tts.eval.outcomes import Outcome
+from tts.eval.split import Split
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """One estimator's bins on one set of questions.
+
+  Attributes:
+    estimator: whose bins they are.
+    found: the strategies that ran on these questions.
+    sums: what each got right.
+    widest: no other set has more questions.
+  """
+
+  estimator: Estimator
+  found: Candidates
+  sums: Sums
+  widest: bool
+
+  @functools.cached_property
+  def splits(self) -> dict[int, Split]:
+    """Mean budget -> its split over the bins, for the budgets that pay for anything."""
+    made = {budget: split.split(self.found, self.sums, budget, self.estimator)
+            for budget in (self.found.budgets if self.sums.n else ())}
+    return {budget: s for budget, s in made.items() if s is not None}
+
+
+def every(outcomes: Sequence[Outcome], estimators: Sequence[Estimator]) -> list[Trial]:
+  """By estimator, the set of the most questions first.
+
+  Args:
+    outcomes: of all strategies.
+    estimators: from `difficulty.estimators`.
+  """
+  tiers = candidates.tiers(outcomes)
+  return [Trial(estimator, found, crossfit.sums(estimator, found.ids, found.accuracy), not tier)
+          for estimator in estimators for tier, found in enumerate(tiers)]
