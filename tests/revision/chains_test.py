@@ -9,7 +9,7 @@ import pytest
 from tests import reference, toy
 from tts.models.generator import Generator
 from tts.models.transformer import Decoder
-from tts.revision import chains
+from tts.revision import chains, pool as revision_pool
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig
@@ -79,6 +79,26 @@ def test_reference(inputs, log):
         assert log.read_attended[t, b, n] == sum(range(known + 1, len(before) + 1))
         seen.add((want.status, t > MAX_CONTEXT))
   assert len(seen) == 4, 'the tables must show finished and cut off answers, early and late'
+
+
+def test_collected_chains_and_their_counts(inputs, log):
+  _, prompt, prompt_len, *_ = inputs
+  found = revision_pool.collect(log)
+  assert [len(chain) for of_problem in found for chain in of_problem] == [L] * B * N
+  for b, of_problem in enumerate(found):
+    for n, chain in enumerate(of_problem):
+      own = [r.sample.tokens.tolist() for r in chain]
+      assert own == [tokens(log, t, b, n) for t in range(L)]
+      question = prompt[b, :prompt_len[b]].tolist()
+      for t, r in enumerate(chain):
+        assert r.context == tuple(range(t))[-MAX_CONTEXT:]
+        before = chains.context(question, [own[i] for i in r.context])
+        c = r.counts
+        # The ledger: all that entered is the question, what is kept, what was read again.
+        assert c['entered'] == c['kept'] + c['reencoded'] - c['last']
+        assert c['kept'] == len(own[t]) and c['reencoded'] == log.read[t, b, n]
+        first = len(before) - c['reencoded'] + 1
+        assert c['attended'] == sum(range(first, len(before) + len(own[t])))
 
 
 def test_a_chain_of_one_answer_is_a_plain_sample(inputs):
