@@ -70,6 +70,11 @@ class ModelConfig:
   train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
 
 
+# A row has room for five prompts and five solutions of the CPU's studies.
+_REVISED = ModelConfig(init='base', train=TrainConfig(
+    learning_rate=1e-2, row_length=448, tokens=3_000_000))
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelsConfig:
   """The models.
@@ -93,8 +98,8 @@ class ModelsConfig:
   prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
   orm: ModelConfig = ModelConfig(init='base')
   orm_more: ModelConfig = ModelConfig(enabled=False, init='base')
-  revision: ModelConfig = ModelConfig(init='base')
-  revision_control: ModelConfig = ModelConfig(init='base')
+  revision: ModelConfig = _REVISED
+  revision_control: ModelConfig = _REVISED
 
 
 @dataclasses.dataclass(frozen=True)
