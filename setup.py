@@ -21,6 +21,7 @@ setuptools.setup(
         'numpy>=2.0',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.12',
+        'rapidfuzz>=3.9',
         'sentencepiece>=0.2.1',
         'tensorflow-datasets>=4.9.9',
         'tqdm>=4.66',

@@ -19,6 +19,9 @@ def get_config():
   # One shape for both larger models: their programs are compiled once.
   larger = Arch(0, 1, 32, 2, 1, 16, 64)
   verifier = Arch(0, 2, 16, 2, 1, 8, 32, surprise_layer=1)
+  # A row holds five prompts and five solutions.
+  revised = config.ModelConfig(init='base', arch=base, train=TrainConfig(
+      learning_rate=3e-3, row_length=288, steps=40, checkpoint_every=20))
   return config.to_config_dict(config.Experiment(
       name='smoke',
       data=DataConfig(arith=ArithConfig(
@@ -32,10 +35,12 @@ def get_config():
           prm=config.ModelConfig(init='base', arch=verifier, train=value),
           orm=config.ModelConfig(init='base', arch=verifier, train=value),
           prm_plain=config.ModelConfig(enabled=False, init='base', arch=base, train=value),
-          orm_more=config.ModelConfig(enabled=False, init='base', arch=verifier, train=value)),
+          orm_more=config.ModelConfig(enabled=False, init='base', arch=verifier, train=value),
+          revision=revised, revision_control=revised),
       limits=config.LimitsConfig(
           max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
       labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),
+      revision=config.RevisionConfig(questions=20, samples=8, block=10),
       search=config.SearchConfig(questions=24, pool=4, large_samples=2, budgets=(1, 4), block=8,
                                  trees=2, lookahead=((1, 'sqrt'),), lookahead_budgets=(8,),
                                  lookahead_questions=8),

@@ -46,6 +46,9 @@ def steps() -> dict:
       'lookahead': (programs.search_step(toy.ARCH, JUDGE, config=BeamConfig(N, 2, lookahead=3),
                                          sampling=SamplingConfig(), **kwargs),
                     (params, other), (prefix, lengths, words, grid(B, N), np.ones(B, bool))),
+      # Long enough to drop an answer.
+      'chain': (programs.chain_step(toy.ARCH, length=7, sampling=drawn, **kwargs), params,
+                (prefix, lengths, words, grid(B, N), np.ones(B, bool))),
       'score': (programs.score_step(JUDGE), other,
                 (prefix, lengths, grid(B, N, LIMITS.max_tokens), grid(B, N))),
       'forward': (programs.forward_step(toy.ARCH), params, (grid(B, P), grid(B))),

@@ -15,7 +15,7 @@ from tests import device_programs, toy
 from tts.models.transformer import Decoder
 from tts.train import steps
 
-LOOPING = ('sample', 'search', 'lookahead')
+LOOPING = ('sample', 'search', 'lookahead', 'chain')
 NAMES = (*LOOPING, 'score', 'forward')
 
 

@@ -54,6 +54,12 @@ class TableGenerator:
     state = state.replace(last=jnp.where(live, tokens, state.last), count=state.count + live)
     return state, jnp.where(live, state.count, 0)
 
+  def read(self, state, tokens, lengths):
+    last = jnp.take_along_axis(tokens, jnp.maximum(lengths - 1, 0)[..., None], axis=2)[..., 0]
+    attended = lengths * state.count + lengths * (lengths + 1) // 2
+    return state.replace(last=jnp.where(lengths > 0, last, state.last),
+                         count=state.count + lengths), attended
+
   def restart(self, state, rows, prefix_len):
     fresh = self.start(state.prefix, prefix_len, 0, 0)
     return jax.tree.map(lambda new, old: jnp.where(rows, new, old),

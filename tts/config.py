@@ -70,6 +70,11 @@ class ModelConfig:
   train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
 
 
+# A row has room for five prompts and five solutions of the CPU's studies.
+_REVISED = ModelConfig(init='base', train=TrainConfig(
+    learning_rate=1e-2, row_length=448, tokens=3_000_000))
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelsConfig:
   """The models.
@@ -82,6 +87,8 @@ class ModelsConfig:
     prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
     orm: outcome reward model, the comparison.
     orm_more: an ORM on more solutions, as many as the PRM's label FLOPs would have paid for.
+    revision: the base finetuned to write a right answer after wrong ones; see `RevisionConfig`.
+    revision_control: the base finetuned on the same right answers without what precedes them.
   """
 
   base: ModelConfig = ModelConfig()
@@ -91,6 +98,8 @@ class ModelsConfig:
   prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
   orm: ModelConfig = ModelConfig(init='base')
   orm_more: ModelConfig = ModelConfig(enabled=False, init='base')
+  revision: ModelConfig = _REVISED
+  revision_control: ModelConfig = _REVISED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +139,33 @@ class LabelsConfig:
   temperature: float = 1.0
   block: int = 50
   in_flight: int = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class RevisionConfig:
+  """A model that corrects its own answers (paper, section 6 and appendix H).
+
+  Attributes:
+    enabled: False leaves revisions out.
+    questions: training questions (the split `revision`); the last tenth is held out.
+    samples: of the base, per question (the paper: 64).
+    temperature: of these samples, higher than at test time so that more of them are wrong.
+    targets: right samples of a question that are learnt, at most. Easy questions have many, and
+      few wrong ones to put before them.
+    block: questions per block.
+  """
+
+  enabled: bool = False
+  questions: int = 1000
+  samples: int = 32
+  temperature: float = 1.3
+  targets: int = 6
+  block: int = 50
+
+  def __post_init__(self):
+    for name in ('questions', 'samples', 'targets', 'block', 'temperature'):
+      if not getattr(self, name) > 0:
+        raise ValueError(f'{name} is {getattr(self, name)}: it must be positive')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,6 +246,7 @@ class Experiment:
     limits: buffer sizes.
     sampling: how tokens are drawn at test time.
     labels: what the verifiers are trained on.
+    revision: what the revision model is trained on.
     search: what is measured.
     difficulty: how questions are binned.
     stage_seconds: planned (stage, seconds) pairs, shown beside the actual ones.
@@ -224,6 +261,7 @@ class Experiment:
   limits: LimitsConfig = LimitsConfig()
   sampling: SamplingConfig = SamplingConfig()
   labels: LabelsConfig = LabelsConfig()
+  revision: RevisionConfig = RevisionConfig()
   search: SearchConfig = SearchConfig()
   difficulty: DifficultyConfig = DifficultyConfig()
   stage_seconds: tuple[tuple[str, int], ...] = (

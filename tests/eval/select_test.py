@@ -150,3 +150,62 @@ def test_the_answer_of_one_questions_records():
   assert select.best_of_n_weighted_answer(rows) == '1/2'
   assert select.best_of_n_weighted_answer([row(0, None, 0.9)]) is None
   assert select.best_of_n_weighted_answer([]) is None
+
+
+def plain_hierarchical(answer, score):
+  """The paper's lines, for one row [chains, length]: the answer, or X."""
+  representatives = []
+  for chain, values in zip(answer, score):
+    slot = plain_vote(chain, values)
+    if slot != select.NOBODY:
+      same = [i for i, a in enumerate(chain) if a == chain[slot]]
+      representatives.append((chain[slot], max(values[i] for i in same)))
+  if not representatives:
+    return X
+  names, values = zip(*representatives)
+  return names[plain_vote(names, values)]
+
+
+def chains(seed, num, length, count=400):
+  """Answers [count, num, length], some missing, and scores of few values, NaN where none is."""
+  rng = np.random.default_rng(seed)
+  answer = rng.integers(-1, 4, (count, num, length))
+  answer[rng.random((count, num)) < 0.1] = X
+  return answer, np.where(answer == X, np.nan, rng.integers(0, 5, answer.shape) / 4)
+
+
+def chosen(answer, slot):
+  """The answers in the chosen slots, X for NOBODY; answer [R, N]."""
+  taken = np.take_along_axis(answer, np.maximum(slot, 0)[:, None], 1)[:, 0]
+  return np.where(slot == select.NOBODY, X, taken)
+
+
+@pytest.mark.parametrize('num, length', [(1, 6), (6, 1), (2, 3), (3, 2), (4, 8)])
+def test_hierarchical_equals_the_plain_rule(num, length):
+  answer, score = chains(num, num, length)
+  slot = select.hierarchical(answer, score)
+  flat = answer.reshape(len(answer), -1)
+  assert chosen(flat, slot).tolist() == [plain_hierarchical(a, s) for a, s in zip(answer, score)]
+  # The slot is one of the highest score that its chain gives to the answer.
+  chain = answer[np.arange(len(slot)), np.maximum(slot, 0) // length]
+  values = score[np.arange(len(slot)), np.maximum(slot, 0) // length]
+  same = chain == chosen(flat, slot)[:, None]
+  top = np.where(same, values, -1).max(axis=1)
+  taken = np.take_along_axis(score.reshape(flat.shape), np.maximum(slot, 0)[:, None], 1)[:, 0]
+  assert (taken == top)[slot != select.NOBODY].all()
+
+
+@pytest.mark.parametrize('num, length', [(1, 7), (7, 1), (1, 1)])
+def test_hierarchical_of_one_chain_or_of_single_answers_is_best_of_n_weighted(num, length):
+  answer, score = chains(9, num, length)
+  flat = answer.reshape(len(answer), -1)
+  want = select.vote(flat, score.reshape(flat.shape))
+  assert chosen(flat, select.hierarchical(answer, score)).tolist() == chosen(flat, want).tolist()
+
+
+def test_hierarchical_counts_a_chain_once():
+  """An answer that one chain repeats does not outvote two chains; flat weighting says otherwise."""
+  answer = np.array([[[7, 7, 7], [5, X, X], [6, 5, 5]]])
+  score = np.array([[[0.5, 0.6, 0.5], [0.5, np.nan, np.nan], [0.1, 0.2, 0.4]]])
+  assert select.hierarchical(answer, score).tolist() == [3]  # 0.5 + 0.4 against 0.6
+  assert select.vote(answer.reshape(1, -1), score.reshape(1, -1)).tolist() == [0]

@@ -40,6 +40,18 @@ def test_durations_are_readable(seconds, text):
   assert plan.duration(seconds) == text
 
 
+def test_revisions_have_a_line_where_they_are_enabled():
+  experiment = config.from_config_dict(smoke.get_config())
+  on = dataclasses.replace(experiment, revision=dataclasses.replace(
+      experiment.revision, enabled=True))
+  cost, = {c.stage: c for c in plan.costs(on)}.keys() - {c.stage for c in plan.costs(experiment)}
+  assert cost == 'revision'
+  line = next(c for c in plan.costs(on) if c.stage == cost)
+  assert line.generations == 20 * 8
+  trained = 2 * 40 * 8 * 288
+  assert line.tokens > trained and line.flops > 0 and line.memory > 0
+
+
 def test_parameters_are_counted_as_the_model_has_them():
   experiment = config.from_config_dict(quickstart.get_config())
   for name in ('base', 'mid', 'large'):

@@ -96,6 +96,33 @@ def logprob_weighted(answer: np.ndarray, logprob: np.ndarray) -> np.ndarray:
   return vote(answer, np.exp(shown - np.where(np.isneginf(top), 0.0, top)))
 
 
+def hierarchical(answer: np.ndarray, score: np.ndarray) -> np.ndarray:
+  """Best-of-N weighted within each chain of revisions, then across them (paper, appendix I).
+
+  A chain's representative is the highest-scored candidate that has the chain's winning answer. A
+  chain without any answer has none. With one chain, or chains of length 1, the answer that is
+  chosen is best-of-N weighted's.
+
+  Args:
+    answer: int64 [R, chains, length], see `vote`.
+    score: float64 [R, chains, length].
+
+  Returns:
+    int64 [R], place in a row's chains laid end to end, or NOBODY.
+  """
+  rows, chains, length = answer.shape
+  each = answer.reshape(-1, length)  # --> [R * chains, length]
+  first = vote(each, score.reshape(each.shape))
+  # Where nobody votes, slot 0 has no answer, as all others.
+  winner = np.take_along_axis(each, np.maximum(first, 0)[:, None], 1)
+  place = best(np.where(each == winner, each, NO_ANSWER), score.reshape(each.shape))
+  shape = rows, chains
+  place, winner = np.maximum(place, 0).reshape(shape), winner.reshape(shape)
+  chain = vote(winner, np.take_along_axis(score, place[..., None], 2)[..., 0])
+  chosen = np.take_along_axis(place, np.maximum(chain, 0)[:, None], 1)[:, 0]
+  return np.where(chain == NOBODY, NOBODY, chain * length + chosen)
+
+
 def choose(strategy: str, answer: np.ndarray, score: np.ndarray | None,
            logprob: np.ndarray) -> np.ndarray:
   """The chosen slots of a named strategy; `score` is read by the two best-of-N alone."""

@@ -144,6 +144,14 @@ def restart(cache: Cache, rows: jax.Array, prefix_len: jax.Array) -> Cache:
                        past_len=zero(cache.past_len), chunk_len=zero(cache.chunk_len))
 
 
+def with_chunk(cache: Cache, size: int) -> Cache:
+  """The same cache with an empty chunk of `size` columns; what the old one held must be committed."""
+  chunk = jax.tree.map(
+      lambda x: jnp.zeros((*x.shape[:3], size, x.shape[-1]), x.dtype), cache.chunk)
+  return cache.replace(chunk=chunk, chunk_len=jnp.zeros_like(cache.chunk_len),
+                       column=jnp.zeros_like(cache.column))
+
+
 def commit(cache: Cache, parent: jax.Array) -> Cache:
   """Appends the chunk to the past, then row n becomes a copy of row parent[n]; an empty chunk.
 

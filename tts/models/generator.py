@@ -91,6 +91,23 @@ class Generator:
     hidden = jnp.where(live[..., None], hidden.lm[:, :, 0], state.hidden)
     return state.replace(cache=cache, hidden=hidden), attended
 
+  def read(self, state: State, tokens: jax.Array, lengths: jax.Array) -> tuple[State, jax.Array]:
+    """Reads texts that are given, int32 [B, N, C'] of which the first `lengths` are real.
+
+    They are committed, and so must be what the rows wrote before: `gather` first.
+
+    Returns:
+      (the state, tokens attended to int32 [B, N]).
+    """
+    shape, width = tokens.shape[:2], state.cache.chunk[0][0].shape[3]
+    cache = cache_lib.with_chunk(state.cache, tokens.shape[-1])
+    hidden, cache, attended = advance(self._decoder, self._params, cache, tokens, lengths)
+    itself = jnp.broadcast_to(jnp.arange(shape[1], dtype=jnp.int32), shape)
+    cache = cache_lib.with_chunk(cache_lib.commit(cache, itself), width)
+    last = jnp.take_along_axis(hidden.lm, jnp.maximum(lengths - 1, 0)[..., None, None], axis=2)
+    hidden = jnp.where(lengths[..., None] > 0, last[:, :, 0], state.hidden)
+    return state.replace(cache=cache, hidden=hidden), attended
+
   def restart(self, state: State, rows: jax.Array, prefix_len: jax.Array) -> State:
     """Begins another candidate in `rows` bool [B, N], which sees prefix_len int32 [B, N]."""
     fresh = last_hidden(state.prefix_hidden, prefix_len)

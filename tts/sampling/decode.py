@@ -44,6 +44,8 @@ class Rows:
   key: jax.Array       # [B, N] key, of the slot: it stays when rows move
   step: jax.Array      # [B, N] int32, delimiters emitted
   position: jax.Array  # [B, N] int32, tokens emitted
+  past_steps: jax.Array      # [B, N] int32, delimiters in the slot's earlier answers (a chain)
+  past_positions: jax.Array  # [B, N] int32, tokens in them
   in_step: jax.Array   # [B, N] int32, tokens emitted since the last delimiter
   live: jax.Array      # [B, N] bool, may go on
   finished: jax.Array  # [B, N] bool, ended by itself; not live and not finished = truncated
@@ -52,8 +54,14 @@ class Rows:
 def init_rows(keys: jax.Array, live: jax.Array) -> Rows:
   """Rows that have emitted nothing. keys [B, N], live bool [B, N]."""
   zeros = jnp.zeros(live.shape, jnp.int32)
-  return Rows(key=keys, step=zeros, position=zeros, in_step=zeros, live=live,
-              finished=jnp.zeros_like(live))
+  return Rows(key=keys, step=zeros, position=zeros, past_steps=zeros, past_positions=zeros,
+              in_step=zeros, live=live, finished=jnp.zeros_like(live))
+
+
+def next_rows(rows: Rows, live: jax.Array) -> Rows:
+  """The slots' next candidates, which go on counting for their keys. live bool [B, N]."""
+  return init_rows(rows.key, live).replace(past_steps=rows.past_steps + rows.step,
+                                           past_positions=rows.past_positions + rows.position)
 
 
 def _advance(rows: Rows, token: jax.Array, active: jax.Array, limits: Limits) -> Rows:
@@ -85,7 +93,8 @@ def emit(generator: Any, state: Any, rows: Rows, active: jax.Array,
     (state, rows, token int32 [B, N] with PAD_ID where not active, log-probability float32
     [B, N] with 0 there, tokens attended to by the token fed int32 [B, N] with 0 where none was).
   """
-  uniform = rng.token_uniforms(rows.key, rows.step, rows.position)
+  uniform = rng.token_uniforms(rows.key, rows.past_steps + rows.step,
+                               rows.past_positions + rows.position)
   token, logprob = logits_lib.sample(generator.logits(state), uniform, sampling)
   token = jnp.where(active, token, PAD_ID)
   rows = _advance(rows, token, active, limits)

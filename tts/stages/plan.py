@@ -14,7 +14,7 @@ from tts.data import problems as problems_lib
 from tts.eval import flops
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.stages import search
+from tts.stages import revision, search
 from tts.train.steps import TrainConfig
 from tts.types import Strategy
 
@@ -96,6 +96,9 @@ def costs(experiment: Experiment) -> list[Cost]:
                    int(read('base', generations)), cache('base', 2 * labels.in_flight)))
   rows.append(_training('verifiers', [(_arch(c, e), name, c.train)
                                       for name, c in verifiers.items() if not c.checkpoint]))
+  if e.revision.enabled:
+    rows.append(_revision(e, solution, read('base', e.revision.questions * e.revision.samples),
+                          cache('base', 16 * e.revision.block)))
   sampled, guided = search_generations(e)
   scored = sum(read(name, sampled) for name in verifiers)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
@@ -161,6 +164,17 @@ def _training(stage: str, models: list[tuple[dict, str, TrainConfig]]) -> Cost:
               for n, (arch, kind, t) in zip(places, models))
   return Cost(stage, 0, sum(places), int(spent),
               max((16 * _params(arch) for arch, _, _ in models), default=0))
+
+
+def _revision(e: Experiment, solution: float, sampling: float, memory: int) -> Cost:
+  """Samples of the training questions, FLOPs and memory as given, and what is trained on them."""
+  models = [(_arch(c, e), 'lm', c.train) for c in (getattr(e.models, n) for n in revision.MODELS)
+            if c.enabled and not c.checkpoint]
+  if not models:
+    return Cost('revision', 0, 0, 0, 0)
+  generations, trained = e.revision.questions * e.revision.samples, _training('revision', models)
+  return Cost('revision', generations, int(generations * solution) + trained.tokens,
+              int(sampling) + trained.flops, max(memory, trained.memory))
 
 
 def _matmul_speed() -> float:

@@ -12,6 +12,7 @@ from tts import rng
 from tts.models.generator import Generator
 from tts.models.transformer import Arch, Decoder
 from tts.models.verifier import Verifier
+from tts.revision import chains
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.search import search
@@ -27,6 +28,21 @@ def sample_step(arch: Arch, *, seed: int, stream: str, num_slots: int, sampling:
     return decode.sample_queue(
         Generator(Decoder(arch), params), prefix, job_prefix_len, keys, num_jobs,
         num_slots=num_slots, sampling=sampling, limits=limits)
+
+  return step
+
+
+def chain_step(arch: Arch, *, seed: int, stream: str, length: int, sampling: SamplingConfig,
+               limits: decode.Limits):
+  """Program: chains of revisions of a block's problems; see `chains.sample_chains`."""
+
+  def step(params, prefix, prefix_len, words, slots, valid):
+    """prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B]."""
+    keys = rng.identity_keys(
+        rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
+    return chains.sample_chains(
+        Generator(Decoder(arch), params), prefix, prefix_len, keys, valid, length=length,
+        sampling=sampling, limits=limits)
 
   return step
 

@@ -17,7 +17,7 @@ from tts.config import Experiment
 from tts.eval import claim_sides, report
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
-from tts.stages import labels, search, train
+from tts.stages import labels, revision, search, train
 from tts.stages.blocks import Program
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
@@ -43,6 +43,7 @@ STAGES: dict[str, Callable[[Run], Any]] = {
     'large': lambda run: _larger(run, 'large'),
     'labels': labels.run_labels,
     'verifiers': _verifiers,
+    'revision': revision.run_revision,
     'search': search.run_search,
     'difficulty': search.run_difficulty,
 }

@@ -31,7 +31,10 @@ def prepare(run: Run) -> None:
     _train_tokenizer(run, problems)
   search.beam_strategies(e.search.budgets, e.search.beam_widths)
   search.lookahead_strategies(e.search.lookahead_budgets, e.search.lookahead)
-  for split, count in (('verifier', e.labels.questions), (e.search.split, e.search.questions)):
+  asked = [('verifier', e.labels.questions), (e.search.split, e.search.questions)]
+  if e.revision.enabled:
+    asked.append(('revision', e.revision.questions))
+  for split, count in asked:
     blocks.cut(run.problems(split, count), run.tokenizer, e.limits.max_prompt_tokens, count)
 
 
@@ -46,20 +49,22 @@ def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
   tokenizer_lib.Tokenizer.train(texts, config.vocab_size, config.byte_fallback).save(folder)
 
 
-def _arch(run: Run, name: str, heads: tuple[str, ...]) -> Arch:
+def with_heads(run: Run, name: str, heads: tuple[str, ...]) -> Arch:
+  """A model's architecture over the run's vocabulary."""
   return dataclasses.replace(run.model_config(name).arch, vocab_size=run.tokenizer.vocab_size,
                              heads=heads)
 
 
-def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
-             metrics: dict[str, Any]) -> None:
+def publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
+            metrics: dict[str, Any]) -> None:
+  """Writes a trained model's checkpoint and removes what its training kept."""
   meta = {'kind': kind, 'params': num_params(params), 'metrics': metrics, 'seed': run.seed,
           'fingerprint': mark}
   checkpoint.save_model(run.workdir.path('models', name), arch, params, meta, run.tokenizer)
   fit_lib.forget(run.workdir.root, name)
 
 
-def _is_trained(run: Run, name: str, mark: str) -> bool:
+def is_trained(run: Run, name: str, mark: str) -> bool:
   """Whether the model is there; one made with another config is moved away."""
   if run.workdir.mark(f'models/{name}', 'model.json') == mark:
     return True
@@ -78,16 +83,16 @@ def train_lm(run: Run, name: str) -> bool:
     return True
   mark = fingerprint(run.data_mark('lm'), run.tokenizer_mark(), config.arch, config.train,
                      run.seed)
-  if _is_trained(run, name, mark):
+  if is_trained(run, name, mark):
     return True
-  arch = _arch(run, name, ('lm',))
+  arch = with_heads(run, name, ('lm',))
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   rows = {split: _lm_rows(run, split, train.row_length, train.seed)
           for split in ('lm', 'validation')}
   params, metrics = fit_lib.fit(
       arch, train, rows['lm'], workdir=run.workdir.root, name=name,
       validation=rows['validation'], progress=fit_lib.progress_bar())
-  _publish(run, name, mark, arch, params, 'lm', metrics)
+  publish(run, name, mark, arch, params, 'lm', metrics)
   return False
 
 
@@ -113,10 +118,10 @@ def train_verifier(run: Run, name: str) -> bool:
                      'launch.rollouts first')
   trunk = None if config.init == 'scratch' else run.model(config.init)
   mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
-  if _is_trained(run, name, mark):
+  if is_trained(run, name, mark):
     return True
   reads_lm = config.train.lm_loss_weight or config.arch.surprise_layer
-  arch = _arch(run, name, ('lm', 'value') if reads_lm else ('value',))
+  arch = with_heads(run, name, ('lm', 'value') if reads_lm else ('value',))
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   last_only = name in OUTCOME_VERIFIERS
   train_set, validation = (packed.pack_labels(s, train.row_length, train.seed, last_only=last_only)
@@ -125,7 +130,7 @@ def train_verifier(run: Run, name: str) -> bool:
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
       init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,
       progress=fit_lib.progress_bar())
-  _publish(run, name, mark, arch, params, name, metrics)
+  publish(run, name, mark, arch, params, name, metrics)
   return False
 
 

@@ -32,6 +32,21 @@ class Labelled:
 
 
 @dataclasses.dataclass(frozen=True)
+class Continuation:
+  """A text of which the end is learnt: a revision after the answers in its context.
+
+  Attributes:
+    name: what messages call it, e.g. the problem's id.
+    prompt: token ids that are given.
+    tokens: token ids that are learnt.
+  """
+
+  name: str
+  prompt: Sequence[int]
+  tokens: Sequence[int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Packed:
   """Rows [R, T] ready for training; `tts.train.steps` says what each field means."""
 
@@ -122,10 +137,24 @@ def pack_lm(problems: Sequence[Problem], tokenizer: Tokenizer, row_length: int,
     raise InputError(f'problem {missing} has no solution to train on: give it one or leave it out')
   prompts = tokenizer.encode_batch([p.prompt for p in problems])
   solutions = tokenizer.encode_batch([p.solution for p in problems])
-  texts = [_Text(f'problem {p.id}', [tokenizer.bos_id, *prompt, *solution, tokenizer.eos_id],
-                 len(prompt) + 1, len(prompt) + len(solution) + 2)
-           for p, prompt, solution in zip(problems, prompts, solutions, strict=True)]
-  return _pack(texts, row_length, seed)
+  return pack_continuations(
+      [Continuation(f'problem {p.id}', [tokenizer.bos_id, *prompt], [*solution, tokenizer.eos_id])
+       for p, prompt, solution in zip(problems, prompts, solutions, strict=True)], row_length, seed)
+
+
+def pack_continuations(items: Iterable[Continuation], row_length: int, seed: int) -> Packed:
+  """Prompts with what follows them; the loss is on what follows.
+
+  Args:
+    items: the texts.
+    row_length: T.
+    seed: of the order in which texts are put into rows.
+
+  Raises:
+    InputError: a text too long; no text.
+  """
+  return _pack([_Text(i.name, [*i.prompt, *i.tokens], len(i.prompt), len(i.prompt) + len(i.tokens))
+                for i in items], row_length, seed)
 
 
 def pack_labels(items: Iterable[Labelled], row_length: int, seed: int, *,

@@ -1,0 +1,19 @@
+"""Trains the model that corrects its own answers, and its control, from the base.
+
+  python -m launch.train_revision --config=configs/quickstart.py --workdir=W \
+    --config.revision.enabled=True
+"""
+
+from launch import experiment
+from tts.stages import reproduce
+from tts.types import InputError
+
+
+def main(config, workdir):
+  if not config.revision.enabled:
+    raise InputError('this config has no revisions: give --config.revision.enabled=True')
+  reproduce.run_stages(config, workdir, ('revision',))
+
+
+if __name__ == '__main__':
+  experiment.launch(main)

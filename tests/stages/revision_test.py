@@ -1,0 +1,114 @@
+"""The stage that trains the revision model: what it learns from, and that it goes on."""
+
+import dataclasses
+import types
+
+import pytest
+
+from configs import smoke
+from tts import config
+from tts.data.arith import ArithConfig
+from tts.data.tokenizer import Tokenizer
+from tts.eval import records
+from tts.stages import reproduce, revision
+from tts.types import InputError, Problem
+
+PROBLEMS = [Problem(f'p{i}', f'{i}+{i}\n', str(2 * i)) for i in range(20)]
+TEXTS = ['1\n#### {}', '22\n#### {}', '3\n#### 8{}']  # answers: right, right, wrong
+
+
+@pytest.fixture(scope='module')
+def tokenizer():
+  return Tokenizer.train((t.format('0123456789+') for t in TEXTS), 40)
+
+
+def pool_run(tokenizer, root):
+  """A run of which the pools are there: two right samples, two wrong ones, one without answer."""
+  rows = []
+  for p in PROBLEMS:
+    texts = [*(t.format(p.answer) for t in TEXTS), '4\n#### 8' + p.answer, '5']
+    for slot in (4, 1, 0, 3, 2):  # as rows may lie in a block
+      rows.append({'problem_id': p.id, 'slot': slot,
+                   'tokens': tokenizer.encode_solution(texts[slot]),
+                   'answer': None if slot == 4 else texts[slot].split()[-1],
+                   'correct': slot < 2})
+  records.write_block(root / 'records/revision/samples/block-00000.jsonl.gz', rows)
+  experiment = config.Experiment(revision=config.RevisionConfig(questions=20, targets=9))
+  return types.SimpleNamespace(
+      experiment=experiment, seed=0, tokenizer=tokenizer, problems=lambda split, count: PROBLEMS,
+      workdir=types.SimpleNamespace(root=str(root), path=lambda *parts: '/'.join(parts)))
+
+
+def test_examples_end_in_right_answers_after_wrong_ones(tokenizer, tmp_path):
+  run = pool_run(tokenizer, tmp_path)
+  (tmp_path / 'records/revision/samples').mkdir(parents=True, exist_ok=True)
+  contexts = []
+  for items, problems in zip(revision._examples(run, True), (PROBLEMS[:18], PROBLEMS[18:])):
+    assert len(items) == 2 * len(problems)
+    for problem, item in zip((p for p in problems for _ in range(2)), items):
+      prompt = tokenizer.encode_prompt(problem.prompt)
+      right = [tokenizer.encode_solution(t.format(problem.answer)) for t in TEXTS[:2]]
+      wrong = [tokenizer.encode_solution(t.format(problem.answer)) for t in (TEXTS[2], '4\n#### 8{}')]
+      assert item.tokens in right and problem.id in item.name
+      assert item.prompt in [
+          [*prompt, *(t for answer in before for t in [*answer, *prompt])]
+          for before in ([], [wrong[0]], [wrong[1], wrong[0]])]
+      contexts.append((len(item.prompt) - len(prompt)) // (len(wrong[0]) + len(prompt)))
+  assert set(contexts) == {0, 1, 2}
+
+
+def test_the_control_learns_the_same_answers_without_context(tokenizer, tmp_path):
+  run = pool_run(tokenizer, tmp_path)
+  for with_, without in zip(revision._examples(run, True), revision._examples(run, False)):
+    assert [i.tokens for i in with_] == [i.tokens for i in without]
+    prompts = {tuple(tokenizer.encode_prompt(p.prompt)) for p in PROBLEMS}
+    assert {tuple(i.prompt) for i in without} <= prompts
+
+
+def test_a_pool_without_right_answers_is_named(tokenizer, tmp_path):
+  run = pool_run(tokenizer, tmp_path)
+  block = tmp_path / 'records/revision/samples/block-00000.jsonl.gz'
+  rows = [row | {'correct': False} for row in records.read_block(block)]
+  records.write_block(block, rows)
+  with pytest.raises(InputError, match='too few right answers'):
+    revision._examples(run, True)
+
+
+def small(**changes):
+  """The smoke experiment with enough questions for a tenth of them to be answered."""
+  e = config.from_config_dict(smoke.get_config())
+  sizes = (('lm', 400), ('verifier', 60), ('revision', 60), ('validation', 20), ('dev', 20),
+           ('test', 40))
+  arith = ArithConfig(max_ops=2, ranges=(5, 10), max_value=30, sizes=sizes)
+  return dataclasses.replace(
+      e, data=dataclasses.replace(e.data, arith=arith),
+      revision=dataclasses.replace(e.revision, enabled=True, questions=60, **changes))
+
+
+def test_the_stage_trains_two_models_and_finds_them_again(tmp_path):
+  experiment = small()
+  reproduce.run_stages(experiment, str(tmp_path), ('data', 'base', 'revision'))
+  models = {n: records.read_json(tmp_path / 'models' / n / 'model.json')
+            for n in ('base', *revision.MODELS)}
+  assert len({m['fingerprint'] for m in models.values()}) == 3
+  assert all(m['kind'] == 'lm' and m['params'] == models['base']['params']
+             for m in models.values())
+  rows = [r for p in records.blocks(tmp_path, 'revision') for r in records.read_block(p)]
+  assert len(rows) == 60 * 8 and {r['split'] for r in rows} == {'revision'}
+  assert any(r['correct'] for r in rows)
+  run = reproduce.open_run(experiment, str(tmp_path))
+  assert revision.run_revision(run) > 0  # blocks that were there
+  again = {n: records.read_json(tmp_path / 'models' / n / 'model.json') for n in models}
+  assert again == models
+  # Other trajectories from the same samples: the control has other answers too.
+  run = reproduce.open_run(small(targets=1), str(tmp_path))
+  assert revision.run_revision(run) == 0
+  for name in revision.MODELS:
+    new = records.read_json(tmp_path / 'models' / name / 'model.json')
+    assert new['fingerprint'] != models[name]['fingerprint']
+
+
+def test_without_revisions_nothing_is_done(tmp_path):
+  experiment = config.from_config_dict(smoke.get_config())
+  assert revision.run_revision(reproduce.open_run(experiment, str(tmp_path))) is True
+  assert not (tmp_path / 'records').exists()

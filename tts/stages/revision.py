@@ -1,0 +1,120 @@
+"""Stage `revision`: the model that corrects its own answers, and its control.
+
+The base's samples on questions of their own become trajectories (`tts.revision.trajectories`);
+records: `revision/samples`. The control learns the same answers without what precedes them.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+import jax
+
+from tts.eval import records
+from tts.revision import chains, trajectories
+from tts.revision.trajectories import Answer, Trajectory
+from tts.stages import blocks as blocks_lib, rows as rows_lib
+from tts.stages import search as search_lib, train as train_lib
+from tts.stages.blocks import Block, Work
+from tts.stages.context import Run
+from tts.stages.workdir import fingerprint
+from tts.train import fit as fit_lib, packed
+from tts.train.packed import Continuation
+from tts.types import InputError, Strategy
+
+MODELS = ('revision', 'revision_control')
+
+_FOLDER = 'revision/samples'
+_FORMAT = 1  # of rows and trajectories; files of another one are made anew
+
+
+def run_revision(run: Run) -> int | bool:
+  """Samples, and trains both models; how much of it was there already."""
+  if not run.experiment.revision.enabled:
+    return True
+  models = {n: run.model_config(n) for n in MODELS}
+  names = [n for n, c in models.items() if c.enabled and not c.checkpoint]
+  if not names:
+    return True
+  reused = _sample(run)
+  trained = [_train(run, name) for name in names]
+  return reused if any(trained) else 0
+
+
+def _sample(run: Run) -> int:
+  """Writes a pool of the base's samples for every training question."""
+  config, limits = run.experiment.revision, run.experiment.limits
+  base = run.model('base')
+  sampling = dataclasses.replace(run.experiment.sampling, temperature=config.temperature)
+  blocks = blocks_lib.cut(run.problems('revision', config.questions), run.tokenizer,
+                          limits.max_prompt_tokens, config.block)
+  strategy = Strategy('sample', config.samples)
+  sample = search_lib.sampler(run, base, 'revision_pool', blocks, config.samples, sampling)
+
+  def compute(group: list[Block]) -> list[list[dict]]:
+    return [[rows_lib.sample_row(
+        run, problem, strategy, samples[b][n], slot=n, stream='revision_pool', model='base',
+        split='revision', prompt_tokens=int(block.prefix_len[b]), first=n == 0)
+        for b, problem in enumerate(block.problems) for n in range(config.samples)]
+            for block, samples in zip(group, sample(group))]
+
+  mark = fingerprint(base.mark, run.data_mark('revision'), config.questions, config.samples,
+                     config.block, limits, sampling, run.seed, run.tokenizer_mark(), _FORMAT)
+  work = Work(_FOLDER, mark, blocks, compute,
+              {'strategy': 'sample', 'budget': config.samples, 'theta': strategy.theta}, sample)
+  return blocks_lib.run(run.workdir, [work], run.groups)
+
+
+def _train(run: Run, name: str) -> bool:
+  """Trains one of MODELS from its `init`. Returns whether it was there already."""
+  config = run.model_config(name)
+  trunk = None if config.init == 'scratch' else run.model(config.init)
+  mark = fingerprint(run.workdir.mark(f'records/{_FOLDER}'), trunk and trunk.mark, config.arch,
+                     config.train, run.experiment.revision.targets, run.seed, name, _FORMAT)
+  if train_lib.is_trained(run, name, mark):
+    return True
+  arch = train_lib.with_heads(run, name, ('lm',))
+  train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
+  data, validation = (packed.pack_continuations(items, train.row_length, train.seed)
+                      for items in _examples(run, name == 'revision'))
+  params, metrics = fit_lib.fit(
+      arch, train, data, workdir=run.workdir.root, name=name,
+      init=trunk and jax.device_get(trunk.params), validation=validation, progress=fit_lib.progress_bar())
+  train_lib.publish(run, name, mark, arch, params, 'lm', metrics)
+  return False
+
+
+def _examples(run: Run, with_context: bool) -> tuple[list[Continuation], list[Continuation]]:
+  """Trajectories to learn from, and those of the last tenth of the questions.
+
+  Without context they end in the same answers, right after the question.
+  """
+  problems = {p.id: p for p in run.problems('revision', run.experiment.revision.questions)}
+  prompts = {i: run.tokenizer.encode_prompt(p.prompt) for i, p in problems.items()}
+  held_out = set(list(problems)[-(len(problems) // 10):])
+  pools = collections.defaultdict(list)
+  for row in records.iterate(run.workdir.root, *_FOLDER.split('/')):
+    pools[row['problem_id']].append(row)
+  sets: tuple[list, list] = ([], [])
+  for name, rows in pools.items():
+    rows.sort(key=lambda row: row['slot'])
+    for trajectory in _trajectories(run, name, rows):
+      before = [rows[i]['tokens'] for i in trajectory.context] if with_context else []
+      sets[name in held_out].append(Continuation(
+          f'a revision of {name}', chains.context(prompts[name], before),
+          rows[trajectory.target]['tokens']))
+  if not all(sets):
+    raise InputError(f'{run.workdir.path("records", _FOLDER)} has too few right answers to train '
+                     'on: raise --config.revision.questions or .samples')
+  return sets
+
+
+def _trajectories(run: Run, name: str, rows: list[dict[str, Any]]) -> list[Trajectory]:
+  """Of one question, from its pool in the order of the slots."""
+  texts = run.tokenizer.decode_batch([row['tokens'] for row in rows])
+  answers = [Answer(text, None if row['answer'] is None else row['correct'])
+             for text, row in zip(texts, rows)]
+  return trajectories.build(answers, run.experiment.revision.targets,
+                            trajectories.of_question(name, run.seed))
