@@ -158,14 +158,14 @@ class Work:
 def run(workdir: Workdir, works: Sequence[Work], groups: int) -> int:
   """Computes the blocks that are missing and writes each one's records, `groups` at a time.
 
-  All programs compile at once, as each is the work of about one core. Where the cores are the
-  device as well, blocks wait for that, and their timings are not disturbed.
+  Programs are compiled side by side, each by about two cores. Where the cores are the device as
+  well, blocks wait for that, and their timings are not disturbed.
 
   Returns:
     How many blocks were there already.
   """
   missing = [_missing(workdir, work) for work in works]
-  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+  with futures.ThreadPoolExecutor(max(1, os.cpu_count() // 2)) as pool:
     compiling = {work.program.compile_ahead(pool, work.blocks[0])
                  for work, left in zip(works, missing) if left and work.program is not None}
     if jax.default_backend() == 'cpu':
