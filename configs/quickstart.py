@@ -2,7 +2,7 @@
 
   python -m launch.reproduce --config=configs/quickstart.py --workdir=/tmp/tts-quickstart
 
-At most ten minutes on two CPU cores. README.md has the numbers to expect.
+Ten to sixteen minutes on two CPU cores. README.md has the numbers to expect.
 """
 
 from tts import config
