@@ -34,11 +34,8 @@ _FORMAT = 2  # of rows; files of another one are made anew
 def sample_rows(run: Run, block: Block, samples: list[dict[int, pool_lib.Sample]],
                 ) -> list[list[dict[str, Any]]]:
   """Per question the rows of its samples, those without an answer too."""
-  return [[
-      rows_lib.sample_row(run, problem, Strategy('sample', len(samples[b])), samples[b][n], slot=n,
-                          stream='train_pool', model='base', split='verifier',
-                          prompt_tokens=int(block.prefix_len[b]), first=n == 0)
-      for n in range(len(samples[b]))] for b, problem in enumerate(block.problems)]
+  return rows_lib.sample_table(run, block, samples, Strategy('sample', len(samples[0])),
+                               stream='train_pool', model='base', split='verifier')
 
 
 def solutions(block: Block, table: list[list[dict[str, Any]]]) -> list[Solution]:

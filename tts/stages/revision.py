@@ -54,11 +54,10 @@ def _sample(run: Run) -> int:
   sample = search_lib.sampler(run, base, 'revision_pool', blocks, config.samples, sampling)
 
   def compute(group: list[Block]) -> list[list[dict]]:
-    return [[rows_lib.sample_row(
-        run, problem, strategy, samples[b][n], slot=n, stream='revision_pool', model='base',
-        split='revision', prompt_tokens=int(block.prefix_len[b]), first=n == 0)
-        for b, problem in enumerate(block.problems) for n in range(config.samples)]
-            for block, samples in zip(group, sample(group))]
+    tables = [rows_lib.sample_table(run, block, samples, strategy, stream='revision_pool',
+                                    model='base', split='revision')
+              for block, samples in zip(group, sample(group))]
+    return [[row for of_problem in table for row in of_problem] for table in tables]
 
   mark = fingerprint(base.mark, run.data_mark('revision'), config.questions, config.samples,
                      config.block, limits, sampling, run.seed, run.tokenizer_mark(), _FORMAT)
@@ -81,7 +80,8 @@ def _train(run: Run, name: str) -> bool:
                       for items in _examples(run, name == 'revision'))
   params, metrics = fit_lib.fit(
       arch, train, data, workdir=run.workdir.root, name=name,
-      init=trunk and jax.device_get(trunk.params), validation=validation, progress=fit_lib.progress_bar())
+      init=trunk and jax.device_get(trunk.params), validation=validation,
+      progress=fit_lib.progress_bar())
   train_lib.publish(run, name, mark, arch, params, 'lm', metrics)
   return False
 

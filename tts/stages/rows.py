@@ -56,6 +56,15 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
                             attended=sample.attended)}}
 
 
+def sample_table(run: Any, block: Any, samples: list[dict[int, Sample]], strategy: Strategy, *,
+                 stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
+  """Rows of independent samples: per question of a `blocks.Block`, its slots in order."""
+  return [[
+      sample_row(run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
+                 split=split, prompt_tokens=int(block.prefix_len[b]), first=n == 0)
+      for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
+
+
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
                prompt_tokens: int, first: bool) -> None:
   """Puts a verifier's values float32 [T] at the row's step ends into the row.

@@ -103,13 +103,9 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
   score = [scoring.scorer(run, run.model(v)) for v in verifiers if run.has_model(v)]
 
   def compute(group: list[Block]) -> list[list[dict]]:
-    tables = []
-    for block, samples in zip(group, sample(group)):
-      tables.append([[
-          rows_lib.sample_row(
-              run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
-              split=split, prompt_tokens=int(block.prefix_len[b]), first=n == 0)
-          for n in range(num)] for b, problem in enumerate(block.problems)])
+    tables = [rows_lib.sample_table(run, block, samples, strategy, stream=stream, model=model,
+                                    split=split)
+              for block, samples in zip(group, sample(group))]
     for add in score:
       add(group, tables)
     return [[row for of_problem in table for row in of_problem] for table in tables]

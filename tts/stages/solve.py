@@ -152,10 +152,8 @@ class Solver:
     add_scores = scoring.scorer(run, run.model('prm')) if score else None
     for at in range(0, len(blocks), run.groups):
       group = blocks[at:at + run.groups]
-      tables = [[[rows_lib.sample_row(
-          run, problem, strategy, samples[b][n], slot=n, stream=_STREAM, model='base', split='',
-          prompt_tokens=int(block.prefix_len[b]), first=n == 0)
-          for n in range(num)] for b, problem in enumerate(block.problems)]
+      tables = [rows_lib.sample_table(run, block, samples, strategy, stream=_STREAM, model='base',
+                                      split='')
                 for block, samples in zip(group, sample(group))]
       if add_scores is not None:
         add_scores(group, tables)
