@@ -22,6 +22,8 @@ def get_config():
   # A row holds five prompts and five solutions.
   revised = config.ModelConfig(init='base', arch=base, train=TrainConfig(
       learning_rate=3e-3, row_length=288, steps=40, checkpoint_every=20))
+  judge = lambda init, length: config.ModelConfig(init=init, arch=verifier, train=TrainConfig(
+      learning_rate=3e-3, row_length=length, steps=20, checkpoint_every=10))
   return config.to_config_dict(config.Experiment(
       name='smoke',
       data=DataConfig(arith=ArithConfig(
@@ -36,11 +38,14 @@ def get_config():
           orm=config.ModelConfig(init='base', arch=verifier, train=value),
           prm_plain=config.ModelConfig(enabled=False, init='base', arch=base, train=value),
           orm_more=config.ModelConfig(enabled=False, init='base', arch=verifier, train=value),
-          revision=revised, revision_control=revised),
+          revision=revised, revision_control=revised, revision_restem=revised,
+          revision_orm=judge('revision', 288), revision_orm_alone=judge('revision', 128),
+          control_orm=judge('revision_control', 128)),
       limits=config.LimitsConfig(
           max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
       labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),
-      revision=config.RevisionConfig(questions=20, samples=8, block=10),
+      revision=config.RevisionConfig(questions=20, samples=8, block=10, orm_questions=40,
+                                     orm_chains=(3, 3), asked=16, chains=((2, 6), (4, 2))),
       search=config.SearchConfig(questions=24, pool=4, large_samples=2, budgets=(1, 4), block=8,
                                  trees=2, lookahead=((1, 'sqrt'),), lookahead_budgets=(8,),
                                  lookahead_questions=8),

@@ -1,4 +1,4 @@
-"""Trains the model that corrects its own answers, and its control, from the base.
+"""Trains the model that corrects its own answers, its control, their verifiers, and its successor.
 
   python -m launch.train_revision --config=configs/quickstart.py --workdir=W \
     --config.revision.enabled=True
@@ -12,7 +12,7 @@ from tts.types import InputError
 def main(config, workdir):
   if not config.revision.enabled:
     raise InputError('this config has no revisions: give --config.revision.enabled=True')
-  reproduce.run_stages(config, workdir, ('revision',))
+  reproduce.run_stages(config, workdir, ('revision', 'revision_orms', 'restem'))
 
 
 if __name__ == '__main__':

@@ -16,6 +16,7 @@ import ml_collections
 
 from tts.data.problems import DataConfig
 from tts.models.transformer import Arch
+from tts.revision.trajectories import CONTEXTS
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
 from tts.types import InputError
@@ -72,7 +73,12 @@ class ModelConfig:
 
 # A row has room for five prompts and five solutions of the CPU's studies.
 _REVISED = ModelConfig(init='base', train=TrainConfig(
-    learning_rate=1e-2, row_length=448, tokens=3_000_000))
+    learning_rate=1e-2, row_length=480, tokens=3_000_000))
+
+
+def _revision_orm(init: str, row_length: int) -> ModelConfig:
+  return ModelConfig(init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2),
+                     train=TrainConfig(learning_rate=3e-3, row_length=row_length, steps=600))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +95,11 @@ class ModelsConfig:
     orm_more: an ORM on more solutions, as many as the PRM's label FLOPs would have paid for.
     revision: the base finetuned to write a right answer after wrong ones; see `RevisionConfig`.
     revision_control: the base finetuned on the same right answers without what precedes them.
+    revision_restem: the base finetuned on the revision model's own chains as far as their first
+      right answer (ReST-EM, appendix K).
+    revision_orm: an ORM on the revision model's answers, those before in its context (appendix J).
+    revision_orm_alone: an ORM on the same answers without what precedes them.
+    control_orm: an ORM on the control's answers.
   """
 
   base: ModelConfig = ModelConfig()
@@ -100,6 +111,10 @@ class ModelsConfig:
   orm_more: ModelConfig = ModelConfig(enabled=False, init='base')
   revision: ModelConfig = _REVISED
   revision_control: ModelConfig = _REVISED
+  revision_restem: ModelConfig = _REVISED
+  revision_orm: ModelConfig = _revision_orm('revision', 480)
+  revision_orm_alone: ModelConfig = _revision_orm('revision', 128)
+  control_orm: ModelConfig = _revision_orm('revision_control', 128)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +167,15 @@ class RevisionConfig:
     temperature: of these samples, higher than at test time so that more of them are wrong.
     targets: right samples of a question that are learnt, at most. Easy questions have many, and
       few wrong ones to put before them.
+    contexts: `wrong`, the paper's: only wrong answers stand before a right one; or `any`: right
+      ones too.
     block: questions per block.
+    orm_questions: questions (of the split `verifier`) whose chains its verifiers learn from; the
+      last tenth is held out.
+    orm_chains: (chains, length) of each of these.
+    asked: the first so many reported questions are answered in chains.
+    chains: (chains, length) of each of these, several pairs: a budget's split into p chains of s
+      answers is measured on the smallest of them that it fits into.
   """
 
   enabled: bool = False
@@ -160,12 +183,23 @@ class RevisionConfig:
   samples: int = 32
   temperature: float = 1.3
   targets: int = 6
+  contexts: str = 'wrong'
   block: int = 50
+  orm_questions: int = 500
+  orm_chains: tuple[int, int] = (4, 6)
+  asked: int = 100
+  chains: tuple[tuple[int, int], ...] = ((1, 16), (4, 4), (16, 2))
 
   def __post_init__(self):
-    for name in ('questions', 'samples', 'targets', 'block', 'temperature'):
+    for name in ('questions', 'samples', 'targets', 'block', 'temperature', 'orm_questions',
+                 'asked'):
       if not getattr(self, name) > 0:
         raise ValueError(f'{name} is {getattr(self, name)}: it must be positive')
+    if self.contexts not in CONTEXTS:
+      raise ValueError(f'contexts is {self.contexts!r}: one of {CONTEXTS}')
+    for name, pairs in (('orm_chains', (self.orm_chains,)), ('chains', self.chains)):
+      if not all(len(pair) == 2 and min(pair) > 0 for pair in pairs):
+        raise ValueError(f'{name} is {getattr(self, name)}: give (chains, length), both positive')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,17 +60,21 @@ class Strategy:
   """How a budget is spent: the paper's Target(theta, N, q), section 3, as a value.
 
   Attributes:
-    method: `beam`, `lookahead`, `greedy` or `sample` (the independent pool that every
-      best-of-N strategy is computed from).
+    method: `beam`, `lookahead`, `greedy`, `sample` (the independent pool that every best-of-N
+      strategy is computed from) or `chains` (the same for every split of a budget into chains of
+      revisions).
     budget: what it is charged, in full generations.
     beam_width: M, children per kept candidate; None where it does not apply.
     lookahead: k, steps simulated before scoring; None for plain beam search.
+    chain_length: answers of a chain of revisions, each written after the last ones; the budget is
+      so many for each chain. None where nothing is revised.
   """
 
   method: str
   budget: int
   beam_width: int | None = None
   lookahead: int | None = None
+  chain_length: int | None = None
 
   @property
   def num_candidates(self) -> int:
@@ -78,7 +82,10 @@ class Strategy:
 
   @property
   def theta(self) -> dict[str, int | None]:
-    return {'beam_width': self.beam_width, 'lookahead': self.lookahead}
+    found = {'beam_width': self.beam_width, 'lookahead': self.lookahead}
+    if self.chain_length is not None:
+      found['chain_length'] = self.chain_length
+    return found
 
   @property
   def name(self) -> str:
@@ -88,4 +95,6 @@ class Strategy:
       parts.append(f'm{self.beam_width}')
     if self.lookahead is not None:
       parts.append(f'k{self.lookahead}')
+    if self.chain_length is not None:
+      parts.append(f'l{self.chain_length}')
     return '-'.join([*parts, f'n{self.budget}'])

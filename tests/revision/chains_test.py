@@ -93,12 +93,11 @@ def test_collected_chains_and_their_counts(inputs, log):
       for t, r in enumerate(chain):
         assert r.context == tuple(range(t))[-MAX_CONTEXT:]
         before = chains.context(question, [own[i] for i in r.context])
-        c = r.counts
-        # The ledger: all that entered is the question, what is kept, what was read again.
-        assert c['entered'] == c['kept'] + c['reencoded'] - c['last']
-        assert c['kept'] == len(own[t]) and c['reencoded'] == log.read[t, b, n]
-        first = len(before) - c['reencoded'] + 1
-        assert c['attended'] == sum(range(first, len(before) + len(own[t])))
+        # All but the newest token enters.
+        assert r.sample.entered == len(own[t]) - 1 and r.reencoded == log.read[t, b, n]
+        first = len(before) - r.reencoded + 1
+        assert r.sample.attended + r.reencoded_attended == sum(
+            range(first, len(before) + len(own[t])))
 
 
 def test_a_chain_of_one_answer_is_a_plain_sample(inputs):

@@ -60,6 +60,37 @@ def test_context_lengths_are_uniform_and_so_are_the_other_answers():
   assert (abs(others[2:] - others.sum() / 6) < 5 * (others.sum() / 6)**0.5).all()
 
 
+def test_a_context_of_any_answers_is_drawn_from_all_but_the_target():
+  samples = [*(Answer(f'right {i}', True) for i in range(3)),
+             *(Answer(f'wrong {i}', False) for i in range(3)), Answer('none', None)]
+  seen = np.zeros(len(samples))
+  for seed in range(2000):
+    for t in trajectories.build(samples, 1, np.random.default_rng(seed), 'any'):
+      assert t.target not in t.context and len(set(t.context)) == len(t.context) <= MAX_CONTEXT
+      seen[list(t.context)] += 1
+  right, wrong = seen[:3], seen[3:6]
+  assert seen[6] == 0 and (abs(wrong - wrong.mean()) < 5 * wrong.mean()**0.5).all()
+  # Each of the right ones is the target a third of the time.
+  assert abs(right.mean() / wrong.mean() - 2 / 3) < 0.05
+
+
+def test_a_chain_is_kept_as_far_as_its_first_right_answer():
+  chain = [Answer('', right) for right in (False, None, False, False, False, False, True, True)]
+  found = trajectories.stopped(chain)
+  assert found == trajectories.Trajectory((2, 3, 4, 5), 6)
+  assert trajectories.stopped(chain[:6]) is None
+  assert trajectories.stopped(chain[6:]) == trajectories.Trajectory((), 0)
+
+
+def test_lengths_are_balanced():
+  found = [(f'q{i}', trajectories.Trajectory(tuple(range(k)), k))
+           for i, k in enumerate([0] * 40 + [1] * 7 + [2] * 11)]
+  kept = trajectories.balanced(found, np.random.default_rng(0))
+  assert [sum(len(t.context) == k for _, t in kept) for k in range(3)] == [7, 7, 7]
+  assert len(set(kept)) == 21 and set(kept) <= set(found)
+  assert trajectories.balanced([], np.random.default_rng(0)) == []
+
+
 def test_a_tie_goes_to_the_first():
   samples = [Answer('ab', False), Answer('aa', True), Answer('ac', False)]
   assert {t.context[-1] for seed in range(50) for t in build(samples, seed=seed) if t.context} == {0}

@@ -8,7 +8,7 @@ import pytest
 from configs import arithmetic, quickstart, smoke
 from tts import config
 from tts.models.transformer import Decoder, num_params
-from tts.stages import plan
+from tts.stages import cost, plan
 from tts.train.steps import init_params
 
 
@@ -44,19 +44,24 @@ def test_revisions_have_a_line_where_they_are_enabled():
   experiment = config.from_config_dict(smoke.get_config())
   on = dataclasses.replace(experiment, revision=dataclasses.replace(
       experiment.revision, enabled=True))
-  cost, = {c.stage: c for c in plan.costs(on)}.keys() - {c.stage for c in plan.costs(experiment)}
-  assert cost == 'revision'
-  line = next(c for c in plan.costs(on) if c.stage == cost)
-  assert line.generations == 20 * 8
+  lines = {c.stage: c for c in plan.costs(on)}
+  assert lines.keys() - {c.stage for c in plan.costs(experiment)} == {
+      'revision', 'revision_orms', 'revise'}
   trained = 2 * 40 * 8 * 288
-  assert line.tokens > trained and line.flops > 0 and line.memory > 0
+  assert lines['revision'].generations == 20 * 8 and lines['revision'].tokens > trained
+  assert lines['revision_orms'].generations == 2 * 40 * 9
+  assert lines['revise'].generations == 16 * (2 * 6 + 4 * 2 + 12)
+  longer = dataclasses.replace(on.revision, chains=((2, 12), (4, 2)))
+  twice = {c.stage: c for c in plan.costs(dataclasses.replace(on, revision=longer))}['revise']
+  # What is read again grows faster than what is written.
+  assert twice.flops > 1.9 * lines['revise'].flops and lines['revise'].memory > 0
 
 
 def test_parameters_are_counted_as_the_model_has_them():
   experiment = config.from_config_dict(quickstart.get_config())
   for name in ('base', 'mid', 'large'):
     arch = dataclasses.replace(getattr(experiment.models, name).arch, vocab_size=28)
-    assert plan._params(dataclasses.asdict(arch)) == num_params(init_params(Decoder(arch), 0))
+    assert cost.params(dataclasses.asdict(arch)) == num_params(init_params(Decoder(arch), 0))
 
 
 def test_twice_the_questions_cost_twice_as_much():

@@ -32,8 +32,9 @@ def pool_run(tokenizer, root):
                    'tokens': tokenizer.encode_solution(texts[slot]),
                    'answer': None if slot == 4 else texts[slot].split()[-1],
                    'correct': slot < 2})
-  records.write_block(root / 'records/revision/samples/block-00000.jsonl.gz', rows)
-  experiment = config.Experiment(revision=config.RevisionConfig(questions=20, targets=9))
+  records.write_block(root / 'records/revision/sample-n5/block-00000.jsonl.gz', rows)
+  experiment = config.Experiment(
+      revision=config.RevisionConfig(questions=20, samples=5, targets=9))
   return types.SimpleNamespace(
       experiment=experiment, seed=0, tokenizer=tokenizer, problems=lambda split, count: PROBLEMS,
       workdir=types.SimpleNamespace(root=str(root), path=lambda *parts: '/'.join(parts)))
@@ -41,7 +42,6 @@ def pool_run(tokenizer, root):
 
 def test_examples_end_in_right_answers_after_wrong_ones(tokenizer, tmp_path):
   run = pool_run(tokenizer, tmp_path)
-  (tmp_path / 'records/revision/samples').mkdir(parents=True, exist_ok=True)
   contexts = []
   for items, problems in zip(revision._examples(run, True), (PROBLEMS[:18], PROBLEMS[18:])):
     assert len(items) == 2 * len(problems)
@@ -67,7 +67,7 @@ def test_the_control_learns_the_same_answers_without_context(tokenizer, tmp_path
 
 def test_a_pool_without_right_answers_is_named(tokenizer, tmp_path):
   run = pool_run(tokenizer, tmp_path)
-  block = tmp_path / 'records/revision/samples/block-00000.jsonl.gz'
+  block = tmp_path / 'records/revision/sample-n5/block-00000.jsonl.gz'
   rows = [row | {'correct': False} for row in records.read_block(block)]
   records.write_block(block, rows)
   with pytest.raises(InputError, match='too few right answers'):

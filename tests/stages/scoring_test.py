@@ -11,6 +11,7 @@ import pytest
 from tests import toy
 from tts import parallel
 from tts.models.transformer import Decoder, causal_mask
+from tts.revision import chains
 from tts.sampling.decode import Limits
 from tts.stages import scoring
 from tts.stages.blocks import Block
@@ -38,10 +39,11 @@ def make_table(samples):
           for of_question in samples]
 
 
-def score(*tables, groups=1, name='prm'):
+def score(*tables, groups=1, name='prm', history=False):
   mesh = parallel.make_mesh(groups, 1)
   run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.DELIMITER))
-  scoring.scorer(run, Model(name, ARCH, PARAMS, ''))([make_block() for _ in tables], list(tables))
+  add = scoring.scorer(run, Model(name, ARCH, PARAMS, ''), history)
+  add([make_block() for _ in tables], list(tables))
   return tables
 
 
@@ -53,11 +55,16 @@ def _values(tokens, prompt_len):
   return jax.nn.sigmoid(Decoder(ARCH).apply(PARAMS, hidden.top, method='values'))[0]
 
 
-def alone(question, text):
-  """Values at the text's step ends, from one pass over prompt and text."""
-  prompt = LENGTHS[question]
-  tokens = np.zeros((1, 24), np.int32)
-  tokens[0, :prompt] = PREFIX[question, :prompt]
+def before(question, samples=()):
+  """What a text is written after: the question, and after each answer the question again."""
+  return chains.context(PREFIX[question, :LENGTHS[question]].tolist(), [TEXTS[s] for s in samples])
+
+
+def alone(question, text, samples=()):
+  """Values at the text's step ends, from one pass over all before it and the text."""
+  prompt, size = len(before(question, samples)), 24 if not samples else 128
+  tokens = np.zeros((1, size), np.int32)
+  tokens[0, :prompt] = before(question, samples)
   tokens[0, prompt:prompt + len(text)] = text
   values = _values(tokens, prompt)
   return [float(values[prompt + e - 1]) for e in (len(text) // 2 + 1, len(text))]
@@ -88,11 +95,30 @@ def test_a_row_is_charged_as_if_it_were_alone():
       assert counts['attended'] == context
 
 
+def test_a_history_is_read_and_charged():
+  table = make_table(SAMPLES)
+  for rows in table:
+    for n, row in enumerate(rows):
+      row['context'] = list(range(max(0, n - 4), n))
+  table, = score(table, history=True)
+  for question, rows in enumerate(table):
+    for n, row in enumerate(rows):
+      samples = [SAMPLES[question][i] for i in row['context']]
+      np.testing.assert_allclose(
+          row['step_scores'], alone(question, TEXTS[SAMPLES[question][n]], samples), atol=1e-5)
+      own, counts = len(row['tokens']), row['counts']['prm']
+      read = len(before(question, samples))
+      assert counts['reencoded'] == (read if n else 0) and counts['kept'] == own
+      assert counts['entered'] == read + own == sum(counts[c] for c in ('prompt', 'kept',
+                                                                        'reencoded'))
+      assert counts['attended'] == (read + own) * (read + own + 1) // 2
+
+
 def test_each_text_is_read_once_and_among_its_like(monkeypatch):
   seen = []
   real = scoring._inputs
-  monkeypatch.setattr(scoring, '_inputs', lambda block, texts, width: seen.append(
-      (width, [len(rows[0]['tokens']) for _, rows in texts])) or real(block, texts, width))
+  monkeypatch.setattr(scoring, '_inputs', lambda texts, shape: seen.append(
+      (shape[1], [len(t.tokens) for t in texts])) or real(texts, shape))
   monkeypatch.setattr(scoring, '_TEXTS', 3)
   scoring._program.cache_clear()  # those there are for more texts
   score(make_table(SAMPLES))

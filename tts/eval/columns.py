@@ -23,10 +23,11 @@ _COUNTS = msgspec.json.Decoder(dict[str, _Counts])
 class _Theta(msgspec.Struct, gc=False):
   beam_width: int | None
   lookahead: int | None
+  chain_length: int | None = None
 
 
 class Row(msgspec.Struct, gc=False):
-  """What is read of a row of the stages `search` and `difficulty`; its other fields are skipped."""
+  """What is read of a row of a stage that answers reported questions; the rest is skipped."""
 
   stream: str
   model: str

@@ -24,18 +24,21 @@ from tts.types import InputError, num_candidates
 NO_ANSWER = -1
 # A row's fields of `Setting`, the stage apart.
 _common = operator.attrgetter('stream', 'model', 'strategy', 'theta.beam_width', 'theta.lookahead',
-                              'budget', 'repeat', 'verifier')
+                              'budget', 'repeat', 'verifier', 'theta.chain_length')
 # What verifiers are called, in configs, records and results; the first is the main one.
 VERIFIERS = ('prm', 'prm_plain', 'orm', 'orm_more')
 GUIDES = ('prm', 'prm_plain')            # score unfinished solutions, so a search can follow them
-OUTCOME_VERIFIERS = ('orm', 'orm_more')  # score whole solutions alone
+# Of revisions: with the answers before in its context, without them, and the control's own.
+REVISION_VERIFIERS = ('revision_orm', 'revision_orm_alone', 'control_orm')
+OUTCOME_VERIFIERS = ('orm', 'orm_more', *REVISION_VERIFIERS)  # score whole solutions alone
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
   """What rows have in common: one strategy, at one budget, by one model, for one purpose.
 
-  `verifier` is the one that guided a search, None where nothing was searched.
+  `verifier` is the one that guided a search, None where nothing was searched. Chains of revisions
+  have `chain_length` answers each, one after the other in their question's slots.
   """
 
   stage: str
@@ -47,6 +50,7 @@ class Setting:
   budget: int
   repeat: int
   verifier: str | None = None
+  chain_length: int | None = None
 
   @property
   def num_candidates(self) -> int:
@@ -171,7 +175,7 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
       counts={model: spread(values[c.counts.which], 0, np.int64)
               for model, values in columns.counts(c.counts).items()},
       row_seconds=row_seconds, files=tuple(files[i] for i in ids))
-  if setting.method in ('sample', 'greedy'):
+  if setting.method in ('sample', 'greedy', 'chains'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
     samples = take(samples, np.flatnonzero(samples.present.all(axis=1)))
   return samples if samples.ids else None
@@ -219,7 +223,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
 
   Args:
     workdir: the run's folder.
-    stage: `search` or `difficulty`.
+    stage: `search`, `difficulty` or `revise`.
     seen: called with the stage and the sum of each block's counts, those of rows that are left out
       too.
     mapped: `map`, or an executor's, to read blocks in several processes.

@@ -27,13 +27,6 @@ class Revision:
   reencoded: int
   reencoded_attended: int
 
-  @property
-  def counts(self) -> dict[str, int]:
-    """Tokens by what they were, as a record's `counts` has them; the question's are not here."""
-    return {'kept': len(self.sample.tokens), 'reencoded': self.reencoded, 'last': 1,
-            'entered': self.sample.entered + self.reencoded,
-            'attended': self.sample.attended + self.reencoded_attended}
-
 
 def collect(log) -> list[list[list[Revision]]]:
   """Per problem, per chain its answers in order. `log` is a `chains.Answers` with L in front.

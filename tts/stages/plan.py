@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tts.config import Experiment, ModelConfig
+from tts.config import Experiment
 from tts.data import problems as problems_lib
-from tts.eval import flops
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.stages import revision, search
-from tts.train.steps import TrainConfig
+from tts.stages import cost, plan_revision, search
+from tts.stages.cost import Cost
 from tts.types import Strategy
 
 _UTILISATION = 0.15  # of a large matrix product's speed, seen for models of 25k to 350k parameters
 _SAMPLE = 200        # problems whose lengths stand for all
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-  """One stage. Memory is of one device group: weights, optimiser or caches."""
-
-  stage: str
-  generations: int
-  tokens: int
-  flops: int
-  memory: int
 
 
 def _lengths(experiment: Experiment) -> tuple[float, float]:
@@ -47,46 +34,22 @@ def _lengths(experiment: Experiment) -> tuple[float, float]:
           float(np.mean(solution)) if solution else experiment.limits.max_tokens / 2)
 
 
-def _arch(config: ModelConfig, experiment: Experiment) -> dict:
-  arch = dataclasses.asdict(config.arch)
-  return arch | {'vocab_size': arch['vocab_size'] or experiment.tokenizer.vocab_size}
-
-
-def _params(arch: dict) -> int:
-  return (flops.per_token(arch) // 2 + arch['vocab_size'] * arch['width'] * (2 - arch['tied'])
-          + (2 * arch['num_layers'] + 1) * arch['width'])
-
-
-def _read(arch: dict, kind: str, tokens: float, context: float) -> float:
-  """FLOPs of `tokens` entering with `context` keys each."""
-  return tokens * (flops.per_token(arch) + context * flops.per_key(arch)
-                   + flops.per_output(arch, kind))
-
-
 def costs(experiment: Experiment) -> list[Cost]:
   """The stages that compute, in order. Counts are expectations, not bounds."""
   e, limits = experiment, experiment.limits
   prompt, solution = _lengths(e)
   text = prompt + solution
-  verifiers = {name: getattr(e.models, name) for name in VERIFIERS
-               if getattr(e.models, name).enabled}
+  verifiers = [name for name in VERIFIERS if getattr(e.models, name).enabled]
   buffer = limits.max_prompt_tokens + limits.max_tokens
-
-  def cache(name, rows):
-    arch = _arch(getattr(e.models, name), e)
-    size = jnp.dtype(arch['dtype']).itemsize
-    return size * rows * buffer * 2 * arch['num_layers'] * arch['num_kv_heads'] * arch['head_size']
-
-  def read(name, generations):
-    """FLOPs of a generator or a verifier over that many solutions."""
-    arch = _arch(getattr(e.models, name), e)
-    return _read(arch, 'lm' if name in GENERATORS else name, generations * solution, text * 0.75)
+  cache = lambda name, rows: cost.cache(e, name, rows * buffer)
+  # Over that many solutions, by a generator or a verifier.
+  read = lambda name, generations: cost.read(e, name, generations * solution, text * 0.75)
 
   rows = []
   for name in GENERATORS:
     config = getattr(e.models, name)
     if config.enabled and not config.checkpoint:
-      rows.append(_training(name, [(_arch(config, e), 'lm', config.train)]))
+      rows.append(cost.training(e, name, [name]))
   labels = e.labels
   steps = max(1.0, solution / limits.max_step_tokens * 1.5)
   samples = labels.questions * labels.samples
@@ -94,11 +57,9 @@ def costs(experiment: Experiment) -> list[Cost]:
   generations = samples + rollouts / 2  # a rollout writes about half a solution
   rows.append(Cost('labels', int(samples + rollouts), int(generations * solution),
                    int(read('base', generations)), cache('base', 2 * labels.in_flight)))
-  rows.append(_training('verifiers', [(_arch(c, e), name, c.train)
-                                      for name, c in verifiers.items() if not c.checkpoint]))
+  rows.append(cost.training(e, 'verifiers', verifiers))
   if e.revision.enabled:
-    rows.append(_revision(e, solution, read('base', e.revision.questions * e.revision.samples),
-                          cache('base', 16 * e.revision.block)))
+    rows += plan_revision.training(e, prompt, solution)
   sampled, guided = search_generations(e)
   scored = sum(read(name, sampled) for name in verifiers)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
@@ -118,6 +79,8 @@ def costs(experiment: Experiment) -> list[Cost]:
   pool = e.search.questions * e.difficulty.samples
   rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
       read('prm', pool) if 'prm' in verifiers else 0), cache('base', 16 * e.difficulty.block)))
+  if e.revision.enabled:
+    rows.append(plan_revision.answering(e, prompt, solution))
   return rows
 
 
@@ -155,26 +118,6 @@ def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
 
 def _generating(stage: str, generations: int, solution: float, spent: float, memory: int) -> Cost:
   return Cost(stage, generations, int(generations * solution), int(spent), memory)
-
-
-def _training(stage: str, models: list[tuple[dict, str, TrainConfig]]) -> Cost:
-  """Trainings, one after the other, of (arch, kind, config)."""
-  places = [t.num_steps * t.batch_size * t.row_length for _, _, t in models]
-  spent = sum(3 * _read(arch, kind, n, t.row_length)
-              for n, (arch, kind, t) in zip(places, models))
-  return Cost(stage, 0, sum(places), int(spent),
-              max((16 * _params(arch) for arch, _, _ in models), default=0))
-
-
-def _revision(e: Experiment, solution: float, sampling: float, memory: int) -> Cost:
-  """Samples of the training questions, FLOPs and memory as given, and what is trained on them."""
-  models = [(_arch(c, e), 'lm', c.train) for c in (getattr(e.models, n) for n in revision.MODELS)
-            if c.enabled and not c.checkpoint]
-  if not models:
-    return Cost('revision', 0, 0, 0, 0)
-  generations, trained = e.revision.questions * e.revision.samples, _training('revision', models)
-  return Cost('revision', generations, int(generations * solution) + trained.tokens,
-              int(sampling) + trained.flops, max(memory, trained.memory))
 
 
 def _matmul_speed() -> float:

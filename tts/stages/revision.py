@@ -1,12 +1,13 @@
 """Stage `revision`: the model that corrects its own answers, and its control.
 
 The base's samples on questions of their own become trajectories (`tts.revision.trajectories`);
-records: `revision/samples`. The control learns the same answers without what precedes them.
+records: `revision/sample-n<N>`. The control learns the same answers without what precedes them.
 """
 
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -15,9 +16,7 @@ import jax
 from tts.eval import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
-from tts.stages import blocks as blocks_lib, rows as rows_lib
-from tts.stages import search as search_lib, train as train_lib
-from tts.stages.blocks import Block, Work
+from tts.stages import blocks as blocks_lib, search as search_lib, train as train_lib
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
 from tts.train import fit as fit_lib, packed
@@ -25,9 +24,10 @@ from tts.train.packed import Continuation
 from tts.types import InputError, Strategy
 
 MODELS = ('revision', 'revision_control')
+Sets = tuple[list[Continuation], list[Continuation]]  # to learn from, held out
 
-_FOLDER = 'revision/samples'
-_FORMAT = 1  # of rows and trajectories; files of another one are made anew
+_STAGE = 'revision'
+_FORMAT = 1  # of trajectories; models of another one are made anew
 
 
 def run_revision(run: Run) -> int | bool:
@@ -43,41 +43,51 @@ def run_revision(run: Run) -> int | bool:
   return reused if any(trained) else 0
 
 
+def _folder(run: Run) -> str:
+  return search_lib.pool_folder(_STAGE, 'base', Strategy('sample', run.experiment.revision.samples))
+
+
 def _sample(run: Run) -> int:
   """Writes a pool of the base's samples for every training question."""
   config, limits = run.experiment.revision, run.experiment.limits
-  base = run.model('base')
-  sampling = dataclasses.replace(run.experiment.sampling, temperature=config.temperature)
   blocks = blocks_lib.cut(run.problems('revision', config.questions), run.tokenizer,
                           limits.max_prompt_tokens, config.block)
-  strategy = Strategy('sample', config.samples)
-  sample = search_lib.sampler(run, base, 'revision_pool', blocks, config.samples, sampling)
-
-  def compute(group: list[Block]) -> list[list[dict]]:
-    tables = [rows_lib.sample_table(run, block, samples, strategy, stream='revision_pool',
-                                    model='base', split='revision')
-              for block, samples in zip(group, sample(group))]
-    return [[row for of_problem in table for row in of_problem] for table in tables]
-
-  mark = fingerprint(base.mark, run.data_mark('revision'), config.questions, config.samples,
-                     config.block, limits, sampling, run.seed, run.tokenizer_mark(), _FORMAT)
-  work = Work(_FOLDER, mark, blocks, compute,
-              {'strategy': 'sample', 'budget': config.samples, 'theta': strategy.theta}, sample)
+  work = search_lib.pool_work(
+      run, _STAGE, blocks,
+      fingerprint(run.data_mark('revision'), config.questions, config.block, limits,
+                  run.tokenizer_mark()),
+      model='base', stream='revision_pool', num=config.samples, split='revision',
+      sampling=dataclasses.replace(run.experiment.sampling, temperature=config.temperature),
+      widest=config.block)
   return blocks_lib.run(run.workdir, [work], run.groups)
 
 
 def _train(run: Run, name: str) -> bool:
-  """Trains one of MODELS from its `init`. Returns whether it was there already."""
+  """Trains one of MODELS. Returns whether it was there already."""
+  config = run.experiment.revision
+  mark = fingerprint(run.workdir.mark(f'records/{_folder(run)}'), config.targets, config.contexts,
+                     _FORMAT)
+  return finetune(run, name, mark, lambda: _examples(run, name == 'revision'))
+
+
+def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) -> bool:
+  """Trains a language model from the one that its config starts from. Whether it was there already.
+
+  Args:
+    run: gives the config and the folder.
+    name: of the model.
+    data_mark: fingerprint of what `examples` gives.
+    examples: makes what is learnt, and what is held out.
+  """
   config = run.model_config(name)
   trunk = None if config.init == 'scratch' else run.model(config.init)
-  mark = fingerprint(run.workdir.mark(f'records/{_FOLDER}'), trunk and trunk.mark, config.arch,
-                     config.train, run.experiment.revision.targets, run.seed, name, _FORMAT)
+  mark = fingerprint(data_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
   if train_lib.is_trained(run, name, mark):
     return True
   arch = train_lib.with_heads(run, name, ('lm',))
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   data, validation = (packed.pack_continuations(items, train.row_length, train.seed)
-                      for items in _examples(run, name == 'revision'))
+                      for items in examples())
   params, metrics = fit_lib.fit(
       arch, train, data, workdir=run.workdir.root, name=name,
       init=trunk and jax.device_get(trunk.params), validation=validation,
@@ -86,7 +96,7 @@ def _train(run: Run, name: str) -> bool:
   return False
 
 
-def _examples(run: Run, with_context: bool) -> tuple[list[Continuation], list[Continuation]]:
+def _examples(run: Run, with_context: bool) -> Sets:
   """Trajectories to learn from, and those of the last tenth of the questions.
 
   Without context they end in the same answers, right after the question.
@@ -95,9 +105,9 @@ def _examples(run: Run, with_context: bool) -> tuple[list[Continuation], list[Co
   prompts = {i: run.tokenizer.encode_prompt(p.prompt) for i, p in problems.items()}
   held_out = set(list(problems)[-(len(problems) // 10):])
   pools = collections.defaultdict(list)
-  for row in records.iterate(run.workdir.root, *_FOLDER.split('/')):
+  for row in records.iterate(run.workdir.root, *_folder(run).split('/')):
     pools[row['problem_id']].append(row)
-  sets: tuple[list, list] = ([], [])
+  sets: Sets = ([], [])
   for name, rows in pools.items():
     rows.sort(key=lambda row: row['slot'])
     for trajectory in _trajectories(run, name, rows):
@@ -106,7 +116,7 @@ def _examples(run: Run, with_context: bool) -> tuple[list[Continuation], list[Co
           f'a revision of {name}', chains.context(prompts[name], before),
           rows[trajectory.target]['tokens']))
   if not all(sets):
-    raise InputError(f'{run.workdir.path("records", _FOLDER)} has too few right answers to train '
+    raise InputError(f'{run.workdir.path("records", _folder(run))} has too few right answers to train '
                      'on: raise --config.revision.questions or .samples')
   return sets
 
@@ -116,5 +126,6 @@ def _trajectories(run: Run, name: str, rows: list[dict[str, Any]]) -> list[Traje
   texts = run.tokenizer.decode_batch([row['tokens'] for row in rows])
   answers = [Answer(text, None if row['answer'] is None else row['correct'])
              for text, row in zip(texts, rows)]
-  return trajectories.build(answers, run.experiment.revision.targets,
-                            trajectories.of_question(name, run.seed))
+  config = run.experiment.revision
+  return trajectories.build(answers, config.targets, trajectories.of_question(name, run.seed),
+                            config.contexts)

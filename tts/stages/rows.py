@@ -8,6 +8,7 @@ import numpy as np
 
 from tts.data import answers
 from tts.eval.samples import OUTCOME_VERIFIERS
+from tts.revision.pool import Revision
 from tts.sampling.pool import Sample
 from tts.search.tree import Node, Tree
 from tts.types import Problem, Strategy
@@ -65,12 +66,35 @@ def sample_table(run: Any, block: Any, samples: list[dict[int, Sample]], strateg
       for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
 
 
+def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strategy: Strategy, *,
+                stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
+  """Rows of chains of revisions: per question of a `blocks.Block`, one chain after the other.
+
+  A chain's answers have slots side by side; `context` are the slots of those that a row was
+  written after.
+  """
+  def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
+    begin, revision = c * strategy.chain_length, chains[b][c][t]
+    found = sample_row(run, problem, strategy, revision.sample, slot=begin + t, stream=stream,
+                       model=model, split=split, prompt_tokens=int(block.prefix_len[b]),
+                       first=begin + t == 0)
+    found['context'] = [begin + i for i in revision.context]
+    found['counts'][model] = add(
+        found['counts'][model], reencoded=revision.reencoded, entered=revision.reencoded,
+        attended=revision.reencoded_attended)
+    return found
+
+  return [[row(b, problem, c, t) for c, chain in enumerate(chains[b]) for t in range(len(chain))]
+          for b, problem in enumerate(block.problems)]
+
+
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
-               prompt_tokens: int, first: bool) -> None:
+               prompt_tokens: int, first: bool, context_tokens: int = 0) -> None:
   """Puts a verifier's values float32 [T] at the row's step ends into the row.
 
   The PRM has fields of its own; another verifier is in `other_scores` under its name, an ORM with
-  its value at the last step alone.
+  its value at the last step alone. `context_tokens` were read for this row alone, the question
+  among them.
   """
   if np.isnan(values[:len(row['tokens'])]).any():
     raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
@@ -81,7 +105,9 @@ def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int
     row['other_scores'][name] = scores[-1:] if name in OUTCOME_VERIFIERS else scores
   length = len(row['tokens'])
   row['counts'][name] = add(prompt_counts(prompt_tokens if first else 0),
-                            kept=length, entered=length, attended=attended)
+                            kept=length, reencoded=context_tokens,
+                            entered=length + context_tokens,
+                            attended=attended + context_tokens * (context_tokens + 1) // 2)
 
 
 def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,

@@ -7,79 +7,125 @@ that draws it alone would have to read it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import numpy as np
 
 from tts.models.transformer import Arch
+from tts.revision import chains
+from tts.revision.trajectories import MAX_CONTEXT
 from tts.stages import blocks as blocks_lib
 from tts.stages import programs, rows as rows_lib
 from tts.stages.blocks import Block
 from tts.stages.context import Model, Run
+from tts.types import PAD_ID
 
 _TEXTS = 128        # of one call of the program
-_WIDTHS = (2, 3, 4)  # quarters of the buffer; each is a program to compile
+_QUARTERS = (2, 3, 4)            # of a solution's buffer; each is a program to compile
+_CONTEXTS = (0, 2, MAX_CONTEXT)  # answers before it that there is room for, another for each
 
 # One question's rows, by slot; a block's, by question.
 Table = list[list[dict[str, Any]]]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Text:
+  """Rows of one question that are the same text after the same prompt."""
+
+  prompt: Sequence[int]  # the question, or with a history all that the answer was written after
+  question: int          # tokens of the question
+  rows: list[dict[str, Any]]
+
+  @property
+  def tokens(self) -> list[int]:
+    return self.rows[0]['tokens']
+
+
 @functools.cache
-def _program(arch: Arch, mesh: Any, width: int) -> blocks_lib.Program:
-  """One program for all verifiers of a shape. `width` is there because a program has one."""
-  del width
+def _program(arch: Arch, mesh: Any, shape: tuple[int, int]) -> blocks_lib.Program:
+  """One program for all verifiers of an architecture. It has one `shape`."""
+  del shape
   return blocks_lib.Program(programs.score_step(arch), mesh)
 
 
-def _texts(table: Table) -> list[tuple[int, list[dict[str, Any]]]]:
-  """(question, the rows that are one text) of a block, the longest first."""
-  found: dict[tuple, list[dict[str, Any]]] = {}
+def _texts(block: Block, table: Table, history: bool) -> list[_Text]:
+  """A block's different texts, those that need the largest shape first."""
+  found: dict[tuple, _Text] = {}
   for b, of_question in enumerate(table):
+    question = block.prefix[b, :block.prefix_len[b]].tolist()
+    tokens = {row['slot']: row['tokens'] for row in of_question}
     for row in of_question:
-      found.setdefault((b, *row['tokens']), []).append(row)
-  return sorted(((key[0], rows) for key, rows in found.items()), key=lambda t: -_length(t))
+      before = [tokens[slot] for slot in row['context']] if history else []
+      prompt = chains.context(question, before)
+      key = b, tuple(prompt), tuple(row['tokens'])
+      found.setdefault(key, _Text(prompt, len(question), [])).rows.append(row)
+  return sorted(found.values(), key=lambda t: -len(t.prompt if history else t.tokens))
 
 
-def _length(text: tuple[int, list[dict[str, Any]]]) -> int:
-  return len(text[1][0]['tokens'])
+def _shapes(prompt: int, longest: int, history: bool) -> list[tuple[int, int]]:
+  """(columns before the solution, of the solution) of the programs, the smallest first.
+
+  `prompt` and `longest` are the buffers of a question and of a solution.
+  """
+  if history:
+    return [(prompt + n * (prompt + longest + 1), longest) for n in _CONTEXTS]
+  return [(prompt, -(-longest * quarters // 4)) for quarters in _QUARTERS]
 
 
-def _inputs(block: Block, texts: list[tuple[int, list[dict[str, Any]]]], width: int) -> tuple:
+def _smallest(shapes: Sequence[tuple[int, int]], texts: Sequence[_Text]) -> tuple[int, int]:
+  """The first shape that all texts fit into."""
+  prompt, solution = (max(map(len, x)) for x in zip(*((t.prompt, t.tokens) for t in texts)))
+  return next(s for s in shapes if prompt <= s[0] and solution <= s[1])
+
+
+def _inputs(texts: Sequence[_Text], shape: tuple[int, int]) -> tuple:
   """Arguments of `programs.score_step`: each text is the only candidate of its question."""
-  prefix = np.zeros((_TEXTS, block.prefix.shape[1]), np.int32)
+  prefix = np.full((_TEXTS, shape[0]), PAD_ID, np.int32)
   prefix_len = np.ones(_TEXTS, np.int32)
-  tokens = np.zeros((_TEXTS, 1, width), np.int32)
+  tokens = np.full((_TEXTS, 1, shape[1]), PAD_ID, np.int32)
   lengths = np.zeros((_TEXTS, 1), np.int32)
-  for i, (b, rows) in enumerate(texts):
-    prefix[i], prefix_len[i] = block.prefix[b], block.prefix_len[b]
-    lengths[i] = len(rows[0]['tokens'])
-    tokens[i, 0, :lengths[i, 0]] = rows[0]['tokens']
+  for i, text in enumerate(texts):
+    prefix_len[i], lengths[i] = len(text.prompt), len(text.tokens)
+    prefix[i, :prefix_len[i]] = text.prompt
+    tokens[i, 0, :lengths[i, 0]] = text.tokens
   return prefix, prefix_len, tokens, lengths
 
 
-def scorer(run: Run, verifier: Model) -> Callable[[list[Block], list[Table]], None]:
-  """A function that adds the verifier's scores to the rows of blocks."""
-  widths = [-(-run.limits.max_tokens * quarters // 4) for quarters in _WIDTHS]
+def scorer(run: Run, verifier: Model,
+           history: bool = False) -> Callable[[list[Block], list[Table]], None]:
+  """A function that adds the verifier's scores to the rows of blocks.
 
+  Args:
+    run: gives limits and devices.
+    verifier: whose scores they are.
+    history: whether it reads what a row was written after, or the question alone.
+  """
   def compute(group: list[Block], tables: list[Table]) -> None:
+    shapes = _shapes(group[0].prefix.shape[1], run.limits.max_tokens, history)
     calls = []  # a call holds one block's texts: what is computed together is always the same
     for block, table in zip(group, tables):
-      texts = _texts(table)
-      for first in range(0, len(texts), _TEXTS):
-        now = texts[first:first + _TEXTS]
-        calls.append((next(w for w in widths if w >= _length(now[0])), block, now))
-    for width in widths:
-      mine = [(block, texts) for w, block, texts in calls if w == width]
+      texts = _texts(block, table, history)
+      for now in (texts[i:i + _TEXTS] for i in range(0, len(texts), _TEXTS)):
+        calls.append((_smallest(shapes, now), now))
+    for shape in shapes:
+      mine = [texts for s, texts in calls if s == shape]
       for first in range(0, len(mine), run.groups):
         now = mine[first:first + run.groups]
         results = blocks_lib.on_groups(
-            _program(verifier.arch, run.mesh, width), verifier.params,
-            [_inputs(*call, width) for call in now], run.groups)
-        for (block, texts), (values, attended) in zip(now, results):
-          for i, (b, rows) in enumerate(texts):
-            for row in rows:
-              rows_lib.add_scores(row, verifier.name, values[i, 0], int(attended[i, 0]),
-                                  int(block.prefix_len[b]), first=row['slot'] == 0)
+            _program(verifier.arch, run.mesh, shape), verifier.params,
+            [_inputs(texts, shape) for texts in now], run.groups)
+        for texts, (values, attended) in zip(now, results):
+          for i, text in enumerate(texts):
+            _add(text, verifier.name, values[i, 0], int(attended[i, 0]))
 
   return compute
+
+
+def _add(text: _Text, name: str, values: np.ndarray, attended: int) -> None:
+  for row in text.rows:
+    reread = len(text.prompt) if len(text.prompt) > text.question else 0
+    rows_lib.add_scores(row, name, values, attended, text.question, first=row['slot'] == 0,
+                        context_tokens=reread)

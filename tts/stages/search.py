@@ -89,15 +89,21 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
   return blocks_lib.OnBlocks(program, model.params, inputs, pool_lib.collect, run.groups)
 
 
+def pool_folder(stage: str, model: str, strategy: Strategy) -> str:
+  """Where a model's answers are, under `records/`."""
+  return f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
+
+
 def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str, stream: str,
-              num: int, sampling: SamplingConfig, verifiers: tuple[str, ...]) -> Work:
-  """A pool of `num` independent samples per question, scored by the verifiers that there are."""
-  split = run.experiment.search.split
+              num: int, sampling: SamplingConfig, split: str, widest: int,
+              verifiers: tuple[str, ...] = ()) -> Work:
+  """A pool of `num` independent samples per question, scored by the verifiers that there are.
+
+  A block of fewer than `widest` questions has as many rows in flight as one of so many.
+  """
   greedy = sampling.temperature == 0
   strategy = Strategy('greedy' if greedy else 'sample', num)
   loaded = run.model(model)
-  # A block of few questions has as many rows in flight as one of many.
-  widest = run.experiment.search.block if stage == 'search' else run.experiment.difficulty.block
   sample = sampler(run, loaded, stream, blocks, num, sampling,
                    _MAX_SLOTS * widest // len(blocks[0].valid))
   score = [scoring.scorer(run, run.model(v)) for v in verifiers if run.has_model(v)]
@@ -112,8 +118,7 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
 
   mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT)
-  folder = f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
-  return Work(folder, mark, blocks, compute,
+  return Work(pool_folder(stage, model, strategy), mark, blocks, compute,
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
                'model': model, 'stream': stream}, sample)
 
@@ -201,7 +206,8 @@ def run_search(run: Run) -> int:
            verifiers: tuple[str, ...] = ()) -> None:
     blocks, mark = questions(run, block_size(config, num), count)
     works.append(pool_work(run, 'search', blocks, mark, model=model, stream='test', num=num,
-                           sampling=how, verifiers=verifiers))
+                           sampling=how, split=config.split, widest=config.block,
+                           verifiers=verifiers))
 
   def searches(verifier: str, strategies: list[Strategy], count: int | None = None,
                trees: bool = False) -> None:
@@ -238,7 +244,8 @@ def run_difficulty(run: Run) -> int:
   config = run.experiment.difficulty
   blocks, mark = questions(run, config.block)
   work = pool_work(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
-                   num=config.samples, sampling=run.experiment.sampling, verifiers=('prm',))
+                   num=config.samples, sampling=run.experiment.sampling,
+                   split=run.experiment.search.split, widest=config.block, verifiers=('prm',))
   reused = blocks_lib.run(run.workdir, [work], run.groups)
   probe.run_probe(run)
   return reused

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -116,6 +117,24 @@ def train_verifier(run: Run, name: str) -> bool:
   if labels_mark is None:
     raise InputError(f'{run.workdir.path("records/labels", folder)} is missing: run '
                      'launch.rollouts first')
+  return fit_verifier(run, name, labels_mark, lambda: _labelled(run, folder))
+
+
+def fit_verifier(run: Run, name: str, labels_mark: str,
+                 labelled: Callable[[], tuple[list[packed.Labelled], list[packed.Labelled]]],
+                 ) -> bool:
+  """Trains a verifier from the model that its config starts from.
+
+  Args:
+    run: gives the config and the folder.
+    name: one that scores whole solutions alone learns the last label of each.
+    labels_mark: fingerprint of what `labelled` gives.
+    labelled: makes the solutions to learn from, and those that are held out.
+
+  Returns:
+    Whether it was there already.
+  """
+  config = run.model_config(name)
   trunk = None if config.init == 'scratch' else run.model(config.init)
   mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
   if is_trained(run, name, mark):
@@ -125,7 +144,7 @@ def train_verifier(run: Run, name: str) -> bool:
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   last_only = name in OUTCOME_VERIFIERS
   train_set, validation = (packed.pack_labels(s, train.row_length, train.seed, last_only=last_only)
-                           for s in _labelled(run, folder))
+                           for s in labelled())
   params, metrics = fit_lib.fit(
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
       init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,

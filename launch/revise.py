@@ -1,0 +1,19 @@
+"""Answers the reported questions in chains of revisions, and by the control, with every verifier.
+
+  python -m launch.revise --config=configs/quickstart.py --workdir=W \
+    --config.revision.enabled=True
+"""
+
+from launch import experiment
+from tts.stages import reproduce
+from tts.types import InputError
+
+
+def main(config, workdir):
+  if not config.revision.enabled:
+    raise InputError('this config has no revisions: give --config.revision.enabled=True')
+  reproduce.run_stages(config, workdir, ('revise',))
+
+
+if __name__ == '__main__':
+  experiment.launch(main)

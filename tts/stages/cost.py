@@ -1,0 +1,61 @@
+"""What parts of a run cost, by their shapes alone: FLOPs of reading, training, bytes of caches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import jax.numpy as jnp
+
+from tts.config import Experiment
+from tts.eval import flops
+from tts.eval.runfiles import GENERATORS, REVISERS
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """One stage. Memory is of one device group: weights, optimiser or caches."""
+
+  stage: str
+  generations: int
+  tokens: int
+  flops: int
+  memory: int
+
+
+def arch(e: Experiment, name: str) -> dict:
+  """A model's architecture as JSON, over the tokenizer's vocabulary."""
+  found = dataclasses.asdict(getattr(e.models, name).arch)
+  return found | {'vocab_size': found['vocab_size'] or e.tokenizer.vocab_size}
+
+
+def params(arch: dict) -> int:
+  return (flops.per_token(arch) // 2 + arch['vocab_size'] * arch['width'] * (2 - arch['tied'])
+          + (2 * arch['num_layers'] + 1) * arch['width'])
+
+
+def cache(e: Experiment, name: str, places: int) -> int:
+  """Bytes of keys and values at so many places."""
+  a = arch(e, name)
+  return (jnp.dtype(a['dtype']).itemsize * places * 2 * a['num_layers'] * a['num_kv_heads']
+          * a['head_size'])
+
+
+def read(e: Experiment, name: str, tokens: float, context: float) -> float:
+  """FLOPs of `tokens` entering a model with `context` keys each."""
+  a, kind = arch(e, name), 'lm' if name in GENERATORS + REVISERS else name
+  return tokens * (flops.per_token(a) + context * flops.per_key(a) + flops.per_output(a, kind))
+
+
+def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
+  """Trainings of models one after the other, those that are given apart."""
+  places, spent, memory = 0, 0.0, 0
+  for name in names:
+    config = getattr(e.models, name)
+    if config.enabled and not config.checkpoint:
+      t = config.train
+      n = t.num_steps * t.batch_size * t.row_length
+      places += n
+      spent += 3 * read(e, name, n, t.row_length)
+      memory = max(memory, 16 * params(arch(e, name)))
+  return Cost(stage, 0, places, int(spent), memory)

@@ -1,0 +1,76 @@
+"""What the stages of revisions cost, for `--dry_run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tts.config import Experiment
+from tts.eval.samples import REVISION_VERIFIERS
+from tts.revision.trajectories import MAX_CONTEXT
+from tts.stages import cost, revision
+from tts.stages.cost import Cost
+
+_JUDGES = ('prm', 'revision_orm_alone')  # they read an answer without its history
+
+
+def training(e: Experiment, prompt: float, solution: float) -> list[Cost]:
+  """The stages that train; `prompt` and `solution` are mean lengths in tokens."""
+  config, text = e.revision, prompt + solution
+  pool = config.questions * config.samples
+  models = cost.training(e, 'revision', revision.MODELS)
+  chains, length = config.orm_chains
+  answers = config.orm_questions * chains * length
+  orms = cost.training(e, 'revision_orms', REVISION_VERIFIERS)
+  return [
+      _sum(models, pool, pool * solution, cost.read(e, 'base', pool * solution, text * 0.75),
+           cost.cache(e, 'base', 16 * config.block * _buffer(e))),
+      _sum(orms, 2 * answers, 2 * answers * solution,
+           config.orm_questions * _written(e, [config.orm_chains], prompt, solution)
+           + cost.read(e, 'revision_control', answers * solution, text * 0.75),
+           _caches(e, config.block * chains))]
+
+
+def answering(e: Experiment, prompt: float, solution: float) -> Cost:
+  """Stage `revise`: chains, the control's samples, and all that judges them."""
+  config, text = e.revision, prompt + solution
+  answers = sum(chains * length for chains, length in config.chains)
+  most = max(chains * length for chains, length in config.chains)
+  spent = _written(e, config.chains, prompt, solution)
+  for chains, length in config.chains:
+    for t in range(length):
+      read = min(t, MAX_CONTEXT) * text + solution
+      spent += chains * cost.read(e, 'revision_orm', read, (read + prompt) / 2)
+  spent += sum(cost.read(e, name, answers * solution, text * 0.75) for name in _JUDGES)
+  spent += sum(cost.read(e, name, most * solution, text * 0.75)
+               for name in ('revision_control', 'control_orm', 'prm'))
+  generations = config.asked * (answers + most)
+  rows = max(min(e.search.block * chains, e.search.max_rows) for chains, _ in config.chains)
+  return Cost('revise', generations, int(generations * solution), int(config.asked * spent),
+              _caches(e, rows))
+
+
+def _written(e: Experiment, pools: Iterable[tuple[int, int]], prompt: float,
+             solution: float) -> float:
+  """FLOPs of a question's chains: what is written, and what is read again for it."""
+  spent = 0.0
+  for chains, length in pools:
+    for t in range(length):
+      context = min(t, MAX_CONTEXT) * (prompt + solution)
+      again = 0 if t == 0 else prompt + 1 if t <= MAX_CONTEXT else context
+      spent += chains * (cost.read(e, 'revision', solution, prompt + context)
+                         + cost.read(e, 'revision', again, context))
+  return spent
+
+
+def _buffer(e: Experiment) -> int:
+  return e.limits.max_prompt_tokens + e.limits.max_tokens
+
+
+def _caches(e: Experiment, rows: int) -> int:
+  """Bytes of the keys and values of chains: a question, and room for the answers before."""
+  return cost.cache(e, 'revision', rows * (MAX_CONTEXT + 1) * (_buffer(e) + 1))
+
+
+def _sum(trained: Cost, generations: int, tokens: float, spent: float, memory: int) -> Cost:
+  return Cost(trained.stage, generations, int(tokens) + trained.tokens,
+              int(spent) + trained.flops, max(memory, trained.memory))

@@ -1,0 +1,60 @@
+"""Stage `restem`: a revision model on its predecessor's own chains (ReST-EM; paper, appendix K).
+
+Of the chains that the revision verifiers learn from (`tts.stages.revision_orm`) each is kept as far
+as its first right answer, as many of every length, and the base learns that answer in its context.
+"""
+
+from __future__ import annotations
+
+from tts.revision import chains, trajectories
+from tts.revision.trajectories import Answer
+from tts.stages import revision, revision_orm
+from tts.stages.context import Run
+from tts.stages.workdir import fingerprint
+from tts.train.packed import Continuation
+from tts.types import InputError
+
+MODEL = 'revision_restem'
+_FORMAT = 1  # of trajectories; a model of another one is made anew
+
+
+def run_restem(run: Run) -> bool:
+  """Trains the model; whether it was there already."""
+  config = run.model_config(MODEL)
+  if not run.experiment.revision.enabled or not config.enabled or config.checkpoint:
+    return True
+  folder = revision_orm.chain_folder(run)
+  mark = run.workdir.mark(f'records/{folder}')
+  if mark is None:
+    raise InputError(f'{run.workdir.path("records", folder)} is missing: run '
+                     'launch.train_revision, which makes it')
+  return revision.finetune(run, MODEL, fingerprint(mark, _FORMAT), lambda: _examples(run, folder))
+
+
+def _examples(run: Run, folder: str) -> revision.Sets:
+  """Right answers after what led to them, and those to the last tenth of their questions."""
+  length = run.experiment.revision.orm_chains[1]
+  sets: revision.Sets = ([], [])
+  answers = revision_orm.Answers.read(run, folder)
+  found = []
+  for question, rows in answers.rows.items():
+    ordered = [rows[slot] for slot in sorted(rows)]
+    for first in range(0, len(ordered), length):
+      chain = [Answer('', row['correct'] if row['answer'] is not None else None)
+               for row in ordered[first:first + length]]
+      if (one := trajectories.stopped(chain)) is not None:
+        found.append((f'{question} {first}', one))
+  kept = trajectories.balanced(found, trajectories.of_question(MODEL, run.seed))
+  asked = list(dict.fromkeys(name.rsplit(' ', 1)[0] for name, _ in kept))
+  held_out = asked[-max(1, len(asked) // 10):]
+  for name, one in kept:
+    question, first = name.rsplit(' ', 1)
+    tokens = lambda turn: answers.rows[question][int(first) + turn]['tokens']
+    sets[question in held_out].append(Continuation(
+        f'a chain of {question}',
+        chains.context(answers.prompts[question], [tokens(turn) for turn in one.context]),
+        tokens(one.target)))
+  if not all(sets):
+    raise InputError(f'{run.workdir.path("records", folder)} has too few chains that come right: '
+                     'raise --config.revision.orm_questions')
+  return sets
