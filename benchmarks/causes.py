@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
   schemes = results.schemes_of(run)
   pool = run.difficulty_pool
   schemes['ever'] = dict(zip(pool.ids, (difficulty.oracle_estimate(pool) > 0).astype(int).tolist()))
-  look = claim_sides.lookup(found, exchange_sides.small_side(found, schemes),
+  look = claim_sides.lookup(found, [exchange_sides.small_side(found, schemes)],
                             list(exchange_sides.larger_sides(run)))
   for name, taken, contrast in CAUSES:
     values = claims.differences(contrast, look, schemes)

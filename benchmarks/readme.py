@@ -59,7 +59,8 @@ def _contrast(results: dict[str, Any], name: str) -> tuple:
 
 def _ratio(part: str):
   def read(results: dict[str, Any], bins: str, estimator: str, baseline: str) -> tuple:
-    want = {'bins': bins, 'estimator': estimator, 'baseline': baseline, 'axis': 'generations'}
+    want = {'mechanism': 'search', 'bins': bins, 'estimator': estimator, 'baseline': baseline,
+            'axis': 'generations'}
     row = _one([r for r in results[part] if want.items() <= r.items()], str(want))
     return row['ratio'], row['ci95'], row['n']
   return read
@@ -67,8 +68,9 @@ def _ratio(part: str):
 
 def _exchange(results: dict[str, Any], larger: str, ratio: str, number_of_bin: str,
               accounting: str = 'paper') -> tuple:
-  want = {'accounting': accounting, 'larger': larger, 'larger_strategy': 'greedy', 'bins': 'level',
-          'R': float(ratio), 'bin': int(number_of_bin) or None}
+  want = {'mechanism': 'search', 'accounting': accounting, 'larger': larger,
+          'larger_strategy': 'greedy', 'bins': 'level', 'R': float(ratio),
+          'bin': int(number_of_bin) or None}
   row = _one([r for r in results['flops_matched'] if want.items() <= r.items()], str(want))
   return row['difference'], row['ci95'], row['n']
 

@@ -1,4 +1,5 @@
-"""The paper's claims about search, as contrasts. Written down before `test` was opened.
+"""The paper's claims as contrasts, about search and about revisions. Written down before `test` was
+opened.
 
 A run keeps the claims that it was started with in `W/claims.json`, and its report says of each
 whether it held there (`tts.eval.claims`).
@@ -13,9 +14,19 @@ _POLICY = Side('compute_optimal', bins='oracle')
 _PREDICTED = Side('compute_optimal', bins='predicted')
 
 
-def _exchange(ratio: float) -> dict[str, Side]:
+_ORM = {'verifier': 'revision_orm'}
+_SEQUENTIAL, _PARALLEL = Side('sequential', **_ORM), Side('parallel', **_ORM)
+_MAJORITY = {'verifier': None, 'aggregation': None, 'selection': 'majority'}
+# Answer N of a chain, whatever came before it.
+_NEWEST = {'verifier': None, 'aggregation': None, 'selection': 'newest'}
+_SPLIT = Side('sequential_parallel', chain_length='sqrt', **_ORM)
+_REVISIONS = {'mechanism': 'revision', **_ORM}
+
+
+def _exchange(ratio: float, mechanism: str = 'search') -> dict[str, Side]:
   """The small model with the larger one's FLOPs to spend, and that one's greedy answer."""
-  return {'left': Side('compute_optimal', bins='oracle', inference_ratio=ratio),
+  return {'left': Side('compute_optimal', bins='oracle', inference_ratio=ratio,
+                       mechanism=mechanism),
           'right': Side('large', verifier=None, aggregation=None, inference_ratio=ratio)}
 
 
@@ -65,4 +76,52 @@ CLAIMS = (
     Claim('small_behind_on_hard_questions',
           'On hard questions and many inferences, the larger model wins (7, Fig. 9)',
           direction='below', scheme='level', bins=(4, 5), budgets=(), **_exchange(22.0)),
+)
+
+REVISION_CLAIMS = (
+    Claim('chain_rises', 'The fourth answer of a chain is right more often than the first (6.1)',
+          Side('sequential', budget=4, **_NEWEST), Side('sequential', budget=1, **_NEWEST),
+          'above', budgets=(4,)),
+    Claim('chain_rises_beyond',
+          'Past the length that it was trained on a chain stays ahead of its first answer (6.1)',
+          Side('sequential', **_NEWEST), Side('sequential', budget=1, **_NEWEST), 'above',
+          budgets=(8, 16, 32, 64)),
+    Claim('choice_ahead_of_newest',
+          'A verifier\'s choice over a chain beats its last answer (6.1)',
+          _SEQUENTIAL, Side('sequential', **_NEWEST), 'above', budgets=(4, 16, 64)),
+    Claim('sequential_ahead_by_verifier',
+          'Revising beats sampling again, by the verifier (6.2, Fig. 6 right)',
+          _SEQUENTIAL, _PARALLEL, 'above', budgets=(4, 16, 64)),
+    Claim('sequential_ahead_by_majority',
+          'Revising beats sampling again, by majority (6.2, Fig. 6 right)',
+          Side('sequential', **_MAJORITY), Side('parallel', **_MAJORITY), 'above',
+          budgets=(4, 16, 64)),
+    Claim('history_helps', 'The verifier is better with the history in its context (appendix J)',
+          _SEQUENTIAL, Side('sequential', verifier='revision_orm_alone'), 'above',
+          budgets=(16, 64)),
+    Claim('own_orm_ahead_of_prm',
+          'On revisions their own verifier beats the base\'s PRM (appendix J)',
+          _SEQUENTIAL, Side('sequential', verifier='prm'), 'above', budgets=(16, 64)),
+    Claim('easy_questions_want_depth',
+          'On easy questions one chain beats a balanced split (6.2, Fig. 7 right)',
+          _SEQUENTIAL, _SPLIT, 'above', budgets=(64,), bins=(1, 2)),
+    Claim('hard_questions_want_both',
+          'On hard questions a balanced split beats one chain (6.2, Fig. 7 right)',
+          _SPLIT, _SEQUENTIAL, 'above', budgets=(64,), bins=(3, 4, 5)),
+    Claim('revision_policy_ahead',
+          'Choosing the split by predicted difficulty beats parallel best-of-N (6.2, Fig. 8)',
+          Side('compute_optimal', bins='predicted', **_REVISIONS), _PARALLEL, 'above',
+          budgets=(4, 16, 64)),
+    Claim('revision_policy_with_a_quarter',
+          'Compute-optimal revisions at 16 are level with parallel best-of-N at 64 (6.2, Fig. 8)',
+          Side('compute_optimal', bins='oracle', budget=16, **_REVISIONS),
+          Side('parallel', budget=64, **_ORM), 'level', budgets=(16,)),
+    Claim('revisions_ahead_on_easy_questions',
+          'On easy questions and few inferences, revisions beat 14x the parameters (7, Fig. 9)',
+          direction='above', scheme='level', bins=(1, 2), budgets=(),
+          **_exchange(0.16, 'revision')),
+    Claim('revisions_behind_on_hard_questions',
+          'On hard questions and many inferences, the larger model beats revisions (7, Fig. 9)',
+          direction='below', scheme='level', bins=(4, 5), budgets=(),
+          **_exchange(22.0, 'revision')),
 )

@@ -109,7 +109,7 @@ def test_best_of_n_weighted_alone_has_an_efficiency_of_one(outcomes):
 def test_rows_of_the_contract(made):
   policies, distances, reasons = made
   # A budget of 16 does not pay for 16 samples and an answer.
-  assert reasons and all(k.startswith('efficiency.predicted.pool_16.') for k in reasons)
+  assert reasons and all(k.startswith('efficiency.search.predicted.pool_16.') for k in reasons)
   key = lambda r: (r['bins'], r['estimator'], r['budget'])
   assert len(set(map(key, policies))) == len(policies)
   budgets = {}
@@ -126,7 +126,7 @@ def test_rows_of_the_contract(made):
   assert budgets['predicted', 'first_4'] == [4, 8, 16, 32, 64]
   assert budgets['predicted', 'pool_16'] == [32, 64]
   assert {(r['baseline'], r['axis']) for r in distances} == {
-      (b, a) for b in compute_optimal.BASELINES for a in AXES}
+      (b, a) for b in compute_optimal.BASELINES['search'] for a in AXES}
 
 
 def test_the_best_fixed_strategy_is_one_for_all_bins(outcomes):
@@ -176,7 +176,7 @@ def test_a_flat_baseline_gives_null_with_its_reason(outcomes):
   _, distances = compute_optimal.rows(trials.every(flat, [free(flat[0].ids)]), reasons)
   nulls = [r for r in distances if r['ratio'] is None]
   assert {r['baseline'] for r in nulls} == {'majority'} and len(nulls) == 4
-  assert reasons['efficiency.oracle.pool.majority.tokens'] == (
+  assert reasons['efficiency.search.oracle.pool.majority.tokens'] == (
       'majority does not rise with its budget')
 
 

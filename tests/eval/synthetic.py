@@ -145,6 +145,47 @@ def write_beam(workdir, rng, questions, guide, width, budget) -> None:
       for i in range(0, budget, 1 + q % 2)])
 
 
+def write_revisions(workdir, questions=40, pools=((2, 4), (8, 2)), gain=0.1, seed=1) -> None:
+  """Pools of chains whose answers get better as they go on, the control's, and their models."""
+  rng = np.random.default_rng(seed)
+  judges = ('revision_orm', 'revision_orm_alone')
+  for name in ('revision', 'revision_control', *judges, 'control_orm'):
+    records.write_json(workdir / f'models/{name}/model.json', {
+        'kind': name if 'orm' in name else 'lm', 'arch': arch(), 'params': 25 * 32**2,
+        'metrics': {'tokens': 10**6}})
+
+  def answers(q, s, chains, length):
+    for slot in range(chains * length):
+      turn = slot % length
+      made = row(rng, q, min(s + gain * turn, 0.98), slot, model='revision', strategy='chains',
+                 budget=chains * length, scored=('prm', 'orm'))
+      made['theta'] = made['theta'] | {'chain_length': length}
+      made['context'] = list(range(slot - turn, slot))[-4:]
+      score, = made['other_scores'].pop('orm')
+      spent = made['counts'].pop('orm')
+      made['other_scores'] = {'revision_orm': [score], 'revision_orm_alone': [score**2]}
+      made['counts'] |= {name: spent for name in judges}
+      if turn:
+        made['counts']['revision'] |= {'reencoded': PROMPT + 1,
+                                       'entered': made['counts']['revision']['entered'] + PROMPT + 1}
+      yield made
+
+  for chains, length in pools:
+    write_setting(workdir, f'revise/revision-chains-l{length}-n{chains * length}', questions, 20,
+                  lambda q, s: answers(q, s, chains, length))
+
+  def control(q, s, num):
+    for slot in range(num):
+      made = row(rng, q, s, slot, model='revision_control', budget=num)
+      made['other_scores'] = {'control_orm': made['other_scores']['orm']}
+      made['counts']['control_orm'] = made['counts'].pop('orm')
+      yield made
+
+  most = max(chains * length for chains, length in pools)
+  write_setting(workdir, f'revise/revision_control-sample-n{most}', questions, 20,
+                lambda q, s: control(q, s, most))
+
+
 def write_tree(workdir, rng, name: str = 'q0000-beam-m4-n16') -> None:
   """A search of 16 rows, 4 kept a round, with every kind of node."""
   nodes, alive = [], [(None, i) for i in range(16)]

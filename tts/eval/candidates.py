@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,22 @@ AXES = ('generations', 'tokens', 'flops', 'seconds')
 POOLED = ('majority', 'logprob_weighted', 'best_of_n_weighted')  # from independent samples
 SEARCHES = ('greedy', 'beam', 'lookahead')
 REFERENCE = 'best_of_n_weighted'
+PARALLEL = 'parallel'  # samples of the revision model, by its own verifier
+CONTROL = 'control'    # those of the control, by its own
 
 
 def name(outcome: Outcome) -> str:
-  """Unique among main strategies: `beam-m4-n16`."""
+  """Unique among strategies of one mechanism: `beam-m4-n16`, `sequential-l4-n4-prm`."""
   o = outcome
-  return Strategy(o.strategy, o.budget, o.beam_width, o.lookahead).name
+  found = Strategy(o.strategy, o.budget, o.beam_width, o.lookahead, o.chain_length).name
+  return found if curves.is_main(o) else f'{found}-{o.verifier}'
+
+
+def label(outcome: Outcome) -> str | None:
+  """What it is called as a baseline; None for what only a policy chooses."""
+  if outcome.proposal is not None:
+    return CONTROL if outcome.verifier == 'control_orm' else None
+  return outcome.strategy if curves.is_main(outcome) else None
 
 
 def cost(outcome: Outcome, axis: str, use: np.ndarray | slice = slice(None)) -> float:
@@ -60,6 +71,10 @@ class Candidates:
     outcomes: [S], by budget and name, which settles ties between them.
     accuracy: float64 [S, Q].
     costs: axis -> float64 [S], per question; NaN = not measured.
+    mechanism: `search`, `revision` or `both`: what a policy may choose from.
+    reference: label of what a policy may cost as much as.
+    own: bool [S], what a policy may choose; the others are there to be compared with.
+    revised: whether these are the questions and budgets of the revisions.
   """
 
   ids: tuple[str, ...]
@@ -67,23 +82,27 @@ class Candidates:
   outcomes: tuple[Outcome, ...]
   accuracy: np.ndarray
   costs: Mapping[str, np.ndarray]
+  mechanism: str
+  reference: str
+  own: np.ndarray
+  revised: bool = False
 
   def place(self, strategy: str, budget: int) -> int | None:
-    """Where a strategy without hyper-parameters stands in `outcomes`."""
+    """Where a strategy without hyper-parameters stands in `outcomes`, by its label."""
     return next((i for i, o in enumerate(self.outcomes)
-                 if (o.strategy, o.budget) == (strategy, budget)), None)
+                 if (label(o), o.budget) == (strategy, budget)), None)
 
   def level(self, axis: str, budget: int) -> float:
-    """What best-of-N weighted costs at a budget: a policy may spend as much."""
-    return float(self.costs[axis][self.place(REFERENCE, budget)])
+    """What the reference costs at a budget: a policy may spend as much."""
+    return float(self.costs[axis][self.place(self.reference, budget)])
 
   def charged(self, axis: str, estimator: Estimator | None) -> np.ndarray:
-    """Costs float64 [S] with the estimate's price on top; NaN = not measured.
+    """Costs float64 [S] with the estimate's price on top; NaN = not measured, or not to choose.
 
     A strategy that draws from the pool has use for the samples that stay, and pays for them once:
     at s samples its own cost gives way to the price. A search cannot take them up.
     """
-    costs = self.costs[axis]
+    costs = np.where(self.own, self.costs[axis], np.nan)
     if estimator is None or not estimator.charged:
       return costs
     charge = estimator.charge[axis]
@@ -95,25 +114,61 @@ class Candidates:
     return out
 
 
+def _on(ids: tuple[str, ...], budgets: Sequence[int], outcomes: Sequence[Outcome], **what: Any,
+        ) -> Candidates:
+  """Those of some outcomes that ran on all these questions, up to the largest of the budgets."""
+  inside = tuple(o for o in outcomes if o.budget <= max(budgets) and set(ids) <= set(o.ids))
+  at = [np.searchsorted(o.ids, ids) for o in inside]
+  return Candidates(
+      ids, tuple(budgets), inside,
+      np.stack([o.accuracy[use] for o, use in zip(inside, at)]),
+      {axis: np.array([cost(o, axis, use) for o, use in zip(inside, at)]) for axis in AXES},
+      **{'own': np.ones(len(inside), bool), **what})
+
+
+def _searched(outcomes: Sequence[Outcome]) -> list[Outcome]:
+  """Main strategies without revisions; a beam of M = 1 is the pool's own samples over again."""
+  return sorted((o for o in outcomes if curves.is_main(o) and o.strategy in (*POOLED, *SEARCHES)
+                 and o.beam_width != 1), key=lambda o: (o.budget, name(o)))
+
+
 def tiers(outcomes: Sequence[Outcome]) -> list[Candidates]:
   """The sets of questions that best-of-N weighted ran on, the largest first.
 
   A set's candidates are all main strategies that ran on every question of it, up to the largest of
   its budgets: at deep budgets, of fewer questions, cheap strategies are compared on these alone.
-  A beam of M = 1 is left out: it is the pool's own samples over again.
   """
-  main = sorted((o for o in outcomes if curves.is_main(o) and o.strategy in (*POOLED, *SEARCHES)
-                 and o.beam_width != 1), key=lambda o: (o.budget, name(o)))
+  main = _searched(outcomes)
   sets: dict[tuple[str, ...], list[int]] = {}
   for o in main:
     if o.strategy == REFERENCE and o.ids:
       sets.setdefault(o.ids, []).append(o.budget)
-  out = []
-  for ids, budgets in sorted(sets.items(), key=lambda kv: -len(kv[0])):
-    inside = tuple(o for o in main if o.budget <= max(budgets) and set(ids) <= set(o.ids))
-    at = [np.searchsorted(o.ids, ids) for o in inside]
-    out.append(Candidates(
-        ids, tuple(budgets), inside,
-        np.stack([o.accuracy[use] for o, use in zip(inside, at)]),
-        {axis: np.array([cost(o, axis, use) for o, use in zip(inside, at)]) for axis in AXES}))
-  return out
+  return [_on(ids, budgets, main, mechanism='search', reference=REFERENCE)
+          for ids, budgets in sorted(sets.items(), key=lambda kv: -len(kv[0]))]
+
+
+def _revised(outcome: Outcome) -> bool:
+  """Whether it is a split of revisions, by whichever verifier; one answer counts as parallel."""
+  o = outcome
+  return (o.strategy in curves.REVISIONS and o.selection == 'hierarchical'
+          and o.proposal is None and (o.strategy, o.budget) != ('sequential', 1))
+
+
+def mechanisms(outcomes: Sequence[Outcome]) -> list[Candidates]:
+  """Search, revisions, and both, on the questions and at the budgets of the revisions.
+
+  All three hold the same outcomes, and differ in which of them a policy may choose.
+  """
+  mine = sorted((o for o in outcomes if _revised(o) or label(o) == CONTROL),
+                key=lambda o: (o.budget, name(o)))
+  main = sorted([*_searched(outcomes), *mine], key=lambda o: (o.budget, name(o)))
+  spent = [o for o in mine if label(o) == PARALLEL]
+  if not spent or not spent[0].ids:
+    return []
+  both = _on(spent[0].ids, [o.budget for o in spent], main, mechanism='both', reference=REFERENCE,
+             revised=True)
+  revised = np.array([_revised(o) for o in both.outcomes])
+  control = np.array([label(o) == CONTROL for o in both.outcomes])
+  return [dataclasses.replace(both, mechanism='search', own=~revised & ~control),
+          dataclasses.replace(both, mechanism='revision', own=revised, reference=PARALLEL),
+          dataclasses.replace(both, own=~control)]

@@ -13,22 +13,27 @@ from tts.eval.exchange import Larger, Small
 from tts.eval.outcomes import Outcome
 from tts.types import InputError, num_candidates
 
-FILE = 'claims.json'
+# By mechanism: revisions may be added to a run whose searches have been measured.
+FILES = {'search': 'claims.json', 'revision': 'claims-revision.json'}
 
 
-def save(written: Sequence[Claim], workdir: pathlib.Path) -> None:
+def save(written: Sequence[Claim], workdir: pathlib.Path, mechanism: str = 'search') -> None:
   """Writes the claims down, unless the run was started with some: those hold."""
-  if not (workdir / FILE).exists():
-    records.write_json(workdir / FILE, [dataclasses.asdict(c) for c in written])
+  path = workdir / FILES[mechanism]
+  if not path.exists():
+    records.write_json(path, [dataclasses.asdict(c) for c in written])
 
 
 def load(workdir: pathlib.Path) -> list[Claim]:
   """The run's claims; none where it was started without.
 
   Raises:
-    InputError: the file is damaged.
+    InputError: a file is damaged.
   """
-  path = workdir / FILE
+  return [claim for name in FILES.values() for claim in _load(workdir / name)]
+
+
+def _load(path: pathlib.Path) -> list[Claim]:
   if not path.exists():
     return []
   try:
@@ -40,11 +45,13 @@ def load(workdir: pathlib.Path) -> list[Claim]:
                      'claims') from error
 
 
-def lookup(found: Sequence[Outcome], small: Small, larger: Sequence[Larger]) -> Lookup:
-  """Accuracy of a side at a budget, from a run's outcomes, its policy and the larger models."""
+def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[Larger]) -> Lookup:
+  """Accuracy of a side at a budget, from a run's outcomes, its policies and the larger models."""
+  by_mechanism = {small.mechanism: small for small in sides}
   greedy = {side.name: side for side in larger if side.strategy == 'greedy'}
 
   def policy(side: Side, budget: int) -> Mapping[str, float] | None:
+    small = by_mechanism[side.mechanism]
     if side.inference_ratio is not None:
       if 'large' not in greedy:
         return None
@@ -60,10 +67,15 @@ def lookup(found: Sequence[Outcome], small: Small, larger: Sequence[Larger]) -> 
     if width is not None:
       size = num_candidates(budget, side.lookahead)
       width = contrasts.width(str(width), size) if size else None
-    want = (side.strategy, budget, width, side.lookahead, side.verifier, side.aggregation)
+    length = side.chain_length
+    if length == 'sqrt':
+      length = contrasts.width('sqrt', budget)
+    want = (side.strategy, budget, width, side.lookahead, side.verifier, side.aggregation,
+            side.selection or curves.own_selection(side.strategy), None)
     for o in found:
-      own = (o.strategy, o.budget, o.beam_width, o.lookahead, o.verifier, o.aggregation)
-      if own == want and o.selection == curves.own_selection(o.strategy):
+      own = (o.strategy, o.budget, o.beam_width, o.lookahead, o.verifier, o.aggregation,
+             o.selection, o.proposal)
+      if own == want and length in (None, o.chain_length):
         return dict(zip(o.ids, o.accuracy))
     return None
 

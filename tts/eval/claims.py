@@ -35,6 +35,9 @@ class Side:
     bins: of a compute-optimal policy, the scheme of its bins.
     budget: this one, whatever the claim's budgets are; None takes those.
     inference_ratio: R, for the two sides of an exchange with a larger model; else None.
+    mechanism: of a compute-optimal policy, `search` or `revision`: what it chooses from.
+    selection: how an answer is chosen; None takes the strategy's own way.
+    chain_length: s of a budget's chains of revisions as a number or `sqrt`, or None.
   """
 
   strategy: str
@@ -45,6 +48,9 @@ class Side:
   bins: str | None = None
   budget: int | None = None
   inference_ratio: float | None = None
+  mechanism: str = 'search'
+  selection: str | None = None
+  chain_length: int | str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from tts.eval import candidates as candidates_lib, crossfit, efficiency
-from tts.eval.candidates import AXES, REFERENCE, Candidates
+from tts.eval.candidates import AXES, CONTROL, PARALLEL, REFERENCE, Candidates
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
 from tts.eval.trials import Trial
 
-BASELINES = (REFERENCE, 'majority', 'best_fixed')
+# What a policy is compared with, by its mechanism.
+BASELINES = {'search': (REFERENCE, 'majority', 'best_fixed'),
+             'revision': (PARALLEL, CONTROL, REFERENCE, 'best_fixed'),
+             'both': (REFERENCE, PARALLEL, 'best_fixed')}
 
 
 def allowed(found: Candidates, axis: str, budget: int,
@@ -28,9 +31,9 @@ def allowed(found: Candidates, axis: str, budget: int,
   return order[costs[order] <= found.level(axis, budget) * (1 + 1e-9)]
 
 
-def what(estimator: Estimator) -> dict[str, Any]:
+def what(estimator: Estimator, found: Candidates) -> dict[str, Any]:
   """The fields of a row that say whose policy it is."""
-  return {'mechanism': 'search', 'bins': estimator.scheme, 'estimator': estimator.name,
+  return {'mechanism': found.mechanism, 'bins': estimator.scheme, 'estimator': estimator.name,
           'charged': estimator.charged}
 
 
@@ -42,12 +45,12 @@ def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> di
   accuracy = crossfit.crossfit(sums, order)
   means = sums.means()
   fixed = {'best_fixed': crossfit.crossfit(sums.unbinned(), allowed(found, 'generations', budget))}
-  for name in candidates_lib.POOLED:
+  for name in (*candidates_lib.POOLED, PARALLEL):
     place = found.place(name, budget)
     fixed[name] = None if place is None else means[:, place]
   picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
   spent = found.charged('generations', estimator)[picked]
-  row = {**what(estimator), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
+  row = {**what(estimator, found), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
          'ci95': crossfit.interval(accuracy, sums.n),
          'generations': float(np.average(spent, weights=sums.weight[:, :, 0].sum(axis=0))),
          'choices': [candidates_lib.name(found.outcomes[i]) for i in picked]}
@@ -71,10 +74,10 @@ def _curve(found: Candidates, axis: str, sums: Sums,
 
 def baseline(found: Candidates, axis: str, sums: Sums,
              name: str) -> tuple[np.ndarray, np.ndarray]:
-  """Costs [L] and accuracies [1 + R, L] of one of BASELINES."""
+  """Costs [L] and accuracies [1 + R, L] of a baseline."""
   if name == 'best_fixed':
     return _curve(found, axis, sums.unbinned())
-  places = [i for i, o in enumerate(found.outcomes) if o.strategy == name]
+  places = [i for i, o in enumerate(found.outcomes) if candidates_lib.label(o) == name]
   return found.costs[axis][places], sums.means()[:, places]
 
 
@@ -82,11 +85,11 @@ def _efficiency(estimator: Estimator, found: Candidates, sums: Sums,
                 reasons: dict[str, str]) -> Iterator[dict[str, Any]]:
   for axis in AXES:
     policy = _curve(found, axis, sums, estimator)
-    for name in BASELINES:
+    for name in BASELINES[found.mechanism]:
       base = baseline(found, axis, sums, name)
-      row = {**what(estimator), 'baseline': name, 'axis': axis, 'n': sums.n,
+      row = {**what(estimator, found), 'baseline': name, 'axis': axis, 'n': sums.n,
              'ratio': None, 'ci95': None, 'at': []}
-      field = f'efficiency.{estimator.scheme}.{estimator.name}.{name}.{axis}'
+      field = f'efficiency.{found.mechanism}.{estimator.scheme}.{estimator.name}.{name}.{axis}'
       if not base[0].size or np.isnan(base[0]).any():
         reasons[field] = f'{name} or its {axis} were not measured'
       elif not policy[0].size:
@@ -115,6 +118,8 @@ def rows(trials: Sequence[Trial],
   """
   policies, distances = [], []
   for trial in trials:
+    if trial.found.revised and trial.found.mechanism == 'search':
+      continue  # fewer questions than search was measured on; see `mechanisms`
     parts = trial.estimator, trial.found, trial.sums
     made = [_row(*parts, budget) for budget in trial.found.budgets]
     policies += [row for row in made if row is not None]

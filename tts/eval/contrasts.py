@@ -21,7 +21,7 @@ def width(rule: str, budget: int) -> int:
   return 2 ** ((budget.bit_length() - 1) // 2) if rule == 'sqrt' else min(int(rule), budget)
 
 
-def _row(id_: str, what: str, difference: np.ndarray) -> dict[str, Any]:
+def row(id_: str, what: str, difference: np.ndarray) -> dict[str, Any]:
   return {'id': id_, 'what': what, 'n': len(difference), 'difference': float(difference.mean()),
           'ci95': metrics.mean_interval(difference)}
 
@@ -73,7 +73,7 @@ def _beams(found: _Outcomes, oracle: Mapping[str, int] | None) -> Iterator[dict[
         difference = None if name != 'all' and bins is None else paired(
             beam, weighted, bins, _HARD)
         if difference is not None:
-          yield _row(f'beam_m_{rule}_minus_weighted_n{budget}_{name}', f'{what}, {where}',
+          yield row(f'beam_m_{rule}_minus_weighted_n{budget}_{name}', f'{what}, {where}',
                      difference)
 
 
@@ -84,7 +84,7 @@ def _verifiers(found: _Outcomes, pool: Samples | None) -> Iterator[dict[str, Any
       difference = paired(found.get('best_of_n_weighted', budget, 'prm'),
                           found.get('best_of_n_weighted', budget, other))
       if difference is not None:
-        yield _row(f'prm_minus_{other}_weighted_n{budget}',
+        yield row(f'prm_minus_{other}_weighted_n{budget}',
                    f'PRM minus {_NAMES[other]}, best-of-N weighted at N = {budget}', difference)
     both = [] if pool is None else [scores(pool, v, 'last') for v in ('prm', other)]
     if pool is not None and all(s is not None for s in both):
@@ -92,7 +92,7 @@ def _verifiers(found: _Outcomes, pool: Samples | None) -> Iterator[dict[str, Any
                                  for s in both))
       difference = difference[~np.isnan(difference)]
       if difference.size:
-        yield _row(f'prm_minus_{other}_auc_within',
+        yield row(f'prm_minus_{other}_auc_within',
                    f'PRM minus {_NAMES[other]}, AUC within a question', difference)
 
 
@@ -108,7 +108,7 @@ def _selections(found: _Outcomes) -> Iterator[dict[str, Any]]:
        ('best_of_n_weighted', _AT, 'prm'), ('logprob_weighted', _AT))):
     difference = paired(found.get(*a), found.get(*b))
     if difference is not None:
-      yield _row(id_, what, difference)
+      yield row(id_, what, difference)
 
 
 def rows(outcomes: Sequence[Outcome], pool: Samples | None,

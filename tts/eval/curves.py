@@ -9,10 +9,15 @@ import numpy as np
 
 from tts.eval import metrics
 from tts.eval.outcomes import Outcome
+from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
+
+# N answers as p chains of s each: one chain, chains of one answer, all between.
+REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
 
 _MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered')
 _MAIN_SELECTION = {'greedy': 'majority', 'beam': 'best_of_n_weighted',
-                   'lookahead': 'best_of_n_weighted'}
+                   'lookahead': 'best_of_n_weighted',
+                   **dict.fromkeys(REVISIONS, 'hierarchical')}
 
 
 def own_selection(strategy: str) -> str:
@@ -21,9 +26,10 @@ def own_selection(strategy: str) -> str:
 
 
 def is_main(outcome: Outcome) -> bool:
-  """Whether it is a strategy as the curves show it: PRM, last step, its own way to choose."""
-  return (outcome.verifier in (None, 'prm') and outcome.aggregation in (None, 'last')
-          and outcome.selection == own_selection(outcome.strategy))
+  """Whether it is a strategy as the curves show it: last step, its own verifier, way to choose."""
+  verifier = REVISION_VERIFIERS[0] if outcome.strategy in REVISIONS else VERIFIERS[0]
+  return (outcome.verifier in (None, verifier) and outcome.aggregation in (None, 'last')
+          and outcome.selection == own_selection(outcome.strategy) and outcome.proposal is None)
 
 
 Part = tuple[Outcome, int | None, np.ndarray]  # a bin, or None for all; its places in `ids`
@@ -41,7 +47,8 @@ def _row(outcome: Outcome, bin_: int | None, use: np.ndarray,
       getattr(outcome, name)[use].mean()) for name in _MEANS}
   return {
       'strategy': outcome.strategy, 'beam_width': outcome.beam_width,
-      'lookahead': outcome.lookahead, 'chains': None, 'chain_length': None,
+      'lookahead': outcome.lookahead, 'chains': outcome.chains,
+      'chain_length': outcome.chain_length,
       'budget': outcome.budget, 'bin': bin_, 'accuracy': float(outcome.accuracy[use].mean()),
       'ci95': interval, 'n': int(use.size), 'repeats': outcome.repeats,
       'generated_tokens': means['generated_tokens'], 'verifier_tokens': means['verifier_tokens'],
@@ -92,5 +99,5 @@ def ablation_rows(outcomes: Iterable[Outcome],
       found += [('oracle', part)
                 for part in (*_whole(outcome), *binner.parts(outcome, 'oracle'))]
   return [{**r, 'verifier': part[0].verifier, 'aggregation': part[0].aggregation,
-           'selection': part[0].selection, 'bins': name, 'proposal': None}
+           'selection': part[0].selection, 'bins': name, 'proposal': part[0].proposal}
           for (name, part), r in zip(found, rows([part for _, part in found]))]

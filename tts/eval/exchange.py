@@ -60,6 +60,7 @@ class Small:
     one: FLOPs of one plain generation, its prompt included; None where unknown.
     more: FLOPs of each further one of the same question.
     verified: FLOPs of the cheapest setting in which a verifier has a choice; None without any.
+    mechanism: what it spends them on, `search` or `revision`.
   """
 
   choose: Callable[[str, str, float, bool], Answers | None]
@@ -67,6 +68,7 @@ class Small:
   one: float | None
   more: float | None
   verified: float | None
+  mechanism: str = 'search'
 
   def generations(self, spend: float) -> float:
     """How many plain generations that many FLOPs pay for, below 1 where not for one."""
@@ -199,7 +201,8 @@ def _bins(larger: Larger, schemes: Mapping[str, Mapping[str, int]],
 
 
 def rows(sides: Sequence[Larger], small: Small, schemes: Mapping[str, Mapping[str, int]],
-         once: Once | None) -> list[dict[str, Any]]:
+         once: Once | None,
+         accountings: Sequence[str] = ('paper', 'strict')) -> list[dict[str, Any]]:
   """`flops_matched`: every comparison of every larger model, over all questions and in each bin.
 
   `difference` is small minus larger, its interval a bootstrap over questions, paired. A comparison
@@ -210,17 +213,18 @@ def rows(sides: Sequence[Larger], small: Small, schemes: Mapping[str, Mapping[st
     small: the small side.
     schemes: `oracle`, `predicted`, `level`, each id -> bin, those that there are.
     once: for strict accounting; None where D_pretrain is unknown.
+    accountings: those that are wanted.
   """
   out, differences = [], []
   for larger in sides:
-    for accounting in ('paper', 'strict'):
+    for accounting in accountings:
       for name, policy, bins in _bins(larger, schemes):
         for ratio in R:
           if accounting == 'paper':
             may = paper(larger, small, ratio)
           else:
             may = once and strict(larger, small, ratio, once, policy)
-          start = {'mechanism': 'search', 'accounting': accounting, 'larger': larger.name,
+          start = {'mechanism': small.mechanism, 'accounting': accounting, 'larger': larger.name,
                    'larger_strategy': larger.strategy, 'larger_samples': larger.samples,
                    'bins': name, 'R': ratio, 'm': larger.scale, **_spending(may, small)}
           answers = None
@@ -289,7 +293,7 @@ def break_even(sides: Sequence[Larger], small: Small,
           reason = f'behind at every budget that was run, {curve[-1][0]} generations the largest'
         elif ratio is None:
           reason = 'level at a k of at most m: ahead at every R'
-        out.append({'mechanism': 'search', 'accounting': 'paper', 'larger': larger.name,
+        out.append({'mechanism': small.mechanism, 'accounting': 'paper', 'larger': larger.name,
                     'larger_strategy': larger.strategy, 'larger_samples': larger.samples,
                     'bins': name, 'bin': bin_, 'm': larger.scale, 'k': k, 'R': ratio,
                     'reason': reason})

@@ -63,9 +63,17 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
                      outcome, bins)
 
 
-def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]]) -> Small:
-  """The best setting of each bin, chosen on the other fold's questions."""
-  main = [o for o in found if curves.is_main(o) and o.strategy != 'oracle']
+def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]],
+               mechanism: str = 'search') -> Small:
+  """The best setting of each bin, chosen on the other fold's questions.
+
+  Args:
+    found: all outcomes; of them those of the mechanism.
+    schemes: bins by scheme.
+    mechanism: `search` or `revision`.
+  """
+  main = [o for o in found if curves.is_main(o) and o.strategy != 'oracle'
+          and (o.strategy in curves.REVISIONS) == (mechanism == 'revision')]
 
   @functools.cache  # many allowances pay for the same settings
   def among(settings: tuple[int, ...], bins: str) -> Answers | None:
@@ -94,7 +102,7 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
   prices = [candidates.cost(o, 'flops') for o in main
             if o.verifier and o.budget > 1 and o.flops is not None]
   return Small(choose, tuple(sorted({o.budget for o in main})),
-               one, more, min(prices, default=None))
+               one, more, min(prices, default=None), mechanism)
 
 
 def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | None:

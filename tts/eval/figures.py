@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tts.eval import figures_exchange as exchange, figures_policy as policy
-from tts.eval import figures_search as search
+from tts.eval import figures_revision as revision, figures_search as search
 from tts.eval import figures_verifier as verifier
 from tts.eval.figure import Figure
 
 # Files that a report may hold, and clears away where a run no longer has what they show.
 FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'compute_optimal', 'prm_vs_orm',
          'aggregation', 'auc_by_step', 'over_optimisation', 'calibration', 'accuracy_vs_flops',
-         'accuracy_vs_seconds', 'exchange', 'stages')
+         'accuracy_vs_seconds', 'exchange', 'revision_chain', 'revision_depth', 'revision_ratio',
+         'mechanisms', 'stages')
 
 
 def _flops(results: Mapping[str, Any]) -> Figure | None:
@@ -37,7 +38,9 @@ def _seconds(results: Mapping[str, Any]) -> Figure | None:
 _MAKERS = (
     search.budget_figure, search.bins_figure, policy.policy_figure, verifier.verifiers_figure,
     verifier.aggregation_figure, verifier.auc_figure, verifier.over_optimisation_figure,
-    verifier.calibration_figure, _flops, _seconds, exchange.exchange_figure, search.stages_figure)
+    verifier.calibration_figure, _flops, _seconds, exchange.exchange_figure,
+    revision.chain_figure, revision.depth_figure, revision.ratio_figure, revision.policy_figure,
+    search.stages_figure)
 
 
 def _make(results: Mapping[str, Any], number: int) -> Figure | None:

@@ -17,7 +17,7 @@ _WIDTH = 0.22  # between the three R of one bin
 def _shown(results: Mapping[str, Any]) -> list[dict[str, Any]]:
   """Greedy answers of the larger models by the paper's accounting, as Fig. 9 compares them."""
   return [r for r in results['flops_matched']
-          if r['accounting'] == 'paper' and r['larger_strategy'] == 'greedy'
+          if (r['mechanism'], r['accounting'], r['larger_strategy']) == ('search', 'paper', 'greedy')
           and r['difference'] is not None and r['bins'] in dict(_BINS)]
 
 
@@ -88,14 +88,14 @@ def tables(results: Mapping[str, Any]) -> list[str]:
          '<p class="meta">k: generations that the small model may spend on a question; N: the '
          'largest budget run within it, * if less than half of k. The interval is over '
          'questions, given these models. strict: measured FLOPs, and what is spent once.</p>']
-  for accounting in dict.fromkeys(r['accounting'] for r in found):
-    rows = [_row(r) for r in found if r['accounting'] == accounting]
-    out.append(f'<details><summary>{html.escape(accounting)} accounting, {len(rows)} rows'
-               f'</summary>{page.table(_HEADER, rows)}</details>')
-  rows = [[r['larger'], _answer(r), r['bins'], r['bin'] or 'all',
+  for kind in dict.fromkeys((r['mechanism'], r['accounting']) for r in found):
+    rows = [_row(r) for r in found if (r['mechanism'], r['accounting']) == kind]
+    out.append(f'<details><summary>{html.escape(kind[0])}, {html.escape(kind[1])} accounting, '
+               f'{len(rows)} rows</summary>{page.table(_HEADER, rows)}</details>')
+  rows = [[r['mechanism'], r['larger'], _answer(r), r['bins'], r['bin'] or 'all',
            r['reason'] if r['R'] is None else f'{r["R"]:.3g}',
            '' if r['k'] is None else f'{r["k"]:.1f}'] for r in results['break_even']]
-  header = ('larger', 'its answer', 'bins', 'bin', 'ahead below R', 'k')
+  header = ('small', 'larger', 'its answer', 'bins', 'bin', 'ahead below R', 'k')
   out.append(f'<details><summary>break-even, {len(rows)} rows</summary>'
              f'{page.table(header, rows)}</details>')
   return out
@@ -108,7 +108,8 @@ def text(results: Mapping[str, Any]) -> str:
   in each bin.
   """
   shown = [r for r in results['flops_matched']
-           if r['accounting'] == 'paper' and r['larger_strategy'] == 'greedy']
+           if (r['mechanism'], r['accounting'], r['larger_strategy']) == (
+               'search', 'paper', 'greedy')]
   if not shown:
     return f'nothing to compare: {results["reasons"].get("flops_matched", "no question in common")}'
   lines = ['small with test-time compute minus larger, greedy; k generations are its due, N are '

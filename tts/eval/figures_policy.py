@@ -16,8 +16,9 @@ _BASELINES = ('best_of_n_weighted', 'majority')
 
 
 def _ratio(results: Mapping[str, Any], label: str, scheme: str, estimator: str) -> str | None:
-  row = next((r for r in results['efficiency'] if r['axis'] == 'generations' and (
-      r['bins'], r['estimator'], r['baseline']) == (scheme, estimator, _BASELINES[0])), None)
+  want = ('search', scheme, estimator, _BASELINES[0], 'generations')
+  row = next((r for r in results['efficiency'] if want == (
+      r['mechanism'], r['bins'], r['estimator'], r['baseline'], r['axis'])), None)
   if row is None or row['ratio'] is None:
     return None
   return f'{label} {number(row["ratio"], row["ci95"])}'
@@ -25,7 +26,8 @@ def _ratio(results: Mapping[str, Any], label: str, scheme: str, estimator: str) 
 
 def policy_figure(results: Mapping[str, Any]) -> Figure | None:
   found = {label: [r for r in results['compute_optimal']
-                   if (r['bins'], r['estimator']) == key] for key, label in _POLICIES.items()}
+                   if (r['mechanism'], r['bins'], r['estimator']) == ('search', *key)]
+           for key, label in _POLICIES.items()}
   found = {label: rows for label, rows in found.items() if rows}
   if not found:
     return None

@@ -27,7 +27,7 @@ def _measured(trial: Trial) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     points.append((found.level('generations', budget), shared.accuracy))
     other = crossfit.crossfit(sums, equal)
     out.append({
-        **compute_optimal.what(estimator), 'budget': budget, 'n': sums.n,
+        **compute_optimal.what(estimator, found), 'budget': budget, 'n': sums.n,
         'accuracy': float(shared.accuracy[0]), 'ci95': crossfit.interval(shared.accuracy, sums.n),
         'generations': shared.generations, 'equal_accuracy': float(other[0]),
         'difference': float(shared.accuracy[0] - other[0]),
@@ -36,13 +36,13 @@ def _measured(trial: Trial) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
         'choices': [[candidates_lib.name(found.outcomes[i]) for i in fold]
                     for fold in shared.picked]})
   distances = []
-  for name in compute_optimal.BASELINES if points else ():
+  for name in compute_optimal.BASELINES[found.mechanism] if points else ():
     base = compute_optimal.baseline(found, 'generations', sums, name)
     each = base[0].size and efficiency.ratios(
         *base, np.array([x for x, _ in points]), np.stack([y for _, y in points], axis=1))
     if base[0].size and not np.isnan(each[0]).any():
       middle = np.median(each, axis=1)
-      distances.append({**compute_optimal.what(estimator), 'baseline': name,
+      distances.append({**compute_optimal.what(estimator, found), 'baseline': name,
                         'axis': 'generations', 'n': sums.n, 'ratio': float(middle[0]),
                         'ci95': crossfit.interval(middle, sums.n)})
   return out, distances

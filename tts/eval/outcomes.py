@@ -27,6 +27,9 @@ class Outcome:
     budget: charged full generations.
     beam_width: M, or None.
     lookahead: k, or None.
+    chains: of revisions, side by side; None where nothing is revised.
+    chain_length: answers of each, or None.
+    proposal: the model that wrote the answers, where that is not what its strategy says.
     verifier: the one that guided the search or scored the answers; None where none is read.
     aggregation: of step scores: `last`, `min`, `prod`, or None.
     selection: how the answer is chosen among the candidates.
@@ -57,6 +60,9 @@ class Outcome:
   verifier_tokens: np.ndarray
   flops: np.ndarray | None
   seconds: float | None
+  chains: int | None = None
+  chain_length: int | None = None
+  proposal: str | None = None
 
 
 def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | None:
@@ -105,7 +111,7 @@ def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
 
 def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size: int,
             selection: str, verifier: str | None = None, aggregation: str | None = None,
-            ) -> Outcome | None:
+            proposal: str | None = None) -> Outcome | None:
   """One `Outcome` from the samples of one setting.
 
   Args:
@@ -113,22 +119,23 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     models: name -> `model.json`, for FLOPs.
     strategy: its name in the results.
     size: samples per try.
-    selection: one of `select.STRATEGIES`.
+    selection: one of `select.STRATEGIES` or `select.OF_CHAINS`.
     verifier: the one that is paid for: the search's guide whatever the selection reads, or the one
       whose scores it reads.
     aggregation: of its step scores; None where the selection reads no scores.
+    proposal: as in `Outcome`.
 
   Returns:
     None where the verifier has not scored the samples.
   """
-  score = None
+  score, length = None, samples.setting.chain_length
   if aggregation is not None:
     score = scores(samples, verifier, aggregation)
     if score is None:
       return None
   right, silent = select.outcome(
       selection, size, answer=samples.answer, correct=samples.correct, score=score,
-      logprob=samples.logprob)
+      logprob=samples.logprob, chain_length=length)
   generator, spent = _cost(samples, samples.setting.model, size, models)
   read = np.zeros(len(samples.ids))
   if verifier is not None:
@@ -146,7 +153,8 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       generated_tokens=generator['kept'] + generator['pruned'] + generator['simulated'],
       verifier_tokens=read, flops=spent,
       # The pool was timed as a whole; its samples share the time evenly.
-      seconds=seconds and samples.seconds * size / num)
+      seconds=seconds and samples.seconds * size / num,
+      chains=length and size // length, chain_length=length, proposal=proposal)
 
 
 def _averaged(tries: list[Outcome]) -> Outcome:
@@ -207,5 +215,5 @@ def searches(run: RunFiles) -> Iterator[Outcome]:
 
 
 def every(run: RunFiles) -> list[Outcome]:
-  """Every outcome that can be measured from what the run has recorded so far."""
+  """All of these; see `revisions.every` for the rest."""
   return [o for source in (greedy, pools, searches) for o in source(run) if o is not None]

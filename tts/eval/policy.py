@@ -95,7 +95,7 @@ def fit(trials: Sequence[Trial]) -> Policy | None:
     trials: of one estimator, whose bins are quintiles of an estimate.
   """
   fits, shared = {}, {}
-  for trial in trials:
+  for trial in (t for t in trials if not t.found.revised):  # `launch.solve` searches
     estimator, found, sums = trial.estimator, trial.found, trial.sums
     for budget in found.budgets if sums.n else ():
       order = compute_optimal.allowed(found, 'generations', budget, estimator)

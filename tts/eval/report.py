@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tts.eval import difficulty, figures as figures_lib, figures_exchange
-from tts.eval import outcomes as outcomes_lib, page, policy, pooled, records
+from tts.eval import page, policy, pooled, records
 from tts.eval import results as results_lib, runfiles, table, tree
 from tts.eval.figure import VERIFIERS, Figure, number
 from tts.eval.figure import lines as lines_of
@@ -118,13 +118,12 @@ def _span(interval: Sequence[float] | None, form: str = '+z.3f') -> str:
 
 def _whose(row: Mapping[str, Any]) -> str:
   """A policy by what it goes by."""
-  return f'{row["bins"]} bins by {row["estimator"]}{", charged" if row["charged"] else ""}'
+  over = '' if row['mechanism'] == 'search' else f'{row["mechanism"]}: '
+  return f'{over}{row["bins"]} bins by {row["estimator"]}{", charged" if row["charged"] else ""}'
 
 
-def _contrasts(results: Mapping[str, Any]) -> str:
-  rows = [[c['what'], f'{c["difference"]:+z.3f}',
-           _span(c['ci95']), c['n']]
-          for c in results['contrasts']]
+def _contrasts(found: Sequence[Mapping[str, Any]]) -> str:
+  rows = [[c['what'], f'{c["difference"]:+z.3f}', _span(c['ci95']), c['n']] for c in found]
   return page.table(['', 'difference', '95% interval', 'questions'], rows)
 
 
@@ -231,7 +230,7 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           '<h2>Key numbers</h2>',
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
-    body += ['<h2>Paired differences</h2>', _contrasts(results)]
+    body += ['<h2>Paired differences</h2>', _contrasts(results['contrasts'])]
   if results['claims']:
     body += ['<h2>The paper\'s claims</h2>', _claims(results)]
   if results['pooled']:
@@ -243,6 +242,9 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
   if results['efficiency']:
     body += ['<details><summary>Efficiency of the policies: how much less they spend for what the '
              f'baseline reaches</summary>{_efficiency(results["efficiency"])}</details>']
+  if (revised := results['revisions']) is not None:
+    body += ['<details><summary>Revisions: paired differences</summary>'
+             f'{_contrasts(revised["contrasts"])}</details>']
   if results['moved']:
     body += ['<details><summary>Budget moved between questions: N on average, more where a '
              f'generation buys more</summary>{_moved(results)}'
@@ -311,7 +313,7 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   """
   run = runfiles.load(workdir, mapped)
   folder = pathlib.Path(workdir) / 'report'
-  outcomes = outcomes_lib.every(run)
+  outcomes = results_lib.measured(run)
   bins = results_lib.schemes_of(run).get('oracle', {})
   records.write_bytes(folder / 'outcomes.csv.gz', table.encode(outcomes, bins))
   trials = results_lib.trials_of(run, outcomes)

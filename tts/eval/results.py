@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.eval import agreement, candidates, claim_sides, compute_optimal, contrasts, curves
-from tts.eval import difficulty, exchange, exchange_sides, metrics, moved
-from tts.eval import outcomes as outcomes_lib, settled, trials as trials_lib, verifier
+from tts.eval import agreement, candidates, chains, claim_sides, compute_optimal, contrasts, curves
+from tts.eval import difficulty, exchange, exchange_sides, mechanisms, metrics, moved
+from tts.eval import outcomes as outcomes_lib, revisions, settled, trials as trials_lib, verifier
 from tts.eval.outcomes import Outcome
-from tts.eval.runfiles import GENERATORS, VERIFIERS, RunFiles
+from tts.eval.runfiles import GENERATORS, REVISERS, VERIFIERS, RunFiles
 from tts.eval.trials import Trial
 
 
@@ -55,6 +55,11 @@ def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
   return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
 
 
+def measured(run: RunFiles) -> list[Outcome]:
+  """Every outcome that can be measured from what the run has recorded so far."""
+  return [*outcomes_lib.every(run), *(o for o in revisions.every(run) if o is not None)]
+
+
 def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
   """All strategies by every way to estimate the difficulty of the reported questions."""
   return trials_lib.every(found, [
@@ -76,14 +81,15 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
     The contents of `results.json`.
   """
   reasons: dict[str, str] = {}
-  found = outcomes_lib.every(run) if found is None else found
+  found = measured(run) if found is None else found
   trials = trials_of(run, found) if trials is None else trials
   schemes = schemes_of(run)
   if 'oracle' not in schemes:
     reasons['curves.bin'] = 'no difficulty pool yet, so no bins'
   reasons['curves.seconds'] = 'null in bins: blocks are timed, and hold questions of every bin'
   stages = _stages(run)
-  models = {name: _model(run, name, reasons) for name in GENERATORS}
+  models = {name: _model(run, name, reasons)
+            for name in (*GENERATORS, *filter(run.models.__contains__, REVISERS))}
   oracle = schemes.get('oracle', {})
   verifiers = {name: verifier.describe(run, name, oracle, reasons) for name in VERIFIERS}
   for part, values in (('models', models), ('verifier', verifiers)):
@@ -91,6 +97,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
   larger = list(exchange_sides.larger_sides(run))
   small = exchange_sides.small_side(found, schemes)
+  revising = exchange_sides.small_side(found, schemes, 'revision')
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
   policies, distances = compute_optimal.rows(trials, reasons)
@@ -110,9 +117,16 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'ledger': run.ledger.table(run.models),
       'difficulty': agreement.rows(run.difficulty_pool),
       'compute_optimal': policies, 'efficiency': distances,
+      'revisions': chains.describe(run, found, oracle),
+      'mechanisms': mechanisms.rows(trials),
       'moved': shared, 'moved_efficiency': saved, 'settled': list(settled.rows(run)),
-      'flops_matched': exchange.rows(larger, small, schemes, exchange_sides.once(run)),
-      'break_even': exchange.break_even(larger, small, schemes),
-      'claims': claim_sides.rows(run.root, claim_sides.lookup(found, small, larger), schemes),
+      'flops_matched': [
+          *exchange.rows(larger, small, schemes, exchange_sides.once(run)),
+          # What training a revision model costs is not in `once`.
+          *(exchange.rows(larger, revising, schemes, None, ('paper',))
+            if revising.budgets else ())],
+      'break_even': [*exchange.break_even(larger, small, schemes),
+                     *exchange.break_even(larger, revising, schemes)],
+      'claims': claim_sides.rows(run.root, claim_sides.lookup(found, (small, revising), larger), schemes),
       'reasons': reasons,
   }

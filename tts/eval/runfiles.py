@@ -10,12 +10,14 @@ from typing import Any
 
 from tts.eval import columns, records, samples as samples_lib
 from tts.eval.ledger import Ledger
-from tts.eval.samples import VERIFIERS, Samples, Setting
+from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS, Samples, Setting
 from tts.types import InputError
 
 GENERATORS = ('base', 'mid', 'large')
-_ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', *VERIFIERS, 'search',
-          'difficulty', 'report')  # other stages follow by name
+REVISERS = ('revision', 'revision_control', 'revision_restem')
+_ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', *VERIFIERS, 'revision',
+          'revision_orms', 'restem', 'search', 'difficulty', 'revise', 'report')  # others follow by name
+_ANSWERS = ('search', 'difficulty', 'revise')  # stages that answer reported questions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class RunFiles:
     run: `run.json`.
     stages: name -> `stages/<name>.json`, in the order in which they run.
     models: name -> `model.json` of the models that are there.
-    search: settings measured on the reported questions.
+    search: settings measured on the reported questions, of revisions too.
     difficulty: pools that bins are estimated from.
     ledger: counts of every record.
     trees: search tree files.
@@ -129,19 +131,19 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   place = {name: i for i, name in enumerate(_ORDER)}
   stages = dict(sorted(stages.items(), key=lambda kv: (place.get(kv[0], len(place)), kv[0])))
   models = {}
-  for name in (*GENERATORS, *VERIFIERS):
+  for name in (*GENERATORS, *VERIFIERS, *REVISERS, *REVISION_VERIFIERS):
     path = pathlib.Path(_given(run, name) or root / 'models' / name) / 'model.json'
     if path.is_file():
       models[name] = records.read_json(path)
   ledger = Ledger()
-  search = samples_lib.load(root, 'search', ledger.add, mapped)
-  difficulty = samples_lib.load(root, 'difficulty', ledger.add, mapped)
+  found = {stage: samples_lib.load(root, stage, ledger.add, mapped) for stage in _ANSWERS}
   stage_of = lambda path: path.relative_to(root / 'records').parts[0]
-  others = [p for p in records.blocks(root) if stage_of(p) not in ('search', 'difficulty')]
+  others = [p for p in records.blocks(root) if stage_of(p) not in _ANSWERS]
   for path, (total, steps) in zip(others, mapped(_labels, others)):
     ledger.add(stage_of(path), total)
     if steps:
       ledger.add_labelled(steps, samples_lib.block_seconds(root, path), total['counts'])
-  return RunFiles(root=root, run=run, stages=stages, models=models, search=search,
-                  difficulty=difficulty, ledger=ledger,
+  return RunFiles(root=root, run=run, stages=stages, models=models,
+                  search=found['search'] | found['revise'], difficulty=found['difficulty'],
+                  ledger=ledger,
                   trees=tuple(sorted(root.glob('trees/*.json'))))

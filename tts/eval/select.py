@@ -16,6 +16,7 @@ from tts.eval.samples import NO_ANSWER, numbered
 NOBODY = -1
 AGGREGATIONS = ('last', 'min', 'prod')
 STRATEGIES = ('majority', 'logprob_weighted', 'best_of_n', 'best_of_n_weighted', 'oracle')
+OF_CHAINS = ('hierarchical', 'newest')  # and these, of chains of revisions
 
 
 def aggregate(steps: np.ndarray, how: str) -> np.ndarray:
@@ -123,9 +124,17 @@ def hierarchical(answer: np.ndarray, score: np.ndarray) -> np.ndarray:
   return np.where(chain == NOBODY, NOBODY, chain * length + chosen)
 
 
+def newest(answer: np.ndarray) -> np.ndarray:
+  """The last slot, what a chain of revisions ends with; NOBODY where that has no answer."""
+  return np.where(answer[:, -1] == NO_ANSWER, NOBODY, answer.shape[1] - 1)
+
+
 def choose(strategy: str, answer: np.ndarray, score: np.ndarray | None,
-           logprob: np.ndarray) -> np.ndarray:
-  """The chosen slots of a named strategy; `score` is read by the two best-of-N alone."""
+           logprob: np.ndarray, chain_length: int | None = None) -> np.ndarray:
+  """The chosen slots of a strategy of STRATEGIES or OF_CHAINS, the latter of this length.
+
+  `score` is read by best-of-N, of any kind, alone.
+  """
   if strategy == 'majority':
     return majority(answer)
   if strategy == 'logprob_weighted':
@@ -134,7 +143,12 @@ def choose(strategy: str, answer: np.ndarray, score: np.ndarray | None,
     return best(answer, score)
   if strategy == 'best_of_n_weighted':
     return vote(answer, score)
-  raise ValueError(f'strategy {strategy!r}: one of {STRATEGIES}')
+  if strategy == 'hierarchical':
+    chains = len(answer), -1, chain_length
+    return hierarchical(answer.reshape(chains), score.reshape(chains))
+  if strategy == 'newest':
+    return newest(answer)
+  raise ValueError(f'strategy {strategy!r}: one of {STRATEGIES + OF_CHAINS}')
 
 
 def groups(values: np.ndarray, size: int) -> np.ndarray:
@@ -144,19 +158,21 @@ def groups(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def outcome(strategy: str, size: int, *, answer: np.ndarray, correct: np.ndarray,
-            score: np.ndarray | None, logprob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            score: np.ndarray | None, logprob: np.ndarray,
+            chain_length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
   """How often each question comes out right with `size` of its samples.
 
   The mean over all disjoint groups of `size` in the pool, each an independent try. A group in which
   nobody has an answer is wrong.
 
   Args:
-    strategy: one of STRATEGIES; `oracle` is right if any candidate is.
+    strategy: one of STRATEGIES or OF_CHAINS; `oracle` is right if any candidate is.
     size: samples per try, at most N.
     answer: int64 [Q, N], NO_ANSWER has no vote.
     correct: bool [Q, N].
     score: float64 [Q, N], or None where the strategy reads none.
     logprob: float64 [Q, N].
+    chain_length: of chains that lie side by side, for OF_CHAINS.
 
   Returns:
     (accuracy float64 [Q], share of tries without any answer float64 [Q]).
@@ -165,7 +181,7 @@ def outcome(strategy: str, size: int, *, answer: np.ndarray, correct: np.ndarray
   if strategy == 'oracle':
     right = (c & (a != NO_ANSWER)).any(axis=1)
   else:
-    slot = choose(strategy, a, None if score is None else groups(score, size), p)
+    slot = choose(strategy, a, None if score is None else groups(score, size), p, chain_length)
     right = (slot != NOBODY) & np.take_along_axis(c, np.maximum(slot, 0)[:, None], 1)[:, 0]
   silent = (a == NO_ANSWER).all(axis=1)
   per_question = lambda x: x.reshape(len(answer), -1).mean(axis=1)

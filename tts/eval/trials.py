@@ -22,7 +22,7 @@ class Trial:
     estimator: whose bins they are.
     found: the strategies that ran on these questions.
     sums: what each got right.
-    widest: no other set has more questions.
+    widest: no other set of its mechanism has more questions.
   """
 
   estimator: Estimator
@@ -39,12 +39,23 @@ class Trial:
 
 
 def every(outcomes: Sequence[Outcome], estimators: Sequence[Estimator]) -> list[Trial]:
-  """By estimator, the set of the most questions first.
+  """By estimator: search, the set of the most questions first; then, where there are revisions,
+  search, revisions and both on the questions of these.
 
   Args:
     outcomes: of all strategies.
     estimators: from `difficulty.estimators`.
   """
-  tiers = candidates.tiers(outcomes)
-  return [Trial(estimator, found, crossfit.sums(estimator, found.ids, found.accuracy), not tier)
-          for estimator in estimators for tier, found in enumerate(tiers)]
+  tiers, revised = candidates.tiers(outcomes), candidates.mechanisms(outcomes)
+  out = []
+  for estimator in estimators:
+    out += [Trial(estimator, found, _sums(estimator, found), not tier)
+            for tier, found in enumerate(tiers)]
+    if revised:  # all have the same outcomes
+      sums = _sums(estimator, revised[0])
+      out += [Trial(estimator, found, sums, found.mechanism != 'search') for found in revised]
+  return out
+
+
+def _sums(estimator: Estimator, found: Candidates) -> Sums:
+  return crossfit.sums(estimator, found.ids, found.accuracy)

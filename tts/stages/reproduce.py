@@ -17,7 +17,7 @@ from tts.config import Experiment
 from tts.eval import claim_sides, report
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
-from tts.stages import labels, revision, search, train
+from tts.stages import labels, restem, revise, revision, revision_orm, search, train
 from tts.stages.blocks import Program
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
@@ -44,8 +44,11 @@ STAGES: dict[str, Callable[[Run], Any]] = {
     'labels': labels.run_labels,
     'verifiers': _verifiers,
     'revision': revision.run_revision,
+    'revision_orms': revision_orm.run_orms,
+    'restem': restem.run_restem,
     'search': search.run_search,
     'difficulty': search.run_difficulty,
+    'revise': revise.run_revise,
 }
 
 
@@ -99,25 +102,29 @@ def _report(run: Run) -> dict[str, Any]:
   return results
 
 
-def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim]) -> None:
+def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
+              revision_claims: Sequence[Claim]) -> None:
   """The main job. The report is written anew after each stage that it can show.
 
   Args:
     experiment: what to run.
     workdir: where.
     claims: kept in the workdir of a run that has none yet: written down before it is measured.
+    revision_claims: the same, where there are revisions.
   """
   begun = time.monotonic()
   planned = dict(experiment.stage_seconds)
   runs = open_runs(experiment, workdir)
   claim_sides.save(claims, pathlib.Path(workdir))
+  if experiment.revision.enabled:
+    claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
   work = [(run, name) for run in runs for name in STAGES]
   for i, (run, name) in enumerate(work):
     left = sum(planned.get(n, 0) for _, n in work[i:])
     seed = f', seed {run.seed}' if len(runs) > 1 else ''
     logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed, left)
     run_stage(run, name)
-    if name in ('search', 'difficulty'):
+    if name in ('search', 'difficulty') or (name == 'revise' and experiment.revision.enabled):
       _report(run)
   if len(runs) > 1:  # the first seed's report shows all of them
     _report(runs[0])
