@@ -36,8 +36,8 @@ def rows(workdir):
   out = {}
   for num, length in POOLS:
     pool = collections.defaultdict(lambda: [[] for _ in range(num)])
-    for row in sorted(records.iterate(workdir, 'revise', f'revision-chains-l{length}-n{num * length}'),
-                      key=lambda r: r['slot']):
+    folder = f'revision-chains-l{length}-n{num * length}'
+    for row in sorted(records.iterate(workdir, 'revise', folder), key=lambda r: r['slot']):
       pool[row['problem_id']][row['slot'] // length].append(row)
     out[num, length] = pool
   return out

@@ -1,4 +1,4 @@
-"""Chains on the reported questions: what their records hold, and that pools are parts of each other."""
+"""Chains on the reported questions: what their records hold, and that pools hold each other."""
 
 import collections
 

@@ -1,4 +1,4 @@
-"""What happens along chains of revisions (paper, Fig. 6 left and appendix I), and what they gain."""
+"""What happens along chains of revisions (paper, Fig. 6 left, appendix I), and what they gain."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def describe(run: RunFiles, found: Sequence[Outcome],
              bins: Mapping[str, int]) -> dict[str, Any] | None:
   """`revisions` of the results; None without chains.
 
-  `pass_at_1` is a row per place in the chain, over all questions and in each bin; `flips` says how often a right answer is followed by
-  a wrong one, a wrong one by a right one, and an answer by itself; `auc_within` how well each
-  verifier tells right answers of a question from wrong ones; `restem` is the same for that model,
-  where there is one; `contrasts` are as those of `contrasts.rows`.
+  `pass_at_1` is a row per place in the chain, over all questions and in each bin; `flips` says how
+  often a right answer is followed by a wrong one, a wrong one by a right one, and an answer by
+  itself; `auc_within` how well each verifier tells right answers of a question from wrong ones;
+  `restem` is the same for that model, where there is one; `contrasts` are as those of
+  `contrasts.rows`.
   """
   pool, restem = revisions.longest(run), revisions.longest(run, 'revision_restem')
   if pool is None:

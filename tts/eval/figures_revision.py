@@ -1,4 +1,4 @@
-"""Figures of revisions: along a chain, depth against breadth, and the policy (paper, Fig. 6 to 8)."""
+"""Figures of revisions: along a chain, depth against breadth, the policy (paper, Fig. 6 to 8)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def depth_figure(results: Mapping[str, Any]) -> Figure | None:
   """One chain against independent answers at equal N, by verifier and by majority."""
   if results['revisions'] is None:
     return None
-  panels = {'by the side\'s own verifier': _lines(results, False), 'by majority': _lines(results, True)}
+  panels = {'by the side\'s own verifier': _lines(results, False),
+            'by majority': _lines(results, True)}
   figure, axes = plots.new(10.4, 4.4, 2)
   for ax, (title, found) in zip(axes, panels.items()):
     for label, rows in found.items():

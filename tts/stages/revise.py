@@ -1,7 +1,7 @@
-"""Stage `revise`: chains of revisions on the reported questions, and what the control answers there.
+"""Stage `revise`: chains of revisions on the reported questions, and the control's answers.
 
-Records: `revise/<pool>`. Every split of a budget into p chains of s answers, and every way to choose
-among these, is computed from the pools.
+Records: `revise/<pool>`. Every split of a budget into p chains of s answers, and every way to
+choose among these, is computed from the pools.
 """
 
 from __future__ import annotations

@@ -116,8 +116,8 @@ def _examples(run: Run, with_context: bool) -> Sets:
           f'a revision of {name}', chains.context(prompts[name], before),
           rows[trajectory.target]['tokens']))
   if not all(sets):
-    raise InputError(f'{run.workdir.path("records", _folder(run))} has too few right answers to train '
-                     'on: raise --config.revision.questions or .samples')
+    raise InputError(f'{run.workdir.path("records", _folder(run))} has too few right answers to '
+                     'train on: raise --config.revision.questions or .samples')
   return sets
 
 
