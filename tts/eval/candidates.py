@@ -95,6 +95,17 @@ class Candidates:
     return out
 
 
+def covering(outcomes: Sequence[Outcome], ids: Sequence[str]) -> list[int]:
+  """Places of those that ran on every one of some questions: only these compare on just them."""
+  wanted = frozenset(ids)
+  return [i for i, o in enumerate(outcomes) if wanted.issubset(o.ids)]
+
+
+def accuracies(outcomes: Sequence[Outcome], ids: Sequence[str]) -> np.ndarray:
+  """Accuracy float64 [S, Q] of strategies on questions that all of them ran on, in order of ids."""
+  return np.stack([o.accuracy[np.searchsorted(o.ids, ids)] for o in outcomes])
+
+
 def tiers(outcomes: Sequence[Outcome]) -> list[Candidates]:
   """The sets of questions that best-of-N weighted ran on, the largest first.
 
@@ -110,10 +121,9 @@ def tiers(outcomes: Sequence[Outcome]) -> list[Candidates]:
       sets.setdefault(o.ids, []).append(o.budget)
   out = []
   for ids, budgets in sorted(sets.items(), key=lambda kv: -len(kv[0])):
-    inside = tuple(o for o in main if o.budget <= max(budgets) and set(ids) <= set(o.ids))
+    inside = tuple(main[i] for i in covering(main, ids) if main[i].budget <= max(budgets))
     at = [np.searchsorted(o.ids, ids) for o in inside]
     out.append(Candidates(
-        ids, tuple(budgets), inside,
-        np.stack([o.accuracy[use] for o, use in zip(inside, at)]),
+        ids, tuple(budgets), inside, accuracies(inside, ids),
         {axis: np.array([cost(o, axis, use) for o, use in zip(inside, at)]) for axis in AXES}))
   return out
