@@ -177,8 +177,9 @@ class SearchConfig:
     questions: how many of the split's.
     pool: independent samples per question; best-of-N is computed from them for every N.
     large_samples: independent samples per question of each larger model.
-    budgets: generations that beam search is charged.
+    budgets: generations that beam search is charged; those above 1 where `prm_plain` guides it.
     beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
+      `prm_plain` searches with the first of them alone.
     deep_questions: the first so many questions get the deep pool and the deep budgets too.
     deep_pool: independent samples of each of these, for best-of-N beyond `pool`; 0 makes none.
     deep_budgets: generations that beam search is charged on these alone, e.g. (256,).

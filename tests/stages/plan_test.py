@@ -117,4 +117,4 @@ def test_deep_budgets_and_the_ablation_run_on_fewer_questions():
   # Of 5 steps k = 1 simulates 4, k = 3 has 3 + 3 + 2 + 1 = 9 left; by N, the settings that differ.
   ahead = (1 + 4 / 5) * (2 + 8 + 32 + 128) + (1 + 9 / 5) * (1 + 4 + 4 + 16 + 64 + 64)
   assert guided == {'prm': 2000 * (1 + 2 * 4 + 16 + 2 * 64) + 500 * (2 * 256 + ahead),
-                    'prm_plain': 500 * (1 + 2 * 4 + 16 + 2 * 64)}
+                    'prm_plain': 500 * (4 + 16 + 64)}

@@ -161,7 +161,7 @@ def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, floa
         config.questions * beams(config.budgets) + deep * beams(config.deep_budgets)
         + min(config.lookahead_questions, config.questions) * each(_lookaheads(e)))
   if e.models.prm_plain.enabled:
-    guided['prm_plain'] = (deep or config.questions) * beams(config.budgets)
+    guided['prm_plain'] = (deep or config.questions) * each(search.plain_strategies(config))
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 
