@@ -84,7 +84,8 @@ class ModelsConfig:
     mid: the same family with about 4x the parameters.
     large: the same with about 14x.
     prm: process reward model, the one that the curves and the difficulty estimate are made with.
-    prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
+    prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing
+      else.
     orm: outcome reward model, the comparison.
     orm_more: an ORM on more solutions, as many as the PRM's label FLOPs would have paid for.
     revision: the base finetuned to write a right answer after wrong ones; see `RevisionConfig`.

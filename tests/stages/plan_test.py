@@ -89,8 +89,8 @@ def count(arch):
 def test_the_larger_models_are_about_4_and_14_times_the_base():
   for module, most in ((arithmetic, 364_112), (quickstart, 353_360)):
     experiment = config.from_config_dict(module.get_config())
-    base, mid, large = (
-        count(m.arch) for m in (experiment.models.base, experiment.models.mid, experiment.models.large))
+    models = experiment.models
+    base, mid, large = (count(m.arch) for m in (models.base, models.mid, models.large))
     assert (base, mid, large) == (25_632, 109_760, most)
 
 
