@@ -1,4 +1,4 @@
-"""Set before JAX is imported: tests run on CPU, as eight devices, with implicit broadcasting off."""
+"""Set before JAX is imported: tests run on CPU, as eight devices, without implicit broadcasting."""
 
 import os
 

@@ -1,7 +1,8 @@
 """The device programs with small real decoders, and their compilation for TPUs that are not there.
 
-Run as a script it compiles them for a topology, `python -m tests.device_programs v5e:2x4`, and prints
-what the tests want to know; a process of its own, since libtpu needs its environment set early.
+Run as a script it compiles them for a topology, `python -m tests.device_programs v5e:2x4`, and
+prints what the tests want to know; a process of its own, since libtpu needs its environment set
+early.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def compiled_for(topology: str) -> dict:
     blocks = jax.tree.map(lambda x: jax.ShapeDtypeStruct((groups, *x.shape), x.dtype), block)
     program = parallel.pmapped(step, mesh).lower(shared, *blocks).compile()
     text = program.as_text()
-    found[name] = {'groups': groups, 'collectives': collectives(text), 'loops': text.count(' while(')}
+    found[name] = {'groups': groups, 'collectives': collectives(text),
+                   'loops': text.count(' while(')}
   return found
 
 

@@ -78,7 +78,7 @@ class HashState:
 
 
 class TableVerifier:
-  """Value of a text = a hash of it, with `LEVELS` different values; of padding, the best there is."""
+  """Value of a text = a hash of it, with `LEVELS` different values; of padding, the best of all."""
 
   def start(self, prefix, prefix_len, past_size, chunk_size):
     del past_size, chunk_size

@@ -90,7 +90,8 @@ class ModelsConfig:
     mid: the same family with about 4x the parameters.
     large: the same with about 14x.
     prm: process reward model, the one that the curves and the difficulty estimate are made with.
-    prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
+    prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing
+      else.
     orm: outcome reward model, the comparison.
     orm_more: an ORM on more solutions, as many as the PRM's label FLOPs would have paid for.
     revision: the base finetuned to write a right answer after wrong ones; see `RevisionConfig`.
@@ -211,8 +212,9 @@ class SearchConfig:
     questions: how many of the split's.
     pool: independent samples per question; best-of-N is computed from them for every N.
     large_samples: independent samples per question of each larger model.
-    budgets: generations that beam search is charged.
+    budgets: generations that beam search is charged; those above 1 where `prm_plain` guides it.
     beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
+      `prm_plain` searches with the first of them alone.
     deep_questions: the first so many questions get the deep pool and the deep budgets too.
     deep_pool: independent samples of each of these, for best-of-N beyond `pool`; 0 makes none.
     deep_budgets: generations that beam search is charged on these alone, e.g. (256,).

@@ -51,7 +51,7 @@ class Problem:
 
 
 def num_candidates(budget: int, lookahead: int | None) -> int:
-  """N of a budget: k simulated steps for each one kept are charged like generations of their own."""
+  """N of a budget: k simulated steps for each one kept are charged as generations of their own."""
   return budget // ((lookahead or 0) + 1)
 
 

@@ -93,6 +93,20 @@ def test_what_is_best_in_each_bin_is_found():
   assert crossfit.crossfit(found.unbinned(), np.array([0, 1]))[0] == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_questions_one_by_one_are_those_of_the_mean(seed):
+  """With bins so small that one fold may have none of one: then the first is taken, as there."""
+  rng = np.random.default_rng(seed)
+  estimator = estimator_of(rng, 12, bins=rng.integers(1, BINS + 1, size=12))
+  accuracy = rng.integers(4, size=(3, 12)) / 3
+  found = crossfit.by_question(estimator.ids, estimator.bins, accuracy)
+  sums = crossfit.sums(estimator, estimator.ids, accuracy)
+  assert found.mean() == pytest.approx(crossfit.crossfit(sums, np.arange(3))[0])
+  assert all(found[q] in accuracy[:, q] for q in range(12))
+  names = np.array([3, 0, 9, 7, 5, 1])[estimator.bins]  # whatever the bins are called
+  assert crossfit.by_question(estimator.ids, names, accuracy).tolist() == found.tolist()
+
+
 def test_folds_are_halves_that_know_nothing_of_ties():
   ids = ids_of(2000)
   fold = crossfit.folds(ids)

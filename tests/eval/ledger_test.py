@@ -96,6 +96,20 @@ def test_training_records_are_in_the_ledger_and_nowhere_else(workdir):
   assert after == before  # curves, models, verifier, the other stages' ledger
 
 
+def test_a_block_that_only_carries_counts_is_charged_to_the_labels(workdir):
+  """Of solutions without any answer: no step is labelled, but tokens were drawn."""
+  folder = workdir / 'records/labels/rollouts'
+  records.write_block(folder / 'block-00000.jsonl.gz', label_rows())
+  one = runfiles.load(workdir)
+  carrier = {**label_rows()[0], 'answer': None, 'labels': [], 'continuations': []}
+  records.write_block(folder / 'block-00001.jsonl.gz', [carrier])
+  two = runfiles.load(workdir)
+  steps = lambda run: run.ledger.table(run.models)['labels']['base']['labelled_steps']
+  assert steps(one) == steps(two) == 6
+  extra = flops.counted(one.models['base']['arch'], 'lm', carrier['counts']['base'])
+  assert two.ledger.label_flops(two.models) == one.ledger.label_flops(one.models) + extra
+
+
 def test_a_training_record_without_counts_is_named(workdir):
   path = workdir / 'records/labels/rollouts/block-00000.jsonl.gz'
   rows = label_rows()

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from tts.data import files as files_lib
 from tts.eval import records
 from tts.types import InputError
 
@@ -77,7 +78,7 @@ def test_full_disk_leaves_the_old_state(workdir, monkeypatch, call):
       full()
 
   if call == 'write':
-    monkeypatch.setattr(records, 'open', FullFile, raising=False)
+    monkeypatch.setattr(files_lib, 'open', FullFile, raising=False)
   else:
     monkeypatch.setattr(os, call, full)
   with pytest.raises(OSError, match='No space'):

@@ -176,6 +176,8 @@ def _smoke_config():
 def test_labels_are_fractions_shared_by_equal_prefixes(smoke):
   seen = {}
   for row in records.read(smoke, stage='labels'):
+    if not row['labels']:  # carries the counts of a block without any answer
+      continue
     assert row['answer'] is not None and len(row['labels']) == len(row['step_ends'])
     assert row['labels'][-1] == float(row['correct'])
     for end, label, num in zip(row['step_ends'][:-1], row['labels'], row['continuations']):
@@ -202,7 +204,7 @@ def test_every_verifier_has_its_curves(launcher, smoke, tmp_path):
   assert {r['verifier'] for r in results['ablations']
           if r['strategy'] == 'best_of_n_weighted'} >= set(VERIFIERS)
   assert {r['budget'] for r in results['ablations']
-          if r['strategy'] == 'beam' and r['verifier'] == 'prm_plain'} == {1, 4}
+          if r['strategy'] == 'beam' and r['verifier'] == 'prm_plain'} == {4}
   deep = [r for r in results['curves'] if r['budget'] == 8 and r['bin'] is None]
   assert {r['n'] for r in deep} == {8} and {'beam', 'best_of_n_weighted'} <= {
       r['strategy'] for r in deep}

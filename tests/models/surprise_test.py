@@ -51,7 +51,8 @@ def test_the_numbers_by_hand():
   np.testing.assert_allclose(features[[1, 2, 4, 5], 2], np.log([1, 9, 4, 1.5]) / 2, atol=1e-6)
   np.testing.assert_allclose(features[2, 3], -(.9 * np.log(.9) + .1 * np.log(.1)), rtol=1e-5)
   going_on = surprise.Account(total=jnp.asarray(2.0), largest=jnp.asarray(1.5))
-  account = surprise.measure(jnp.log(probs[1:3]), tokens[1:3], positions[1:3], own[1:3], going_on)[1]
+  _, account = surprise.measure(jnp.log(probs[1:3]), tokens[1:3], positions[1:3], own[1:3],
+                                going_on)
   np.testing.assert_allclose(account.total, [2, 2 - np.log(.1)], rtol=1e-5)
   np.testing.assert_allclose(account.largest, [1.5, -np.log(.1)], rtol=1e-5)
 

@@ -127,8 +127,8 @@ def test_chains_do_not_depend_on_the_batch_nor_on_each_other(inputs, log):
   table, prompt, prompt_len, keys, _ = (x[order] for x in inputs)
   valid = np.array([True, True, False, True, True])
   got = jax.device_get(table_chains(table, prompt, prompt_len, keys[:, np.array(few)], valid))
-  jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[:, valid], b[:, order[valid]][:, :, few]),
-               got, log)
+  jax.tree.map(lambda a, b: np.testing.assert_array_equal(
+      a[:, valid], b[:, order[valid]][:, :, few]), got, log)
   assert not got.length[:, 2].any() and not got.read[:, 2].any()
 
 

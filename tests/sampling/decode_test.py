@@ -143,7 +143,7 @@ def test_truncation(inputs, name, edges, tokens, finished):
 
 
 def test_end_of_sequence_wins_over_every_limit():
-  """As the eleventh token of eleven, after the third delimiter of four, as a step's fifth of five."""
+  """As the last token of eleven, after the third delimiter of four, as a step's last of five."""
   for position, step, in_step in ((10, 0, 0), (0, 3, 0), (0, 0, 4), (10, 3, 4)):
     scalar = lambda x: jnp.full((1, 2), x, jnp.int32)
     rows = decode.init_rows(toy.slot_keys(1, 2), jnp.ones((1, 2), bool)).replace(
@@ -172,7 +172,8 @@ def test_frequencies_match_probabilities(inputs):
   log = queue(table, prefix, np.ones((B, jobs), np.int32), toy.slot_keys(B, jobs),
               np.full(B, jobs, np.int32), slots=32, sampling=sampling,
               limits=decode.Limits(3, 4, 5, toy.DELIMITER))
-  texts = [[int(prefix[0, 0]), *s.tokens] for samples in pool.collect(log) for s in samples.values()]
+  texts = [[int(prefix[0, 0]), *s.tokens]
+           for samples in pool.collect(log) for s in samples.values()]
   assert len(texts) == B * jobs
   pairs = np.zeros((period, toy.VOCAB, toy.VOCAB), int)  # by place, token, next token
   for text in texts:

@@ -33,7 +33,8 @@ P = np.array([0.125, 0.5, 0.125, 0.25])
 ])
 def test_probabilities(config, expected):
   logits = jnp.asarray(np.log(P) + 7.0, jnp.float32)
-  result = jax.jit(probabilities, static_argnums=1)(jnp.stack([logits, logits[::-1]]), SamplingConfig(**config))
+  result = jax.jit(probabilities, static_argnums=1)(
+      jnp.stack([logits, logits[::-1]]), SamplingConfig(**config))
   expected = np.array(expected, np.float64) / np.sum(expected)
   np.testing.assert_allclose(result, [expected, expected[::-1]], rtol=1e-5)
   np.testing.assert_array_equal(np.asarray(result) == 0, np.array([expected, expected[::-1]]) == 0)

@@ -1,4 +1,4 @@
-"""Lookahead against a plain python one, round by round; against beam; against reading from scratch."""
+"""Lookahead against a plain python one, round by round; against beam; against reading afresh."""
 
 import collections
 import functools
@@ -78,7 +78,7 @@ def test_reference(found, expected, width, k):
           history.token[r, b], reference.padded(each['token'], LIMITS.max_step_tokens))
       if not k:
         continue
-      ahead = jax.tree.map(lambda x: x[r, b], history.simulation)  # pylint: disable=cell-var-from-loop
+      ahead = jax.tree.map(lambda x, r=r, b=b: x[r, b], history.simulation)
       assert ahead.score.tolist() == each['judged']
       for n, steps in enumerate(each['simulated']):
         steps = steps + [[]] * (k - len(steps))

@@ -192,7 +192,7 @@ def test_a_round_at_a_time_is_the_same_search(inputs):
   for r in range(int(rounds)):
     assert np.asarray(state.open).any()
     state, parent, got = one(state, parent)
-    jax.tree.map(np.testing.assert_array_equal, got, jax.tree.map(lambda x: x[r], history))  # pylint: disable=cell-var-from-loop
+    jax.tree.map(np.testing.assert_array_equal, got, jax.tree.map(lambda x, r=r: x[r], history))
   assert not np.asarray(state.open).any()
 
 
@@ -232,7 +232,8 @@ def test_beam_finds_a_known_optimum():
   limits = decode.Limits(2 * steps + 1, steps + 1, 2, d)
   table = toy.chain_table((1, a, b), (a, d), (b, d), (d, a, b), period=2 * steps + 2)
   table[2 * steps + 1, d] = toy.chain_table((d, 2))[0, d]
-  models = toy.TableGenerator(np.broadcast_to(table, (problems, *table.shape))), toy.ShareVerifier(a)
+  generator = toy.TableGenerator(np.broadcast_to(table, (problems, *table.shape)))
+  models = generator, toy.ShareVerifier(a)
   prefix, one = np.ones((problems, 1), np.int32), np.ones(problems, np.int32)
 
   program = jax.jit(lambda keys, num_kept: search_program(

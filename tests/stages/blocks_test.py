@@ -1,9 +1,12 @@
 """Work in blocks: fixed shapes, every problem once, missing ones alone computed."""
 
+import types
+
 import numpy as np
 import pytest
 
-from tts import parallel
+from configs import quickstart
+from tts import config, parallel
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
 from tts.stages import blocks as blocks_lib
@@ -95,3 +98,23 @@ def test_a_setting_that_two_rules_share_is_run_once():
                    'beam-m8-n64']
   with pytest.raises(InputError, match='beam_widths'):
     search.beam_strategies((4,), (0,))
+
+
+def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
+  """The quickstart: pools of three models, every beam by the PRM, few by the plain one."""
+  made = []
+  monkeypatch.setattr(search, 'questions', lambda run, block, count=None: ([], ''))
+  monkeypatch.setattr(search, 'pool_work', lambda *args, model, **kwargs: made.append(model))
+  monkeypatch.setattr(search, 'beam_work', lambda run, blocks, mark, strategy, *, verifier, trees: (
+      made.append((verifier, strategy.name))))
+  monkeypatch.setattr(blocks_lib, 'run', lambda *args: 0)
+  run = types.SimpleNamespace(
+      experiment=config.from_config_dict(quickstart.get_config()), groups=1,
+      problems=lambda *args: [], workdir=types.SimpleNamespace(write_json=lambda *args: None),
+      has_model=lambda name: True)
+  search.run_search(run)
+  of = lambda verifier: [m[1] for m in made if m[0] == verifier]
+  assert of('prm') == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16',
+                       'lookahead-m2-k1-n16', 'lookahead-m2-k3-n16']
+  assert of('prm_plain') == ['beam-m4-n4', 'beam-m4-n16']
+  assert len(made) == 14  # as many programs are compiled

@@ -10,12 +10,12 @@ import numpy as np
 
 from tests import toy
 from tts import config, parallel, rng
-from tts.eval import flops
+from tts.eval import flops, records
 from tts.eval.ledger import ledger_ratio
 from tts.eval.samples import COUNTS
 from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig
-from tts.stages import blocks as blocks_lib, labels, rollouts
+from tts.stages import blocks as blocks_lib, labels, probe, rollouts, train
 from tts.types import BOS_ID, EOS_ID, Problem
 
 LIMITS = config.LimitsConfig(max_prompt_tokens=4, max_tokens=20, max_steps=5, max_step_tokens=8)
@@ -183,6 +183,31 @@ def test_a_question_without_an_answer_leaves_its_counts_to_the_block():
   kept, = labels._with_dropped([table[1][0]], table)
   assert (kept['counts']['base']['kept'], kept['counts']['base']['pruned']) == (7, 14)
   assert ledger_ratio(kept['counts']['base']) == 1
+
+
+def test_a_block_without_an_answer_keeps_its_counts():
+  counts = lambda n: {'base': dict.fromkeys(COUNTS, 0) | {'kept': n, 'entered': n - 1, 'last': 1}}
+  row = lambda name, n: {'problem_id': name, 'answer': None, 'counts': counts(n)}
+  kept, = labels._with_dropped([], [[row('a', 5)], [row('b', 7), row('b', 9)]], continuations=[])
+  assert (kept['problem_id'], kept['labels'], kept['continuations']) == ('a', [], [])
+  assert kept['counts']['base'] == dict.fromkeys(COUNTS, 0) | {
+      'kept': 5, 'pruned': 16, 'entered': 18, 'last': 3}
+  assert ledger_ratio(kept['counts']['base']) == 1
+
+
+def test_a_row_that_only_carries_counts_teaches_nothing(tmp_path):
+  run = make_run()
+  problems = [Problem(f'p{i}', '5 6', GOLD) for i in range(10)]  # the last is held out
+  run.problems = lambda split, count: problems
+  run.workdir = types.SimpleNamespace(root=tmp_path)
+  row = lambda i, labels: {'problem_id': f'p{i}', 'tokens': [5, 7, EOS_ID], 'step_ends': [3],
+                           'correct': bool(labels), 'labels': labels}
+  records.write_block(tmp_path / 'records/labels/rollouts/block-00000.jsonl.gz',
+                      [row(0, [1.0]), row(9, [1.0]), row(1, [])])
+  learnt, held_out = train._labelled(run, 'rollouts')
+  assert [s.name for s in learnt] == ['p0'] and len(held_out) == 1
+  asked, share = probe._training(run)
+  assert [p.id for p in asked] == ['p0', 'p9'] and share.tolist() == [1, 1]
 
 
 def test_an_outcome_model_gets_as_many_samples_as_the_flops_pay_for():

@@ -1,4 +1,4 @@
-"""The difficulty probe: least squares against closed forms, hidden states against a full forward."""
+"""The difficulty probe: least squares against closed forms, hidden states against full forwards."""
 
 import numpy as np
 import pytest

@@ -48,7 +48,8 @@ def test_examples_end_in_right_answers_after_wrong_ones(tokenizer, tmp_path):
     for problem, item in zip((p for p in problems for _ in range(2)), items):
       prompt = tokenizer.encode_prompt(problem.prompt)
       right = [tokenizer.encode_solution(t.format(problem.answer)) for t in TEXTS[:2]]
-      wrong = [tokenizer.encode_solution(t.format(problem.answer)) for t in (TEXTS[2], '4\n#### 8{}')]
+      wrong = [tokenizer.encode_solution(t.format(problem.answer))
+               for t in (TEXTS[2], '4\n#### 8{}')]
       assert item.tokens in right and problem.id in item.name
       assert item.prompt in [
           [*prompt, *(t for answer in before for t in [*answer, *prompt])]

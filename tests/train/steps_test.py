@@ -59,7 +59,8 @@ def test_packed_row_sums_to_its_texts_alone(params, loss):
 def test_lm_loss_is_the_log_probability_of_the_own_tokens(params):
   prompt, own, _ = TEXTS[1]
   tokens = jnp.array([prompt + own])
-  hidden, _ = DECODER.apply(params, tokens, jnp.arange(7)[None], jnp.tril(jnp.ones((1, 7, 7), bool)))
+  mask = jnp.tril(jnp.ones((1, 7, 7), bool))
+  hidden, _ = DECODER.apply(params, tokens, jnp.arange(7)[None], mask)
   logp = jax.nn.log_softmax(DECODER.apply(params, hidden.lm, method='logits'))[0]
   expected = -sum(logp[i - 1, tokens[0, i]] for i in range(2, 7))
   loss, sums = steps.lm_loss(DECODER, params, pack(TEXTS[1:2], 11))

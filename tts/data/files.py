@@ -6,37 +6,52 @@ from collections.abc import Iterator
 import contextlib
 import os
 import pathlib
-import tempfile
 from typing import IO
+import uuid
 
 from tts.types import InputError
 
 
 @contextlib.contextmanager
-def written_aside(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-  """Opens a file that takes the name `path` once the block ends without error.
+def replacing(path: str | os.PathLike[str], aside: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+  """Opens a new file `aside` that takes the name `path` once the block ends without error.
 
-  Until then it lies beside `path` under a hidden name; an error removes it.
+  Args:
+    path: in a folder that there is.
+    aside: on the same file system, a name that nothing else has; an error removes it.
+
+  Raises:
+    OSError: no space, no permission. The old file at `path`, if any, is untouched.
+  """
+  path, aside = pathlib.Path(path), pathlib.Path(aside)
+  try:
+    with open(aside, 'wb') as file:
+      yield file
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(aside, path)
+  except BaseException:
+    aside.unlink(missing_ok=True)
+    raise
+  folder = os.open(path.parent, os.O_RDONLY)
+  try:
+    os.fsync(folder)  # the rename itself survives a power cut
+  finally:
+    os.close(folder)
+
+
+@contextlib.contextmanager
+def written_aside(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+  """`replacing` for a file that a user names: until it is whole it lies beside it, hidden.
 
   Raises:
     InputError: there is no such folder, or `path` is one.
+    OSError: as `replacing`.
   """
   path = pathlib.Path(path)
   if not path.parent.is_dir():
     raise InputError(f'cannot write {path}: create the folder {path.parent} first')
   if path.is_dir():
     raise InputError(f'cannot write {path}: it is a folder, give a file name')
-  descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-  try:
-    with open(descriptor, 'wb') as file:
-      yield file
-      file.flush()
-      os.fsync(file.fileno())
-    # mkstemp leaves a file to its owner alone; give it what `open` would.
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(name, 0o666 & ~umask)
-    os.replace(name, path)
-  except BaseException:
-    pathlib.Path(name).unlink(missing_ok=True)
-    raise
+  with replacing(path, path.with_name(f'.{path.name}.{uuid.uuid4().hex}')) as file:
+    yield file

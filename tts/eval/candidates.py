@@ -114,14 +114,25 @@ class Candidates:
     return out
 
 
+def covering(outcomes: Sequence[Outcome], ids: Sequence[str]) -> list[int]:
+  """Places of those that ran on every one of some questions: only these compare on just them."""
+  wanted = frozenset(ids)
+  return [i for i, o in enumerate(outcomes) if wanted.issubset(o.ids)]
+
+
+def accuracies(outcomes: Sequence[Outcome], ids: Sequence[str]) -> np.ndarray:
+  """Accuracy float64 [S, Q] of strategies on questions that all of them ran on, in order of ids."""
+  return np.stack([o.accuracy[np.searchsorted(o.ids, ids)] for o in outcomes])
+
+
 def _on(ids: tuple[str, ...], budgets: Sequence[int], outcomes: Sequence[Outcome], **what: Any,
         ) -> Candidates:
   """Those of some outcomes that ran on all these questions, up to the largest of the budgets."""
-  inside = tuple(o for o in outcomes if o.budget <= max(budgets) and set(ids) <= set(o.ids))
+  inside = tuple(outcomes[i] for i in covering(outcomes, ids)
+                 if outcomes[i].budget <= max(budgets))
   at = [np.searchsorted(o.ids, ids) for o in inside]
   return Candidates(
-      ids, tuple(budgets), inside,
-      np.stack([o.accuracy[use] for o, use in zip(inside, at)]),
+      ids, tuple(budgets), inside, accuracies(inside, ids),
       {axis: np.array([cost(o, axis, use) for o, use in zip(inside, at)]) for axis in AXES},
       **{'own': np.ones(len(inside), bool), **what})
 

@@ -54,7 +54,7 @@ class Counted(msgspec.Struct, gc=False):
   """What is read of a row of any other stage."""
 
   counts: msgspec.Raw
-  continuations: list[int] = []
+  continuations: list[int] | None = None
 
 
 # What is no number of 64 bits, or is in a field that is parsed late.

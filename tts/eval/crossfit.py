@@ -123,6 +123,11 @@ def choose(right: np.ndarray, order: np.ndarray) -> np.ndarray:
   return order[right[..., order].argmax(axis=-1)]
 
 
+def _of_other_fold(right: np.ndarray, order: np.ndarray) -> np.ndarray:
+  """`choose` for rows [2, ...] by fold: each fold is scored by what the other one chose."""
+  return choose(right, order)[::-1]
+
+
 def crossfit(found: Sums, order: np.ndarray) -> np.ndarray:
   """Cross-validated accuracy of the best allowed strategy per bin, float64 [1 + R].
 
@@ -133,7 +138,22 @@ def crossfit(found: Sums, order: np.ndarray) -> np.ndarray:
     found: of all strategies.
     order: as `choose` takes it.
   """
-  picked = choose(found.right, order)[::-1]  # each fold is scored by the other's choice
+  picked = _of_other_fold(found.right, order)
   held = np.take_along_axis(found.right, picked[..., None], axis=-1)
   with np.errstate(invalid='ignore'):
     return held.sum(axis=(0, 1, 3)) / found.weight.sum(axis=(0, 1))
+
+
+def by_question(ids: tuple[str, ...], bins: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+  """`crossfit` of the questions as they are, one by one: float64 [Q].
+
+  Args:
+    ids: problem ids [Q], by which folds go.
+    bins: int64 [Q], any numbers.
+    accuracy: float64 [S, Q], all strategies allowed, the first chosen among equals.
+  """
+  fold, (names, bin_) = folds(ids), np.unique(bins, return_inverse=True)
+  right = np.zeros((2, len(names), len(accuracy)))
+  np.add.at(right, (fold, bin_), accuracy.T)
+  picked = _of_other_fold(np.round(right, 6), np.arange(len(accuracy)))
+  return accuracy[picked[fold, bin_], np.arange(len(ids))]

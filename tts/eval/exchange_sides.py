@@ -79,7 +79,10 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
   def among(settings: tuple[int, ...], bins: str) -> Answers | None:
     return chosen([main[i] for i in settings], schemes[bins])
 
-  ids = [frozenset(o.ids) for o in main]
+  @functools.cache
+  def beside(place: int) -> frozenset[int]:
+    return frozenset(candidates.covering(main, main[place].ids))
+
   # NaN, where FLOPs are unknown, is within no allowance.
   costs = {axis: [candidates.cost(o, axis) for o in main] for axis in ('generations', 'flops')}
 
@@ -87,9 +90,8 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
     within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
               if (verifier or o.verifier is None) and c <= allowance]
     # A setting of fewer questions than the largest budget's would cut the others to them.
-    top = max((main[i].budget for i in within), default=0)
-    wide = max((ids[i] for i in within if main[i].budget == top), key=len, default=frozenset())
-    within = [i for i in within if wide <= ids[i]]
+    top = max(within, key=lambda i: (main[i].budget, len(main[i].ids)), default=None)
+    within = [i for i in within if i in beside(top)]
     most: dict[str, int] = {}
     for i in within:
       most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
@@ -108,23 +110,15 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
 def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | None:
   """Each question's accuracy by the setting that is best in its bin on the other fold.
 
-  Of equal settings the first is taken; a bin that the other fold lacks goes by all its questions.
-  None where the settings share no question.
+  Of equal settings the first is taken, as for a bin that the other fold lacks. None where the
+  settings share no question.
   """
   shared = set(bins).intersection(*(o.ids for o in settings)) if settings else set()
   if not shared:
     return None
   ids = tuple(sorted(shared))
-  accuracy = np.array([o.accuracy[np.searchsorted(o.ids, ids)] for o in settings])
-  side, bin_ = crossfit.folds(ids), np.array([bins[i] for i in ids])
-  out = np.zeros(len(ids))
-  for half in (0, 1):
-    for b in sorted(set(bin_.tolist())):
-      mine, learn = (side == half) & (bin_ == b), (side != half) & (bin_ == b)
-      learn = learn if learn.any() else side != half
-      best = accuracy[:, learn].mean(axis=1).argmax() if learn.any() else 0
-      out[mine] = accuracy[best, mine]
-  return Answers(ids, out)
+  return Answers(ids, crossfit.by_question(
+      ids, np.array([bins[i] for i in ids]), candidates.accuracies(settings, ids)))
 
 
 def once(run: RunFiles) -> Once | None:

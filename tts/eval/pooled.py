@@ -86,6 +86,6 @@ def rows(seeds: Mapping[int, pathlib.Path]) -> list[dict[str, Any]]:
 
 
 def main_rows(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-  """Those as the curves show them: the PRM or no verifier, its last step, the strategy's own vote."""
+  """Those that the curves show: the PRM or no verifier, its last step, the strategy's own vote."""
   return [r for r in found if r['verifier'] in (None, 'prm')
           and r['selection'] == curves.own_selection(r['strategy'])]

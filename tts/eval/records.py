@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from tts.data import files
 from tts.types import InputError
 
 _SUFFIXES = ('.jsonl', '.jsonl.gz')
@@ -70,20 +71,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
   temporary = _temporary(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary.parent.mkdir(parents=True, exist_ok=True)
-  try:
-    with open(temporary, 'wb') as f:
-      f.write(data)
-      f.flush()
-      os.fsync(f.fileno())
-    os.replace(temporary, path)
-  except BaseException:
-    temporary.unlink(missing_ok=True)
-    raise
-  folder = os.open(path.parent, os.O_RDONLY)
-  try:
-    os.fsync(folder)  # the rename itself survives a power cut
-  finally:
-    os.close(folder)
+  with files.replacing(path, temporary) as f:
+    f.write(data)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

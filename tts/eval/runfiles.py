@@ -98,12 +98,16 @@ def _given(run: dict[str, Any], name: str) -> str | None:
   return model.get('checkpoint')
 
 
-def _labels(path: pathlib.Path) -> tuple[dict[str, Any], int]:
-  """Counts of one block of another stage than search, and the steps that it labelled."""
+def _labels(path: pathlib.Path) -> tuple[dict[str, Any], int | None]:
+  """Counts of one block of another stage than search, and the steps that it rolled out labels of.
+
+  None where it is not of the rolled-out labels.
+  """
   with records.uncollected():
     rows = records.read_typed(path, columns.COUNTED)
+    rolled_out = [r.continuations for r in rows if r.continuations is not None]
     # The last step of a row is labelled by its answer, the others by continuations.
-    steps = sum(len(r.continuations) - 1 for r in rows if r.continuations)
+    steps = sum(max(len(c) - 1, 0) for c in rolled_out) if rolled_out else None
     try:
       return columns.total(columns.written(rows)), steps
     except columns.ROW_ERRORS as e:
@@ -141,7 +145,7 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   others = [p for p in records.blocks(root) if stage_of(p) not in _ANSWERS]
   for path, (total, steps) in zip(others, mapped(_labels, others)):
     ledger.add(stage_of(path), total)
-    if steps:
+    if steps is not None:
       ledger.add_labelled(steps, samples_lib.block_seconds(root, path), total['counts'])
   return RunFiles(root=root, run=run, stages=stages, models=models,
                   search=found['search'] | found['revise'], difficulty=found['difficulty'],

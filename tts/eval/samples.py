@@ -152,7 +152,8 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
   if seen.max() > 1:
     twice = divmod(int(seen.argmax()), size)
     raise InputError(f'records/{setting.stage}: {setting.method} at budget {setting.budget} has '
-                     f'problem {ids[twice[0]]}, slot {twice[1]} twice; delete one of the two blocks')
+                     f'problem {ids[twice[0]]}, slot {twice[1]} twice; delete one of the two '
+                     'blocks')
 
   def spread(values, fill, dtype):
     values = np.asarray(values, dtype)

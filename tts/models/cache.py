@@ -145,7 +145,7 @@ def restart(cache: Cache, rows: jax.Array, prefix_len: jax.Array) -> Cache:
 
 
 def with_chunk(cache: Cache, size: int) -> Cache:
-  """The same cache with an empty chunk of `size` columns; what the old one held must be committed."""
+  """The same cache with an empty chunk of `size` columns; the old one must be committed."""
   chunk = jax.tree.map(
       lambda x: jnp.zeros((*x.shape[:3], size, x.shape[-1]), x.dtype), cache.chunk)
   return cache.replace(chunk=chunk, chunk_len=jnp.zeros_like(cache.chunk_len),

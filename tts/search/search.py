@@ -1,7 +1,8 @@
 """Step-level search against a process reward model, one compiled loop of rounds (paper section 5).
 
 A round: decode every live row to its step's end, let the verifier read the new tokens, look ahead
-where that is asked for, select, branch. The unit is `search_round`; `run` iterates it on the device.
+where that is asked for, select, branch. The unit is `search_round`; `run` iterates it on the
+device.
 """
 
 from __future__ import annotations

@@ -67,16 +67,20 @@ def labelled(solution: Solution) -> dict[str, Any]:
           'continuations': [*(num for _, num in outcomes), 1]}
 
 
-def _with_dropped(rows: list[dict[str, Any]], table: list[list[dict[str, Any]]]) -> list[dict]:
+def _with_dropped(rows: list[dict[str, Any]], table: list[list[dict[str, Any]]],
+                  **unlabelled: Any) -> list[dict]:
   """The rows, with the counts of their block's samples that have no answer added.
 
   A question's first row carries what its dropped samples took; if it has none, the block's first.
-  A block without any row takes its counts with it.
+  A block without any row keeps its first sample for that: a row with `unlabelled` and no labels.
   """
+  dropped = [r for of_question in table for r in of_question if r['answer'] is None]
+  if not rows:
+    rows, dropped = [{**dropped[0], **unlabelled, 'labels': []}], dropped[1:]
   first = {}
   for row in rows:
     first.setdefault(row['problem_id'], row)
-  for row in (r for of_question in table for r in of_question if r['answer'] is None and rows):
+  for row in dropped:
     owner, c = first.get(row['problem_id'], rows[0]), row['counts']['base']
     owner['counts']['base'] = rows_lib.add(
         owner['counts']['base'], prompt=c['prompt'], pruned=c['kept'], last=c['last'],
@@ -85,7 +89,10 @@ def _with_dropped(rows: list[dict[str, Any]], table: list[list[dict[str, Any]]])
 
 
 def run_labels(run: Run) -> int:
-  """Writes one row per solution that has an answer, `labels` (one per step) in it."""
+  """Writes one row per solution that has an answer, `labels` (one per step) in it.
+
+  A block without such a solution has one row without labels, which carries its counts.
+  """
   config, limits = run.experiment.labels, run.experiment.limits
   base = run.model('base')
   sampling = dataclasses.replace(run.experiment.sampling, temperature=config.temperature)
@@ -113,7 +120,8 @@ def _run_rollouts(run: Run, base: Model, blocks: list[Block], sampling: Sampling
     tables = [sample_rows(run, block, samples) for block, samples in zip(group, sample(group))]
     found = [solutions(block, table) for block, table in zip(group, tables)]
     roll_out(found)
-    return [_with_dropped([labelled(s) for s in of_block], table)
+    return [_with_dropped([labelled(s) for s in of_block], table,
+                          rollout_attended=0, continuations=[])
             for of_block, table in zip(found, tables)]
 
   work = Work(_FOLDER, mark, blocks, compute,

@@ -49,8 +49,8 @@ def run(folder: str, source: str, target: str) -> None:
 def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, Any]:
   given = row.get('prompt_tokens', 1)
   if type(given) is not int or given < 1:
-    raise InputError(f'{where}: "prompt_tokens" is {given!r}: it must be how many of the tokens are '
-                     'the prompt, 1 or more')
+    raise InputError(f'{where}: "prompt_tokens" is {given!r}: it must be how many of the tokens '
+                     'are the prompt, 1 or more')
   if 'tokens' in row:
     tokens = row['tokens']
     if not isinstance(tokens, list) or not tokens or not all(

@@ -51,7 +51,7 @@ def costs(experiment: Experiment) -> list[Cost]:
     if config.enabled and not config.checkpoint:
       rows.append(cost.training(e, name, [name]))
   labels = e.labels
-  steps = max(1.0, solution / limits.max_step_tokens * 1.5)
+  steps = max(1.0, solution / limits.max_step_tokens * 1.5)  # of one solution
   samples = labels.questions * labels.samples
   rollouts = samples * (steps - 1) * labels.rollouts
   generations = samples + rollouts / 2  # a rollout writes about half a solution
@@ -60,7 +60,7 @@ def costs(experiment: Experiment) -> list[Cost]:
   rows.append(cost.training(e, 'verifiers', verifiers))
   if e.revision.enabled:
     rows += plan_revision.training(e, prompt, solution)
-  sampled, guided = search_generations(e)
+  sampled, guided = search_generations(e, steps)
   scored = sum(read(name, sampled) for name in verifiers)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
   larger = [name for name in GENERATORS[1:] if getattr(e.models, name).enabled]
@@ -96,28 +96,41 @@ def _searches(e: Experiment) -> list[Strategy]:
           + (_lookaheads(e) if config.lookahead_questions else []))
 
 
-def search_generations(e: Experiment) -> tuple[int, dict[str, int]]:
-  """The base's independent samples of stage `search`; per guide the generations it is charged.
+def written(strategy: Strategy, steps: float) -> float:
+  """Generations that a search writes of a question whose solutions have so many steps, 1 or more.
 
-  A simulation ends with its solution, so what lookahead writes is less than its charge.
+  Its candidates, and with lookahead k steps more from the end of each step of theirs, or as many
+  as the solution has left: less than the k solutions that it is charged.
+  """
+  ahead = min(strategy.lookahead or 0, steps)
+  simulated = ahead * steps - ahead * (ahead + 1) / 2  # the sum of min(k, steps - s) over steps s
+  return strategy.num_candidates * (1 + simulated / steps)
+
+
+def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, float]]:
+  """The base's independent samples of stage `search`; per guide the generations written for it.
+
+  Args:
+    e: the experiment.
+    steps: of one solution.
   """
   config = e.search
   deep = min(config.deep_questions, config.questions)
-  charge = lambda budgets: sum(
-      s.budget for s in search.beam_strategies(budgets, config.beam_widths))
+  each = lambda strategies: sum(written(s, steps) for s in strategies)
+  beams = lambda budgets: each(search.beam_strategies(budgets, config.beam_widths))
   guided = {}
   if e.models.prm.enabled:
-    guided['prm'] = (config.questions * charge(config.budgets)
-                     + deep * charge(config.deep_budgets)
-                     + min(config.lookahead_questions, config.questions) * sum(
-                         s.budget for s in _lookaheads(e)))
+    guided['prm'] = (
+        config.questions * beams(config.budgets) + deep * beams(config.deep_budgets)
+        + min(config.lookahead_questions, config.questions) * each(_lookaheads(e)))
   if e.models.prm_plain.enabled:
-    guided['prm_plain'] = (deep or config.questions) * charge(config.budgets)
+    guided['prm_plain'] = (deep or config.questions) * each(search.plain_strategies(config))
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 
-def _generating(stage: str, generations: int, solution: float, spent: float, memory: int) -> Cost:
-  return Cost(stage, generations, int(generations * solution), int(spent), memory)
+def _generating(stage: str, generations: float, solution: float, spent: float,
+                memory: int) -> Cost:
+  return Cost(stage, int(generations), int(generations * solution), int(spent), memory)
 
 
 def _matmul_speed() -> float:

@@ -81,7 +81,8 @@ def _training(run: Run) -> tuple[list[Problem], np.ndarray]:
   """Questions that were sampled for labels, and the share of their samples that were right."""
   right: dict[str, list[bool]] = {}
   for row in records.iterate(run.workdir.root, 'labels', 'rollouts'):
-    right.setdefault(row['problem_id'], []).append(bool(row['correct']))
+    if row['labels']:
+      right.setdefault(row['problem_id'], []).append(bool(row['correct']))
   problems = [p for p in run.problems('verifier', run.experiment.labels.questions)
               if p.id in right]
   return problems, np.array([np.mean(right[p.id]) for p in problems])

@@ -87,7 +87,7 @@ def forward_step(arch: Arch):
   """Program: logits and values of whole texts, for `launch.logprobs`."""
 
   def step(params, tokens, prompt_len):
-    """tokens int32 [B, T], of which the first prompt_len int32 [B] are given --> {head: float32}."""
+    """tokens int32 [B, T], the first prompt_len int32 [B] of them given --> {head: float32}."""
     decoder = Decoder(arch)
     position = jnp.broadcast_to(jnp.arange(tokens.shape[1], dtype=jnp.int32), tokens.shape)
     mask = jnp.tril(jnp.ones((1, tokens.shape[1], tokens.shape[1]), bool))

@@ -39,6 +39,14 @@ def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[S
   return list(found.values())
 
 
+def plain_strategies(config: SearchConfig) -> list[Strategy]:
+  """What `prm_plain` searches with: the first width, where a choice is left to a verifier.
+
+  It is an ablation, and every setting is a program to compile.
+  """
+  return beam_strategies(tuple(b for b in config.budgets if b > 1), config.beam_widths[:1])
+
+
 def lookahead_strategies(budgets: tuple[int, ...],
                          rules: tuple[tuple[int, Any], ...]) -> list[Strategy]:
   """The same for lookahead: rules (k, M). M is of the N = B // (k + 1) candidates.
@@ -215,10 +223,6 @@ def run_search(run: Run) -> int:
       blocks, mark = questions(run, block_size(config, strategy.num_candidates), count)
       works.append(beam_work(run, blocks, mark, strategy, verifier=verifier, trees=trees))
 
-  def beams(verifier: str, budgets: tuple[int, ...], count: int | None = None,
-            trees: bool = False) -> None:
-    searches(verifier, beam_strategies(budgets, config.beam_widths), count, trees)
-
   pool(config.pool, sampling, verifiers=VERIFIERS)
   pool(1, greedy)
   for name in filter(run.has_model, GENERATORS[1:]):
@@ -228,14 +232,14 @@ def run_search(run: Run) -> int:
   if deep and config.deep_pool:
     pool(config.deep_pool, sampling, deep, verifiers=('prm', 'prm_plain', 'orm'))
   if run.has_model('prm'):
-    beams('prm', config.budgets, trees=True)
+    searches('prm', beam_strategies(config.budgets, config.beam_widths), trees=True)
     if deep:
-      beams('prm', config.deep_budgets, deep)
+      searches('prm', beam_strategies(config.deep_budgets, config.beam_widths), deep)
     if ahead := min(config.lookahead_questions, config.questions):
       searches('prm', lookahead_strategies(config.lookahead_budgets, config.lookahead), ahead,
                trees=True)
   if run.has_model('prm_plain'):  # an ablation: on fewer questions where there are many
-    beams('prm_plain', config.budgets, deep or None)
+    searches('prm_plain', plain_strategies(config), deep or None)
   return blocks_lib.run(run.workdir, works, run.groups)
 
 

@@ -106,7 +106,8 @@ class Solver:
     Raises:
       InputError: a prompt is too long, or the budget is below the policy's smallest.
     """
-    policy_lib.choose(self._policy, 0.0, budget, shared)  # before any work: is the budget one it knows?
+    # Before any work: is the budget one that it knows?
+    policy_lib.choose(self._policy, 0.0, budget, shared)
     for first in range(0, len(problems), _CHUNK):
       yield from self._chunk(list(problems[first:first + _CHUNK]), budget, shared)
 

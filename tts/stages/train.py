@@ -161,8 +161,9 @@ def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed
   sets: tuple[list, list] = ([], [])
   for row in records.iterate(run.workdir.root, 'labels', folder):
     name = row['problem_id']
-    sets[name in held_out].append(packed.Labelled(
-        name, prompts[name], row['tokens'], row['step_ends'], row['labels']))
+    if row['labels']:
+      sets[name in held_out].append(packed.Labelled(
+          name, prompts[name], row['tokens'], row['step_ends'], row['labels']))
   if not all(sets):
     raise InputError(f'{run.workdir.path("records/labels", folder)} has too few labelled '
                      'solutions to train on: raise --config.labels.questions or .samples')

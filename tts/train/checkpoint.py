@@ -35,10 +35,11 @@ from tts.types import InputError
 MODEL_FILE = 'model.json'
 _PARAMS = 'params'
 # What a field of `Arch` is in JSON, by its annotation, and what messages call it.
-_JSON_TYPES = {'int': (int,), 'int | None': (int, type(None)), 'float': (float, int), 'bool': (bool,), 'str': (str,),
-               'tuple[str, ...]': (list,)}
-_JSON_NAMES = {(int,): 'a positive integer', (int, type(None)): 'a positive integer or null', (float, int): 'a number', (bool,): 'true or false',
-               (str,): 'a text', (list,): 'a list'}
+_JSON_TYPES = {'int': (int,), 'int | None': (int, type(None)), 'float': (float, int),
+               'bool': (bool,), 'str': (str,), 'tuple[str, ...]': (list,)}
+_JSON_NAMES = {(int,): 'a positive integer', (int, type(None)): 'a positive integer or null',
+               (float, int): 'a number', (bool,): 'true or false', (str,): 'a text',
+               (list,): 'a list'}
 
 
 class TrainingCheckpoints:
@@ -211,7 +212,8 @@ def _read_arch(directory: pathlib.Path, fields: dict[str, Any]) -> Arch:
     raise InputError(f'{path}: "arch" must have the fields {", ".join(types)}: '
                      f'check {", ".join(wrong)}')
   for name, value in fields.items():
-    if type(value) not in types[name] or (type(value) is int and int in types[name][:1] and value < 1):
+    counts = int in types[name][:1]
+    if type(value) not in types[name] or (type(value) is int and counts and value < 1):
       raise InputError(f'{path}: "arch" has {name} = {json.dumps(value)}: it must be '
                        f'{_JSON_NAMES[types[name]]}')
   return Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})

@@ -1,4 +1,4 @@
-"""Texts of many lengths in rows of one length, so that little of a batch is padding. numpy alone."""
+"""Texts of many lengths in rows of one length, so that little of a batch is padding. numpy only."""
 
 from __future__ import annotations
 
