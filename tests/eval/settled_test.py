@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tts.eval import select, settled
+from tests.eval import synthetic
+from tts.eval import runfiles, select, settled
 from tts.eval.samples import NO_ANSWER
 
 
@@ -32,8 +33,6 @@ def test_it_chooses_what_all_samples_choose(seed):
 def test_a_sample_earlier_some_future_could_still_change_it(seed):
   answer, weight = pool(seed, rows=40, size=5)
   for a, w, stop in zip(answer, weight, settled.drawn(answer, weight)):
-    if stop in (1, 5):
-      continue
     said = set()
     for future in itertools.product((0, 1, 2, 7), repeat=5 - stop + 1):
       whole = np.concatenate([a[:stop - 1], future])[None]
@@ -49,12 +48,29 @@ def test_by_hand():
   drawn = lambda a, w: settled.drawn(np.array([a]), np.array([w], float)).tolist()
   assert drawn([3, 3, 3, 4], [1, 1, 1, 1]) == [3]  # 3 to nothing, one to come
   assert drawn([3, 3, 4, 4], [1, 1, 1, 1]) == [4]  # 2 to nothing might be made level
+  assert drawn([3, 3, 3, 4, 4], [1, 1, 1, 1, 1]) == [3]  # 3 to nothing not by two
   assert drawn([3, 3, 4, 4], [0.5, 0.5, 1, 1]) == [4]
   assert drawn([3, NO_ANSWER, NO_ANSWER], [1, 0, 0]) == [3]
   assert drawn([NO_ANSWER, NO_ANSWER], [0, 0]) == [2]
   assert drawn([5], [0.1]) == [1]
 
 
-def test_a_weight_above_one_is_an_error():
+@pytest.mark.parametrize('weight', [-0.5, 1.5])
+def test_a_weight_outside_of_0_to_1_is_an_error(weight):
   with pytest.raises(ValueError, match='from 0 to 1'):
-    settled.drawn(np.array([[1, 1]]), np.array([[0.5, 1.5]]))
+    settled.drawn(np.array([[1, 1]]), np.array([[0.5, weight]]))
+  # Of what has no vote it is not read.
+  assert settled.drawn(np.array([[1, NO_ANSWER]]), np.array([[0.5, weight]])).tolist() == [2]
+
+
+def test_rows_of_a_run(tmp_path):
+  run = runfiles.load(synthetic.write_run(tmp_path, questions=12, pool=8, difficulty=0, beams=()))
+  pool = run.pools('base')[0]
+  rows = {(r['strategy'], r['budget']): r for r in settled.rows(run)}
+  assert set(rows) == set(itertools.product(('majority', 'best_of_n_weighted'), (2, 4, 8)))
+  for (strategy, budget), row in rows.items():
+    weight = np.ones(pool.answer.shape) if strategy == 'majority' else pool.answer_score
+    stops = [settled.drawn(pool.answer[q:q + 1, i:i + budget], weight[q:q + 1, i:i + budget])[0]
+             for q in range(12) for i in range(0, 8, budget)]
+    assert row['generations'] == pytest.approx(np.mean(stops)) and row['n'] == 12
+    assert row['ci95'][0] <= row['generations'] <= row['ci95'][1]
