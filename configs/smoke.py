@@ -28,7 +28,7 @@ def get_config():
       name='smoke',
       data=DataConfig(arith=ArithConfig(
           max_ops=2, ranges=(5, 10), max_value=30,
-          sizes=(('lm', 400), ('verifier', 60), ('revision', 20), ('validation', 20),
+          sizes=(('lm', 400), ('verifier', 60), ('revision', 60), ('validation', 20),
                  ('dev', 20), ('test', 40)))),
       models=config.ModelsConfig(
           base=config.ModelConfig(arch=base, train=train),
@@ -44,7 +44,7 @@ def get_config():
       limits=config.LimitsConfig(
           max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
       labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),
-      revision=config.RevisionConfig(questions=20, samples=8, block=10, orm_questions=40,
+      revision=config.RevisionConfig(questions=60, samples=8, block=20, orm_questions=40,
                                      orm_chains=(3, 3), asked=16, chains=((2, 6), (4, 2))),
       search=config.SearchConfig(questions=24, pool=4, large_samples=2, budgets=(1, 4), block=8,
                                  trees=2, lookahead=((1, 'sqrt'),), lookahead_budgets=(8,),

@@ -23,7 +23,7 @@ def made(trials):
 
 def trial_of(trials, row):
   (found,) = (t for t in trials if t.widest and all(
-      compute_optimal.what(t.estimator)[k] == row[k] for k in WHOSE))
+      compute_optimal.what(t.estimator, t.found)[k] == row[k] for k in WHOSE))
   return found
 
 

@@ -20,8 +20,11 @@ def sums_of(rng, bins=3, replicates=2):
 
 def candidates_of(costs):
   """Best-of-N weighted at each cost, in the order given."""
-  outcomes = tuple(types.SimpleNamespace(strategy='best_of_n_weighted', budget=c) for c in costs)
-  return Candidates((), tuple(costs), outcomes, None, {'generations': np.array(costs, float)})
+  name = 'best_of_n_weighted'
+  outcomes = tuple(types.SimpleNamespace(strategy=name, selection=name, budget=c, verifier='prm',
+                                         aggregation='last', proposal=None) for c in costs)
+  return Candidates((), tuple(costs), outcomes, None, {'generations': np.array(costs, float)},
+                    'search', 'best_of_n_weighted', np.ones(len(costs), bool))
 
 
 @pytest.mark.parametrize('seed', range(8))

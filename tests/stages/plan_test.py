@@ -49,7 +49,7 @@ def test_revisions_have_a_line_where_they_are_enabled():
   assert lines.keys() - {c.stage for c in plan.costs(experiment)} == {
       'revision', 'revision_orms', 'revise'}
   trained = 2 * 40 * 8 * 288
-  assert lines['revision'].generations == 20 * 8 and lines['revision'].tokens > trained
+  assert lines['revision'].generations == 60 * 8 and lines['revision'].tokens > trained
   assert lines['revision_orms'].generations == 2 * 40 * 9
   assert lines['revise'].generations == 16 * (2 * 6 + 4 * 2 + 12)
   longer = dataclasses.replace(on.revision, chains=((2, 12), (4, 2)))

@@ -32,29 +32,25 @@ def run_restem(run: Run) -> bool:
 
 
 def _examples(run: Run, folder: str) -> revision.Sets:
-  """Right answers after what led to them, and those to the last tenth of their questions."""
+  """Right answers after what led to them, to learn from and held out."""
   length = run.experiment.revision.orm_chains[1]
-  sets: revision.Sets = ([], [])
   answers = revision_orm.Answers.read(run, folder)
-  found = []
+  stopped = []
   for question, rows in answers.rows.items():
     ordered = [rows[slot] for slot in sorted(rows)]
     for first in range(0, len(ordered), length):
       chain = [Answer('', row['correct'] if row['answer'] is not None else None)
                for row in ordered[first:first + length]]
       if (one := trajectories.stopped(chain)) is not None:
-        found.append((f'{question} {first}', one))
-  kept = trajectories.balanced(found, trajectories.of_question(MODEL, run.seed))
-  asked = list(dict.fromkeys(name.rsplit(' ', 1)[0] for name, _ in kept))
-  held_out = asked[-max(1, len(asked) // 10):]
-  for name, one in kept:
+        stopped.append((f'{question} {first}', one))
+  found: dict[str, list[Continuation]] = {}
+  for name, one in trajectories.balanced(stopped, trajectories.of_question(MODEL, run.seed)):
     question, first = name.rsplit(' ', 1)
     tokens = lambda turn: answers.rows[question][int(first) + turn]['tokens']
-    sets[question in held_out].append(Continuation(
+    found.setdefault(question, []).append(Continuation(
         f'a chain of {question}',
         chains.context(answers.prompts[question], [tokens(turn) for turn in one.context]),
         tokens(one.target)))
-  if not all(sets):
-    raise InputError(f'{run.workdir.path("records", folder)} has too few chains that come right: '
-                     'raise --config.revision.orm_questions')
-  return sets
+  in_order = {name: found[name] for name in answers.prompts if name in found}
+  return revision.split(in_order, run.workdir.path('records', folder),
+                        'config.revision.orm_questions')

@@ -97,28 +97,41 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
 
 
 def _examples(run: Run, with_context: bool) -> Sets:
-  """Trajectories to learn from, and those of the last tenth of the questions.
+  """Trajectories to learn from, and those to held-out questions.
 
   Without context they end in the same answers, right after the question.
   """
-  problems = {p.id: p for p in run.problems('revision', run.experiment.revision.questions)}
-  prompts = {i: run.tokenizer.encode_prompt(p.prompt) for i, p in problems.items()}
-  held_out = set(list(problems)[-(len(problems) // 10):])
+  problems = run.problems('revision', run.experiment.revision.questions)
+  prompts = {p.id: run.tokenizer.encode_prompt(p.prompt) for p in problems}
   pools = collections.defaultdict(list)
   for row in records.iterate(run.workdir.root, *_folder(run).split('/')):
     pools[row['problem_id']].append(row)
-  sets: Sets = ([], [])
-  for name, rows in pools.items():
-    rows.sort(key=lambda row: row['slot'])
+  found: dict[str, list[Continuation]] = {}
+  for name, prompt in prompts.items():
+    rows = sorted(pools[name], key=lambda row: row['slot'])
     for trajectory in _trajectories(run, name, rows):
       before = [rows[i]['tokens'] for i in trajectory.context] if with_context else []
-      sets[name in held_out].append(Continuation(
-          f'a revision of {name}', chains.context(prompts[name], before),
+      found.setdefault(name, []).append(Continuation(
+          f'a revision of {name}', chains.context(prompt, before),
           rows[trajectory.target]['tokens']))
-  if not all(sets):
-    raise InputError(f'{run.workdir.path("records", _folder(run))} has too few right answers to '
-                     'train on: raise --config.revision.questions or .samples')
-  return sets
+  return split(found, run.workdir.path('records', _folder(run)),
+               'config.revision.questions or .samples')
+
+
+def split(found: dict[str, list[Continuation]], where: str, fields: str) -> Sets:
+  """What is learnt, and what is held out: the last tenth of the questions, at least one.
+
+  Args:
+    found: by question, those alone that have some.
+    where: the records, for an error.
+    fields: of the config, what to raise then.
+  """
+  if len(found) < 2:
+    raise InputError(f'{where} has too few right answers to train on: raise --{fields}')
+  names = list(found)
+  least = max(1, len(names) // 10)
+  flat = lambda some: [item for name in some for item in found[name]]
+  return flat(names[:-least]), flat(names[-least:])
 
 
 def _trajectories(run: Run, name: str, rows: list[dict[str, Any]]) -> list[Trajectory]:
