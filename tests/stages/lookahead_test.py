@@ -55,12 +55,14 @@ def test_a_wrong_config_is_named(value, match):
     config.from_config_dict(wrong)
 
 
-def test_the_dry_run_counts_the_charge():
+def test_the_dry_run_counts_what_is_written():
   experiment = config.from_config_dict(arithmetic.get_config())
   without = dataclasses.replace(experiment, search=dataclasses.replace(
       experiment.search, lookahead_questions=0))
-  more, less = (plan.search_generations(e)[1]['prm'] for e in (experiment, without))
-  assert more - less == 500 * (2 * 4 + 3 * 16 + 2 * 64 + 3 * 256)
+  more, less = (plan.search_generations(e, 6.0)[1]['prm'] for e in (experiment, without))
+  charged = 2 * 4 + 3 * 16 + 2 * 64 + 3 * 256
+  # A simulation writes less than a solution.
+  assert 500 * charged / 4 < more - less < 500 * charged
   cost = lambda e: next(c for c in plan.costs(e) if c.stage == 'search')
   assert cost(experiment).flops > cost(without).flops
   assert cost(experiment).memory > cost(without).memory  # 25 x 128 rows, twice
