@@ -5,6 +5,8 @@
     --workdir=/tmp/tts-plan
 
 At most 120 minutes each (78, half of it beside another run). What to expect: results/arithmetic/.
+Revisions are a run of their own over the same models, at most 60 minutes: the same command and
+workdir with --config.revision.enabled=True.
 Everything was chosen on `dev` of the family `arith` under another seed (BUILD_NOTES.md,
 "Verifier"); `plan` runs as it comes.
 """
@@ -29,6 +31,14 @@ def get_config():
       init='large', arch=Arch(0, 4, 112, 4, 2, 28, 368, surprise_layer=3),
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=600,
                         eval_every=100))
+  # Of 1,800,000 places none was longer than a question and its answer, so contexts take more.
+  revised = lambda length, tokens: config.ModelConfig(
+      init='base', arch=base, train=TrainConfig(
+          learning_rate=1e-2, batch_size=8 * 480 // length, row_length=length, tokens=tokens,
+          eval_every=500))
+  revision_judge = lambda init, length, updates: config.ModelConfig(
+      init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2), train=TrainConfig(
+          learning_rate=3e-3, batch_size=16, row_length=length, steps=updates, eval_every=100))
   return config.to_config_dict(config.Experiment(
       name='arithmetic',
       data=DataConfig(
@@ -42,7 +52,12 @@ def get_config():
           prm_plain=config.ModelConfig(
               init='base', arch=base,
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=1600,
-                                eval_every=200))),
+                                eval_every=200)),
+          revision=revised(480, 8_000_000), revision_control=revised(128, 8_000_000),
+          revision_restem=revised(480, 3_000_000),
+          revision_orm=revision_judge('revision', 480, 600),
+          revision_orm_alone=revision_judge('revision', 128, 600),
+          control_orm=revision_judge('revision_control', 128, 600)),
       limits=config.LimitsConfig(
           max_prompt_tokens=24, max_tokens=72, max_steps=8, max_step_tokens=12),
       labels=config.LabelsConfig(questions=7500, samples=8, rollouts=2, block=250),
@@ -50,7 +65,12 @@ def get_config():
           questions=2000, pool=64, large_samples=16, budgets=(1, 4, 16, 64), deep_questions=500,
           deep_pool=256, deep_budgets=(256,), lookahead_budgets=(4, 16, 64, 256),
           lookahead_questions=500),
+      revision=config.RevisionConfig(
+          questions=3600, samples=24, temperature=1.2, block=100, orm_questions=1000, asked=300,
+          chains=((2, 64), (8, 16), (64, 4)), searched=((4, 16), (4, 64))),
       difficulty=config.DifficultyConfig(samples=64),
       stage_seconds=(('data', 20), ('base', 60), ('mid', 75), ('large', 150), ('labels', 200),
-                     ('verifiers', 500), ('search', 2800), ('difficulty', 100), ('report', 90)),
+                     ('verifiers', 500), ('revision', 1000), ('revision_orms', 900),
+                     ('restem', 200), ('search', 2800), ('difficulty', 100), ('revise', 1200),
+                     ('report', 90)),
   ))

@@ -165,18 +165,18 @@ class RevisionConfig:
     enabled: False leaves revisions out.
     questions: training questions (the split `revision`); the last tenth is held out.
     samples: of the base, per question (the paper: 64).
-    temperature: of these samples, higher than at test time so that more of them are wrong.
-    targets: right samples of a question that are learnt, at most. Easy questions have many, and
-      few wrong ones to put before them.
-    contexts: `wrong`, the paper's: only wrong answers stand before a right one; or `any`: right
-      ones too.
+    temperature: of these samples; high, so that more of them are wrong.
+    targets: right samples of a question that are learnt, at most: easy ones have many.
+    contexts: what stands before a right answer: `wrong` ones, as in the paper, or `any`.
     block: questions per block.
     orm_questions: questions (of the split `verifier`) whose chains its verifiers learn from; the
       last tenth is held out.
     orm_chains: (chains, length) of each of these.
     asked: the first so many reported questions are answered in chains.
-    chains: (chains, length) of each of these, several pairs: a budget's split into p chains of s
-      answers is measured on the smallest of them that it fits into.
+    chains: (chains, length) of each of these; a split of a budget is measured on the smallest pair
+      that holds it.
+    searched: (k, budget) pairs: beam search for steps of the revision model with k answers in
+      context, which are charged too.
   """
 
   enabled: bool = False
@@ -190,17 +190,19 @@ class RevisionConfig:
   orm_chains: tuple[int, int] = (4, 6)
   asked: int = 100
   chains: tuple[tuple[int, int], ...] = ((1, 16), (4, 4), (16, 2))
+  searched: tuple[tuple[int, int], ...] = ((4, 16),)
 
   def __post_init__(self):
-    for name in ('questions', 'samples', 'targets', 'block', 'temperature', 'orm_questions',
-                 'asked'):
-      if not getattr(self, name) > 0:
-        raise ValueError(f'{name} is {getattr(self, name)}: it must be positive')
+    for name, value in vars(self).items():
+      if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
+        raise ValueError(f'{name} is {value}: it must be positive')
     if self.contexts not in CONTEXTS:
       raise ValueError(f'contexts is {self.contexts!r}: one of {CONTEXTS}')
     for name, pairs in (('orm_chains', (self.orm_chains,)), ('chains', self.chains)):
       if not all(len(pair) == 2 and min(pair) > 0 for pair in pairs):
         raise ValueError(f'{name} is {getattr(self, name)}: give (chains, length), both positive')
+    if not all(len(pair) == 2 and 0 < pair[0] < pair[1] for pair in self.searched):
+      raise ValueError(f'searched is {self.searched}: give (k, budget), k positive and below it')
 
 
 @dataclasses.dataclass(frozen=True)

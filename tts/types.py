@@ -50,9 +50,15 @@ class Problem:
   solution: str | None = None
 
 
-def num_candidates(budget: int, lookahead: int | None) -> int:
-  """N of a budget: k simulated steps for each one kept are charged as generations of their own."""
-  return budget // ((lookahead or 0) + 1)
+def num_candidates(method: str, budget: int, lookahead: int | None,
+                   chain_length: int | None = None) -> int:
+  """N of a budget: what a strategy has to choose from.
+
+  k simulated steps for each one kept are charged as generations of their own, and so are the
+  answers that a search's candidates are written after.
+  """
+  before = 0 if method == 'chains' else chain_length or 0
+  return (budget - before) // ((lookahead or 0) + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +73,8 @@ class Strategy:
     beam_width: M, children per kept candidate; None where it does not apply.
     lookahead: k, steps simulated before scoring; None for plain beam search.
     chain_length: answers of a chain of revisions, each written after the last ones; the budget is
-      so many for each chain. None where nothing is revised.
+      so many for each chain. Of a search, the answers that its candidates are written after. None
+      where nothing is revised.
   """
 
   method: str
@@ -78,7 +85,7 @@ class Strategy:
 
   @property
   def num_candidates(self) -> int:
-    return num_candidates(self.budget, self.lookahead)
+    return num_candidates(self.method, self.budget, self.lookahead, self.chain_length)
 
   @property
   def theta(self) -> dict[str, int | None]:

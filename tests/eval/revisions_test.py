@@ -1,12 +1,14 @@
 """Chains of revisions as strategies: every split against plain loops over the records."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import chains, mechanisms, records, report, results, revisions, runfiles, select
+from tts.eval import (candidates, chains, mechanisms, records, report, results, revisions, runfiles,
+                      select)
 
 POOLS = ((2, 4), (8, 2))
 QUESTIONS = 40
@@ -152,6 +154,28 @@ def test_a_policy_chooses_from_its_own_mechanism(run, found):
       'parallel', 'control', 'best_of_n_weighted', 'best_fixed'}
   keys = [tuple(r[k] for k in ('mechanism', 'bins', 'estimator', 'budget')) for r in policies]
   assert len(set(keys)) == len(keys)
+
+
+def test_a_search_for_revisions_belongs_to_both_alone(run, found):
+  made, = (o for o in found if o.strategy == 'beam' and o.proposal == 'revision'
+           and o.selection == 'best_of_n_weighted')
+  assert (made.budget, made.chains, made.chain_length, made.repeats) == (16, 1, 2, 1)
+  base, = (o for o in found if o.strategy == 'beam' and o.proposal is None and o.verifier == 'prm'
+           and (o.budget, o.beam_width, o.selection, o.aggregation) == (
+               16, 4, 'best_of_n_weighted', 'last'))
+  own = {m.mechanism: [o.proposal for o, mine in zip(m.outcomes, m.own) if mine]
+         for m in candidates.mechanisms(found)}
+  # The pools of chains hold budgets up to 8, so at 16 nothing compares.
+  assert own['both'].count('revision') == own['search'].count('revision') == 0
+  wide = dataclasses.replace(made, budget=8)
+  own = {m.mechanism: [o.proposal for o, mine in zip(m.outcomes, m.own) if mine]
+         for m in candidates.mechanisms([*found, wide])}
+  assert own['both'].count('revision') == 1
+  assert own['search'].count('revision') == own['revision'].count('revision') == 0
+  gains = {c['id']: c for c in chains.describe(run, found, {})['contrasts']}
+  shared = np.searchsorted(base.ids, made.ids)
+  assert gains['proposal_revision_minus_base_n16']['difference'] == pytest.approx(
+      made.accuracy.mean() - base.accuracy[shared].mean())
 
 
 def test_equal_mechanisms_gain_nothing_from_each_other(tmp_path):

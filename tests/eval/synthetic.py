@@ -166,8 +166,8 @@ def write_revisions(workdir, questions=40, pools=((2, 4), (8, 2)), gain=0.1, see
       made['other_scores'] = {'revision_orm': [score], 'revision_orm_alone': [score**2]}
       made['counts'] |= {name: spent for name in judges}
       if turn:
-        made['counts']['revision'] |= {'reencoded': PROMPT + 1,
-                                       'entered': made['counts']['revision']['entered'] + PROMPT + 1}
+        spent = made['counts']['revision']
+        spent |= {'reencoded': PROMPT + 1, 'entered': spent['entered'] + PROMPT + 1}
       yield made
 
   for chains, length in pools:
@@ -181,6 +181,14 @@ def write_revisions(workdir, questions=40, pools=((2, 4), (8, 2)), gain=0.1, see
       made['counts']['control_orm'] = made['counts'].pop('orm')
       yield made
 
+  def searched(q, s):
+    for slot in range(14):  # of 16, two of which are the answers in context
+      made = row(rng, q, min(s + gain, 0.98), slot, stream='proposal', model='revision',
+                 strategy='beam', budget=16, beam_width=4, guide='prm')
+      made['theta'] = made['theta'] | {'chain_length': 2}
+      yield made
+
+  write_setting(workdir, 'revise/revision-beam-m4-l2-n16', questions, 20, searched)
   most = max(chains * length for chains, length in pools)
   write_setting(workdir, f'revise/revision_control-sample-n{most}', questions, 20,
                 lambda q, s: control(q, s, most))

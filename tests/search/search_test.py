@@ -31,8 +31,9 @@ class Kept:
   lookahead: int = 0
 
 
-def search_program(generator, verifier, prefix, prefix_len, keys, valid, config, limits=LIMITS):
-  state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits)
+def search_program(generator, verifier, prefix, prefix_len, keys, valid, config, limits=LIMITS,
+                   question=None):
+  state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits, question)
   return search.run(generator, verifier, state, config, SamplingConfig(), limits)
 
 
@@ -253,11 +254,11 @@ R = 3  # problems of the real decoder
 
 
 @jax.jit
-def real_search(params, prefix, prefix_len, keys, valid, num_kept):
+def real_search(params, prefix, prefix_len, keys, valid, num_kept, question=None):
   generator_params, verifier_params = params
   decoder = Decoder(toy.ARCH)
   return search_program(Generator(decoder, generator_params), Verifier(decoder, verifier_params),
-                        prefix, prefix_len, keys, valid, Kept(num_kept))
+                        prefix, prefix_len, keys, valid, Kept(num_kept), question=question)
 
 
 @pytest.fixture(scope='module')
@@ -268,28 +269,31 @@ def real():
           np.ones(R, bool))
 
 
-def test_real_search_equals_scoring_every_path_from_scratch(real):
-  (generator_params, verifier_params), prefix, prefix_len, *_ = real
-  trees = tree.unroll(real_search(*real, 2)[0])
-  texts, nodes, starts = [], [], []
-  for b, found in enumerate(trees):
+@pytest.mark.parametrize('before', [0, 7])
+def test_real_search_equals_scoring_every_path_from_scratch(real, before):
+  """The generator may have more before the question, which the verifier is not shown."""
+  params, prefix, prefix_len, keys, valid = real
+  told, question = prefix, None
+  if before:
+    more = np.random.default_rng(2).integers(5, toy.ARCH.vocab_size, (R, before), np.int32)
+    told, question = np.concatenate([more, prefix], axis=1), (prefix, prefix_len)
+  history, _ = real_search(params, told, before + prefix_len, keys, valid, 2, question)
+  paths, nodes, prompts = [], [], []
+  for b, found in enumerate(tree.unroll(history)):
     for i, node in enumerate(found.nodes):
-      text = [*prefix[b, :prefix_len[b]]]
-      for j in found.path(i):
-        starts_at = len(text)
-        text += list(found.nodes[j].tokens)
-      texts.append(text)
+      paths.append(np.concatenate([found.nodes[j].tokens for j in found.path(i)]))
       nodes.append(node)
-      starts.append(starts_at)
+      prompts.append(told[b, :before + prefix_len[b]])
   assert max(node.round for node in nodes) >= 2
-  whole = reference.padded(texts, P + LIMITS.max_tokens)
-  logits = toy.full_forward(toy.ARCH, generator_params, whole)[0]
-  values = toy.full_forward(toy.ARCH, verifier_params, whole)[1]
-  log_probs = np.asarray(jax.nn.log_softmax(logits))
-  for i, (text, node, begin) in enumerate(zip(texts, nodes, starts)):
-    assert node.score == pytest.approx(values[i, len(text) - 1], abs=1e-5)
-    own = np.arange(begin, len(text))
-    assert node.logprob == pytest.approx(log_probs[i, own - 1, whole[i, own]].sum(), abs=1e-4)
+  seen = lambda skip: reference.padded([[*p[skip:], *path] for p, path in zip(prompts, paths)],
+                                       before + P + LIMITS.max_tokens)
+  log_probs = np.asarray(jax.nn.log_softmax(toy.full_forward(toy.ARCH, params[0], seen(0))[0]))
+  values = toy.full_forward(toy.ARCH, params[1], seen(before))[1]
+  for i, (prompt, path, node) in enumerate(zip(prompts, paths, nodes)):
+    end = len(prompt) + len(path)
+    assert node.score == pytest.approx(values[i, end - before - 1], abs=1e-5)
+    own = np.arange(end - len(node.tokens), end)
+    assert node.logprob == pytest.approx(log_probs[i, own - 1, seen(0)[i, own]].sum(), abs=1e-4)
 
 
 def test_real_one_child_each_is_plain_sampling(real):

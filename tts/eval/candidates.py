@@ -165,12 +165,18 @@ def _revised(outcome: Outcome) -> bool:
           and o.proposal is None and (o.strategy, o.budget) != ('sequential', 1))
 
 
+def _proposed(outcome: Outcome) -> bool:
+  """Whether it is a search for steps of the revision model, which neither mechanism has alone."""
+  return (outcome.strategy in SEARCHES and outcome.proposal == 'revision'
+          and outcome.selection == REFERENCE)
+
+
 def mechanisms(outcomes: Sequence[Outcome]) -> list[Candidates]:
   """Search, revisions, and both, on the questions and at the budgets of the revisions.
 
   All three hold the same outcomes, and differ in which of them a policy may choose.
   """
-  mine = sorted((o for o in outcomes if _revised(o) or label(o) == CONTROL),
+  mine = sorted((o for o in outcomes if _revised(o) or _proposed(o) or label(o) == CONTROL),
                 key=lambda o: (o.budget, name(o)))
   main = sorted([*_searched(outcomes), *mine], key=lambda o: (o.budget, name(o)))
   spent = [o for o in mine if label(o) == PARALLEL]
@@ -178,8 +184,8 @@ def mechanisms(outcomes: Sequence[Outcome]) -> list[Candidates]:
     return []
   both = _on(spent[0].ids, [o.budget for o in spent], main, mechanism='both', reference=REFERENCE,
              revised=True)
-  revised = np.array([_revised(o) for o in both.outcomes])
-  control = np.array([label(o) == CONTROL for o in both.outcomes])
-  return [dataclasses.replace(both, mechanism='search', own=~revised & ~control),
+  revised, proposed, control = np.array(
+      [(_revised(o), _proposed(o), label(o) == CONTROL) for o in both.outcomes]).T
+  return [dataclasses.replace(both, mechanism='search', own=~revised & ~proposed & ~control),
           dataclasses.replace(both, mechanism='revision', own=revised, reference=PARALLEL),
           dataclasses.replace(both, own=~control)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import contrasts, metrics, revisions
+from tts.eval import contrasts, curves, metrics, revisions
 from tts.eval.outcomes import Outcome, scores
 from tts.eval.runfiles import RunFiles
 from tts.eval.samples import VERIFIERS, Samples
@@ -48,7 +48,8 @@ def describe(run: RunFiles, found: Sequence[Outcome],
       **_along_chains(pool, bins), 'restem': restem and _along_chains(restem, bins),
       'auc_within': {v: _auc(pool, v) for v in _JUDGES},
       'contrasts': [contrasts.row(id_, what, difference)
-                    for id_, what, difference in (*_rises(pool), *_between(found))
+                    for id_, what, difference in (
+                        *_rises(pool), *_between(found), *_proposed(found))
                     if difference is not None],
   }
 
@@ -100,6 +101,18 @@ def _rises(pool: Samples) -> Iterator[tuple[str, str, np.ndarray]]:
     yield ('chain_beyond_minus_1',
            f'pass@1 of answers {_TRAINED + 1} to {length}, on average, minus the first',
            right[:, _TRAINED:].mean(axis=1) - right[:, 0])
+
+
+def _proposed(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | None]]:
+  """Search for steps of the revision model against search for those of the base."""
+  of_base = {(o.budget, o.beam_width): o for o in found
+             if o.strategy == 'beam' and curves.is_main(o)}
+  for o in found:
+    if (o.strategy, o.selection, o.proposal) == ('beam', 'best_of_n_weighted', 'revision'):
+      yield (f'proposal_revision_minus_base_n{o.budget}',
+             f'beam search at N = {o.budget}, M = {o.beam_width}: steps of the revision model '
+             f'after {o.chain_length} answers, charged too, minus steps of the base',
+             contrasts.paired(o, of_base.get((o.budget, o.beam_width))))
 
 
 def _between(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | None]]:

@@ -65,7 +65,7 @@ def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[La
   def fixed(side: Side, budget: int) -> Mapping[str, float] | None:
     width = side.beam_width
     if width is not None:
-      size = num_candidates(budget, side.lookahead)
+      size = num_candidates('lookahead', budget, side.lookahead)
       width = contrasts.width(str(width), size) if size else None
     length = side.chain_length
     if length == 'sqrt':

@@ -81,7 +81,8 @@ def _by_rules(label: str, num: int, width: int) -> list[str]:
 def _lookahead(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
   """(label, row) pairs. A rule for M that no setting needs has no line: k = 1 has only `sqrt`."""
   labels = [_by_rules(f'lookahead k={row["lookahead"]}, M={{}}',
-                      num_candidates(row['budget'], row['lookahead']), row['beam_width'])
+                      num_candidates(row['strategy'], row['budget'], row['lookahead']),
+                      row['beam_width'])
             for row in rows]
   needed = {fits[0] for fits in labels if len(fits) == 1}
   for fits, row in zip(labels, rows):

@@ -16,8 +16,9 @@ _WIDTH = 0.22  # between the three R of one bin
 
 def _shown(results: Mapping[str, Any]) -> list[dict[str, Any]]:
   """Greedy answers of the larger models by the paper's accounting, as Fig. 9 compares them."""
+  shown = ('search', 'paper', 'greedy')
   return [r for r in results['flops_matched']
-          if (r['mechanism'], r['accounting'], r['larger_strategy']) == ('search', 'paper', 'greedy')
+          if (r['mechanism'], r['accounting'], r['larger_strategy']) == shown
           and r['difference'] is not None and r['bins'] in dict(_BINS)]
 
 

@@ -28,7 +28,7 @@ class Outcome:
     beam_width: M, or None.
     lookahead: k, or None.
     chains: of revisions, side by side; None where nothing is revised.
-    chain_length: answers of each, or None.
+    chain_length: answers of each, or None; of a search, those before what it wrote.
     proposal: the model that wrote the answers, where that is not what its strategy says.
     verifier: the one that guided the search or scored the answers; None where none is read.
     aggregation: of step scores: `last`, `min`, `prod`, or None.
@@ -154,7 +154,8 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       verifier_tokens=read, flops=spent,
       # The pool was timed as a whole; its samples share the time evenly.
       seconds=seconds and samples.seconds * size / num,
-      chains=length and size // length, chain_length=length, proposal=proposal)
+      chains=length and (size // length if samples.setting.method == 'chains' else 1),
+      chain_length=length, proposal=proposal)
 
 
 def _averaged(tries: list[Outcome]) -> Outcome:

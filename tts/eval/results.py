@@ -127,6 +127,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
             if revising.budgets else ())],
       'break_even': [*exchange.break_even(larger, small, schemes),
                      *exchange.break_even(larger, revising, schemes)],
-      'claims': claim_sides.rows(run.root, claim_sides.lookup(found, (small, revising), larger), schemes),
+      'claims': claim_sides.rows(
+          run.root, claim_sides.lookup(found, (small, revising), larger), schemes),
       'reasons': reasons,
   }

@@ -92,3 +92,14 @@ def every(run: RunFiles) -> Iterator[Outcome | None]:
         verifier=verifier, aggregation=verifier and 'last', proposal='revision_control')
     yield from (made('best_of_n_weighted', verifier) for verifier in ('control_orm', VERIFIERS[0]))
     yield from (made(selection) for selection in ('majority', 'oracle'))
+  yield from _proposed(run)
+
+
+def _proposed(run: RunFiles) -> Iterator[Outcome | None]:
+  """Searches that took their steps from the revision model."""
+  for setting, found in run.search.items():
+    if setting.model == 'revision' and setting.method == 'beam':
+      for selection, how in (('best_of_n_weighted', 'last'), ('majority', None), ('oracle', None)):
+        yield outcomes.outcome(
+            found, run.models, strategy='beam', size=setting.num_candidates, selection=selection,
+            verifier=found.guide, aggregation=how, proposal='revision')

@@ -15,8 +15,9 @@ from tts.types import InputError
 
 GENERATORS = ('base', 'mid', 'large')
 REVISERS = ('revision', 'revision_control', 'revision_restem')
+# Other stages follow by name.
 _ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', *VERIFIERS, 'revision',
-          'revision_orms', 'restem', 'search', 'difficulty', 'revise', 'report')  # others follow by name
+          'revision_orms', 'restem', 'search', 'difficulty', 'revise', 'report')
 _ANSWERS = ('search', 'difficulty', 'revise')  # stages that answer reported questions
 
 

@@ -38,7 +38,8 @@ class Setting:
   """What rows have in common: one strategy, at one budget, by one model, for one purpose.
 
   `verifier` is the one that guided a search, None where nothing was searched. Chains of revisions
-  have `chain_length` answers each, one after the other in their question's slots.
+  have `chain_length` answers each, one after the other in their question's slots; of a search it
+  is how many were in the context of what it wrote.
   """
 
   stage: str
@@ -55,7 +56,7 @@ class Setting:
   @property
   def num_candidates(self) -> int:
     """N, slots of a question."""
-    return num_candidates(self.budget, self.lookahead)
+    return num_candidates(self.method, self.budget, self.lookahead, self.chain_length)
 
 
 @dataclasses.dataclass(frozen=True)

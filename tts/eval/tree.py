@@ -116,7 +116,7 @@ def checked(tree: Mapping[str, Any], source: str) -> None:
 def setting(tree: Mapping[str, Any]) -> str:
   """`N = 16, M = 4`, and for lookahead what it is charged."""
   width, ahead = tree['theta']['beam_width'], tree['theta']['lookahead']
-  text = f'N = {num_candidates(tree["budget"], ahead)}, M = {width}'
+  text = f'N = {num_candidates(tree["strategy"], tree["budget"], ahead)}, M = {width}'
   return text if ahead is None else f'{text}, k = {ahead}, charged {tree["budget"]} generations'
 
 

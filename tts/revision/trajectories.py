@@ -91,7 +91,7 @@ def stopped(chain: Sequence[Answer]) -> Trajectory | None:
 
 def balanced(found: Sequence[tuple[str, Trajectory]],
              generator: np.random.Generator) -> list[tuple[str, Trajectory]]:
-  """As many of each length of context as there are of the rarest, drawn from (question, trajectory)s.
+  """As many (question, trajectory)s of each length of context as there are of the rarest.
 
   Else nearly all would be right at once, with nothing to revise.
   """

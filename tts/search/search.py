@@ -97,7 +97,8 @@ def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.
 
 
 def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array,
-         keys: jax.Array, valid: jax.Array, limits: decode.Limits) -> SearchState:
+         keys: jax.Array, valid: jax.Array, limits: decode.Limits,
+         question: tuple[jax.Array, jax.Array] | None = None) -> SearchState:
   """A search that has emitted nothing.
 
   Args:
@@ -108,14 +109,17 @@ def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array
     keys: keys [B, N], one per slot.
     valid: bool [B], False for rows that only fill the block.
     limits: static.
+    question: what the verifier reads, int32 [B, P'] and its lengths [B], where the prefix holds
+      more: a revision model's earlier answers. None for the prefix.
   """
   shape = keys.shape
-  per_row = jnp.broadcast_to(prefix_len[:, None], shape)
+  per_row = lambda lengths: jnp.broadcast_to(lengths[:, None], shape)
+  read, read_len = (prefix, prefix_len) if question is None else question
   sizes = (limits.max_tokens, limits.max_step_tokens)
   live = jnp.broadcast_to(valid[:, None], shape)
   candidates = Candidates(
-      generator=generator.start(prefix, per_row, *sizes),
-      verifier=verifier.start(prefix, per_row, *sizes),
+      generator=generator.start(prefix, per_row(prefix_len), *sizes),
+      verifier=verifier.start(read, per_row(read_len), *sizes),
       rows=decode.init_rows(keys, live), score=jnp.zeros(shape, jnp.float32))
   return SearchState(candidates=candidates, open=valid)
 

@@ -34,6 +34,7 @@ class Block:
   prefix_len: np.ndarray   # [B] int32
   words: np.ndarray        # [B, 2] uint32, see `tts.rng`
   valid: np.ndarray        # [B] bool
+  question: tuple[np.ndarray, ...] = ()  # its own prefix and lengths, where `prefix` holds more
 
 
 def cut(problems: list[Problem], tokenizer: Any, max_prompt_tokens: int, size: int) -> list[Block]:

@@ -43,7 +43,12 @@ def answering(e: Experiment, prompt: float, solution: float) -> Cost:
   spent += sum(cost.read(e, name, answers * solution, text * 0.75) for name in _JUDGES)
   spent += sum(cost.read(e, name, most * solution, text * 0.75)
                for name in ('revision_control', 'control_orm', 'prm'))
-  generations = config.asked * (answers + most)
+  for k, budget in config.searched:
+    spent += _written(e, [(1, k)], prompt, solution)
+    kept, context = budget - k, min(k, MAX_CONTEXT) * text
+    spent += cost.read(e, 'revision', context + kept * solution, prompt + context)
+    spent += cost.read(e, 'prm', kept * solution, text * 0.75)
+  generations = config.asked * (answers + most + sum(budget for _, budget in config.searched))
   rows = max(min(e.search.block * chains, e.search.max_rows) for chains, _ in config.chains)
   return Cost('revise', generations, int(generations * solution), int(config.asked * spent),
               _caches(e, rows))

@@ -69,14 +69,18 @@ def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
                 config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits):
   """Program: a whole beam search, generator and verifier in one loop of rounds."""
 
-  def step(params, prefix, prefix_len, words, slots, valid):
-    """prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B]."""
+  def step(params, prefix, prefix_len, words, slots, valid, *question):
+    """prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B].
+
+    question int32 [B, P'] and its length [B] where the prefix holds earlier answers too.
+    """
     generator_params, verifier_params = params
     generator = Generator(Decoder(arch), generator_params)
     verifier = Verifier(Decoder(verifier_arch), verifier_params)
     keys = rng.identity_keys(
         rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
-    state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits)
+    state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits,
+                        question or None)
     history, _ = search.run(generator, verifier, state, config, sampling, limits)
     return history
 

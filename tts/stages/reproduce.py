@@ -150,6 +150,7 @@ def evaluate(experiment: Experiment, workdir: str) -> None:
       for f in dataclasses.fields(models)}
   experiment = dataclasses.replace(experiment, models=dataclasses.replace(models, **given))
   run = open_run(experiment, workdir)
-  for name in ('search', 'difficulty'):
+  revising = experiment.revision.enabled and experiment.models.revision.enabled
+  for name in ('search', 'difficulty', *(('revise',) if revising else ())):
     run_stage(run, name)
   _report(run)

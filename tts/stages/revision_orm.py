@@ -13,7 +13,7 @@ from typing import Any
 from tts.eval import records
 from tts.eval.samples import REVISION_VERIFIERS
 from tts.revision import chains
-from tts.stages import blocks as blocks_lib, revise
+from tts.stages import blocks as blocks_lib, chain_pool
 from tts.stages import search as search_lib, train as train_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
@@ -53,7 +53,7 @@ def _questions(run: Run) -> tuple[list[Block], str]:
 
 
 def _strategy(run: Run) -> Strategy:
-  return revise.chain_strategy(*run.experiment.revision.orm_chains)
+  return chain_pool.strategy(*run.experiment.revision.orm_chains)
 
 
 def chain_folder(run: Run) -> str:
@@ -63,7 +63,7 @@ def chain_folder(run: Run) -> str:
 
 def _chains(run: Run) -> Work:
   blocks, mark = _questions(run)
-  return revise.chain_work(run, _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
+  return chain_pool.work(run, _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
                            split='verifier')
 
 

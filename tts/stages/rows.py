@@ -111,8 +111,9 @@ def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int
 
 
 def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
-              split: str, stream: str, prompt_tokens: int) -> list[dict[str, Any]]:
-  """Rows of the candidates that a search guided by `verifier` ended with.
+              split: str, stream: str, prompt_tokens: int,
+              model: str = 'base') -> list[dict[str, Any]]:
+  """Rows of the candidates that a search of `model`'s steps, guided by `verifier`, ended with.
 
   A node's tokens count once, for the lowest slot on whose path it lies. The first row carries the
   question's prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
@@ -129,7 +130,7 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
     counted.update(path)
     scores = [f32(node.score) for node in steps]
     rows.append({
-        'split': split, 'stream': stream, 'model': 'base', 'problem_id': problem.id,
+        'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
         'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
         'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': tokens.tolist(),
         'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
@@ -138,13 +139,13 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
         'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
         'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
         'context': [],
-        'counts': {m: add(prompt_counts(0), kept=kept) for m in ('base', verifier)}})
+        'counts': {m: add(prompt_counts(0), kept=kept) for m in (model, verifier)}})
   pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
-  for m, model in enumerate(('base', verifier)):
+  for m, name in enumerate((model, verifier)):
     share = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated,
                 entered=tree.entered[m], attended=tree.attended[m],
-                last=ended if model == 'base' else 0)
-    rows[0]['counts'][model] = add(rows[0]['counts'][model], **share)
+                last=ended if name == model else 0)
+    rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
   return rows
 
 

@@ -56,7 +56,7 @@ def lookahead_strategies(budgets: tuple[int, ...],
   found = {}
   for budget in budgets:
     for k, width in rules:
-      num = num_candidates(budget, k)
+      num = num_candidates('lookahead', budget, k)
       if num:
         strategy = Strategy('lookahead', budget, _width(width, num, 'lookahead'), k)
         found[strategy.name] = strategy
@@ -131,19 +131,19 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
                'model': model, 'stream': stream}, sample)
 
 
-def searcher(run: Run, strategy: Strategy, verifier: str, stream: str,
-             size: int) -> blocks_lib.OnBlocks:
+def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int,
+             model: str = 'base') -> blocks_lib.OnBlocks:
   """A function from blocks of `size` problems to search trees: per block, per problem, one."""
-  base, guide = run.model('base'), run.model(verifier)
+  writer, guide = run.model(model), run.model(verifier)
   num = strategy.num_candidates
-  program = _program(programs.search_step, run.mesh, (size, num), base.arch, guide.arch,
+  program = _program(programs.search_step, run.mesh, (size, num), writer.arch, guide.arch,
                      seed=run.seed, stream=stream, sampling=run.experiment.sampling,
                      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
                      limits=run.limits)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
 
-  inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid)
-  return blocks_lib.OnBlocks(program, (base.params, guide.params), inputs, tree_lib.unroll,
+  inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid, *b.question)
+  return blocks_lib.OnBlocks(program, (writer.params, guide.params), inputs, tree_lib.unroll,
                              run.groups)
 
 

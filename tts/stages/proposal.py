@@ -1,0 +1,82 @@
+"""Search with the revision model as proposal: candidates that are written after earlier answers.
+
+The paper never combined its two mechanisms. Here k answers of a chain are written first; then a
+beam search, guided by the PRM, takes its steps from the revision model with these answers in
+context. The PRM reads the question and the candidate alone, as it was trained. All are charged:
+N = budget - k candidates are left to search. Records: `revise/revision-beam-m<M>-l<k>-n<budget>`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tts.revision import chains
+from tts.revision.pool import Revision
+from tts.revision.trajectories import MAX_CONTEXT
+from tts.stages import chain_pool, rows as rows_lib, search as search_lib
+from tts.stages.blocks import Block, Work
+from tts.stages.context import Run
+from tts.stages.workdir import fingerprint
+from tts.types import Strategy
+
+_FORMAT = 1  # of rows; files of another one are made anew
+_WIDTH = 4   # M, the paper's other rule than sqrt(N)
+
+
+def strategy(answers: int, budget: int) -> Strategy:
+  """Of `RevisionConfig.searched`."""
+  return Strategy('beam', budget, min(_WIDTH, budget - answers), chain_length=answers)
+
+
+def work(run: Run, blocks: list[Block], mark: str, how: Strategy, split: str) -> Work:
+  """One setting on every question of the blocks."""
+  before = chain_pool.strategy(1, how.chain_length)
+  write = chain_pool.sampler(run, run.model('revision'), 'test', blocks, before)
+  search = search_lib.searcher(run, how, 'prm', 'proposal', len(blocks[0].valid), 'revision')
+
+  def compute(group: list[Block]) -> list[list[dict]]:
+    written = [[chain for chain, in of_block] for of_block in write(group)]
+    told = [_told(run, block, of_block) for block, of_block in zip(group, written)]
+    return [[row for b, (problem, tree) in enumerate(zip(block.problems, found))
+             for row in _rows(run, problem, how, tree, split, of_block[b],
+                              int(with_answers.prefix_len[b]), int(block.prefix_len[b]))]
+            for block, with_answers, of_block, found in zip(group, told, written, search(told))]
+
+  mark = fingerprint(mark, run.model('revision').mark, run.model('prm').mark,
+                     dataclasses.asdict(run.experiment.sampling), how.name, run.seed, _FORMAT)
+  return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks, compute,
+              {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
+               'model': 'revision', 'verifier': 'prm'})
+
+
+def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
+  """The block with what each question's chain has written before it."""
+  limits = run.experiment.limits
+  width = limits.max_prompt_tokens + MAX_CONTEXT * (
+      limits.max_tokens + 1 + limits.max_prompt_tokens)
+  prefix, lengths = np.zeros((len(block.valid), width), np.int32), block.prefix_len.copy()
+  for b, answers in enumerate(written):
+    tokens = chains.context(block.prefix[b, :block.prefix_len[b]].tolist(),
+                            [a.sample.tokens.tolist() for a in answers])
+    prefix[b, :len(tokens)], lengths[b] = tokens, len(tokens)
+  return dataclasses.replace(block, prefix=prefix, prefix_len=lengths,
+                             question=(block.prefix, block.prefix_len))
+
+
+def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: list[Revision],
+          context_tokens: int, prompt_tokens: int) -> list[dict[str, Any]]:
+  """Rows of one question's candidates; the first pays for the answers before, which are dropped."""
+  rows = rows_lib.tree_rows(run, problem, how, tree, verifier='prm', split=split,
+                            stream='proposal', prompt_tokens=prompt_tokens, model='revision')
+  total = lambda values: sum(int(v) for v in values)
+  again = total(a.reencoded for a in before)
+  rows[0]['counts']['revision'] = rows_lib.add(
+      rows[0]['counts']['revision'], last=len(before),
+      pruned=total(len(a.sample.tokens) for a in before), reencoded=again + context_tokens,
+      entered=total(a.sample.entered for a in before) + again + context_tokens,
+      attended=total(a.sample.attended + a.reencoded_attended for a in before)
+      + context_tokens * (context_tokens + 1) // 2)
+  return rows
