@@ -52,6 +52,6 @@ def work(run: Run, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
 
   mark = fingerprint(mark, writer.mark, dataclasses.asdict(run.experiment.sampling), stream,
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT)
-  return Work(search_lib.pool_folder(stage, model, strategy), mark, blocks, compute,
+  return Work(search_lib.pool_folder(stage, model, how), mark, blocks, compute,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': model, 'stream': stream}, sample)
