@@ -27,7 +27,8 @@ def training(e: Experiment, prompt: float, solution: float) -> list[Cost]:
       _sum(orms, 2 * answers, 2 * answers * solution,
            config.orm_questions * _written(e, [config.orm_chains], prompt, solution)
            + cost.read(e, 'revision_control', answers * solution, text * 0.75),
-           _caches(e, config.block * chains))]
+           _caches(e, config.block * chains)),
+      cost.training(e, 'restem', ('revision_restem',))]
 
 
 def answering(e: Experiment, prompt: float, solution: float) -> Cost:
