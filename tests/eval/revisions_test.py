@@ -132,6 +132,18 @@ def test_what_happens_along_a_chain(run, rows):
   assert gains['chain_step_4_minus_1']['ci95'][0] > 0  # so they were made
 
 
+def test_equal_flops_pay_for_more_answers_than_a_chain_has(run, found):
+  by = {(o.strategy, o.budget): o for o in found if o.proposal is None
+        and (o.selection, o.verifier) == ('hierarchical', 'revision_orm')}
+  chain, wide = by['sequential', 4], [by['parallel', n] for n in (1, 2, 4, 8)]
+  most = max(o.budget for o in wide if o.flops.mean() <= chain.flops.mean())
+  row, = (c for c in chains.describe(run, found, {})['contrasts']
+          if c['id'] == 'sequential_minus_parallel_flops_n4')
+  assert f' {most} independent' in row['what'] and most == 4  # its context is read again
+  assert row['difference'] == pytest.approx(
+      chain.accuracy.mean() - by['parallel', most].accuracy.mean())
+
+
 def test_one_policy_over_both_is_beside_each_alone(run, found):
   trials = results.trials_of(run, found)
   made = mechanisms.rows(trials)

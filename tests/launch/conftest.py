@@ -40,7 +40,7 @@ class Launcher:
   def __init__(self, cache: pathlib.Path):
     self.env = environment(cache)
 
-  def __call__(self, module: str, *flags: str, timeout: float = 300) -> subprocess.CompletedProcess:
+  def __call__(self, module: str, *flags: str, timeout: float = 900) -> subprocess.CompletedProcess:
     return subprocess.run(command(module, *flags), cwd=ROOT, env=self.env, text=True,
                           capture_output=True, timeout=timeout)
 

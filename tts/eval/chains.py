@@ -115,6 +115,15 @@ def _proposed(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray |
              contrasts.paired(o, of_base.get((o.budget, o.beam_width))))
 
 
+def _paid_for(spent: Outcome | None, offers: Sequence[Outcome | None]) -> Outcome | None:
+  """The last of some outcomes whose mean FLOPs are within another's; None without any."""
+  if spent is None or spent.flops is None:
+    return None
+  within = [o for o in offers if o is not None and o.flops is not None
+            and o.flops.mean() <= spent.flops.mean()]
+  return within[-1] if within else None
+
+
 def _between(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | None]]:
   """Depth against breadth at equal N, and whose word is taken for it."""
   by = {(o.strategy, o.budget, o.selection, o.verifier, o.proposal): o for o in found}
@@ -132,6 +141,12 @@ def _between(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | 
            f'the same at N = {n}, by majority',
            contrasts.paired(get('sequential', n, 'majority', None),
                             get('parallel', n, 'majority', None)))
+    paid = _paid_for(own, [get('parallel', m, 'hierarchical', main)
+                           for m in sorted({o.budget for o in found})])
+    if paid is not None:
+      yield (f'sequential_minus_parallel_flops_n{n}',
+             f'one chain of {n} minus the {paid.budget} independent answers of the revision model '
+             f'that its FLOPs pay for, by {main}', contrasts.paired(own, paid))
     yield (f'sequential_minus_newest_n{n}',
            f'the verifier\'s choice over a chain of {n} minus its last answer',
            contrasts.paired(own, get('sequential', n, 'newest', None)))
