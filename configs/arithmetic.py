@@ -54,8 +54,9 @@ def get_config():
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=1600,
                                 eval_every=200)),
           revision=revised(480, 8_000_000), revision_control=revised(128, 8_000_000),
-          revision_restem=revised(480, 3_000_000),
-          revision_orm=revision_judge('revision', 480, 600),
+          # Answers that were cut off may stand in contexts here: five of the longest turns.
+          revision_restem=revised(488, 3_000_000),
+          revision_orm=revision_judge('revision', 488, 600),
           revision_orm_alone=revision_judge('revision', 128, 600),
           control_orm=revision_judge('revision_control', 128, 600)),
       limits=config.LimitsConfig(

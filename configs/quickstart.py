@@ -26,6 +26,13 @@ def get_config():
       init='large', arch=Arch(0, 4, 112, 4, 2, 28, 352, surprise_layer=3),
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=400,
                         eval_every=100))
+  # Small: what revisions take in a study is in configs/arithmetic.py.
+  revised = lambda length, tokens: config.ModelConfig(
+      init='base', arch=base, train=TrainConfig(
+          learning_rate=1e-2, batch_size=8 * 400 // length, row_length=length, tokens=tokens))
+  revision_judge = lambda init, length: config.ModelConfig(
+      init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2), train=TrainConfig(
+          learning_rate=3e-3, batch_size=3200 // length, row_length=length, steps=200))
   return config.to_config_dict(config.Experiment(
       name='quickstart',
       data=DataConfig(arith=ArithConfig(
@@ -36,13 +43,21 @@ def get_config():
           prm_plain=config.ModelConfig(
               init='base', arch=base,
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=800,
-                                eval_every=200))),
+                                eval_every=200)),
+          revision=revised(425, 1_200_000), revision_control=revised(100, 1_200_000),
+          revision_restem=revised(425, 400_000), revision_orm=revision_judge('revision', 425),
+          revision_orm_alone=revision_judge('revision', 100),
+          control_orm=revision_judge('revision_control', 100)),
       limits=config.LimitsConfig(
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=4000, samples=8, rollouts=2, block=200),
+      revision=config.RevisionConfig(
+          enabled=True, questions=800, samples=16, orm_questions=300, orm_chains=(4, 4), asked=100,
+          chains=((1, 16), (4, 4), (16, 1)), searched=((4, 16),)),
       # Every setting more is a program to compile: 15 seconds.
       search=config.SearchConfig(lookahead=((1, 'sqrt'), (3, 'sqrt')), lookahead_budgets=(16,),
                                  lookahead_questions=400),
       stage_seconds=(('data', 15), ('base', 45), ('mid', 60), ('large', 110), ('labels', 70),
-                     ('verifiers', 130), ('search', 110), ('difficulty', 60), ('report', 15)),
+                     ('verifiers', 130), ('revision', 120), ('revision_orms', 90), ('restem', 30),
+                     ('search', 110), ('difficulty', 60), ('revise', 90), ('report', 15)),
   ))
