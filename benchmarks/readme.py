@@ -7,6 +7,7 @@ WHERE is a folder under `results/`, KIND and NAMES say which number of its `resu
 
   curve STRATEGY BUDGET [M [K]]   accuracy over all questions, with its interval
   contrast ID                 a paired difference, with its interval
+  revision ID                 the same between revisions
   verifier NAME FIELD         e.g. `verifier prm auc_within`, with its interval where it has one
   efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
   moved_efficiency BINS ESTIMATOR BASELINE   the same where questions share a budget
@@ -57,6 +58,10 @@ def _contrast(results: dict[str, Any], name: str) -> tuple:
   return row['difference'], row['ci95'], row['n']
 
 
+def _revision(results: dict[str, Any], name: str) -> tuple:
+  return _contrast(results['revisions'], name)
+
+
 def _ratio(part: str):
   def read(results: dict[str, Any], bins: str, estimator: str, baseline: str) -> tuple:
     want = {'mechanism': 'search', 'bins': bins, 'estimator': estimator, 'baseline': baseline,
@@ -105,7 +110,7 @@ def _described(part: str):
   return read
 
 
-_KINDS = {'curve': _curve, 'contrast': _contrast, 'efficiency': _ratio('efficiency'),
+_KINDS = {'curve': _curve, 'contrast': _contrast, 'revision': _revision, 'efficiency': _ratio('efficiency'),
           'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange, 'claim': _claim,
           'verifier': _described('verifier'), 'model': _described('models')}
 
@@ -130,7 +135,7 @@ def number(field: str) -> str:
   if isinstance(value, int):
     return f'{value:,}'
   sign, digits = '', 2 if kind.endswith('efficiency') else 3
-  if kind in ('contrast', 'exchange', 'claim'):
+  if kind in ('contrast', 'revision', 'exchange', 'claim'):
     sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'
   return text if interval is None else (

@@ -13,11 +13,14 @@ from absl import flags, logging
 from tts.types import InputError
 
 
-def run(main) -> None:
-  """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2."""
+def run(main, arguments: tuple[str, ...] = ()) -> None:
+  """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2.
+
+  `arguments` are the names of what it takes beside flags.
+  """
   _quiet_logging()
   try:
-    main(_parse(sys.argv))
+    main(_parse(sys.argv, arguments))
   except FloatingPointError as error:
     _fail(str(error), 1)
   except (InputError, flags.Error) as error:
@@ -30,7 +33,7 @@ def run(main) -> None:
     _fail('interrupted: start the same command again to go on', 130)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
   """Parses flags; what a config file or an override raises becomes an InputError."""
   if {'--help', '-h', '--helpfull', '--helpshort'} & set(argv):
     print(_help())
@@ -42,8 +45,11 @@ def _parse(argv: list[str]) -> list[str]:
   except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, ImportError,
           FileNotFoundError) as error:
     raise InputError(_explain(error, argv)) from error
-  if len(rest) > 1:
-    raise InputError(f'unexpected argument {rest[1]!r}: flags are --name=value')
+  given = len(rest) - 1
+  if given > len(arguments):
+    raise InputError(f'unexpected argument {rest[1 + len(arguments)]!r}: flags are --name=value')
+  if given < len(arguments):
+    raise InputError(f'{arguments[given]} is missing: give {" and ".join(arguments)}')
   return rest
 
 
