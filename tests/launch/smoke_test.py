@@ -209,7 +209,8 @@ def test_every_verifier_has_its_curves(launcher, smoke, tmp_path):
           if r['strategy'] == 'best_of_n_weighted'} >= set(VERIFIERS)
   assert {r['budget'] for r in results['ablations']
           if r['strategy'] == 'beam' and r['verifier'] == 'prm_plain'} == {4}
-  deep = [r for r in results['curves'] if r['budget'] == 8 and r['bin'] is None]
+  deep = [r for r in results['curves'] if r['budget'] == 8 and r['bin'] is None
+          and r['chains'] is None]
   assert {r['n'] for r in deep} == {8} and {'beam', 'best_of_n_weighted'} <= {
       r['strategy'] for r in deep}
   labels = results['ledger']['labels']['base']
