@@ -12,7 +12,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMOKE = '--config=configs/smoke.py'
+SMOKE = '--config=configs/smoke.py:revisions'
 
 
 def command(module: str, *flags: str) -> list[str]:

@@ -16,7 +16,7 @@ from tts.types import InputError
 
 @pytest.fixture(scope='module')
 def experiment():
-  return config.from_config_dict(smoke_config.get_config())
+  return config.from_config_dict(smoke_config.get_config('revisions'))
 
 
 def opened(experiment, root):

@@ -47,7 +47,7 @@ def test_durations_are_readable(seconds, text):
 
 
 def test_revisions_have_a_line_where_they_are_enabled():
-  on = config.from_config_dict(smoke.get_config())
+  on = config.from_config_dict(smoke.get_config('revisions'))
   lines = {c.stage: c for c in plan.costs(on)}
   assert lines.keys() - {c.stage for c in plan.costs(without_revisions(on))} == {
       'revision', 'revision_orms', 'restem', 'revise'}
