@@ -110,8 +110,8 @@ def _described(part: str):
   return read
 
 
-_KINDS = {'curve': _curve, 'contrast': _contrast, 'revision': _revision, 'efficiency': _ratio('efficiency'),
-          'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange, 'claim': _claim,
+_KINDS = {'curve': _curve, 'contrast': _contrast, 'revision': _revision,
+          'efficiency': _ratio('efficiency'), 'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange, 'claim': _claim,
           'verifier': _described('verifier'), 'model': _described('models')}
 
 

@@ -49,8 +49,8 @@ def get_config(what: str = ''):
           max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16),
       labels=config.LabelsConfig(questions=60, samples=2, rollouts=2, block=20),
       revision=config.RevisionConfig(
-          enabled=what == 'revisions', questions=60, samples=8, block=20, orm_questions=40, orm_chains=(3, 3),
-          asked=16, chains=((2, 6), (4, 2)), searched=((2, 4),)),
+          enabled=what == 'revisions', questions=60, samples=8, block=20, orm_questions=40,
+          orm_chains=(3, 3), asked=16, chains=((2, 6), (4, 2)), searched=((2, 4),)),
       search=config.SearchConfig(questions=24, pool=4, large_samples=2, budgets=(1, 4), block=8,
                                  trees=2, lookahead=((1, 'sqrt'),), lookahead_budgets=(8,),
                                  lookahead_questions=8),

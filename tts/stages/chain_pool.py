@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -42,16 +43,11 @@ def work(run: Run, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
   judges = [run.model(v) for v in verifiers if run.has_model(v)]
   score = [scoring.scorer(run, judge, history=judge.name == 'revision_orm') for judge in judges]
 
-  def compute(group: list[Block]) -> list[list[dict]]:
-    tables = [rows_lib.chain_table(run, block, chains, how, stream=stream, model=model,
-                                   split=split)
-              for block, chains in zip(group, sample(group))]
-    for add in score:
-      add(group, tables)
-    return [[row for of_problem in table for row in of_problem] for table in tables]
-
+  table = functools.partial(rows_lib.chain_table, run, strategy=how, stream=stream, model=model,
+                            split=split)
   mark = fingerprint(mark, writer.mark, dataclasses.asdict(run.experiment.sampling), stream,
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT)
-  return Work(search_lib.pool_folder(stage, model, how), mark, blocks, compute,
+  return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
+              scoring.judged(sample, table, score),
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': model, 'stream': stream}, sample)

@@ -64,7 +64,7 @@ def chain_folder(run: Run) -> str:
 def _chains(run: Run) -> Work:
   blocks, mark = _questions(run)
   return chain_pool.work(run, _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
-                           split='verifier')
+                         split='verifier')
 
 
 def _control(run: Run) -> Work:

@@ -129,3 +129,22 @@ def _add(text: _Text, name: str, values: np.ndarray, attended: int) -> None:
     reread = len(text.prompt) if len(text.prompt) > text.question else 0
     rows_lib.add_scores(row, name, values, attended, text.question, first=row['slot'] == 0,
                         context_tokens=reread)
+
+
+def judged(sample: Callable[[list[Block]], list[Any]], table: Callable[[Block, Any], Table],
+           scorers: Sequence[Callable[[list[Block], list[Table]], None]],
+           ) -> Callable[[list[Block]], list[list[dict[str, Any]]]]:
+  """What a pool's `Work` computes: a block's samples as rows, with every verifier's scores.
+
+  Args:
+    sample: blocks --> what was sampled of each.
+    table: a block and that --> its rows.
+    scorers: each puts its scores into the rows; see `scorer`.
+  """
+  def compute(group: list[Block]) -> list[list[dict[str, Any]]]:
+    tables = [table(block, found) for block, found in zip(group, sample(group))]
+    for add in scorers:
+      add(group, tables)
+    return [[row for of_problem in of_block for row in of_problem] for of_block in tables]
+
+  return compute

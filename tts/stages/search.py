@@ -116,17 +116,12 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
                    _MAX_SLOTS * widest // len(blocks[0].valid))
   score = [scoring.scorer(run, run.model(v)) for v in verifiers if run.has_model(v)]
 
-  def compute(group: list[Block]) -> list[list[dict]]:
-    tables = [rows_lib.sample_table(run, block, samples, strategy, stream=stream, model=model,
-                                    split=split)
-              for block, samples in zip(group, sample(group))]
-    for add in score:
-      add(group, tables)
-    return [[row for of_problem in table for row in of_problem] for table in tables]
-
+  table = functools.partial(rows_lib.sample_table, run, strategy=strategy, stream=stream,
+                            model=model, split=split)
   mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT)
-  return Work(pool_folder(stage, model, strategy), mark, blocks, compute,
+  return Work(pool_folder(stage, model, strategy), mark, blocks,
+              scoring.judged(sample, table, score),
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
                'model': model, 'stream': stream}, sample)
 
