@@ -95,7 +95,7 @@ def _mean(side: Side, budgets: Sequence[int], lookup: Lookup) -> dict[str, float
   if any(f is None for f in found):
     return None
   ids = set.intersection(*(set(f) for f in found))
-  return {i: float(np.mean([f[i] for f in found])) for i in ids}
+  return {i: sum(f[i] for f in found) / len(found) for i in ids}
 
 
 def differences(claim: Claim, lookup: Lookup,

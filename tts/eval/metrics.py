@@ -17,7 +17,7 @@ _SEED = 20240806
 _TOGETHER = 256  # columns in one product
 
 
-@functools.lru_cache(maxsize=12)  # 32 MB for 2,000 questions
+@functools.lru_cache(maxsize=48)  # sizes of one report; 32 MB for 2,000 questions
 def resamples(questions: int) -> np.ndarray:
   """How often each question is drawn in each replicate, float64 [REPLICATES, Q]; rows sum to Q."""
   drawn = np.random.default_rng([_SEED, questions]).integers(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 from tts.eval import flops, select
 from tts.eval.runfiles import RunFiles
 from tts.eval.samples import COUNTS, VERIFIERS, Samples
+
+_KEPT = 16  # what one pool's selections share: the verifiers' scores, the models' tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Outcome:
   proposal: str | None = None
 
 
+@functools.lru_cache(_KEPT)
 def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | None:
   """Final scores float64 [Q, N], or None where the samples that vote have not all been scored."""
   if verifier == samples.guide and aggregation == 'last':
@@ -85,9 +89,9 @@ def _tries(samples: Samples, values: np.ndarray, size: int) -> np.ndarray:
   return values[:, :count * size].sum(axis=1) / count
 
 
-def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
-          ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-  """What `size` samples cost on one model: token counts [Q] by kind, and FLOPs [Q].
+@functools.lru_cache(_KEPT)
+def _tokens(samples: Samples, model: str, size: int) -> dict[str, np.ndarray]:
+  """What `size` samples cost on one model: token counts [Q] by kind.
 
   A question's prompt is read once for all its candidates, so every try pays for it once, whatever
   row its counts are on.
@@ -105,6 +109,13 @@ def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
   cost['prompt'] = prompt.astype(float)
   cost['entered'] = (total['entered'] - total['prompt']) / tries + prompt
   cost['attended'] = (total['attended'] - context(prompts).sum(axis=1)) / tries + context(prompt)
+  return cost
+
+
+def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
+          ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+  """Token counts [Q] by kind, and FLOPs [Q]."""
+  cost = _tokens(samples, model, size)
   meta = models.get(model)
   return cost, None if meta is None else flops.counted(meta['arch'], meta['kind'], cost)
 

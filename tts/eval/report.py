@@ -6,6 +6,7 @@ Everything is made anew from the run's files, at any moment of the run.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import os
 import pathlib
@@ -298,6 +299,14 @@ def _over_seeds(results: Mapping[str, Any]) -> str:
   return page.table(['strategy', 'M', 'k', 'N', 'accuracy', 'by seed', 'questions'], rows)
 
 
+def _tree(folder: pathlib.Path, path: pathlib.Path) -> tuple[str, dict[str, Any]]:
+  """Writes one tree's page; its name and what it shows."""
+  contents = records.read_json(path)
+  file = f'tree-{path.stem}.html'
+  records.write_bytes(folder / file, tree.render(contents, str(path)).encode())
+  return file, contents
+
+
 def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, Any]:
   """Writes the whole report.
 
@@ -315,9 +324,10 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   folder = pathlib.Path(workdir) / 'report'
   outcomes = results_lib.measured(run)
   bins = results_lib.schemes_of(run).get('oracle', {})
-  records.write_bytes(folder / 'outcomes.csv.gz', table.encode(outcomes, bins))
+  encoding = mapped(functools.partial(table.encode, bins=bins), [outcomes])
   trials = results_lib.trials_of(run, outcomes)
-  results = results_lib.assemble(run, outcomes, trials)
+  results = results_lib.assemble(run, outcomes, trials, mapped)
+  records.write_bytes(folder / 'outcomes.csv.gz', *encoding)
   results['pooled'] = _pooled(pathlib.Path(workdir), results)
   records.write_json(folder / 'results.json', results)
   fits = (policy.fit([t for t in trials if t.estimator.name == name]) for name in difficulty.SAVED)
@@ -329,12 +339,7 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)
     records.write_bytes(folder / f'{figure.name}.csv', figure.csv())
-  trees = []
-  for path in run.trees:
-    contents = records.read_json(path)
-    file = f'tree-{path.stem}.html'
-    records.write_bytes(folder / file, tree.render(contents, str(path)).encode())
-    trees.append((file, contents))
+  trees = list(mapped(functools.partial(_tree, folder), run.trees))
   records.write_bytes(folder / 'index.html', _index(results, figures, trees).encode())
   drawn = {f.name for f in figures}
   stale = [folder / f'{name}.{end}' for name in figures_lib.FILES if name not in drawn

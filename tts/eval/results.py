@@ -5,6 +5,7 @@ What has not been measured is null, never 0; `reasons` says why, by field.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tts.eval import agreement, candidates, chains, claim_sides, compute_optimal, contrasts, curves
@@ -69,13 +70,14 @@ def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
 
 
 def assemble(run: RunFiles, found: list[Outcome] | None = None,
-             trials: list[Trial] | None = None) -> dict[str, Any]:
+             trials: list[Trial] | None = None, mapped: Callable = map) -> dict[str, Any]:
   """Everything that the report shows, as strict JSON values.
 
   Args:
     run: from `runfiles.load`; parts that are not there yet give nulls and fewer rows.
     found: the run's outcomes where the caller has them.
     trials: the same, of these outcomes.
+    mapped: `map`, or an executor's, for what may go on beside the rest.
 
   Returns:
     The contents of `results.json`.
@@ -83,6 +85,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   reasons: dict[str, str] = {}
   found = measured(run) if found is None else found
   trials = trials_of(run, found) if trials is None else trials
+  moving = mapped(moved.rows, [trials])
   schemes = schemes_of(run)
   if 'oracle' not in schemes:
     reasons['curves.bin'] = 'no difficulty pool yet, so no bins'
@@ -101,7 +104,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
   policies, distances = compute_optimal.rows(trials, reasons)
-  shared, saved = moved.rows(trials)
+  (shared, saved), = moving
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),

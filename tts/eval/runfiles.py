@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from tts.eval import columns, records, samples as samples_lib
+from tts.eval import columns, parsed, records, samples as samples_lib
 from tts.eval.ledger import Ledger
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS, Samples, Setting
 from tts.types import InputError
@@ -99,7 +100,11 @@ def _given(run: dict[str, Any], name: str) -> str | None:
   return model.get('checkpoint')
 
 
-def _labels(path: pathlib.Path) -> tuple[dict[str, Any], int | None]:
+_Labels = tuple[dict[str, Any], int | None]
+_LABELS = parsed.decoder(_Labels)
+
+
+def _parsed(path: pathlib.Path) -> _Labels:
   """Counts of one block of another stage than search, and the steps that it rolled out labels of.
 
   None where it is not of the rolled-out labels.
@@ -113,6 +118,10 @@ def _labels(path: pathlib.Path) -> tuple[dict[str, Any], int | None]:
       return columns.total(columns.written(rows)), steps
     except columns.ROW_ERRORS as e:
       raise records.bad_row(path, e) from e
+
+
+def _read(workdir: pathlib.Path, path: pathlib.Path) -> _Labels:
+  return parsed.read(workdir, path, _parsed, _LABELS)
 
 
 def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
@@ -144,7 +153,7 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   found = {stage: samples_lib.load(root, stage, ledger.add, mapped) for stage in _ANSWERS}
   stage_of = lambda path: path.relative_to(root / 'records').parts[0]
   others = [p for p in records.blocks(root) if stage_of(p) not in _ANSWERS]
-  for path, (total, steps) in zip(others, mapped(_labels, others)):
+  for path, (total, steps) in zip(others, mapped(functools.partial(_read, root), others)):
     ledger.add(stage_of(path), total)
     if steps is not None:
       ledger.add_labelled(steps, samples_lib.block_seconds(root, path), total['counts'])

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tts.data import answers
-from tts.eval import columns, records
+from tts.eval import columns, parsed, records
 from tts.eval.columns import COUNTS, Columns
 from tts.types import InputError, num_candidates
 
@@ -59,7 +59,7 @@ class Setting:
     return num_candidates(self.method, self.budget, self.lookahead, self.chain_length)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed as the object that it is
 class Samples:
   """Candidates of one setting. A slot without a row is absent: it is truncated nowhere.
 
@@ -198,7 +198,11 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
   return Samples(**fields)
 
 
-def _read(stage: str, path: pathlib.Path) -> tuple[dict[Setting, Columns], dict[str, Any]]:
+_Block = tuple[list[tuple[Setting, Columns]], dict[str, Any]]
+_BLOCKS = parsed.decoder(_Block)
+
+
+def _parsed(stage: str, path: pathlib.Path) -> _Block:
   """One block's settings as columns, rows without a gold answer left out, and all rows' counts."""
   with records.uncollected():
     rows = records.read_typed(path, columns.ROWS)
@@ -208,11 +212,15 @@ def _read(stage: str, path: pathlib.Path) -> tuple[dict[Setting, Columns], dict[
       for i, (common, row) in enumerate(zip(map(_common, rows), rows)):
         if row.correct is not None:
           inside[common].append(i)
-      found = {Setting(stage, *common): Columns.of([rows[i] for i in at], counts.at(at))
-               for common, at in inside.items()}
+      found = [(Setting(stage, *common), Columns.of([rows[i] for i in at], counts.at(at)))
+               for common, at in inside.items()]
       return found, columns.total(counts)
     except columns.ROW_ERRORS as e:
       raise records.bad_row(path, e) from e
+
+
+def _read(workdir: pathlib.Path, stage: str, path: pathlib.Path) -> _Block:
+  return parsed.read(workdir, path, functools.partial(_parsed, stage), _BLOCKS)
 
 
 def load(workdir: str | os.PathLike[str], stage: str,
@@ -238,16 +246,16 @@ def load(workdir: str | os.PathLike[str], stage: str,
   files: dict[Setting, dict[str, pathlib.Path]] = collections.defaultdict(dict)
   timed: dict[Setting, list[float]] = collections.defaultdict(lambda: [0, 0.0])  # rows, seconds
   paths = records.blocks(workdir, stage)
-  for path, (found, total) in zip(paths, mapped(functools.partial(_read, stage), paths)):
+  for path, (found, total) in zip(paths, mapped(functools.partial(_read, workdir, stage), paths)):
     if seen is not None:
       seen(stage, total)
-    for setting, part in found.items():
+    for setting, part in found:
       parts[setting].append(part)
       files[setting].update(dict.fromkeys(part.id.different, path))
     seconds = block_seconds(workdir, path)
     if found and seconds is not None:
-      share = seconds / sum(len(part.slot) for part in found.values())
-      for setting, part in found.items():
+      share = seconds / sum(len(part.slot) for _, part in found)
+      for setting, part in found:
         timed[setting][0] += len(part.slot)
         timed[setting][1] += share * len(part.slot)
   order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
