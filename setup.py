@@ -28,6 +28,8 @@ setuptools.setup(
     ],
     extras_require={
         'test': ['pytest>=8', 'pytest-xdist>=3.6'],
+        'open': ['safetensors>=0.5'],  # checkpoints from elsewhere
+        'parity': ['torch>=2.5', 'transformers>=4.51'],  # what imports are compared with in tests
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
     },
 )

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from tests import toy
-from tts.models import transformer
+from tts.models import rotary, transformer
 from tts.models.transformer import Arch, Decoder, causal_mask
 
 B, T = 3, 7
@@ -160,7 +160,7 @@ def test_rotation_is_relative():
   """A query and a key meet at an angle that depends on their distance alone."""
   gen = np.random.default_rng(1)
   q, k = (jnp.asarray(gen.normal(size=(1, 1, 8)), jnp.float32) for _ in range(2))
-  at = lambda x, i: transformer.rotate(x, jnp.array([i]), 10_000.0)
+  at = lambda x, i: rotary.rotate(x, jnp.array([i]), rotary.frequencies(4, 10_000.0))
   score = lambda i, j: float(jnp.sum(at(q, i) * at(k, j)))
   np.testing.assert_allclose(score(9, 4), score(5, 0), rtol=1e-5)
   np.testing.assert_allclose(score(105, 100), score(5, 0), rtol=1e-4)

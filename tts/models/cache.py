@@ -14,6 +14,7 @@ a CPU makes attention five times slower.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import functools
 
 import flax.struct
@@ -43,11 +44,11 @@ class Layer:
   prefix: tuple
   past: tuple
   chunk: tuple
-  masks: tuple           # visibility per part: [B, N, 1, P], [B, N, 1, T], [B, N, C', C]
+  masks: tuple           # visibility per part: [B, N, 1 or C', P], [.., 1 or C', T], [.., C', C]
   column: jax.Array
 
-  def attend(self, q, k, v):
-    """Writes k, v [B, N, C', K_kv, E] at `column`; attends q to every part."""
+  def attend(self, q, k, v, cap=None):
+    """Writes k, v [B, N, C', K_kv, E] at `column`; attends q to every part. cap: of `softcap`."""
     width = self.chunk[0].shape[3]
     start = (0, 0, 0, self.column % width, 0)
     chunk = tuple(
@@ -59,12 +60,18 @@ class Layer:
         jnp.einsum('bnckge,bnkte->bnkgct', q, ok),
         jnp.einsum('bnckge,bnkte->bnkgct', q, ck),
     ]
-    weights = _softmax(scores, [m[:, :, None, None] for m in self.masks])
+    weights = _softmax([softcap(s, cap) for s in scores],
+                       [m[:, :, None, None] for m in self.masks])
     wp, wo, wc = (w.astype(q.dtype) for w in weights)
     out = (jnp.einsum('bnkgcp,bkpe->bnckge', wp, pv)
            + jnp.einsum('bnkgct,bnkte->bnckge', wo, ov)
            + jnp.einsum('bnkgct,bnkte->bnckge', wc, cv))
     return out, chunk
+
+
+def softcap(x: jax.Array, cap: float | None) -> jax.Array:
+  """cap tanh(x / cap), which is x where it is small; x itself where `cap` is None."""
+  return x if cap is None else cap * jnp.tanh(x / cap)
 
 
 def _softmax(scores, masks):
@@ -79,9 +86,9 @@ def _softmax(scores, masks):
   return [w * scale for w in weights]
 
 
-def attend_self(q, k, v, mask):
+def attend_self(q, k, v, mask, cap=None):
   """Plain attention. q [..., C, K_kv, G, E], k and v [..., C, K_kv, E], mask bool [..., C, C]."""
-  scores = jnp.einsum('...ckge,...tke->...kgct', q, k).astype(jnp.float32)
+  scores = softcap(jnp.einsum('...ckge,...tke->...kgct', q, k), cap).astype(jnp.float32)
   weights = jax.nn.softmax(jnp.where(mask[..., None, None, :, :], scores, _MASKED), axis=-1)
   return jnp.einsum('...kgct,...tke->...ckge', weights.astype(q.dtype), v)
 
@@ -113,8 +120,14 @@ def positions(cache: Cache, num_new: int) -> jax.Array:
   return first[..., None] + jnp.arange(num_new, dtype=jnp.int32)[None, None]
 
 
-def layers(cache: Cache, num_new: int) -> list[Layer]:
-  """The per-layer views that a forward pass over `num_new` columns needs."""
+def layers(cache: Cache, num_new: int, windows: Sequence[int | None]) -> list[Layer]:
+  """The per-layer views that a forward pass over `num_new` columns needs.
+
+  Args:
+    cache: of what was read before.
+    num_new: C'.
+    windows: per layer how many tokens it sees, itself among them; None for all.
+  """
   num_prefix, num_past, num_chunk = (
       part[0][0].shape[-2] for part in (cache.prefix, cache.past, cache.chunk))
 
@@ -125,10 +138,21 @@ def layers(cache: Cache, num_new: int) -> list[Layer]:
   newest = cache.column + jnp.arange(num_new)  # [C']
   age = (newest[:, None] - jnp.arange(num_chunk)[None]) % num_chunk  # [C', C]
   span = cache.chunk_len[..., None] + jnp.arange(num_new)[None, None]  # [B, N, C']
-  masks = (below(cache.prefix_len, num_prefix), below(cache.past_len, num_past),
+  whole = (below(cache.prefix_len, num_prefix), below(cache.past_len, num_past),
            age[None, None] <= span[..., None])
-  return [Layer(prefix=p, past=o, chunk=c, masks=masks, column=cache.column)
-          for p, o, c in zip(cache.prefix, cache.past, cache.chunk)]
+
+  def masks(window):
+    if window is None:
+      return whole
+    # Column t of the past stands behind the row's prefix; ages are distances already.
+    oldest = positions(cache, num_new)[..., None] - window  # [B, N, C', 1], the newest not seen
+    past = jnp.arange(num_past)[None, None, None] + cache.prefix_len[..., None, None]
+    return (whole[0] & (jnp.arange(num_prefix)[None, None, None] > oldest),
+            whole[1] & (past > oldest), whole[2] & (age < window)[None, None])
+
+  made = {window: masks(window) for window in set(windows)}
+  return [Layer(prefix=p, past=o, chunk=c, masks=made[window], column=cache.column)
+          for p, o, c, window in zip(cache.prefix, cache.past, cache.chunk, windows, strict=True)]
 
 
 def written(cache: Cache, chunk: tuple, num_new: int, lengths: jax.Array) -> Cache:

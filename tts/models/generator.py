@@ -51,9 +51,9 @@ def advance(decoder: Decoder, params: Any, cache: cache_lib.Cache, tokens: jax.A
   num_new = tokens.shape[-1]
   real = jnp.arange(num_new)[None, None] < lengths[..., None]
   position = cache_lib.positions(cache, num_new)
-  hidden, chunk = decoder.apply(
-      params, tokens, position, layers=cache_lib.layers(cache, num_new), own=real,
-      before=before)
+  layers = cache_lib.layers(
+      cache, num_new, [decoder.arch.window(i) for i in range(decoder.arch.num_layers)])
+  hidden, chunk = decoder.apply(params, tokens, position, layers=layers, own=real, before=before)
   attended = jnp.sum(jnp.where(real, position + 1, 0), axis=-1)
   return hidden, cache_lib.written(cache, chunk, num_new, lengths), attended
 

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from tts.models import cache as cache_lib
-from tts.models import surprise
+from tts.models import rotary, surprise
+from tts.models.cache import softcap
 
 _ACTIVATIONS = {
     'relu2': lambda x: jnp.square(jax.nn.relu(x)),
@@ -40,6 +41,19 @@ class Arch:
     tied: the output table is the embedding.
     rope_theta: base of the rotary frequencies.
     norm_eps: added to the mean square.
+    param_dtype: of parameters; None is float32.
+    qkv_bias: queries, keys and values have a bias (Qwen 2).
+    qk_norm: each head's queries and keys are normed before they are rotated (Qwen 3, Gemma 3).
+    post_norms: what a branch gives is normed before it is added (Gemma 2 and 3).
+    norm_offset: added to every norm's scale (Gemma: 1).
+    embed_scale: embeddings are multiplied by it, rounded to `dtype` (Gemma).
+    query_scale: queries are multiplied by it; None is head_size**-0.5.
+    attn_softcap, final_softcap: c for scores and logits c tanh(x / c); None leaves them (Gemma 2).
+    windows: per layer how many tokens it sees, itself among them, 0 all; () all in every layer.
+    rope_scaling: see `rotary.frequencies`; of layers without a window alone where
+      `window_rope_theta` is given.
+    window_rope_theta: base of the layers with a window (Gemma 3); None is `rope_theta`.
+    value_hidden: width of a hidden layer in the value head, 0 for none.
     heads: what is read off it: `lm`, `value`, or both.
     surprise_layer: the language-model head reads the stream after this many layers, and the layers
       above are told how likely each token was by it; None is a plain decoder. What a token says
@@ -62,36 +76,52 @@ class Arch:
   heads: tuple[str, ...] = ('lm',)
   surprise_layer: int | None = None
   dtype: str = 'float32'
+  param_dtype: str | None = None
+  qkv_bias: bool = False
+  qk_norm: bool = False
+  post_norms: bool = False
+  norm_offset: float | None = None
+  embed_scale: float | None = None
+  query_scale: float | None = None
+  attn_softcap: float | None = None
+  final_softcap: float | None = None
+  windows: tuple[int, ...] = ()
+  rope_scaling: tuple[float, ...] = ()
+  window_rope_theta: float | None = None
+  value_hidden: int | None = None
+
+  @property
+  def stored(self) -> str:
+    """The parameters' dtype."""
+    return self.param_dtype or 'float32'
+
+  def window(self, layer: int) -> int | None:
+    """How many tokens a layer sees, None for all."""
+    return (self.windows[layer] or None) if self.windows else None
 
 
-def rotate(x: jax.Array, positions: jax.Array, theta: float) -> jax.Array:
-  """Rotary embedding, halves (not pairs) rotated. x [..., C, H, E], positions int32 [..., C]."""
-  half = x.shape[-1] // 2
-  frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-  frequency = frequency.reshape((1,) * (positions.ndim + 1) + (half,))
-  angle = positions[..., None, None].astype(jnp.float32) * frequency  # --> [..., C, 1, E/2]
-  cos, sin = jnp.cos(angle).astype(x.dtype), jnp.sin(angle).astype(x.dtype)
-  a, b = x[..., :half], x[..., half:]
-  return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-
-
-def _dense(features, axis, axes, name, dtype):
-  """A projection without bias; `axes` are logical names for `parallel`'s rule table."""
+def _dense(arch, features, axes, name, bias_axes=()):
+  """A projection of the last axis; `axes` are logical names for `parallel`'s rule table."""
   init = nn.initializers.variance_scaling(
-      1.0, 'fan_in', 'truncated_normal', in_axis=axis, out_axis=-1)
+      1.0, 'fan_in', 'truncated_normal', in_axis=-1, out_axis=-1)
   return nn.DenseGeneral(
-      features, axis=axis, use_bias=False, dtype=dtype, name=name,
-      kernel_init=nn.with_logical_partitioning(init, axes))
+      features, axis=-1, use_bias=bool(bias_axes), dtype=arch.dtype, param_dtype=arch.stored,
+      name=name, kernel_init=nn.with_logical_partitioning(init, axes),
+      bias_init=nn.with_logical_partitioning(nn.initializers.zeros, bias_axes))
 
 
 class RMSNorm(nn.Module):
-  eps: float
+  arch: Arch
 
   @nn.compact
   def __call__(self, x):
-    scale = self.param('scale', nn.initializers.ones, (x.shape[-1],))
+    a = self.arch
+    init = nn.initializers.constant(1.0 - (a.norm_offset or 0.0))
+    scale = self.param('scale', init, (x.shape[-1],), a.stored).astype(jnp.float32)
+    if a.norm_offset:
+      scale += a.norm_offset
     x32 = x.astype(jnp.float32)
-    x32 *= jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + self.eps)
+    x32 *= jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + a.norm_eps)
     return (x32 * jnp.broadcast_to(scale, x.shape)).astype(x.dtype)
 
 
@@ -99,23 +129,36 @@ class Attention(nn.Module):
   """Returns (output, keys and values to keep). Without a cache the mask covers the input itself."""
 
   arch: Arch
+  window: int | None
 
   @nn.compact
   def __call__(self, x, positions, mask, layer):
-    a, dtype = self.arch, x.dtype
+    a = self.arch
     group = a.num_heads // a.num_kv_heads
-    q = _dense((a.num_heads, a.head_size), -1, ('embed', 'heads', 'head'), 'q', dtype)(x)
-    k = _dense((a.num_kv_heads, a.head_size), -1, ('embed', 'kv_heads', 'head'), 'k', dtype)(x)
-    v = _dense((a.num_kv_heads, a.head_size), -1, ('embed', 'kv_heads', 'head'), 'v', dtype)(x)
-    q = rotate(q, positions, a.rope_theta) * a.head_size**-0.5
-    k = rotate(k, positions, a.rope_theta)
+
+    def heads(name, count, axis):
+      return _dense(a, (count, a.head_size), ('embed', axis, 'head'), name,
+                    (axis, 'head') if a.qkv_bias else ())(x)
+
+    q, k = heads('q', a.num_heads, 'heads'), heads('k', a.num_kv_heads, 'kv_heads')
+    v = heads('v', a.num_kv_heads, 'kv_heads')
+    if a.qk_norm:
+      q, k = RMSNorm(a, name='q_norm')(q), RMSNorm(a, name='k_norm')(k)
+    local = self.window is not None and a.window_rope_theta is not None
+    frequency = rotary.frequencies(
+        a.head_size // 2, a.window_rope_theta if local else a.rope_theta,
+        () if local else a.rope_scaling)
+    q = rotary.rotate(q, positions, frequency) * (a.query_scale or a.head_size**-0.5)
+    k = rotary.rotate(k, positions, frequency)
     q = q.reshape(*q.shape[:-2], a.num_kv_heads, group, a.head_size)
     if layer is None:
-      out, kept = cache_lib.attend_self(q, k, v, mask), (k, v)
+      if self.window is not None:
+        mask &= positions[..., :, None] - positions[..., None, :] < self.window
+      out, kept = cache_lib.attend_self(q, k, v, mask, a.attn_softcap), (k, v)
     else:
-      out, kept = layer.attend(q, k, v)
+      out, kept = layer.attend(q, k, v, a.attn_softcap)
     out = out.reshape(*out.shape[:-3], a.num_heads * a.head_size)
-    return _dense(a.width, -1, ('heads', 'embed'), 'o', dtype)(out), kept
+    return _dense(a, a.width, ('heads', 'embed'), 'o')(out), kept
 
 
 class MLP(nn.Module):
@@ -123,14 +166,14 @@ class MLP(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    a, dtype = self.arch, x.dtype
-    h = _dense(a.mlp_width, -1, ('embed', 'mlp'), 'up', dtype)(x)
+    a = self.arch
+    h = _dense(a, a.mlp_width, ('embed', 'mlp'), 'up')(x)
     act = _ACTIVATIONS[a.activation]
     if a.gated:
-      h = h * act(_dense(a.mlp_width, -1, ('embed', 'mlp'), 'gate', dtype)(x))
+      h = h * act(_dense(a, a.mlp_width, ('embed', 'mlp'), 'gate')(x))
     else:
       h = act(h)
-    return _dense(a.width, -1, ('mlp', 'embed'), 'down', dtype)(h)
+    return _dense(a, a.width, ('mlp', 'embed'), 'down')(h)
 
 
 @flax.struct.dataclass
@@ -154,21 +197,27 @@ class Decoder(nn.Module):
     a = self.arch
     self.embed = self.param(
         'embed', nn.with_logical_partitioning(
-            nn.initializers.normal(a.width**-0.5), ('vocab', 'embed')), (a.vocab_size, a.width))
-    self.attn_norms = [RMSNorm(a.norm_eps, name=f'attn_norm_{i}') for i in range(a.num_layers)]
-    self.attns = [Attention(a, name=f'attn_{i}') for i in range(a.num_layers)]
-    self.mlp_norms = [RMSNorm(a.norm_eps, name=f'mlp_norm_{i}') for i in range(a.num_layers)]
+            nn.initializers.normal(a.width**-0.5), ('vocab', 'embed')), (a.vocab_size, a.width),
+        a.stored)
+    norms = lambda part: [RMSNorm(a, name=f'{part}_norm_{i}') for i in range(a.num_layers)]
+    self.attn_norms, self.mlp_norms = norms('attn'), norms('mlp')
+    if a.post_norms:
+      self.attn_post_norms, self.mlp_post_norms = norms('attn_post'), norms('mlp_post')
+    self.attns = [Attention(a, a.window(i), name=f'attn_{i}') for i in range(a.num_layers)]
     self.mlps = [MLP(a, name=f'mlp_{i}') for i in range(a.num_layers)]
-    self.final_norm = RMSNorm(a.norm_eps)
+    self.final_norm = RMSNorm(a)
     if 'lm' in a.heads and not a.tied:
       self.unembed = self.param(
           'unembed', nn.with_logical_partitioning(
-              nn.initializers.normal(a.width**-0.5), ('vocab', 'embed')), (a.vocab_size, a.width))
+              nn.initializers.normal(a.width**-0.5), ('vocab', 'embed')), (a.vocab_size, a.width),
+          a.stored)
     if a.surprise_layer:
-      self.surprise_norm = RMSNorm(a.norm_eps)
+      self.surprise_norm = RMSNorm(a)
       self.surprise = nn.Dense(a.width, use_bias=False, dtype=a.dtype, name='surprise',
                                kernel_init=nn.initializers.normal(1.0))
     if 'value' in a.heads:
+      if a.value_hidden:
+        self.value_hidden = nn.Dense(a.value_hidden, dtype=jnp.float32, name='value_hidden')
       self.value_head = nn.Dense(
           1, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name='value')
 
@@ -190,13 +239,20 @@ class Decoder(nn.Module):
       (`Hidden`, per layer the keys and values to keep).
     """
     x = jnp.take(self.embed, tokens, axis=0).astype(self.arch.dtype)
+    if self.arch.embed_scale is not None:
+      x *= jnp.asarray(self.arch.embed_scale, x.dtype)
     dropout = dropout or (lambda x: x)
     kept, lm = [], None
     for i in range(self.arch.num_layers):
       layer = None if layers is None else layers[i]
       y, kv = self.attns[i](self.attn_norms[i](x), positions, mask, layer)
+      if self.arch.post_norms:
+        y = self.attn_post_norms[i](y)
       x = x + dropout(y)
-      x = x + dropout(self.mlps[i](self.mlp_norms[i](x)))
+      y = self.mlps[i](self.mlp_norms[i](x))
+      if self.arch.post_norms:
+        y = self.mlp_post_norms[i](y)
+      x = x + dropout(y)
       kept.append(kv)
       if i + 1 == self.arch.surprise_layer:
         lm = self.surprise_norm(x)
@@ -224,12 +280,16 @@ class Decoder(nn.Module):
   def logits(self, hidden):
     """Next-token logits, float32 [..., V]."""
     table = self.embed if self.arch.tied else self.unembed
-    return jnp.einsum('...d,vd->...v', hidden, table.astype(hidden.dtype),
-                      preferred_element_type=jnp.float32)
+    logits = jnp.einsum('...d,vd->...v', hidden, table.astype(hidden.dtype),
+                        preferred_element_type=jnp.float32)
+    return softcap(logits, self.arch.final_softcap)
 
   def values(self, hidden):
     """Logit of the probability that the solution so far ends in a right answer, float32 [...]."""
-    return self.value_head(hidden.astype(jnp.float32))[..., 0]
+    hidden = hidden.astype(jnp.float32)
+    if self.arch.value_hidden:
+      hidden = jax.nn.relu(self.value_hidden(hidden))
+    return self.value_head(hidden)[..., 0]
 
   def init_all(self, tokens, positions, mask):
     """Touches every parameter, for `init`."""

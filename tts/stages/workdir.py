@@ -23,9 +23,20 @@ from tts.types import InputError
 _MARK = 'fingerprint.json'
 
 
+def _plain(value: Any) -> Any:
+  """A dataclass as JSON, less the fields that are off (None, False or empty).
+
+  So a new option, off in a run of before, leaves that run's results as they are.
+  """
+  if not dataclasses.is_dataclass(value):
+    return value
+  fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+  return {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
+
+
 def fingerprint(*parts: Any) -> str:
   """Hash of configs (dataclasses or JSON values) and of other fingerprints."""
-  plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) else p for p in parts]
+  plain = [_plain(p) for p in parts]
   return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -35,11 +35,12 @@ from tts.types import InputError
 MODEL_FILE = 'model.json'
 _PARAMS = 'params'
 # What a field of `Arch` is in JSON, by its annotation, and what messages call it.
-_JSON_TYPES = {'int': (int,), 'int | None': (int, type(None)), 'float': (float, int),
-               'bool': (bool,), 'str': (str,), 'tuple[str, ...]': (list,)}
-_JSON_NAMES = {(int,): 'a positive integer', (int, type(None)): 'a positive integer or null',
-               (float, int): 'a number', (bool,): 'true or false', (str,): 'a text',
-               (list,): 'a list'}
+_NONE = type(None)
+_JSON_TYPES = {'int': (int,), 'int | None': (int, _NONE), 'float': (float, int),
+               'float | None': (float, int, _NONE), 'bool': (bool,), 'str': (str,),
+               'str | None': (str, _NONE), 'tuple[str, ...]': (str, list),
+               'tuple[int, ...]': (int, list), 'tuple[float, ...]': (float, list)}
+_JSON_NAMES = {int: 'a positive integer', float: 'a number', bool: 'true or false', str: 'a text'}
 
 
 class TrainingCheckpoints:
@@ -155,7 +156,9 @@ def load_model(
   meta = read_meta(directory)
   arch = _read_arch(directory, meta.get('arch'))
   tokenizer = Tokenizer.load(directory)
-  if tokenizer.vocab_size != arch.vocab_size:
+  # Open models pad their tables.
+  if tokenizer.vocab_size > arch.vocab_size or (
+      'open' not in meta and tokenizer.vocab_size < arch.vocab_size):
     raise InputError(f'checkpoint {directory}: tokenizer.model has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   _check_files(directory, meta['files'])
@@ -206,17 +209,30 @@ def check_finite(params: Any, where: str) -> None:
 
 def _read_arch(directory: pathlib.Path, fields: dict[str, Any]) -> Arch:
   path = directory / MODEL_FILE
-  types = {f.name: _JSON_TYPES[f.type] for f in dataclasses.fields(Arch)}
-  wrong = sorted(set(fields) ^ set(types))
+  known = {f.name: f for f in dataclasses.fields(Arch)}
+  # A model that was saved before Arch had a field is what the field's default says.
+  needed = {name for name, f in known.items() if f.default is dataclasses.MISSING}
+  wrong = sorted(needed - set(fields) | set(fields) - set(known))
   if wrong:
-    raise InputError(f'{path}: "arch" must have the fields {", ".join(types)}: '
-                     f'check {", ".join(wrong)}')
+    raise InputError(f'{path}: "arch" must have the fields {", ".join(sorted(needed))} and no other '
+                     f'than Arch has: check {", ".join(wrong)}')
   for name, value in fields.items():
-    counts = int in types[name][:1]
-    if type(value) not in types[name] or (type(value) is int and counts and value < 1):
+    if not _fits(value, _JSON_TYPES[known[name].type]):
       raise InputError(f'{path}: "arch" has {name} = {json.dumps(value)}: it must be '
-                       f'{_JSON_NAMES[types[name]]}')
+                       f'{_in_words(_JSON_TYPES[known[name].type])}')
   return Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def _fits(value: Any, types: tuple[type, ...]) -> bool:
+  if list in types:  # a window of 0 is none
+    return isinstance(value, list) and all(type(v) in types for v in value)
+  return type(value) in types and not (types[0] is type(value) is int and value < 1)
+
+
+def _in_words(types: tuple[type, ...]) -> str:
+  if list in types:
+    return {str: 'a list of texts', int: 'a list of integers'}.get(types[0], 'a list of numbers')
+  return _JSON_NAMES[types[0]] + (' or null' if _NONE in types else '')
 
 
 def _check_files(directory: pathlib.Path, expected: Mapping[str, Any]) -> None:

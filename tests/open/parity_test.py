@@ -1,0 +1,87 @@
+"""Open families against `transformers`: the same logits, the same greedy text."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.open import tiny
+from tts.models import generator, open_config, open_weights
+from tts.models.transformer import Decoder, causal_mask
+
+pytest.importorskip('torch', reason='extra `parity`')
+pytest.importorskip('transformers', reason='extra `parity`')
+
+
+@pytest.fixture(scope='module', params=tiny.FAMILIES)
+def pair(request, tmp_path_factory):
+  """(transformers' model, our decoder, its parameters)."""
+  folder = tmp_path_factory.mktemp(request.param)
+  model = tiny.save(request.param, folder)
+  arch = open_config.to_arch(folder, open_config.read(folder))
+  shards = open_weights.Shards(folder)
+  params = open_weights.trunk(arch, shards)
+  shards.check_all_read(arch.tied)
+  return model, Decoder(arch), {'params': jax.tree.map(jnp.asarray, params)}
+
+
+def forward(decoder, params, tokens):
+  positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+  hidden, _ = decoder.apply(params, jnp.asarray(tokens), positions,
+                            causal_mask(jnp.ones_like(tokens)))
+  return np.asarray(decoder.apply(params, hidden.lm, method='logits'))
+
+
+def test_logits(pair):
+  model, decoder, params = pair
+  tokens = np.random.default_rng(0).integers(tiny.VOCAB, size=(2, 40)).astype(np.int32)
+  ours, theirs = forward(decoder, params, tokens), tiny.logits(model, tokens)
+  assert np.abs(theirs).max() > 0.5
+  np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_greedy_text_across_the_window(pair):
+  """64 tokens through the cache: prefix, past and chunk each pass the window's edge."""
+  model, decoder, params = pair
+  prompt = np.random.default_rng(1).integers(tiny.VOCAB, size=(1, 9)).astype(np.int32)
+  made = generator.Generator(decoder, params)
+  state = made.start(jnp.asarray(prompt), jnp.full((1, 1), 9), 64, 16)
+  step = jax.jit(lambda state, token: made.extend(state, token, jnp.ones((1, 1), bool))[0])
+  commit = jax.jit(lambda state: made.gather(state, jnp.zeros((1, 1), jnp.int32)))
+  text, log = [], []
+  for i in range(64):
+    log.append(np.asarray(made.logits(state))[0, 0])
+    text.append(int(log[-1].argmax()))
+    state = step(state, jnp.full((1, 1), text[-1]))
+    if i % 16 == 15:
+      state = commit(state)
+  whole = np.concatenate([prompt, np.array([text], np.int32)], axis=1)
+  theirs = tiny.logits(model, whole)[0]
+  assert text == theirs[8:-1].argmax(axis=-1).tolist()
+  np.testing.assert_allclose(np.stack(log), theirs[8:-1], atol=1e-4)
+  np.testing.assert_allclose(np.stack(log), forward(decoder, params, whole)[0, 8:-1], atol=1e-4)
+
+
+# What each family has that a plain decoder lacks, as fields of `Arch`, and without it.
+DEVIATIONS = {
+    'llama': {'rope_scaling': (), 'rope_theta': 1e4}, 'mistral': {'windows': ()},
+    'qwen2': {'qkv_bias': False}, 'qwen2_window': {'windows': ()}, 'qwen3': {'qk_norm': False},
+    'gemma2': {'windows': (5, 5, 5), 'attn_softcap': None, 'final_softcap': None,
+               'query_scale': None, 'embed_scale': None, 'norm_offset': None, 'post_norms': False,
+               'activation': 'silu'},
+    'gemma3': {'windows': (5,) * 7, 'window_rope_theta': None, 'qk_norm': False,
+               'rope_theta': 1e4}}
+
+
+def test_each_deviation_counts(pair, request):
+  """Without it the logits are others: the comparison above would have seen it missing."""
+  _, decoder, params = pair
+  family = request.node.callspec.params['pair']
+  tokens = np.random.default_rng(0).integers(tiny.VOCAB, size=(2, 40)).astype(np.int32)
+  whole = forward(decoder, params, tokens)
+  for field, value in DEVIATIONS[family].items():
+    assert getattr(decoder.arch, field) != value
+    without = Decoder(dataclasses.replace(decoder.arch, **{field: value}))
+    assert np.abs(forward(without, params, tokens) - whole).max() > 1e-3, field

@@ -1,0 +1,197 @@
+"""Tensors of an open checkpoint --> parameters of a `Decoder`, and back, one tensor at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import json
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from tts.models.transformer import Arch
+from tts.types import InputError
+
+_INDEX = 'model.safetensors.index.json'
+# Of no use here: tables that the program makes, pictures, and a tied head written out.
+_UNUSED = re.compile(r'.*rotary_emb\.inv_freq$|.*(?:vision_tower|multi_modal_projector)\..*')
+_PREFIXES = ('model.language_model.', 'language_model.model.', 'model.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+  """One parameter and where it lies.
+
+  Attributes:
+    path: of the parameter, e.g. ('attn_0', 'q', 'kernel').
+    name: of the tensor, e.g. `model.layers.0.self_attn.q_proj.weight`.
+    stored: the tensor's shape.
+    shape: the parameter's.
+    turned: the tensor is [out, in] and the parameter [in, out].
+  """
+
+  path: tuple[str, ...]
+  name: str
+  stored: tuple[int, ...]
+  shape: tuple[int, ...]
+  turned: bool = False
+
+  def ours(self, tensor: np.ndarray) -> np.ndarray:
+    """[out, in] --> [in, out], `out` split into heads where the parameter has them apart."""
+    return np.ascontiguousarray(tensor.T if self.turned else tensor).reshape(self.shape)
+
+  def theirs(self, value: np.ndarray) -> np.ndarray:
+    """The opposite of `ours`."""
+    flat = value.reshape(self.stored[::-1] if self.turned else self.stored)
+    return np.ascontiguousarray(flat.T if self.turned else flat)
+
+
+def layout(arch: Arch, prefix: str = 'model.') -> Iterator[Tensor]:
+  """Every tensor of the trunk and of an untied output table."""
+  width, head = arch.width, arch.head_size
+
+  def matrix(path, name, out, inside, shape=None):
+    return Tensor((*path, 'kernel'), f'{name}.weight', (out, inside), shape or (inside, out), True)
+
+  yield Tensor(('embed',), f'{prefix}embed_tokens.weight', *[(arch.vocab_size, width)] * 2)
+  for i in range(arch.num_layers):
+    layer = f'{prefix}layers.{i}.'
+    for ours, count in (('q', arch.num_heads), ('k', arch.num_kv_heads), ('v', arch.num_kv_heads)):
+      name = f'{layer}self_attn.{ours}_proj'
+      yield matrix((f'attn_{i}', ours), name, count * head, width, (width, count, head))
+      if arch.qkv_bias:
+        yield Tensor((f'attn_{i}', ours, 'bias'), f'{name}.bias', (count * head,), (count, head))
+    yield matrix((f'attn_{i}', 'o'), f'{layer}self_attn.o_proj', width, arch.num_heads * head)
+    for ours in ('q_norm', 'k_norm') if arch.qk_norm else ():
+      yield Tensor((f'attn_{i}', ours, 'scale'), f'{layer}self_attn.{ours}.weight', (head,), (head,))
+    yield matrix((f'mlp_{i}', 'gate'), f'{layer}mlp.gate_proj', arch.mlp_width, width)
+    yield matrix((f'mlp_{i}', 'up'), f'{layer}mlp.up_proj', arch.mlp_width, width)
+    yield matrix((f'mlp_{i}', 'down'), f'{layer}mlp.down_proj', width, arch.mlp_width)
+    for ours, theirs in _norms(arch.post_norms):
+      yield Tensor((f'{ours}_{i}', 'scale'), f'{layer}{theirs}.weight', (width,), (width,))
+  yield Tensor(('final_norm', 'scale'), f'{prefix}norm.weight', (width,), (width,))
+  if 'lm' in arch.heads and not arch.tied:
+    yield Tensor(('unembed',), 'lm_head.weight', *[(arch.vocab_size, width)] * 2)
+
+
+def _norms(post_norms: bool) -> tuple[tuple[str, str], ...]:
+  if not post_norms:
+    return ('attn_norm', 'input_layernorm'), ('mlp_norm', 'post_attention_layernorm')
+  return (('attn_norm', 'input_layernorm'), ('attn_post_norm', 'post_attention_layernorm'),
+          ('mlp_norm', 'pre_feedforward_layernorm'),
+          ('mlp_post_norm', 'post_feedforward_layernorm'))
+
+
+class Shards:
+  """The tensors of a folder's `*.safetensors`, each read when it is asked for."""
+
+  def __init__(self, directory: pathlib.Path):
+    """Raises InputError: no such files, one is missing or damaged, or they are pickles."""
+    self._directory = directory
+    self._place: dict[str, pathlib.Path] = {}
+    self._read: set[str] = set()
+    for path in self._files():
+      with _opened(path) as file:
+        self._place.update(dict.fromkeys(file.keys(), path))
+
+  def _files(self) -> list[pathlib.Path]:
+    index = self._directory / _INDEX
+    if index.is_file():
+      try:
+        names = sorted(set(json.loads(index.read_bytes())['weight_map'].values()))
+        inside = all(pathlib.PurePath(name).name == name for name in names)
+      except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
+        raise InputError(f'{index} has no weight_map ({e!r}): copy it again') from e
+      if not inside:
+        raise InputError(f'{index} names files outside its folder: it is not to be trusted')
+      for name in names:
+        if not (self._directory / name).is_file():
+          raise InputError(f'{self._directory} lacks {name}, which {_INDEX} names: download it')
+      return [self._directory / name for name in names]
+    found = sorted(self._directory.glob('*.safetensors'))
+    if found:
+      return found
+    pickles = sorted(p.name for end in ('bin', 'pt', 'pth') for p in self._directory.glob(f'*.{end}'))
+    if pickles:
+      raise InputError(
+          f'{self._directory} has {pickles[0]} and no *.safetensors: a pickle can run code and is '
+          'not read; convert it where you trust it: python -c "from transformers import '
+          f'AutoModelForCausalLM as M; M.from_pretrained(\'{self._directory}\', '
+          'torch_dtype=\'auto\').save_pretrained(\'OUT\')"')
+    raise InputError(f'{self._directory} has no *.safetensors: give the folder of an open checkpoint')
+
+  @property
+  def prefix(self) -> str:
+    """What the trunk's tensors begin with."""
+    for prefix in (*_PREFIXES, ''):
+      if f'{prefix}embed_tokens.weight' in self._place:
+        return prefix
+    raise InputError(f'{self._directory}: no tensor is called embed_tokens.weight: it is not a '
+                     'checkpoint of a supported family')
+
+  def __contains__(self, name: str) -> bool:
+    return name in self._place
+
+  def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A tensor; InputError where it is missing or of another shape."""
+    if name not in self._place:
+      raise InputError(f'{self._directory}: tensor {name} is missing: the download is not whole, or '
+                       'config.json is of another model')
+    with _opened(self._place[name]) as file:
+      found = tuple(file.get_slice(name).get_shape())
+      if found != shape:
+        raise InputError(f'{self._place[name]}: tensor {name} is {list(found)} and {list(shape)} by '
+                         'config.json: they are of different models')
+      self._read.add(name)
+      return file.get_tensor(name)
+
+  def check_all_read(self, spare_head: bool) -> None:
+    """Raises InputError that names a tensor which no parameter was made of.
+
+    spare_head: a tied or a value model may hold an output table that it does not use.
+    """
+    spare = {'lm_head.weight'} if spare_head else set()
+    left = [n for n in sorted(set(self._place) - self._read - spare) if not _UNUSED.fullmatch(n)]
+    if left:
+      raise InputError(f'{self._place[left[0]]}: tensor {left[0]} has no place in a model of this '
+                       f'kind ({len(left)} such): another --kind, or an architecture that is not '
+                       'supported')
+
+
+def _opened(path: pathlib.Path):
+  try:
+    import safetensors
+  except ImportError as e:
+    raise InputError('open checkpoints need the library safetensors: pip install tts[open]') from e
+  try:
+    return safetensors.safe_open(path, framework='numpy')
+  except (safetensors.SafetensorError, OSError) as e:
+    raise InputError(f'{path} is not a whole safetensors file ({e}): download it again') from e
+
+
+def trunk(arch: Arch, shards: Shards, seen: Callable[[Tensor], None] = lambda _: None) -> Any:
+  """Parameters of the trunk, numpy in `arch.stored`; at no time is there a second copy of them.
+
+  Args:
+    arch: from `open_config.to_arch`.
+    shards: of the same folder.
+    seen: called with each tensor, for progress.
+  """
+  params: dict[str, Any] = {}
+  for tensor in layout(arch, shards.prefix):
+    value = tensor.ours(shards.take(tensor.name, tensor.stored)).astype(dtype(arch), copy=False)
+    place = params
+    for key in tensor.path[:-1]:
+      place = place.setdefault(key, {})
+    place[tensor.path[-1]] = value
+    seen(tensor)
+  return params
+
+
+def dtype(arch: Arch) -> np.dtype:
+  """Of the parameters; numpy knows bfloat16 by ml_dtypes."""
+  import ml_dtypes
+
+  return np.dtype(ml_dtypes.bfloat16 if arch.stored == 'bfloat16' else arch.stored)

@@ -1,0 +1,155 @@
+"""Open checkpoints in and out: a folder of `config.json` and safetensors, and a model of ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from tts.data import files
+from tts.data.tokenizer import Tokenizer
+from tts.models import open_config, open_heads, open_weights
+from tts.models.transformer import Arch
+from tts.train import checkpoint
+from tts.types import InputError
+
+_SHARD_BYTES = 4 << 30  # of an export, as large as others make theirs
+_DTYPES = ('float32', 'bfloat16')
+
+
+def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None = None,
+                 words: tuple[str, str] = ('+', '-')) -> dict[str, Any]:
+  """Makes a model of ours, tokenizer included, of an open one; one tensor is read at a time.
+
+  Args:
+    source: folder with `config.json`, `*.safetensors` and the tokenizer.
+    output: folder to make; it must not be there, or be empty.
+    kind: of `open_heads.KINDS`.
+    dtype: of parameters and activations; None is the checkpoint's (float16 becomes float32).
+    words: the good and the bad word of a `token_prm`.
+
+  Returns:
+    `model.json`'s contents.
+
+  Raises:
+    InputError: names the file and the tensor or the field, and what is supported.
+  """
+  if kind not in open_heads.KINDS:
+    raise InputError(f'--kind={kind}: one of {", ".join(open_heads.KINDS)}')
+  if dtype not in (None, *_DTYPES):
+    raise InputError(f'--dtype={dtype}: one of {", ".join(_DTYPES)}')
+  _check_empty(output)
+  folder = pathlib.Path(source)
+  fields = open_config.read(folder)
+  found = open_config.to_arch(folder, fields)
+  dtype = dtype or _stored(fields)
+  trunk = dataclasses.replace(found, dtype=dtype,
+                              param_dtype=None if dtype == 'float32' else dtype)
+  arch = open_heads.arch_of(kind, trunk)
+  tokenizer = Tokenizer.load(folder)
+  if tokenizer.vocab_size > arch.vocab_size:
+    raise InputError(f'{folder}: its tokenizer has {tokenizer.vocab_size} ids and config.json a '
+                     f'vocab_size of {arch.vocab_size}: they are of different models')
+  shards = open_weights.Shards(folder)
+  with tqdm(total=sum(1 for _ in open_weights.layout(arch)), unit=' tensors', delay=5,
+            leave=False) as bar:
+    params = open_weights.trunk(arch, shards, lambda _: bar.update())
+  ids = tuple(_id(tokenizer, word) for word in words) if kind == 'token_prm' else None
+  params |= open_heads.read(kind, arch, shards, params['embed'], found.tied, ids)
+  shards.check_all_read(found.tied or kind == 'value_prm')
+  checkpoint.check_finite(params, str(folder))
+  meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},
+          'open': {'kind': kind, 'config': fields}}
+  checkpoint.save_model(output, arch, {'params': params}, meta, tokenizer)
+  return checkpoint.read_meta(output)
+
+
+def _check_empty(output: str) -> None:
+  path = pathlib.Path(output)
+  if path.is_file() or path.is_dir() and any(path.iterdir()):
+    raise InputError(f'--output={output} is there already: give an empty or a new folder')
+
+
+def _stored(fields: dict[str, Any]) -> str:
+  """Parameters' dtype: the checkpoint's, but float32 for what has less than bfloat16's range."""
+  given = fields.get('dtype') or fields.get('torch_dtype')
+  return 'bfloat16' if given == 'bfloat16' else 'float32'
+
+
+def _id(tokenizer: Tokenizer, word: str) -> int:
+  """The id that a word ends in, alone."""
+  ids = tokenizer.encode(word)
+  if not ids:
+    raise InputError(f'the tokenizer has no id for {word!r}: give --words')
+  return ids[-1]
+
+
+def export_model(source: str, output: str) -> None:
+  """Writes a model that was imported as `config.json`, safetensors and its tokenizer.
+
+  Args:
+    source: folder of a language model that `import_model` has made, finetuned or not.
+    output: folder to make; it must not be there, or be empty.
+
+  Raises:
+    InputError: it is no model, no language model, or was not imported.
+  """
+  _check_empty(output)
+  arch, params, meta, tokenizer = checkpoint.load_model(source)
+  if 'open' not in meta or meta['kind'] != 'lm':
+    raise InputError(f'{source} is not a language model that launch.import_checkpoint has made: '
+                     'only such a one has a config.json to go back to')
+  target = pathlib.Path(os.path.abspath(output))
+  aside = target.with_name(f'.{target.name}.new')
+  shutil.rmtree(aside, ignore_errors=True)
+  aside.mkdir(parents=True)
+  tokenizer.save(aside)
+  fields = {k: v for k, v in meta['open']['config'].items() if k != 'torch_dtype'}
+  fields |= {'dtype': arch.stored, 'architectures': [_ARCHITECTURES[fields['model_type']]]}
+  (aside / 'config.json').write_text(json.dumps(fields, indent=1))
+  _write_shards(aside, arch, params['params'])
+  if target.is_dir():
+    target.rmdir()
+  aside.rename(target)
+
+
+_ARCHITECTURES = {'llama': 'LlamaForCausalLM', 'mistral': 'MistralForCausalLM',
+                  'qwen2': 'Qwen2ForCausalLM', 'qwen3': 'Qwen3ForCausalLM',
+                  'gemma2': 'Gemma2ForCausalLM', 'gemma3_text': 'Gemma3ForCausalLM'}
+
+
+def _write_shards(folder: pathlib.Path, arch: Arch, params: Any) -> None:
+  """Tensors in files of at most `_SHARD_BYTES`, with the index that names them."""
+  from safetensors.numpy import save_file
+
+  item = open_weights.dtype(arch).itemsize
+  groups, size = [[]], 0
+  for tensor in open_weights.layout(arch):
+    more = int(np.prod(tensor.stored)) * item
+    if groups[-1] and size + more > _SHARD_BYTES:
+      groups.append([])
+      size = 0
+    groups[-1].append(tensor)
+    size += more
+  place = {}
+  for number, group in enumerate(groups, 1):
+    name = ('model.safetensors' if len(groups) == 1
+            else f'model-{number:05d}-of-{len(groups):05d}.safetensors')
+    found = {}
+    for tensor in group:
+      value = params
+      for key in tensor.path:
+        value = value[key]
+      found[tensor.name] = tensor.theirs(np.asarray(jax.device_get(value)))
+      place[tensor.name] = name
+    save_file(found, folder / name, metadata={'format': 'pt'})
+  if len(groups) > 1:
+    with files.written_aside(folder / 'model.safetensors.index.json') as file:
+      file.write(json.dumps({'metadata': {}, 'weight_map': place}, indent=1).encode())
