@@ -9,6 +9,7 @@ from __future__ import annotations
 from absl import flags
 
 from launch import common
+from tts.data import step_format
 from tts.models import open_heads
 from tts.stages import open_checkpoint
 from tts.types import InputError
@@ -20,6 +21,9 @@ _KIND = flags.DEFINE_string(
 _DTYPE = flags.DEFINE_string(
     'dtype', None, 'float32 or bfloat16, of parameters and activations; the checkpoint\'s by '
     'default.')
+_FORMAT = flags.DEFINE_string(
+    'format', None, f'How a verifier wants its text, one of {", ".join(step_format.FORMATS)}; '
+    'what goes with --kind and the family by default.')
 _WORDS = flags.DEFINE_list('words', ['+', '-'], 'Good and bad word of a token_prm.')
 
 
@@ -31,7 +35,8 @@ def main(argv: list[str]) -> None:
   if len(_WORDS.value) != 2:
     raise InputError(f'--words={",".join(_WORDS.value)}: give two, --words=GOOD,BAD')
   meta = open_checkpoint.import_model(
-      _SOURCE.value, _OUTPUT.value, _KIND.value, _DTYPE.value, tuple(_WORDS.value))
+      _SOURCE.value, _OUTPUT.value, _KIND.value, _DTYPE.value, tuple(_WORDS.value),
+      _FORMAT.value)
   print(f'{_OUTPUT.value}: {meta["open"]["config"]["model_type"]}, {meta["params"]:,} parameters, '
         f'{meta["arch"]["dtype"]}')
 

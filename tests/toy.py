@@ -97,7 +97,8 @@ class TableVerifier:
 
     columns = (jnp.moveaxis(tokens, -1, 0), jnp.arange(tokens.shape[-1]))
     state, (values, attended) = jax.lax.scan(read, state, columns)
-    return jnp.moveaxis(values, 0, -1), state, jnp.sum(attended, axis=0)
+    counts = jnp.stack([lengths, jnp.sum(attended, axis=0)], axis=-1)
+    return jnp.moveaxis(values, 0, -1), state, counts
 
   def gather(self, state, parent):
     return jax.tree.map(lambda x: jnp.take_along_axis(x, parent, axis=1), state)

@@ -56,11 +56,14 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
     result = step(shared, *jax.tree.map(lambda x: jnp.squeeze(x, 0), block))
     return jax.tree.map(lambda x: x[None], result)
 
+  # A `model` axis of one device has nothing to partition; without one a program may call the host.
+  manual = {DATA} if mesh.shape[MODEL] > 1 else {DATA, MODEL}
+
   # One device is mapped like many: a program of its own would round otherwise.
   def mapped(shared, *blocks):
     in_specs = (PartitionSpec(),) + (PartitionSpec(DATA),) * len(blocks)
     return jax.shard_map(one_group, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(DATA),
-                         axis_names={DATA}, check_vma=False)(shared, *blocks)
+                         axis_names=manual, check_vma=False)(shared, *blocks)
 
   return jax.jit(mapped, donate_argnums=donate)
 

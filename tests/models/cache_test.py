@@ -108,7 +108,7 @@ def play(params, prefix, prefix_len, rounds, seed):
       state, attended = extend(params, state, chunk[..., column], column < lengths)
       np.testing.assert_array_equal(attended, np.where(column < lengths, column + 1 + np.array(
           [[len(t) for t in row] for row in texts]), 0))
-    values, ver_state, ver_attended = read(params, ver_state, chunk, lengths)
+    values, ver_state, counts = read(params, ver_state, chunk, lengths)
     flat = [t + [*chunk[b, n, :lengths[b, n]]]
             for b, row in enumerate(texts) for n, t in enumerate(row)]
     want = scratch(params, flat)
@@ -118,7 +118,8 @@ def play(params, prefix, prefix_len, rounds, seed):
       new = lengths.ravel()[i]
       np.testing.assert_allclose(np.asarray(values)[i // N, i % N, :new],
                                  want_values[len(text) - new:], atol=ATOL)
-      assert ver_attended[i // N, i % N] == sum(range(len(text) - new + 1, len(text) + 1))
+      assert counts[i // N, i % N].tolist() == [
+          new, sum(range(len(text) - new + 1, len(text) + 1))]
     parent = np.sort(gen.integers(0, N, (B, N)), axis=1).astype(np.int32)
     states = gather(params, (state, ver_state), parent)
     texts = [[list(flat[b * N + p]) for p in parent[b]] for b in range(B)]

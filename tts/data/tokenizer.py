@@ -165,6 +165,14 @@ class Tokenizer:
     """Ids of a solution: the text, then end of sequence."""
     return [*self.encode(text), self.eos_id]
 
+  def encode_on(self, text: str) -> list[int]:
+    """Ids of a text that goes on from another: no blank is put before it."""
+    return self.encode(text)
+
+  def encode_control(self, text: str) -> list[int]:
+    """Ids of a format's own words, in which control tokens count as such."""
+    return self.encode_on(text) if text else []
+
   def __reduce__(self):
     return Tokenizer, (self._model, self._source)
 

@@ -50,7 +50,7 @@ class Verifier:
 
     Returns:
       (value at every token float32 [B, N, C], probabilities that the answer will be right;
-      the state; tokens attended to int32 [B, N]).
+      the state; tokens that entered and what they attended to int32 [B, N, 2]).
     """
     hidden, cache, attended = generator.advance(
         self._decoder, self._params, state.cache, tokens, lengths, state.before)
@@ -60,7 +60,8 @@ class Verifier:
         lambda x: jnp.take_along_axis(x, _over(last, x), axis=2)[:, :, 0], _lasting(hidden))
     before = jax.tree.map(
         lambda new, old: jnp.where(_over(lengths > 0, new), new, old), newest, state.before)
-    return jax.nn.sigmoid(logit), State(cache=cache, before=before), attended
+    read = jnp.stack([lengths, attended], axis=-1)
+    return jax.nn.sigmoid(logit), State(cache=cache, before=before), read
 
   def gather(self, state: State, parent: jax.Array) -> State:
     """Commits the chunk; row n goes on from row parent[n]. parent int32 [B, N]."""

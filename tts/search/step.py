@@ -74,13 +74,14 @@ def take(generator: Any, verifier: Any, candidates: Candidates, sampling: Sampli
   c = candidates
   gen_state, rows, token, length, logprob, gen_entered, gen_attended = decode_step(
       generator, c.generator, c.rows, sampling, limits)
-  values, ver_state, ver_attended = verifier.extend(c.verifier, token, length)
+  values, ver_state, read = verifier.extend(c.verifier, token, length)
+  read = jnp.sum(read, axis=1)  # --> [B, 2]
   last = jnp.maximum(length - 1, 0)[..., None]
   value = jnp.take_along_axis(values, last, axis=2)[..., 0]
   step = Step(
       token=token, length=length, logprob=logprob,
-      entered=jnp.stack([gen_entered, jnp.sum(length, axis=1)], axis=1),
-      attended=jnp.stack([gen_attended, jnp.sum(ver_attended, axis=1)], axis=1))
+      entered=jnp.stack([gen_entered, read[:, 0]], axis=1),
+      attended=jnp.stack([gen_attended, read[:, 1]], axis=1))
   return Candidates(generator=gen_state, verifier=ver_state, rows=rows,
                     score=jnp.where(length > 0, value, c.score)), step
 

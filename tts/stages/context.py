@@ -10,6 +10,7 @@ from typing import Any
 from tts import parallel
 from tts.config import Experiment, ModelConfig
 from tts.data import problems as problems_lib
+from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
@@ -26,6 +27,11 @@ class Model:
   arch: Arch
   params: Any
   mark: str  # fingerprint
+  reader: Reader | None = None  # of a verifier with a tokenizer of its own
+
+  def own_prompt(self, problem: Problem) -> int | None:
+    """Ids of a question where they are not the generator's, else None."""
+    return None if self.reader is None else len(self.reader.prompt(problem.prompt))
 
 
 class Run:
@@ -67,13 +73,22 @@ class Run:
     if not config.checkpoint and not os.path.isdir(folder):
       raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '
                        f'or give --config.models.{name}.checkpoint')
-    arch, params, _, tokenizer = checkpoint.load_model(folder)
-    if tokenizer.proto != self.tokenizer.proto:
+    arch, params, meta, tokenizer = checkpoint.load_model(folder)
+    reader = None
+    if meta.get('open', {}).get('format') is not None:
+      if self.mesh.shape[parallel.MODEL] > 1:
+        raise InputError(f'{folder} reads steps in ids of its own, on the host: set '
+                         '--config.mesh.model=1')
+      limits = self.experiment.limits
+      reader = Reader(meta['open']['format'], tokenizer, self.tokenizer,
+                      limits.max_prompt_tokens, limits.max_step_tokens, limits.max_tokens,
+                      limits.max_steps)
+    elif tokenizer.proto != self.tokenizer.proto:
       raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
                        'one run must share theirs')
     mark = (workdir_lib.file_fingerprint(config.checkpoint) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
-    return Model(name, arch, parallel.replicate(params, self.mesh), mark)
+    return Model(name, arch, parallel.replicate(params, self.mesh), mark, reader)
 
   @property
   def tokenizer_folder(self) -> str:

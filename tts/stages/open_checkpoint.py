@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from tts.data import files
+from tts.data import files, step_format
 from tts.data.tokenizer import Tokenizer
 from tts.models import open_config, open_heads, open_weights
 from tts.models.transformer import Arch
@@ -25,7 +25,8 @@ _DTYPES = ('float32', 'bfloat16')
 
 
 def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None = None,
-                 words: tuple[str, str] = ('+', '-')) -> dict[str, Any]:
+                 words: tuple[str, str] = ('+', '-'),
+                 layout: str | None = None) -> dict[str, Any]:
   """Makes a model of ours, tokenizer included, of an open one; one tensor is read at a time.
 
   Args:
@@ -34,6 +35,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
     kind: of `open_heads.KINDS`.
     dtype: of parameters and activations; None is the checkpoint's (float16 becomes float32).
     words: the good and the bad word of a `token_prm`.
+    layout: of a verifier's text, of `step_format.FORMATS`; None is the kind's.
 
   Returns:
     `model.json`'s contents.
@@ -45,9 +47,13 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
     raise InputError(f'--kind={kind}: one of {", ".join(open_heads.KINDS)}')
   if dtype not in (None, *_DTYPES):
     raise InputError(f'--dtype={dtype}: one of {", ".join(_DTYPES)}')
+  if layout not in (None, *step_format.FORMATS):
+    raise InputError(f'--format={layout}: one of {", ".join(step_format.FORMATS)}')
   _check_empty(output)
   folder = pathlib.Path(source)
   fields = open_config.read(folder)
+  if kind != 'lm':
+    layout = layout or step_format.default(kind, fields['model_type'])
   found = open_config.to_arch(folder, fields)
   dtype = dtype or _stored(fields)
   trunk = dataclasses.replace(found, dtype=dtype,
@@ -66,7 +72,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   shards.check_all_read(found.tied or kind == 'value_prm')
   checkpoint.check_finite(params, str(folder))
   meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},
-          'open': {'kind': kind, 'config': fields}}
+          'open': {'kind': kind, 'config': fields, 'format': layout}}
   checkpoint.save_model(output, arch, {'params': params}, meta, tokenizer)
   return checkpoint.read_meta(output)
 

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from tts import rng
+from tts.data.step_format import Reader
 from tts.models.generator import Generator
+from tts.models.retokenised import Retokenised
 from tts.models.transformer import Arch, Decoder
 from tts.models.verifier import Verifier
 from tts.revision import chains
@@ -59,24 +61,31 @@ def score_step(arch: Arch):
     verifier = Verifier(Decoder(arch), params)
     per_row = jnp.broadcast_to(prefix_len[:, None], lengths.shape)
     state = verifier.start(prefix, per_row, 0, tokens.shape[-1])
-    values, _, attended = verifier.extend(state, tokens, lengths)
-    return values, attended
+    values, _, read = verifier.extend(state, tokens, lengths)
+    return values, read[..., 1]
 
   return step
 
 
 def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
-                config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits):
-  """Program: a whole beam search, generator and verifier in one loop of rounds."""
+                config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits,
+                reader: Reader | None = None):
+  """Program: a whole beam search, generator and verifier in one loop of rounds.
+
+  A verifier with a tokenizer of its own has a `reader`; see `tts.models.retokenised`.
+  """
 
   def step(params, prefix, prefix_len, words, slots, valid, *question):
     """prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B].
 
-    question int32 [B, P'] and its length [B] where the prefix holds earlier answers too.
+    question int32 [B, P'] and its length [B] where the prefix holds earlier answers too, or where
+    the verifier has other ids.
     """
     generator_params, verifier_params = params
     generator = Generator(Decoder(arch), generator_params)
     verifier = Verifier(Decoder(verifier_arch), verifier_params)
+    if reader is not None:
+      verifier = Retokenised(verifier, reader.rewrite, reader.width, reader.past)
     keys = rng.identity_keys(
         rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
     state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits,

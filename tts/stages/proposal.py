@@ -70,7 +70,8 @@ def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: 
           context_tokens: int, prompt_tokens: int) -> list[dict[str, Any]]:
   """Rows of one question's candidates; the first pays for the answers before, which are dropped."""
   rows = rows_lib.tree_rows(run, problem, how, tree, verifier='prm', split=split,
-                            stream='proposal', prompt_tokens=prompt_tokens, model='revision')
+                            stream='proposal', prompt_tokens=prompt_tokens, model='revision',
+                            own_prompt=run.model('prm').own_prompt(problem))
   total = lambda values: sum(int(v) for v in values)
   again = total(a.reencoded for a in before)
   rows[0]['counts']['revision'] = rows_lib.add(

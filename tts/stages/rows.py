@@ -89,12 +89,13 @@ def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strate
 
 
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
-               prompt_tokens: int, first: bool, context_tokens: int = 0) -> None:
+               prompt_tokens: int, first: bool, context_tokens: int = 0,
+               own_ids: int | None = None) -> None:
   """Puts a verifier's values float32 [T] at the row's step ends into the row.
 
   The PRM has fields of its own; another verifier is in `other_scores` under its name, an ORM with
   its value at the last step alone. `context_tokens` were read for this row alone, the question
-  among them.
+  among them. A verifier with a tokenizer of its own read `own_ids`, all of them re-encoded.
   """
   if np.isnan(values[:len(row['tokens'])]).any():
     raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
@@ -103,20 +104,23 @@ def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int
     row['step_scores'], row['answer_score'] = scores, scores[-1]
   else:
     row['other_scores'][name] = scores[-1:] if name in OUTCOME_VERIFIERS else scores
-  length = len(row['tokens'])
+  kept, again = len(row['tokens']), context_tokens
+  if own_ids is not None:
+    kept, again = 0, own_ids
   row['counts'][name] = add(prompt_counts(prompt_tokens if first else 0),
-                            kept=length, reencoded=context_tokens,
-                            entered=length + context_tokens,
+                            kept=kept, reencoded=again, entered=kept + again,
                             attended=attended + context_tokens * (context_tokens + 1) // 2)
 
 
 def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
-              split: str, stream: str, prompt_tokens: int,
-              model: str = 'base') -> list[dict[str, Any]]:
+              split: str, stream: str, prompt_tokens: int, model: str = 'base',
+              own_prompt: int | None = None) -> list[dict[str, Any]]:
   """Rows of the candidates that a search of `model`'s steps, guided by `verifier`, ended with.
 
   A node's tokens count once, for the lowest slot on whose path it lies. The first row carries the
   question's prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
+  `own_prompt` are the question's ids for a verifier with a tokenizer of its own: what it read of
+  the solutions is not the generator's tokens, and counts as re-encoded.
   """
   rows, counted = [], set()
   ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
@@ -145,6 +149,11 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
     share = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated,
                 entered=tree.entered[m], attended=tree.attended[m],
                 last=ended if name == model else 0)
+    if name == verifier and own_prompt is not None:
+      share = add(prompt_counts(own_prompt), reencoded=tree.entered[m], entered=tree.entered[m],
+                  attended=tree.attended[m])
+      for row in rows:
+        row['counts'][name]['kept'] = 0
     rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
   return rows
 

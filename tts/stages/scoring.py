@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from tts.data.step_format import Reader
 from tts.models.transformer import Arch
 from tts.revision import chains
 from tts.revision.trajectories import MAX_CONTEXT
@@ -37,11 +38,9 @@ class _Text:
 
   prompt: Sequence[int]  # the question, or with a history all that the answer was written after
   question: int          # tokens of the question
+  tokens: list[int]      # of the solution, in the verifier's ids
+  read: list[int] | None  # per step how many of them it ends at; None where ids are the generator's
   rows: list[dict[str, Any]]
-
-  @property
-  def tokens(self) -> list[int]:
-    return self.rows[0]['tokens']
 
 
 @functools.cache
@@ -51,17 +50,23 @@ def _program(arch: Arch, mesh: Any, shape: tuple[int, int]) -> blocks_lib.Progra
   return blocks_lib.Program(programs.score_step(arch), mesh)
 
 
-def _texts(block: Block, table: Table, history: bool) -> list[_Text]:
+def _texts(block: Block, table: Table, history: bool, reader: Reader | None) -> list[_Text]:
   """A block's different texts, those that need the largest shape first."""
   found: dict[tuple, _Text] = {}
   for b, of_question in enumerate(table):
     question = block.prefix[b, :block.prefix_len[b]].tolist()
+    if reader is not None:
+      question = reader.prompt(block.problems[b].prompt)
     tokens = {row['slot']: row['tokens'] for row in of_question}
     for row in of_question:
       before = [tokens[slot] for slot in row['context']] if history else []
       prompt = chains.context(question, before)
       key = b, tuple(prompt), tuple(row['tokens'])
-      found.setdefault(key, _Text(prompt, len(question), [])).rows.append(row)
+      if key not in found:
+        ids, read = (row['tokens'], None) if reader is None else reader.solution(
+            row['tokens'], row['step_ends'])
+        found[key] = _Text(prompt, len(question), ids, read, [])
+      found[key].rows.append(row)
   return sorted(found.values(), key=lambda t: -len(t.prompt if history else t.tokens))
 
 
@@ -103,11 +108,15 @@ def scorer(run: Run, verifier: Model,
     verifier: whose scores they are.
     history: whether it reads what a row was written after, or the question alone.
   """
+  reader = verifier.reader
+
   def compute(group: list[Block], tables: list[Table]) -> None:
-    shapes = _shapes(group[0].prefix.shape[1], run.limits.max_tokens, history)
+    sizes = ((group[0].prefix.shape[1], run.limits.max_tokens) if reader is None
+             else (reader.prompt_width, reader.past))
+    shapes = _shapes(*sizes, history)
     calls = []  # a call holds one block's texts: what is computed together is always the same
     for block, table in zip(group, tables):
-      texts = _texts(block, table, history)
+      texts = _texts(block, table, history, reader)
       for now in (texts[i:i + _TEXTS] for i in range(0, len(texts), _TEXTS)):
         calls.append((_smallest(shapes, now), now))
     for shape in shapes:
@@ -125,10 +134,17 @@ def scorer(run: Run, verifier: Model,
 
 
 def _add(text: _Text, name: str, values: np.ndarray, attended: int) -> None:
+  own_ids = None
+  if text.read is not None:
+    own_ids, by_step = len(text.tokens), values
+    ends = text.rows[0]['step_ends']
+    values = np.zeros(len(text.rows[0]['tokens']), np.float32)
+    # Before it has read anything a verifier is undecided, as in a search.
+    values[np.array(ends) - 1] = [by_step[r - 1] if r else 0.5 for r in text.read]
   for row in text.rows:
     reread = len(text.prompt) if len(text.prompt) > text.question else 0
     rows_lib.add_scores(row, name, values, attended, text.question, first=row['slot'] == 0,
-                        context_tokens=reread)
+                        context_tokens=reread, own_ids=own_ids)
 
 
 def judged(sample: Callable[[list[Block]], list[Any]], table: Callable[[Block, Any], Table],

@@ -134,10 +134,14 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
   program = _program(programs.search_step, run.mesh, (size, num), writer.arch, guide.arch,
                      seed=run.seed, stream=stream, sampling=run.experiment.sampling,
                      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
-                     limits=run.limits)
+                     limits=run.limits, reader=guide.reader)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
 
-  inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid, *b.question)
+  def inputs(b: Block) -> tuple:
+    question = b.question if guide.reader is None else guide.reader.prompts(
+        [p.prompt for p in b.problems], len(b.valid))
+    return (b.prefix, b.prefix_len, b.words, slots, b.valid, *question)
+
   return blocks_lib.OnBlocks(program, (writer.params, guide.params), inputs, tree_lib.unroll,
                              run.groups)
 
@@ -157,7 +161,8 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
       for b, (problem, tree) in enumerate(zip(block.problems, found)):
         mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
                                   split=config.split, stream='test',
-                                  prompt_tokens=int(block.prefix_len[b]))
+                                  prompt_tokens=int(block.prefix_len[b]),
+                                  own_prompt=guide.own_prompt(problem))
         rows += mine
         if problem.id in shown:
           page = rows_lib.tree_page(problem, strategy, tree, run.tokenizer,

@@ -184,7 +184,8 @@ class Solver:
       for block, found in zip(group, look(group)):
         for b, (problem, tree) in enumerate(zip(block.problems, found)):
           rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier='prm', split='',
-                                    stream=_STREAM, prompt_tokens=int(block.prefix_len[b]))
+                                    stream=_STREAM, prompt_tokens=int(block.prefix_len[b]),
+                                    own_prompt=run.model('prm').own_prompt(problem))
           spent[problem.id] += rows
           answers[problem.id] = rows
           trees[problem.id] = rows_lib.tree_page(

@@ -1,0 +1,128 @@
+"""A verifier with ids of its own inside a search: what it read, from scratch, and what it is charged."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests import toy
+from tts import parallel, rng
+from tts.data.step_format import FORMATS, Reader
+from tts.data.tokenizer import Tokenizer
+from tts.models.transformer import Arch
+from tts.sampling.decode import Limits
+from tts.sampling.logits import SamplingConfig
+from tts.search import tree
+from tts.search.search import BeamConfig
+from tts.stages import programs
+from tts.types import InputError
+
+WRITER = Tokenizer.train(['1+2=3\n', ' \u2047 '], 14)  # and how an unknown id is shown
+READER = Tokenizer.train(['1+2=3\n', '1+2', '2=3'] * 9, 290, byte_fallback=True)
+ARCH = Arch(WRITER.vocab_size, 1, 16, 2, 1, 8, 32)
+VALUE = Arch(READER.vocab_size, 2, 16, 2, 1, 8, 32, heads=('value',))
+LIMITS = Limits(max_tokens=48, max_steps=6, max_step_tokens=16, delimiter=WRITER.newline_id)
+QUESTIONS = [f'{a}{b}\n' for a in '123=+' for b in ('', '+1', '2=1+1')]
+N = 4
+
+
+def reader(name='trl', own=READER):
+  return Reader(name, own, WRITER, 16, LIMITS.max_step_tokens, LIMITS.max_tokens, LIMITS.max_steps)
+
+
+@functools.cache
+def searched(made, arch=VALUE, lookahead=0, devices=1):
+  """Trees of a search of every question, each device with all of them."""
+  mesh = parallel.make_mesh(devices, 1, jax.devices()[:devices])
+  step = programs.search_step(
+      ARCH, arch, seed=0, stream='test', config=BeamConfig(N, 2, lookahead), limits=LIMITS,
+      sampling=SamplingConfig(), reader=made)
+  prompts = [WRITER.encode_prompt(q) for q in QUESTIONS]
+  prefix = np.zeros((len(QUESTIONS), 16), np.int32)
+  for row, prompt in zip(prefix, prompts):
+    row[:len(prompt)] = prompt
+  inputs = (prefix, np.array([len(p) for p in prompts], np.int32),
+            rng.problem_words(QUESTIONS), np.tile(np.arange(N, dtype=np.int32), (len(QUESTIONS), 1)),
+            np.ones(len(QUESTIONS), bool), *(() if made is None else made.prompts(QUESTIONS, len(QUESTIONS))))
+  many = jax.tree.map(lambda x: np.stack([x] * devices), inputs)
+  params = (toy.decoder_params(ARCH), toy.decoder_params(arch, seed=1))
+  found = jax.device_get(parallel.pmapped(step, mesh)(params, *many))
+  return [tree.unroll(jax.tree.map(lambda x, g=g: x[g], found)) for g in range(devices)]
+
+
+def from_scratch(made, arch, question, steps):
+  """Value at the end of the last of some steps, of all text at once."""
+  ids, read = made.solution(np.concatenate(steps).tolist(), np.cumsum([len(s) for s in steps]))
+  if not read[-1]:
+    return 0.5
+  prompt = made.prompt(question)
+  whole = np.array([prompt + ids[:read[-1]]], np.int32)
+  return toy.full_forward(arch, toy.decoder_params(arch, seed=1), whole)[1][0, -1]
+
+
+@pytest.mark.parametrize('name', ['trl', 'math_shepherd_like'])
+def test_values_are_those_of_the_whole_text(monkeypatch, name):
+  if name not in FORMATS:
+    made = FORMATS['math_shepherd']
+    monkeypatch.setitem(FORMATS, name, made.__class__(
+        first=' Step 1: ', begin='Step {k}: ', close=' .', resume='\n'))
+  made = reader(name)
+  (trees,) = searched(made)
+  checked = set()
+  for question, found in zip(QUESTIONS, trees):
+    for i, node in enumerate(found.nodes):
+      steps = [found.nodes[j].tokens for j in found.path(i)]
+      np.testing.assert_allclose(node.score, from_scratch(made, VALUE, question, steps), atol=1e-5)
+      checked.add(len(steps))
+    assert found.entered[1] == sum(new_ids(made, found, i) for i in range(len(found.nodes)))
+  assert len(checked) > 2
+
+
+def new_ids(made, found, i):
+  """What was read for a node: the rest of its path had been."""
+  steps = [found.nodes[j].tokens for j in found.path(i)]
+  read = made.solution(np.concatenate(steps).tolist(), np.cumsum([len(s) for s in steps]))[1]
+  return read[-1] - (read[-2] if len(read) > 1 else 0)
+
+
+def test_same_ids_give_the_search_without_it():
+  """With the writer's own tokenizer only its special ids, which are no text, are read otherwise."""
+  arch = Arch(WRITER.vocab_size, 2, 16, 2, 1, 8, 32, heads=('value',))
+  (with_it,), (without,) = searched(reader(own=WRITER), arch), searched(None, arch)
+  compared = 0
+  for ours, plain in zip(with_it, without):
+    same = {(n.round, n.slot): n for n in plain.nodes}
+    for node in ours.nodes:
+      other = same.get((node.round, node.slot))
+      if node.round > 0 or other is None or set(node.tokens.tolist()) & {0, 1, 2, 3}:
+        continue
+      assert node.tokens.tolist() == other.tokens.tolist()
+      if node.tokens[-1] == WRITER.newline_id and WRITER.decode(node.tokens).strip():
+        np.testing.assert_allclose(node.score, other.score, atol=1e-5)
+        compared += 1
+  assert compared > 3
+
+
+def test_devices_and_lookahead():
+  made = reader()
+  one, two = searched(made, lookahead=1), searched(made, lookahead=1, devices=2)
+  for a, b in zip(one[0], two[1]):
+    assert [n.score for n in a.nodes] == [n.score for n in b.nodes]
+  assert any(n.simulation for a in one[0] for n in a.nodes)
+
+
+def test_sizes_and_text_of_a_format():
+  made = reader('trl')
+  step = WRITER.encode('1+2=3\n')
+  assert READER.decode(made.step(step, 0, 99)) == '1+2=3\n'
+  assert made.step(WRITER.encode('\n'), 0, 99) == [] == made.step([WRITER.eos_id], 3, 99)
+  assert made.step(step, 0, 3) == made.step(step, 0, 99)[-3:] and made.step(step, 0, 0) == []
+  ids, count = made.rewrite(np.array([[*step, 0, 0], [0] * (len(step) + 2)]),
+                            np.array([len(step), 0]), np.zeros(2, int), np.array([99, 99]))
+  assert count.tolist() == [len(made.step(step, 0, 99)), 0] and ids.shape == (2, made.width)
+  with pytest.raises(InputError, match='max_prompt_tokens'):
+    made.prompt('1+2=3+' * 20)
+  with pytest.raises(InputError, match='one of'):
+    reader('own')

@@ -1,0 +1,160 @@
+"""How an open verifier wants to read a solution: its prompt, each step, and where a value is read.
+
+A step is written on its own, in ids that do not depend on other steps, so that a cache grows by a
+step at a time. A format's own words may hold control tokens; a question's and a model's may not:
+`<extra_0>` that a model writes is eight characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from tts.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class StepFormat:
+  """A layout. What may be control tokens is encoded apart from what is text.
+
+  Attributes:
+    head: control, before the question; where there is none, the tokenizer's own beginning is.
+    ask: control, after it.
+    first: text before the first step, encoded with it.
+    begin: text before every other step, encoded with it; `{k}` is its number.
+    close: text after a step, encoded with it.
+    end: control, after that. The value is read at the last id so far.
+    resume: control, between what was read and the next step.
+  """
+
+  head: str = ''
+  ask: str = '\n'
+  first: str = ''
+  begin: str = ''
+  close: str = ''
+  end: str = ''
+  resume: str = ''
+
+
+_REASON = 'Please reason step by step, and put your final answer within \\boxed{}.'
+_LLAMA3 = '<|start_header_id|>{}<|end_header_id|>\n\n'
+# name -> layout, each as its authors' code writes it.
+FORMATS = {
+    'qwen_prm': StepFormat(
+        head=f'<|im_start|>system\n{_REASON}<|im_end|>\n<|im_start|>user\n',
+        ask='<|im_end|>\n<|im_start|>assistant\n', end='<extra_0>'),
+    'math_shepherd': StepFormat(ask='', first=' Step 1: ', begin='Step {k}: ', close=' ки',
+                                resume='\n'),
+    'rlhflow': StepFormat(
+        head='<|begin_of_text|>' + _LLAMA3.format('user'), ask='', first=' ',
+        end='<|eot_id|>' + _LLAMA3.format('assistant'),
+        resume='+<|eot_id|>' + _LLAMA3.format('user')),
+    'skywork': StepFormat(end='\n'),
+    'trl': StepFormat(end='\n'),
+}
+# What an imported verifier has, by `open_heads.KINDS` and the family that it is of.
+DEFAULTS = {('qwen_prm', None): 'qwen_prm', ('token_prm', 'llama'): 'rlhflow',
+            ('token_prm', None): 'math_shepherd', ('value_prm', None): 'skywork',
+            ('classifier_prm', None): 'trl'}
+
+
+def default(kind: str, family: str) -> str:
+  """The format of a verifier of a kind and a `model_type`."""
+  return DEFAULTS.get((kind, family)) or DEFAULTS[kind, None]
+
+
+class Reader:
+  """Questions and steps in a verifier's ids.
+
+  Attributes:
+    prompt_width: ids of a question at most; a longer one is an error.
+    width: ids of a step at most; a longer one loses its beginning.
+    past: ids of a solution at most; what no longer fits is not read.
+  """
+
+  def __init__(self, name: str, own: Any, writer: Any, prompt_tokens: int, step_tokens: int,
+               solution_tokens: int, max_steps: int):
+    """`own` and `writer` are the verifier's and the generator's tokenizers, sizes the latter's.
+
+    Raises:
+      InputError: the tokenizer lacks what the format needs.
+    """
+    if name not in FORMATS:
+      raise InputError(f'a verifier\'s format is {name!r}: one of {", ".join(FORMATS)}')
+    self._format, self._own, self._writer = FORMATS[name], own, writer
+    for text in (self._format.head, self._format.ask, self._format.end, self._format.resume):
+      try:
+        own.encode_control(text)
+      except InputError as e:
+        raise InputError(f'the format {name} does not suit the verifier\'s tokenizer: {e}') from e
+    f = self._format
+    count = lambda *texts: sum(len(own.encode_control(t)) for t in texts)
+    extra = count(f.begin, f.close, f.end, f.resume)
+    self.prompt_width = 2 * prompt_tokens + count(f.head, f.ask) + 1
+    self.width = 2 * step_tokens + extra
+    self.past = 2 * solution_tokens + extra * max_steps
+    self._step = functools.lru_cache(1 << 14)(self._ids)
+
+  def prompt(self, question: str) -> list[int]:
+    """Ids of a question, as `Tokenizer.encode_prompt` gives the generator's."""
+    f = self._format
+    text = question.rstrip('\n')
+    own = self._own
+    begin = [*own.encode_control(f.head), *own.encode(text)] if f.head else own.encode_prompt(text)
+    ids = [*begin, *own.encode_control(f.ask)]
+    if len(ids) > self.prompt_width:
+      raise InputError(f'a question has {len(ids)} of the verifier\'s ids, its buffer '
+                       f'{self.prompt_width}: raise --config.limits.max_prompt_tokens')
+    return ids
+
+  def prompts(self, questions: Sequence[str], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of a block's questions int32 [rows, prompt_width] and their numbers int32 [rows]."""
+    ids, count = np.zeros((rows, self.prompt_width), np.int32), np.ones(rows, np.int32)
+    for i, question in enumerate(questions):
+      found = self.prompt(question)
+      ids[i, :len(found)], count[i] = found, len(found)
+    return ids, count
+
+  def _ids(self, tokens: bytes, before: int) -> list[int]:
+    """Ids of one step after so many others; [] where it has no text."""
+    text = self._writer.decode(np.frombuffer(tokens, np.int32).tolist()).strip('\n')
+    if not text.strip():
+      return []
+    f, own = self._format, self._own
+    begin = f.begin.replace('{k}', str(before + 1)) if before else f.first
+    return [*(own.encode_control(f.resume) if before else []),
+            *own.encode_on(begin + text + f.close), *own.encode_control(f.end)]
+
+  def step(self, tokens: Sequence[int], before: int, room: int) -> list[int]:
+    """Ids of one step in the generator's tokens after `before` others, the last `room` of them."""
+    ids = self._step(np.asarray(tokens, np.int32).tobytes(), before)
+    return ids[max(0, len(ids) - max(room, 0)):]
+
+  def rewrite(self, tokens: np.ndarray, lengths: np.ndarray, before: np.ndarray,
+              room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Many steps at once: int32 [R, C], [R], [R], [R] --> (ids int32 [R, W], numbers int32 [R])."""
+    ids, count = np.zeros((len(lengths), self.width), np.int32), np.zeros(len(lengths), np.int32)
+    tokens, lengths, before, room = map(np.asarray, (tokens, lengths, before, room))
+    for r in np.flatnonzero(lengths):
+      found = self.step(tokens[r, :lengths[r]], int(before[r]), int(room[r]))
+      count[r] = len(found)
+      ids[r, :len(found)] = found
+    return ids, count
+
+  def solution(self, tokens: Sequence[int], ends: Sequence[int]) -> tuple[list[int], list[int]]:
+    """A whole solution: its ids, and per step how many of them are read when its value is.
+
+    tokens are the generator's, ends how many of them each step ends at.
+    """
+    ids: list[int] = []
+    read, before = [], 0
+    for begin, end in zip([0, *ends[:-1]], ends):
+      found = self.step(tokens[begin:end], before, min(self.width, self.past - len(ids)))
+      ids += found
+      before += bool(found)
+      read.append(len(ids))
+    return ids, read
