@@ -26,3 +26,31 @@ def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int
   from tts.types import Problem
   problems = [Problem(f'question-{i}', q.rstrip('\n') + '\n') for i, q in enumerate(questions)]
   return list(Solver(workdir).solve(problems, budget, shared))
+
+
+def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None = None, *,
+         max_prompt_tokens: int = 512, max_tokens: int = 1024, max_steps: int = 40,
+         max_step_tokens: int = 256, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0):
+  """A generator, and perhaps a verifier, to sample, score and search with.
+
+  Args:
+    base: folder of a language model: `W/models/base`, or what launch.import_checkpoint made.
+    verifier: folder of a process or outcome reward model.
+    max_prompt_tokens, max_tokens, max_steps, max_step_tokens: buffers; a solution that fills one is
+      cut off, and has no answer.
+    temperature: of samples; 0 is greedy.
+    top_p: keep the likeliest tokens up to this total probability.
+    seed: of everything that is drawn.
+
+  Returns:
+    A `tts.stages.session.Session`: `sample(questions, n)`, `score(questions, solutions)`,
+    `search(questions, budget, beam_width, lookahead)`; each gives lists of `Candidate`s.
+
+  Raises:
+    tts.types.InputError: a folder holds no model; the message says why.
+  """
+  from tts.config import LimitsConfig
+  from tts.sampling.logits import SamplingConfig
+  from tts.stages.session import Session
+  limits = LimitsConfig(max_prompt_tokens, max_tokens, max_steps, max_step_tokens)
+  return Session(base, verifier, limits, SamplingConfig(temperature, top_p=top_p), seed)
