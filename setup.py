@@ -27,9 +27,10 @@ setuptools.setup(
         'tqdm>=4.66',
     ],
     extras_require={
-        'test': ['pytest>=8', 'pytest-xdist>=3.6'],
+        'math': ['math-verify>=0.9'],  # knows algebra: --config.data.grader=math
         'open': ['safetensors>=0.5'],  # checkpoints from elsewhere
         'parity': ['torch>=2.5', 'transformers>=4.51'],  # what imports are compared with in tests
+        'test': ['math-verify>=0.9', 'pytest>=8', 'pytest-xdist>=3.6', 'safetensors>=0.5'],
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from absl import flags
@@ -10,6 +11,7 @@ import tqdm
 from launch import common
 from tts.data import answers
 from tts.data import files
+from tts.data import grading
 from tts.data import jsonl
 from tts.types import InputError
 
@@ -26,6 +28,16 @@ _OUTPUT = flags.DEFINE_string(
     'and two fields more, "extracted" (the last answer in the prediction, null if '
     'there is none) and "correct".',
 )
+_GRADER = flags.DEFINE_enum(
+    'grader',
+    'exact',
+    grading.GRADERS,
+    'exact: answers are equal if their normal forms are. math: where these differ, '
+    'math-verify decides, which knows algebra (pip install tts[math]).',
+)
+
+# Lines that are in memory at once, their answers shared out among the workers.
+_BATCH = {'exact': 1, 'math': 256}
 
 
 def main(argv: list[str]) -> None:
@@ -33,23 +45,25 @@ def main(argv: list[str]) -> None:
   for name in ('input', 'output'):
     if not flags.FLAGS[name].value:
       raise InputError(f'--{name} is missing: give --{name}=FILE.jsonl')
+  grading.check(_GRADER.value)
   total = right = missing = 0
   with files.written_aside(_OUTPUT.value) as output:
     # Silent unless it takes a while.
-    rows = tqdm.tqdm(jsonl.read(_INPUT.value), unit=' lines', delay=5)
-    for where, row in rows:
-      prediction = jsonl.text_field(row, 'prediction', where)
-      gold = jsonl.text_field(row, 'answer', where)
-      row['extracted'] = answers.extract(prediction)
-      row['correct'] = answers.is_correct(prediction, gold)
-      try:
-        line = json.dumps(row, allow_nan=False)
-      except ValueError as e:
-        raise InputError(f'{where}: a number is too large for JSON') from e
-      output.write(line.encode() + b'\n')
-      total += 1
-      right += row['correct']
-      missing += row['extracted'] is None
+    rows = iter(tqdm.tqdm(jsonl.read(_INPUT.value), unit=' lines', delay=5))
+    while batch := list(itertools.islice(rows, _BATCH[_GRADER.value])):
+      pairs = [(jsonl.text_field(row, 'prediction', where), jsonl.text_field(row, 'answer', where))
+               for where, row in batch]
+      verdicts = grading.are_correct(_GRADER.value, pairs)
+      for (where, row), (prediction, _), verdict in zip(batch, pairs, verdicts):
+        row['extracted'], row['correct'] = answers.extract(prediction), verdict
+        try:
+          line = json.dumps(row, allow_nan=False)
+        except ValueError as e:
+          raise InputError(f'{where}: a number is too large for JSON') from e
+        output.write(line.encode() + b'\n')
+        total += 1
+        right += verdict
+        missing += row['extracted'] is None
   print(f'{right} of {total} correct, {missing} without an answer')
 
 

@@ -17,7 +17,7 @@ from absl import flags
 from tqdm import tqdm
 
 from launch import common
-from tts.data import files, problems as problems_lib
+from tts.data import files, grading, problems as problems_lib
 from tts.types import InputError, Problem
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of a run, with models and policy.json.')
@@ -28,16 +28,16 @@ _BUDGET = flags.DEFINE_integer('budget', 16, 'Full generations to spend on each 
 _SHARED = flags.DEFINE_boolean('shared', False, 'Spend the budget on average over the input.')
 
 
-def _line(problem: Problem, solution) -> dict:
+def _line(problem: Problem, solution, grader: str) -> dict:
   out = {'id': problem.id, 'problem': problem.prompt.rstrip('\n'), 'answer': solution.answer,
          'solution': solution.text, 'score': solution.score, 'strategy': solution.strategy,
          'selection': solution.selection, 'bin': solution.bin, 'estimate': solution.estimate,
          'generations': solution.generations, 'tokens': solution.tokens,
          'verifier_tokens': solution.verifier_tokens, 'flops': solution.flops}
   if problem.answer is not None:
-    from tts.data import answers
     out['gold'] = problem.answer
-    out['correct'] = solution.text is not None and answers.is_correct(solution.text, problem.answer)
+    out['correct'] = solution.text is not None and grading.are_correct(
+        grader, [(solution.text, problem.answer)])[0]
   return out
 
 
@@ -86,7 +86,8 @@ def main(argv: list[str]) -> None:
   from tts.config import MeshConfig
   common.set_up_devices(MeshConfig())
   from tts.stages.solve import Solver
-  found = Solver(_WORKDIR.value).solve(problems, _BUDGET.value, _SHARED.value)
+  solver = Solver(_WORKDIR.value)
+  found = solver.solve(problems, _BUDGET.value, _SHARED.value)
   if one:
     _show(problems[0], next(found))
     return
@@ -94,7 +95,7 @@ def main(argv: list[str]) -> None:
   with files.written_aside(_OUTPUT.value) as output:
     for problem, solution in zip(problems, tqdm(found, total=len(problems), unit=' questions',
                                                 delay=5)):
-      line = _line(problem, solution)
+      line = _line(problem, solution, solver.experiment.data.grader)
       output.write(json.dumps(line, allow_nan=False).encode() + b'\n')
       spent += solution.generations
       graded += 'correct' in line

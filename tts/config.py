@@ -334,10 +334,10 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
   values = {}
   for field in dataclasses.fields(kind):
     where = f'{path}.{field.name}'
-    if field.name not in config:
+    value, hint = config.get(field.name, field.default), hints[field.name]  # old runs lack some
+    if value is dataclasses.MISSING:
       raise InputError(f'{where} is missing from the config file')
-    value, hint = config[field.name], hints[field.name]
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) and field.name in config:
       values[field.name] = from_config_dict(value, hint, where)
     else:
       values[field.name] = _checked(value, hint, where)

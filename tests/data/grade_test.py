@@ -68,6 +68,7 @@ def test_a_bad_line_leaves_no_output(tmp_path, line, message):
         (['--input={tmp}/f'], '--output is missing'),
         (['--output={tmp}/g'], '--input is missing'),
         (['--inputs={tmp}/f'], 'inputs'),
+        (['--input={tmp}/f', '--output={tmp}/g', '--grader=mat'], '<exact|math>'),
     ],
 )
 def test_a_bad_command_is_one_line_and_status_2(tmp_path, arguments, message):
@@ -76,3 +77,19 @@ def test_a_bad_command_is_one_line_and_status_2(tmp_path, arguments, message):
   assert result.returncode == 2
   assert message in result.stderr and result.stderr.count('\n') == 1
   assert [p.name for p in tmp_path.iterdir()] == ['f']
+
+
+def test_the_math_grader_keeps_order_and_survives_hostile_lines(tmp_path):
+  pytest.importorskip('math_verify', reason='needs pip install tts[math]')
+  source = tmp_path / 'f.jsonl'
+  lines = [(r'\boxed{3\sqrt{2}}', r'\sqrt{18}', True), ('#### 7', '8', False),
+           ('#### 9**9**9**9', '5', False), ('#### (10^9)!', '5', False), ('#### 19', '19', True),
+           (r'\boxed{(x+1)^2}', 'x^2+2x+1', True), ('none', '4', False)] * 50
+  source.write_text(''.join(json.dumps({'prediction': p, 'answer': a, 'n': n}) + '\n'
+                            for n, (p, a, _) in enumerate(lines)))
+  result = _grade(f'--input={source}', f'--output={tmp_path / "g"}', '--grader=math')
+  assert result.returncode == 0, result.stderr
+  assert result.stdout == '150 of 350 correct, 50 without an answer\n'
+  graded = [json.loads(line) for line in (tmp_path / 'g').read_text().splitlines()]
+  assert [(row['n'], row['correct']) for row in graded] == [
+      (n, right) for n, (*_, right) in enumerate(lines)]

@@ -57,6 +57,16 @@ def test_an_unknown_family_is_named():
     problems.DataConfig(family='arit')
 
 
+def test_an_unknown_grader_is_named():
+  with pytest.raises(InputError, match="'maths'.*'exact', 'math'"):
+    problems.DataConfig(grader='maths')
+
+
+def test_the_grader_is_no_split(tmp_path):
+  with pytest.raises(InputError, match='no split'):
+    problems.load_split(problems.DataConfig(), 'grader', tmp_path)
+
+
 @pytest.mark.parametrize(
     'answer,gold',
     [('72', '72'), (72, '72'), (r'\boxed{\frac{1}{2}}', r'\frac{1}{2}'), ('6*12\n#### 72', '72')],

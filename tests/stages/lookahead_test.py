@@ -87,7 +87,8 @@ def trees():
 @pytest.fixture
 def run():
   tokenizer = types.SimpleNamespace(decode=lambda tokens: ' '.join(map(str, tokens)) + '\n')
-  return types.SimpleNamespace(tokenizer=tokenizer, seed=0, limits=LIMITS)
+  return types.SimpleNamespace(tokenizer=tokenizer, seed=0, limits=LIMITS,
+                               experiment=config.Experiment())
 
 
 def rows_of(run, tree, number, prompt_tokens):

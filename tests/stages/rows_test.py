@@ -5,8 +5,10 @@ import types
 import numpy as np
 import pytest
 
-from tts.config import SearchConfig
+from tts.config import Experiment, SearchConfig
+from tts.data.problems import DataConfig
 from tts.stages import rows, search
+from tts.types import Problem
 
 
 def scored(name, values, step_ends=(2, 5)):
@@ -54,3 +56,20 @@ def test_blocks_of_every_size_hold_the_questions_in_the_same_order():
       search=types.SimpleNamespace(trees=3)))
   shown = lambda size: [p.id for p in search._shown(run, blocks.cut(PROBLEMS, TOKENIZER, 24, size))]
   assert shown(2) == shown(7)  # every setting keeps the trees of the same questions
+
+
+@pytest.mark.parametrize('grader', ['exact', 'math'])
+def test_rows_are_judged_by_the_grader_of_the_config(grader):
+  if grader == 'math':
+    pytest.importorskip('math_verify', reason='needs pip install tts[math]')
+  run = types.SimpleNamespace(experiment=Experiment(data=DataConfig(grader=grader)))
+  problem = Problem('q', 'p\n', r'\sqrt{8}')
+  asked = [(r'#### 2\sqrt{2}', True, problem), (r'#### \sqrt8', True, problem),
+           (r'#### 2\sqrt{2}', False, problem), ('#### 3', True, problem), ('', True, problem),
+           (r'#### 2\sqrt{2}', True, Problem('r', 'p\n', None))]
+  by_algebra = grader == 'math'
+  assert rows.judge(run, asked) == [
+      {'answer': answer, 'truncated': truncated, 'correct': correct}
+      for answer, truncated, correct in (
+          (r'2\sqrt{2}', False, by_algebra), (r'\sqrt8', False, True), (None, True, False),
+          ('3', False, False), (None, False, False), (r'2\sqrt{2}', False, None))]

@@ -1,9 +1,13 @@
 """A run's folder: what fits stays, what does not is moved away, nothing is deleted."""
 
+import dataclasses
 import json
+import types
 
 import pytest
 
+from tts import config
+from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, file_fingerprint, fingerprint
 from tts.types import InputError, Strategy
 
@@ -58,3 +62,16 @@ def test_fingerprints_follow_contents(tmp_path):
   folder = file_fingerprint(str(tmp_path))
   (tmp_path / 'model.json').write_text('{}')
   assert file_fingerprint(str(tmp_path)) != folder
+
+
+def test_the_grader_is_part_of_what_is_graded_alone():
+  def mark(split, **data):
+    experiment = config.Experiment(data=dataclasses.replace(config.Experiment().data, **data))
+    return Run.data_mark.__wrapped__(types.SimpleNamespace(experiment=experiment), split)
+
+  arith = dataclasses.asdict(config.Experiment().data.arith)
+  # As before there was a choice: such runs stay valid.
+  assert mark('test', grader='exact') == fingerprint('arith', 'test', arith)
+  for split in ('verifier', 'revision', 'dev', 'test'):
+    assert mark(split, grader='math') != mark(split, grader='exact')
+  assert mark('lm', grader='math') == mark('lm', grader='exact')

@@ -11,6 +11,7 @@ from typing import Any
 
 from tts.data import answers
 from tts.data import arith
+from tts.data import grading
 from tts.data import jsonl
 from tts.data import plan
 from tts.types import InputError
@@ -29,6 +30,8 @@ class DataConfig:
     arith, plan: the configurations of the families.
     lm, verifier, revision, validation, dev, test: a JSONL file in place of that
       split; None takes the family's.
+    grader: `exact` compares answers' normal forms; `math` asks math-verify too where
+      these differ (`pip install tts[math]`).
   """
 
   family: str = 'arith'
@@ -40,11 +43,16 @@ class DataConfig:
   validation: str | None = None
   dev: str | None = None
   test: str | None = None
+  grader: str = 'exact'
 
   def __post_init__(self):
     if self.family not in FAMILIES:
       raise InputError(
           f'data.family is {self.family!r}: choose of {sorted(FAMILIES)}'
+      )
+    if self.grader not in grading.GRADERS:
+      raise InputError(
+          f'data.grader is {self.grader!r}: choose of {sorted(grading.GRADERS)}'
       )
 
 
@@ -134,6 +142,7 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
 
 _SPLITS = frozenset(f.name for f in dataclasses.fields(DataConfig)) - {
     'family',
+    'grader',
     *FAMILIES,
 }
 

@@ -118,12 +118,17 @@ class Run:
 
   @functools.cache
   def data_mark(self, split: str) -> str:
-    """Fingerprint of a split: of its generator's config, or of the file's bytes."""
+    """Fingerprint of a split: of its generator's config, or of the file's bytes.
+
+    How answers are graded is part of it. `lm` is the only split that nothing is graded on; `exact`
+    is left out, so that runs from before there was a choice stay valid.
+    """
     data = self.experiment.data
     path = getattr(data, split)
     source = (workdir_lib.file_fingerprint(path) if path
               else dataclasses.asdict(getattr(data, data.family)))
-    return workdir_lib.fingerprint(data.family, split, source)
+    grader = [] if split == 'lm' or data.grader == 'exact' else [data.grader]
+    return workdir_lib.fingerprint(data.family, split, source, *grader)
 
   def tokenizer_mark(self) -> str:
     return workdir_lib.fingerprint(self.tokenizer.proto.hex())

@@ -14,6 +14,7 @@ from absl import logging
 
 from tts import parallel
 from tts.config import Experiment
+from tts.data import grading
 from tts.eval import claim_sides, report
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
@@ -54,6 +55,7 @@ STAGES: dict[str, Callable[[Run], Any]] = {
 
 def open_run(experiment: Experiment, workdir: str) -> Run:
   """Opens or makes the workdir of the first seed, and writes down what is being run in it."""
+  grading.check(experiment.data.grader)  # before hours of training
   folder = Workdir(workdir)
   config = dataclasses.asdict(experiment)
   run = Run(experiment, folder, experiment.seeds[0])

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterable
 import numpy as np
 
 from tts.config import LabelsConfig
-from tts.data import answers
+from tts.data import grading
 from tts.sampling import pool as pool_lib
 from tts.stages import blocks as blocks_lib, rows as rows_lib
 from tts.stages.context import Run
@@ -136,10 +136,12 @@ def _read(run: Run, solutions: list[Solution], samples: list[dict[int, pool_lib.
   """Grades a call's rollouts into their questions' outcomes, and their rows' counts."""
   num = run.experiment.labels.rollouts
   table = [[by_job[j] for j in range(len(by_job))] for by_job in samples[:len(solutions)]]
-  texts = iter(run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs]))
+  texts = run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs])
+  asked = [(s.problem.answer, r.finished) for s, rs in zip(solutions, table) for r in rs]
+  verdicts = iter(grading.are_correct(run.experiment.data.grader, [
+      (text, gold) for text, (gold, finished) in zip(texts, asked) if finished]))
   for solution, rollouts in zip(solutions, table):
-    right = [r.finished and answers.is_correct(text, solution.problem.answer)
-             for r, text in zip(rollouts, texts)]
+    right = [r.finished and next(verdicts) for r in rollouts]
     for j, step in enumerate(solution.steps):
       outcome = solution.outcomes[solution.prefix(step)]
       outcome[0] += sum(right[j * num:(j + 1) * num])

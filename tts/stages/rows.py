@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tts.data import answers
+from tts.data import answers, grading
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.revision.pool import Revision
 from tts.sampling.pool import Sample
@@ -30,27 +31,39 @@ def add(counts: dict[str, int], **more: int) -> dict[str, int]:
   return {**counts, **{k: counts[k] + int(v) for k, v in more.items()}}
 
 
-def judge(text: str, finished: bool, problem: Problem) -> dict[str, Any]:
-  """`answer`, `truncated` and `correct` of a solution's text."""
-  answer = answers.extract(text) if finished else None
-  correct = None
-  if problem.answer is not None:
-    correct = answer is not None and answers.is_correct(text, problem.answer)
-  return {'answer': answer, 'truncated': not finished, 'correct': correct}
+def judge(run: Any, solutions: Sequence[tuple[str, bool, Problem]]) -> list[dict[str, Any]]:
+  """`answer`, `truncated` and `correct` of solutions, all graded together.
+
+  Args:
+    run: whose data say how answers are graded.
+    solutions: (text, whether it is finished, question).
+  """
+  found = [{'answer': answers.extract(text) if finished else None, 'truncated': not finished,
+            'correct': None if problem.answer is None else False}
+           for text, finished, problem in solutions]
+  graded = [i for i, row in enumerate(found)
+            if row['answer'] is not None and row['correct'] is not None]
+  verdicts = grading.are_correct(run.experiment.data.grader, [
+      (solutions[i][0], solutions[i][2].answer) for i in graded])
+  for i, verdict in zip(graded, verdicts):
+    found[i]['correct'] = verdict
+  return found
 
 
 def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
                stream: str, model: str, split: str, prompt_tokens: int,
-               first: bool) -> dict[str, Any]:
-  """Row of one independent sample, without verifier scores. `first` carries the prompt."""
+               first: bool, verdict: dict[str, Any]) -> dict[str, Any]:
+  """Row of one independent sample, without verifier scores. `first` carries the prompt.
+
+  `verdict` is what `judge` gives.
+  """
   counts = prompt_counts(prompt_tokens if first else 0)
-  text = run.tokenizer.decode(sample.tokens.tolist())
   return {
       'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
       'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
       'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
       'step_ends': sample.step_ends(run.limits.delimiter), 'step_scores': None,
-      **judge(text, sample.finished, problem), 'answer_score': None, 'verifier': None,
+      **verdict, 'answer_score': None, 'verifier': None,
       'other_scores': {},
       'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
       'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
@@ -60,10 +73,21 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
 def sample_table(run: Any, block: Any, samples: list[dict[int, Sample]], strategy: Strategy, *,
                  stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
   """Rows of independent samples: per question of a `blocks.Block`, its slots in order."""
+  verdicts = _judge_samples(run, ((samples[b][n], problem)
+                                  for b, problem in enumerate(block.problems)
+                                  for n in range(strategy.budget)))
   return [[
       sample_row(run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
-                 split=split, prompt_tokens=int(block.prefix_len[b]), first=n == 0)
+                 split=split, prompt_tokens=int(block.prefix_len[b]), first=n == 0,
+                 verdict=next(verdicts))
       for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
+
+
+def _judge_samples(run: Any,
+                   samples: Iterable[tuple[Sample, Problem]]) -> Iterator[dict[str, Any]]:
+  """`judge` of a block's samples, in order."""
+  return iter(judge(run, [(run.tokenizer.decode(s.tokens.tolist()), s.finished, problem)
+                          for s, problem in samples]))
 
 
 def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strategy: Strategy, *,
@@ -73,11 +97,15 @@ def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strate
   A chain's answers have slots side by side; `context` are the slots of those that a row was
   written after.
   """
+  verdicts = _judge_samples(run, ((revision.sample, problem)
+                                  for b, problem in enumerate(block.problems)
+                                  for chain in chains[b] for revision in chain))
+
   def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
     begin, revision = c * strategy.chain_length, chains[b][c][t]
     found = sample_row(run, problem, strategy, revision.sample, slot=begin + t, stream=stream,
                        model=model, split=split, prompt_tokens=int(block.prefix_len[b]),
-                       first=begin + t == 0)
+                       first=begin + t == 0, verdict=next(verdicts))
     found['context'] = [begin + i for i in revision.context]
     found['counts'][model] = add(
         found['counts'][model], reencoded=revision.reencoded, entered=revision.reencoded,
@@ -122,14 +150,17 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
   `own_prompt` are the question's ids for a verifier with a tokenizer of its own: what it read of
   the solutions is not the generator's tokens, and counts as re-encoded.
   """
+  paths = [tree.path(last) for _, last in tree.candidates]
+  solutions = [[tree.nodes[i] for i in path] for path in paths]
+  tokens_of = [np.concatenate([node.tokens for node in steps]) for steps in solutions]
+  verdicts = judge(run, [(run.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem)
+                         for tokens, steps in zip(tokens_of, solutions)])
   rows, counted = [], set()
   ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
   simulated = sum(len(s.tokens) for s in ahead)
   ended = sum(not node.live for node in tree.nodes) + sum(s.ended for s in ahead)
-  for slot, last in tree.candidates:
-    path = tree.path(last)
-    steps = [tree.nodes[i] for i in path]
-    tokens = np.concatenate([node.tokens for node in steps])
+  for (slot, _), path, steps, tokens, verdict in zip(tree.candidates, paths, solutions, tokens_of,
+                                                     verdicts):
     kept = sum(len(tree.nodes[i].tokens) for i in path if i not in counted)
     counted.update(path)
     scores = [f32(node.score) for node in steps]
@@ -139,7 +170,7 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
         'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': tokens.tolist(),
         'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
         'step_scores': scores,
-        **judge(run.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem),
+        **verdict,
         'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
         'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
         'context': [],
