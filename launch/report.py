@@ -17,17 +17,22 @@ from tts.types import InputError
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of a run.')
 
 
-def main(argv: list[str]) -> None:
-  del argv
-  if not _WORKDIR.value:
-    raise InputError('--workdir is missing: give the folder of a run')
+def write(workdir: str) -> None:
+  """Writes the report, with a process per core, and says where it is."""
   # Spawned, since a fork may inherit a lock that some thread holds.
   spawn = multiprocessing.get_context('spawn')
   workers = len(os.sched_getaffinity(0))
   with concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-    report.write(_WORKDIR.value, lambda f, xs: tqdm(
+    report.write(workdir, lambda f, xs: tqdm(
         pool.map(f, xs), total=len(xs), leave=False, mininterval=1))
-  print(pathlib.Path(_WORKDIR.value) / 'report' / 'index.html')
+  print(pathlib.Path(workdir) / 'report' / 'index.html')
+
+
+def main(argv: list[str]) -> None:
+  del argv
+  if not _WORKDIR.value:
+    raise InputError('--workdir is missing: give the folder of a run')
+  write(_WORKDIR.value)
 
 
 if __name__ == '__main__':

@@ -114,7 +114,7 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
     if row.get('id') is not None:
       name = jsonl.text_field(row, 'id', where)
     else:
-      name = hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]
+      name = id_of(text)
       copies[name] += 1
       if copies[name] > 1:
         name = f'{name}-{copies[name]}'
@@ -131,7 +131,7 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
             id=name,
             prompt=text if text.endswith('\n') else text + '\n',
             answer=gold,
-            level=_level(row.get('level'), where),
+            level=level_of(row.get('level'), where),
             solution=solution,
         )
     )
@@ -147,7 +147,13 @@ _SPLITS = frozenset(f.name for f in dataclasses.fields(DataConfig)) - {
 }
 
 
-def _level(value: Any, where: str) -> int | None:
+def id_of(text: str) -> str:
+  """The id of a question that has none, from its text alone."""
+  return hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]
+
+
+def level_of(value: Any, where: str) -> int | None:
+  """A difficulty of 1 to 5, `Level 3` too; None for None. `where`: `file, line n`."""
   if value is None:
     return None
   match = re.fullmatch(r'(?:[Ll]evel )?([1-5])', str(value))

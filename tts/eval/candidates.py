@@ -46,7 +46,8 @@ def cost(outcome: Outcome, axis: str, use: np.ndarray | slice = slice(None)) -> 
   if axis == 'generations':
     return float(outcome.budget)
   if axis == 'tokens':
-    return float((outcome.generated_tokens + outcome.verifier_tokens)[use].mean())
+    parts = outcome.generated_tokens, outcome.verifier_tokens
+    return np.nan if any(p is None for p in parts) else float(sum(parts)[use].mean())
   if axis == 'flops':
     return np.nan if outcome.flops is None else float(outcome.flops[use].mean())
   return np.nan if outcome.seconds is None else float(outcome.seconds)

@@ -37,7 +37,6 @@ class Row(msgspec.Struct, gc=False):
   budget: int
   repeat: int
   slot: int
-  tokens: list[int]
   step_scores: list[float] | None
   answer: str | None
   truncated: bool
@@ -48,6 +47,9 @@ class Row(msgspec.Struct, gc=False):
   logprob: float | None
   level: int | None
   counts: msgspec.Raw
+  tokens: list[int] | None = None
+  # Of a sample whose tokens nobody has.
+  num_tokens: int | None = None
 
 
 class Counted(msgspec.Struct, gc=False):
@@ -144,7 +146,8 @@ class Columns:
         correct=np.array([r.correct for r in rows], bool),
         answer_score=np.array([r.answer_score for r in rows], float),
         logprob=np.array([r.logprob for r in rows], float),
-        length=np.array([len(r.tokens) for r in rows], np.int64),
+        length=np.array([r.num_tokens or 0 if r.tokens is None else len(r.tokens) for r in rows],
+                        np.int64),
         steps=Ragged.of([r.step_scores or () for r in rows]),
         others={v: Ragged.of([s.get(v, ()) for s in scored]) for v in _names(scored)},
         counts=counts)

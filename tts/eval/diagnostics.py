@@ -64,7 +64,7 @@ def over_optimisation(run: RunFiles, name: str | None) -> list[list[Any]]:
   for size in budgets(max((p.setting.budget for p in pools), default=0)):
     pool = next(p for p in pools if p.setting.budget >= size)
     score = pool.logprob if name is None else scores(pool, name, 'last')
-    if score is None or not pool.votes.any():
+    if score is None or np.isnan(score[pool.votes]).any() or not pool.votes.any():
       continue
     answer, value, right = (select.groups(x, size) for x in (pool.answer, score, pool.correct))
     slot = select.best(answer, value)[:, None]
@@ -128,9 +128,12 @@ def _answer(row: Mapping[str, Any] | None, pool: Samples, name: str, question: i
   if row is None:
     return {'slot': slot, 'answer': None, 'score': score, 'steps': []}
   begins = [0, *row['step_ends'][:-1]]
-  texts = [None if tokenizer is None else tokenizer.decode(row['tokens'][a:b]).rstrip('\n')
-           for a, b in zip(begins, row['step_ends'])]
-  values = [None] * (len(texts) - len(values)) + values
+  if row.get('tokens') is None:  # from elsewhere: steps end at characters
+    cut = lambda a, b: row['text'][a:b]
+  else:
+    cut = lambda a, b: tokenizer and tokenizer.decode(row['tokens'][a:b])
+  texts = [(text := cut(a, b)) and text.rstrip('\n') for a, b in zip(begins, row['step_ends'])]
+  values = ([None] * (len(texts) - len(values)) + values)[-len(texts):]
   return {'slot': slot, 'answer': row['answer'], 'score': score,
           'steps': [[t, v] for t, v in zip(texts, values)]}
 

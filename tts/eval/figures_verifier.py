@@ -95,7 +95,7 @@ def auc_figure(results: Mapping[str, Any]) -> Figure | None:
   by_step = {label: v['auc_by_step'] for label, v in found.items() if v['auc_by_step']}
   if not by_step:
     return None
-  if alone['auc_within'] is not None:
+  if alone.get('auc_within') is not None:
     by_step[LOGPROB] = [[_LAST, alone['auc_within'], alone['auc_within_ci95'],
                          alone['auc_within_n']]]
   table = [{'line': label, 'of': of, 'at': place, 'auc': auc, 'ci95': ci95, 'n': n}

@@ -56,6 +56,16 @@ def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> An
           + outputs * per_output(arch, kind))
 
 
+def spent(meta: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
+  """`counted` by a model's `model.json`; 2 n a token, the paper's count, where that has no `arch`.
+
+  Of a model that is not here only the number of parameters may be known.
+  """
+  if meta.get('arch') is None:
+    return 2 * meta['params'] * counts['entered']
+  return counted(meta['arch'], meta['kind'], counts)
+
+
 def training(meta: Mapping[str, Any]) -> int | None:
   """6 n D, the paper's count of a training on D tokens of a model of n parameters (section 7).
 

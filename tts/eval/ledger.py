@@ -44,7 +44,7 @@ class Ledger:
     if not self._rolled_out or 'base' not in models:
       return None
     meta = models['base']
-    return flops.counted(meta['arch'], meta['kind'], self._rolled_out)
+    return flops.spent(meta, self._rolled_out)
 
   def table(self, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Per stage and model the sums, `flops` (None for an unknown model) and `ratio`.
@@ -61,7 +61,7 @@ class Ledger:
         entry = {name: sums[name] for name in COUNTS}
         meta = models.get(model)
         out[stage][model] = {
-            **entry, 'flops': meta and flops.counted(meta['arch'], meta['kind'], entry),
+            **entry, 'flops': meta and flops.spent(meta, entry),
             'ratio': ledger_ratio(entry)}
     if 'base' in out.get('labels', ()):
       out['labels']['base'] |= self._labelled_steps()

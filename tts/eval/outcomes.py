@@ -41,9 +41,10 @@ class Outcome:
     accuracy: float64 [Q], share of tries that were right.
     unanswered: float64 [Q], share of tries in which no candidate had an answer.
     truncated: float64 [Q], truncated candidates per try.
-    generated_tokens: float64 [Q], tokens sampled, discarded ones included.
-    verifier_tokens: float64 [Q], tokens that the verifier read.
-    flops: float64 [Q], or None where a model is unknown.
+    generated_tokens: float64 [Q], tokens sampled, discarded ones included; None where they were
+      not counted.
+    verifier_tokens: float64 [Q], tokens that the verifier read, or None.
+    flops: float64 [Q], or None where a model or its tokens are unknown.
     seconds: per question, or None where nothing was timed.
   """
 
@@ -59,8 +60,8 @@ class Outcome:
   accuracy: np.ndarray
   unanswered: np.ndarray
   truncated: np.ndarray
-  generated_tokens: np.ndarray
-  verifier_tokens: np.ndarray
+  generated_tokens: np.ndarray | None
+  verifier_tokens: np.ndarray | None
   flops: np.ndarray | None
   seconds: float | None
   chains: int | None = None
@@ -90,14 +91,15 @@ def _tries(samples: Samples, values: np.ndarray, size: int) -> np.ndarray:
 
 
 @functools.lru_cache(_KEPT)
-def _tokens(samples: Samples, model: str, size: int) -> dict[str, np.ndarray]:
-  """What `size` samples cost on one model: token counts [Q] by kind.
+def _tokens(samples: Samples, model: str, size: int) -> dict[str, np.ndarray] | None:
+  """What `size` samples cost on one model: token counts [Q] by kind; None without any counts.
 
   A question's prompt is read once for all its candidates, so every try pays for it once, whatever
   row its counts are on.
   """
-  shape = samples.present.shape
-  counts = samples.counts.get(model, np.zeros((*shape, len(COUNTS)), np.int64))
+  counts = samples.counts.get(model)
+  if counts is None:
+    return None
   tries = samples.setting.num_candidates // size
   used = counts[:, :tries * size]
   total = dict(zip(COUNTS, used.sum(axis=1).T))
@@ -113,11 +115,11 @@ def _tokens(samples: Samples, model: str, size: int) -> dict[str, np.ndarray]:
 
 
 def _cost(samples: Samples, model: str, size: int, models: Mapping[str, Any],
-          ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-  """Token counts [Q] by kind, and FLOPs [Q]."""
+          ) -> tuple[dict[str, np.ndarray] | None, np.ndarray | None]:
+  """Token counts [Q] by kind, and FLOPs [Q]; None for what is unknown."""
   cost = _tokens(samples, model, size)
   meta = models.get(model)
-  return cost, None if meta is None else flops.counted(meta['arch'], meta['kind'], cost)
+  return cost, None if None in (cost, meta) else flops.spent(meta, cost)
 
 
 def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size: int,
@@ -151,7 +153,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
   read = np.zeros(len(samples.ids))
   if verifier is not None:
     tokens, more = _cost(samples, verifier, size, models)
-    read = tokens['entered']
+    read = None if tokens is None else tokens['entered']
     spent = None if spent is None or more is None else spent + more
   seconds, num = samples.row_seconds, samples.setting.num_candidates
   return Outcome(
@@ -161,7 +163,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       verifier=verifier, aggregation=aggregation, selection=selection, repeats=num // size,
       ids=samples.ids, accuracy=right, unanswered=silent,
       truncated=_tries(samples, samples.truncated.astype(float), size),
-      generated_tokens=generator['kept'] + generator['pruned'] + generator['simulated'],
+      generated_tokens=generator and sum(generator[c] for c in ('kept', 'pruned', 'simulated')),
       verifier_tokens=read, flops=spent,
       # The pool was timed as a whole; its samples share the time evenly.
       seconds=seconds and samples.seconds * size / num,
@@ -203,7 +205,7 @@ def pools(run: RunFiles) -> Iterator[Outcome]:
   scored += [(name, 'last') for name in VERIFIERS[1:]]
   for size in budgets(max((pool.setting.budget for pool in found), default=0)):
     samples = next(pool for pool in found if pool.setting.budget >= size)
-    for name in ('majority', 'logprob_weighted', 'oracle'):
+    for name in ('majority', *['logprob_weighted'] * samples.logprob_known, 'oracle'):
       yield outcome(samples, run.models, strategy=name, size=size, selection=name)
     for name in ('best_of_n', 'best_of_n_weighted'):
       for verifier, how in scored:

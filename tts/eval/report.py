@@ -42,7 +42,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   weighted, majority = _rows(results, 'best_of_n_weighted'), _rows(results, 'majority')
   lines = []
   if not majority:
-    return ['No question has been answered yet: the search stage has written no records.']
+    return ['No question has been answered yet: there are no records that have been graded.']
   top = majority[-1]
   one = number(majority[0]['accuracy'], majority[0]['ci95'])
   oracle = _rows(results, 'oracle')[-1]
@@ -71,8 +71,10 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   if prm.get('auc_within') is not None:
     lines.append(
         'Between right and wrong answers of the same question the PRM\'s AUC is '
-        f'{number(prm["auc_within"], prm["auc_within_ci95"])}, '
-        f'{prm["auc_gain_within"]:+z.3f} against the log-probability\'s; it closes '
+        f'{number(prm["auc_within"], prm["auc_within_ci95"])}'
+        + ('' if prm['auc_gain_within'] is None else
+           f', {prm["auc_gain_within"]:+z.3f} against the log-probability\'s')
+        + '; it closes '
         f'{number(prm["gap_closed"], prm["gap_closed_ci95"])} of the gap from majority to pass@16.')
   else:
     lines.append('The PRM has not scored the pool yet.')

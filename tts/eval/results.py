@@ -23,7 +23,7 @@ def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] 
   if meta is None and not any(measured.values()):
     return None
   out: dict[str, Any] = {'params': meta and meta['params'], 'checkpoint': None}
-  if meta is not None:
+  if meta is not None and meta.get('arch') is not None:
     out['checkpoint'] = run.checkpoint(name) or f'models/{name}'
   for field, samples in measured.items():
     out.update({field: None, f'{field}_ci95': None, f'{field}_n': 0})
@@ -90,6 +90,12 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   if 'oracle' not in schemes:
     reasons['curves.bin'] = 'no difficulty pool yet, so no bins'
   reasons['curves.seconds'] = 'null in bins: blocks are timed, and hold questions of every bin'
+  if any(o.generated_tokens is None for o in found):
+    reasons['curves.generated_tokens'] = 'these samples came without their numbers of tokens'
+  if any(o.verifier_tokens is None for o in found):
+    reasons['curves.verifier_tokens'] = 'what the verifier read of these samples is not known'
+  if any(o.flops is None for o in found):
+    reasons['curves.flops'] = 'the parameters of a model, or its tokens, are not known'
   stages = _stages(run)
   models = {name: _model(run, name, reasons)
             for name in (*GENERATORS, *filter(run.models.__contains__, REVISERS))}

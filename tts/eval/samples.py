@@ -110,6 +110,11 @@ class Samples:
     return None if np.isnan(self.steps).all() else self.steps
 
   @property
+  def logprob_known(self) -> bool:
+    """Whether every row that votes has a log-probability: samples from elsewhere may have none."""
+    return not np.isnan(self.logprob[self.votes]).any()
+
+  @property
   def votes(self) -> np.ndarray:
     """bool [Q, N], the rows that have an answer."""
     return self.answer != NO_ANSWER

@@ -68,7 +68,7 @@ def describe(run: RunFiles, name: str, bins: Mapping[str, int],
 def logprob(run: RunFiles, bins: Mapping[str, int]) -> dict[str, Any] | None:
   """The same of the summed log-probability, the verifier that nobody has to train."""
   pool = run.setting('base', 'sample')
-  if pool is None:
+  if pool is None or not pool.logprob_known:
     return None
   within = metrics.auc_by_question(pool.logprob, pool.correct, pool.votes)
   mean, interval, n = metrics.known_means(within[None])[0]
@@ -101,12 +101,15 @@ def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
   else:
     out['auc_within_plain'] = out['auc_within']
   per_token = pool.logprob / np.maximum(pool.length, 1)
-  rivals = [metrics.auc_by_question(s, pool.correct, pool.votes)[both]
-            for s in (pool.logprob, per_token)]
-  rival = max(rivals, key=np.mean)
-  out['auc_logprob_within'] = _mean(rival)
-  out['auc_gain_within'] = _mean(mine - rival)
-  out['auc_gain_within_ci95'] = metrics.mean_interval(mine - rival)
+  if pool.logprob_known:
+    rivals = [metrics.auc_by_question(s, pool.correct, pool.votes)[both]
+              for s in (pool.logprob, per_token)]
+    rival = max(rivals, key=np.mean)
+    out['auc_logprob_within'] = _mean(rival)
+    out['auc_gain_within'] = _mean(mine - rival)
+    out['auc_gain_within_ci95'] = metrics.mean_interval(mine - rival)
+  else:
+    reasons[f'verifier.{name}.auc_gain_within'] = 'samples without log-probabilities'
   if name in OUTCOME_VERIFIERS:
     reasons[f'verifier.{name}.prefix_auc_within'] = 'it scores whole answers alone'
     return

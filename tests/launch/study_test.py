@@ -1,0 +1,173 @@
+"""Samples from elsewhere: the report of the same samples in a run, and no JAX."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.eval import synthetic
+from tts.eval import records, report
+
+ROOT = pathlib.Path(__file__).parents[2]
+# As if JAX were not installed.
+WITHOUT_JAX = '''
+import runpy, sys
+sys.modules.update(dict.fromkeys(('jax', 'jaxlib', 'flax', 'optax', 'orbax')))
+runpy.run_module('launch.study', run_name='__main__', alter_sys=True)
+'''
+DIFFICULTY = 32
+
+
+def study(*flags):
+  return subprocess.run([sys.executable, '-c', WITHOUT_JAX, *flags], cwd=ROOT, text=True,
+                        capture_output=True, env=os.environ | {'PYTHONPATH': str(ROOT)})
+
+
+def exported(row, held):
+  """A record as another program would have written it."""
+  scores = {} if row['step_scores'] is None else {'prm': row['step_scores'],
+                                                  'orm': row['other_scores'].get('orm')}
+  if held:
+    scores['orm'] = 0.5  # those of the difficulty pool are never read
+  if row['strategy'] == 'beam':
+    scores.pop('orm')
+  text = '1+1=2\n2+2=4\n5+5=10\n#### ' + str(row['answer'])
+  return {'problem_id': row['problem_id'], 'answer': str(100 + int(row['problem_id'][1:])),
+          'response': text if row['answer'] else 'and so', 'scores': scores,
+          'logprob': row['logprob'], 'num_tokens': len(row['tokens']), 'level': row['level'],
+          'model': row['model'], 'finish_reason': 'length' if row['truncated'] else 'stop',
+          'strategy': row['strategy'], 'budget': row['budget'],
+          'beam_width': row['theta']['beam_width']}
+
+
+def export(workdir, path):
+  rows = [exported(r, stage == 'difficulty') for stage in ('search', 'difficulty')
+          for r in records.iterate(workdir, stage)]
+  path.write_text(''.join(json.dumps(r) + '\n' for r in rows))
+
+
+@pytest.fixture(scope='module')
+def both(tmp_path_factory):
+  """Results of a run and of a study of its samples, the study's folder, and what it said."""
+  folder = tmp_path_factory.mktemp('study')
+  run = synthetic.write_run(folder / 'run', questions=40, difficulty=DIFFICULTY, larger_pool=4,
+                            beams=((2, 4), (4, 16)))
+  (run / 'trees/q0000-beam-m4-n16.json').unlink()
+  # Searches hold every second slot of some questions; a file's candidates have no gaps.
+  for path in records.blocks(run, 'search'):
+    if 'beam' in path.parent.name:
+      rows, last = records.read_block(path), None
+      for row in rows:
+        slot = slot + 1 if row['problem_id'] == last else 0
+        last, row['slot'] = row['problem_id'], slot
+      records.write_block(path, rows)
+  export(run, folder / 'samples.jsonl')
+  done = study(f'--samples={folder / "samples.jsonl"}', f'--workdir={folder / "w"}',
+               f'--difficulty={DIFFICULTY}', '--params=base=25600,mid=102400,large=313600')
+  assert done.returncode == 0, done.stderr[-3000:]
+  (run / 'claims.json').write_bytes((folder / 'w/claims.json').read_bytes())
+  theirs = json.loads((folder / 'w/report/results.json').read_text())
+  return report.write(run), theirs, folder, done.stdout
+
+
+COSTS = ('seconds', 'flops', 'verifier_tokens')
+
+
+def without_costs(rows):
+  return [{k: v for k, v in r.items() if k not in COSTS} for r in rows]
+
+
+def test_accuracy_of_every_strategy_is_that_of_the_run(both):
+  ours, theirs, _, _ = both
+  for part in ('curves', 'ablations'):
+    assert without_costs(theirs[part]) == without_costs(ours[part]) != []
+  assert {r['strategy'] for r in ours['curves']} == {
+      'greedy', 'majority', 'logprob_weighted', 'best_of_n', 'best_of_n_weighted', 'oracle', 'beam'}
+  assert {r['bin'] for r in theirs['curves']} == {None, 1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize('part', ['compute_optimal', 'contrasts', 'difficulty', 'moved',
+                                  'moved_efficiency', 'settled', 'logprob', 'claims', 'break_even'])
+def test_the_rest_is_that_of_the_run(both, part):
+  assert both[1][part] == both[0][part]
+  assert both[0][part]
+
+
+def test_efficiency_in_generations_is_that_of_the_run(both):
+  mine, other = ([r for r in made['efficiency'] if r['axis'] == 'generations']
+                 for made in both[:2])
+  assert mine == other and any(r['ratio'] is not None for r in mine)
+  assert all(r['ratio'] is None for r in both[1]['efficiency'] if r['axis'] == 'seconds')
+
+
+def test_the_exchange_by_the_papers_accounting_is_that_of_the_run(both):
+  mine, other = ([r for r in made['flops_matched'] if r['accounting'] == 'paper']
+                 for made in both[:2])
+  assert mine == other and {r['larger'] for r in mine} == {'mid', 'large'}
+
+
+def test_what_the_verifiers_know_is_that_of_the_run(both):
+  for name in ('prm', 'orm'):
+    mine, other = (made['verifier'][name] for made in both[:2])
+    trained = ('val_bce', 'logprob_weight', 'params', 'fools')
+    assert {k: v for k, v in mine.items() if k not in trained} == {
+        k: v for k, v in other.items() if k not in trained}
+    margins = [[(f['problem_id'], f['margin']) for f in v['fools']] for v in (mine, other)]
+    assert margins[0] == margins[1] != []
+  steps = both[1]['verifier']['prm']['fools'][0]['wrong']['steps']
+  assert [text for text, _ in steps][:3] == ['1+1=2', '2+2=4', '5+5=10']
+  assert None not in [score for _, score in steps]
+
+
+def test_costs_are_those_of_the_tokens_and_parameters_that_were_given(both):
+  _, theirs, _, _ = both
+  row, = (r for r in theirs['curves'] if (r['strategy'], r['budget'], r['bin']) == (
+      'majority', 4, None))
+  assert row['generated_tokens'] == 4 * 20 and row['flops'] == 2 * 25600 * 4 * 20
+  row, = (r for r in theirs['curves'] if (r['strategy'], r['budget'], r['bin']) == (
+      'best_of_n_weighted', 4, None))
+  assert row['verifier_tokens'] is None and row['flops'] is None
+  assert {'curves.verifier_tokens', 'curves.flops'} <= set(theirs['reasons'])
+  assert theirs['models']['base']['checkpoint'] is None
+
+
+def test_again_nothing_changes_and_another_study_is_refused(both):
+  _, _, folder, said = both
+  assert '16 samples of each scored, 32 others for their difficulty' in said
+  files = lambda: {p: (p.stat().st_mtime_ns if 'records' in p.parts else 0, p.read_bytes())
+                   for p in sorted((folder / 'w').rglob('*')) if p.is_file()
+                   and 'report' not in p.parts}
+  before, samples = files(), folder / 'samples.jsonl'
+  flags = (f'--workdir={folder / "w"}', '--params=base=25600,mid=102400,large=313600')
+  (folder / 'w/report/index.html').unlink()
+  done = study(f'--samples={samples}', f'--difficulty={DIFFICULTY}', *flags)
+  assert done.returncode == 0 and 'there already' in done.stdout, done.stderr
+  assert files() == before and (folder / 'w/report/index.html').exists()
+  for flag in ('--difficulty=8', f'--difficulty={DIFFICULTY}'):
+    if flag.endswith(str(DIFFICULTY)):  # the same flags, one line less
+      samples.write_text(samples.read_text().partition('\n')[2])
+    done = study(f'--samples={samples}', flag, *flags)
+    assert done.returncode == 2 and 'give a new folder' in done.stderr, done.stderr
+  assert files() == before
+
+
+@pytest.mark.parametrize('flags,expected', [
+    ((), '--samples'), (('--samples={f}',), '--workdir'), (('--samples={f}', '--workdir={w}'), 'line 2'),
+    (('--samples={f}', '--workdir={w}', '--params=base=many'), 'base=many'),
+    (('--samples={w}', '--workdir={w}'), 'cannot read'),
+])
+def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, flags, expected):
+  path = tmp_path / 'f.jsonl'
+  path.write_text('{"id": "a", "answer": "1", "text": "#### 1", "score": 0.5}\nnot JSON\n')
+  done = study(*(f.format(f=path, w=tmp_path / 'w') for f in flags))
+  assert done.returncode == 2 and expected in done.stderr, done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+  assert [p.name for p in tmp_path.iterdir()] == ['f.jsonl']
+
+
+def test_help_explains_the_format():
+  done = study('--help')
+  assert done.returncode == 0 and 'step_scores' in done.stdout and '--difficulty' in done.stdout
