@@ -34,6 +34,8 @@ def per_output(arch: Mapping[str, Any], kind: str) -> int:
   logits, value = arch['vocab_size'], 1
   if kind == 'lm':
     return 2 * arch['width'] * logits
+  if arch.get('value_hidden'):
+    return 2 * arch['value_hidden'] * (arch['width'] + value)
   return 2 * arch['width'] * (value + (logits + 4 if arch.get('surprise_layer') else 0))
 
 

@@ -146,7 +146,7 @@ class Session:
         run.limits.delimiter)
     return {'slot': slot, 'tokens': tokens, 'step_ends': ends, 'context': [], 'logprob': None,
             'counts': {}, 'other_scores': {}, 'step_scores': None, 'answer_score': None,
-            **rows_lib.judge(text, True, problem)}
+            **rows_lib.judge(run, [(text, True, problem)])[0]}
 
   def _computed(self, questions: Sequence[str], blocks: list[Block], tables: Any,
                 scored: bool) -> list[list[Candidate]]:
