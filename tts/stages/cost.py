@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
+import jax
 import jax.numpy as jnp
 
 from tts.config import Experiment
 from tts.eval import flops
 from tts.eval.runfiles import GENERATORS, REVISERS
+from tts.models.transformer import Arch, Decoder, num_params
+from tts.train import checkpoint
+from tts.train.steps import init_params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +29,27 @@ class Cost:
 
 
 def arch(e: Experiment, name: str) -> dict:
-  """A model's architecture as JSON, over the tokenizer's vocabulary."""
-  found = dataclasses.asdict(getattr(e.models, name).arch)
+  """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary."""
+  config = getattr(e.models, name)
+  if config.checkpoint:
+    return dataclasses.asdict(config.arch) | checkpoint.read_meta(config.checkpoint)['arch']
+  found = dataclasses.asdict(config.arch)
   return found | {'vocab_size': found['vocab_size'] or e.tokenizer.vocab_size}
 
 
+def weights(e: Experiment, name: str) -> int:
+  """Bytes of a model's parameters."""
+  a = arch(e, name)
+  return params(a) * jnp.dtype(a['param_dtype'] or 'float32').itemsize
+
+
 def params(arch: dict) -> int:
-  return (flops.per_token(arch) // 2 + arch['vocab_size'] * arch['width'] * (2 - arch['tied'])
-          + (2 * arch['num_layers'] + 1) * arch['width'])
+  return _params(Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in arch.items()}))
+
+
+@functools.cache
+def _params(arch: Arch) -> int:
+  return num_params(jax.eval_shape(lambda: init_params(Decoder(arch), 0)))
 
 
 def cache(e: Experiment, name: str, places: int) -> int:

@@ -41,7 +41,8 @@ def costs(experiment: Experiment) -> list[Cost]:
   text = prompt + solution
   verifiers = [name for name in VERIFIERS if getattr(e.models, name).enabled]
   buffer = limits.max_prompt_tokens + limits.max_tokens
-  cache = lambda name, rows: cost.cache(e, name, rows * buffer)
+  # A model that generates or reads: its parameters, and keys and values of so many rows.
+  cache = lambda name, rows: cost.weights(e, name) + cost.cache(e, name, rows * buffer)
   # Over that many solutions, by a generator or a verifier.
   read = lambda name, generations: cost.read(e, name, generations * solution, text * 0.75)
 
