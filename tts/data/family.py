@@ -21,6 +21,16 @@ import tensorflow_datasets as tfds
 from tts.types import Problem
 
 
+# Of every builder here. Level 0 and an empty solution stand for none.
+FEATURES = {
+    'id': tfds.features.Text(),
+    'prompt': tfds.features.Text(),
+    'answer': tfds.features.Text(),
+    'solution': tfds.features.Text(),
+    'level': np.int32,
+}
+
+
 @dataclasses.dataclass(eq=False)
 class FamilyConfig(tfds.core.BuilderConfig):
   """A builder's configuration: its name is a hash of `options`."""
@@ -47,35 +57,15 @@ class Family(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @classmethod
   def load(cls, options: Any, split: str, root: str) -> list[Problem]:
-    """Reads one split; prepares all of them where that has not been done.
-
-    TFDS writes beside the final folder and renames it, so a killed preparation
-    leaves nothing that would be read, and of two at once the first one counts.
-    """
-    with _quiet():
-      builder = cls(options, root)
-      if not builder.data_path.exists():
-        try:
-          builder.download_and_prepare()
-        except OSError:
-          if not builder.data_path.exists():
-            raise
-        builder = cls(options, root)
-      source = builder.as_data_source(split=split)
-    return [_problem(row) for row in source.__getitems__(range(len(source)))]
+    """Reads one split; prepares all of them where that has not been done."""
+    return read(lambda: cls(options, root), split)
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
         builder=self,
         description=type(self).__doc__,
         disable_shuffling=True,
-        features=tfds.features.FeaturesDict({
-            'id': tfds.features.Text(),
-            'prompt': tfds.features.Text(),
-            'answer': tfds.features.Text(),
-            'solution': tfds.features.Text(),
-            'level': np.int32,
-        }),
+        features=tfds.features.FeaturesDict(FEATURES),
     )
 
   def _split_generators(self, dl_manager):
@@ -91,13 +81,44 @@ class Family(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       yield index, dataclasses.asdict(problem)
 
 
+def read(
+    make: Callable[[], tfds.core.DatasetBuilder], split: str
+) -> list[Problem]:
+  """Reads one split of a builder; prepares all of them where that has not been done.
+
+  TFDS writes beside the final folder and renames it, so a killed preparation
+  leaves nothing that would be read, and of two at once the first one counts.
+
+  Args:
+    make: gives the builder, of the features that `Family` has; level 0 and an
+      empty solution stand for none.
+    split: one of its splits.
+
+  Raises:
+    KeyError: the builder has no such split.
+  """
+  with _quiet():
+    builder = make()
+    if not builder.data_path.exists():
+      try:
+        builder.download_and_prepare()
+      except OSError:
+        if not builder.data_path.exists():
+          raise
+      builder = make()
+    if split not in builder.info.splits:
+      raise KeyError(split)
+    source = builder.as_data_source(split=split)
+  return [_problem(row) for row in source.__getitems__(range(len(source)))]
+
+
 def _problem(row: dict[str, Any]) -> Problem:
   return Problem(
       id=row['id'].decode(),
       prompt=row['prompt'].decode(),
       answer=row['answer'].decode(),
-      level=int(row['level']),
-      solution=row['solution'].decode(),
+      level=int(row['level']) or None,
+      solution=row['solution'].decode() or None,
   )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tts import parallel
 from tts.config import Experiment, ModelConfig
+from tts.data import hub
 from tts.data import problems as problems_lib
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
@@ -125,8 +126,8 @@ class Run:
     """
     data = self.experiment.data
     path = getattr(data, split)
-    source = (workdir_lib.file_fingerprint(path) if path
-              else dataclasses.asdict(getattr(data, data.family)))
+    source = (workdir_lib.file_fingerprint(hub.local(path, 'dataset')) if path
+              else problems_lib.source(data))
     grader = [] if split == 'lm' or data.grader == 'exact' else [data.grader]
     return workdir_lib.fingerprint(data.family, split, source, *grader)
 

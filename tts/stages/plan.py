@@ -26,8 +26,7 @@ def _lengths(experiment: Experiment) -> tuple[float, float]:
   if data.test:
     problems = problems_lib.load_jsonl(data.test)[:_SAMPLE]
   else:
-    family = problems_lib.FAMILIES[data.family]
-    stream = family.generate(getattr(data, data.family), experiment.search.split)
+    stream = problems_lib.draw(data, experiment.search.split)
     problems = [p for p, _ in zip(stream, range(_SAMPLE))]
   solution = [len(p.solution) + 1 for p in problems if p.solution]
   return (float(np.mean([len(p.prompt) + 1 for p in problems])),
