@@ -14,7 +14,7 @@ from tts.models import open_heads
 from tts.stages import open_checkpoint
 from tts.types import InputError
 
-_SOURCE = flags.DEFINE_string('source', None, 'Folder of the open checkpoint.')
+_SOURCE = flags.DEFINE_string('source', None, 'Folder of the open checkpoint, or hf://org/name[@revision].')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to make; one with files in it is refused.')
 _KIND = flags.DEFINE_string(
     'kind', 'lm', '; '.join(f'{kind}: {what}' for kind, what in open_heads.KINDS.items()) + '.')

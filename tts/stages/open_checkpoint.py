@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from tts.data import files, step_format
+from tts.data import files, hub, step_format
 from tts.data.tokenizer import Tokenizer
 from tts.models import open_config, open_heads, open_weights
 from tts.models.transformer import Arch
@@ -30,7 +30,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   """Makes a model of ours, tokenizer included, of an open one; one tensor is read at a time.
 
   Args:
-    source: folder with `config.json`, `*.safetensors` and the tokenizer.
+    source: folder with `config.json`, `*.safetensors` and the tokenizer, or `hf://org/name`.
     output: folder to make; it must not be there, or be empty.
     kind: of `open_heads.KINDS`.
     dtype: of parameters and activations; None is the checkpoint's (float16 becomes float32).
@@ -50,7 +50,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   if layout not in (None, *step_format.FORMATS):
     raise InputError(f'--format={layout}: one of {", ".join(step_format.FORMATS)}')
   _check_empty(output)
-  folder = pathlib.Path(source)
+  folder = pathlib.Path(hub.local(source))
   fields = open_config.read(folder)
   if kind != 'lm':
     layout = layout or step_format.default(kind, fields['model_type'])
