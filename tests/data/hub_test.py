@@ -152,7 +152,8 @@ def test_no_network_is_said(ask):
   assert 'not in the cache' in answer['error'] and '\n' not in answer['error']
 
 
-@pytest.mark.parametrize('path', ['hf://', 'hf://name', 'hf://o/n/../../x', 'hf://o/n@', 'hf://-/n'])
+@pytest.mark.parametrize('path', [
+    'hf://', 'hf://name', 'hf://o/n/../../x', 'hf://o/n@', 'hf://-/n'])
 def test_other_forms_are_refused(path):
   with pytest.raises(InputError, match=r'not of the form hf://org/name\[@revision\]'):
     hub.local(path)

@@ -223,7 +223,8 @@ def _rows(file: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
           number += 1
           yield f'{file}, row {number}', row
   except (pyarrow.ArrowException, OSError) as e:
-    raise InputError(f'{file}: not a Parquet file that can be read: {str(e).splitlines()[0]}') from e
+    reason = str(e).partition('\n')[0]
+    raise InputError(f'{file}: not a Parquet file that can be read: {reason}') from e
 
 
 def _problem(name: str, row: Mapping[str, Any], columns: Mapping[str, str],
