@@ -96,6 +96,23 @@ def test_what_the_library_could_take_for_right(library, gold, other):
   assert grading.are_correct('math', [(f'#### {other}', gold)]) == [False]
 
 
+@pytest.mark.parametrize('a,b,far', [
+    ('7', '8', True), ('7', '-7', True), (r'\frac{1}{3}', '0.34', True), ('0.5', '0.25', True),
+    ('(1,2)', '(2,1)', True), ('1,5,9', '9,1,6', True), (r'\{1,2\}', r'\{2,3\}', True),
+    ('1000000', '1000001', True), (r'\frac{1}{3}', '0.3333333', False), ('(1,2)', '[1,2]', False),
+    ('1,5,9', '9,5,1', False), ('5', '5,7', False), ('3', 'x', False), ('3', r'\sqrt{9}', False),
+    (r'\{10,9\}', r'\{9,10\}', False), ('2,2', '2', False), ('(1,2)', '(1,2,3)', False)])
+def test_numbers_far_apart_are_not_asked_about(a, b, far):
+  assert grading._far_apart(answers.normalize(a), answers.normalize(b)) == far
+  assert (grading._question(f'#### {a}', b) is None) == far
+  assert (grading._question(f'#### {b}', a) is None) == far
+
+
+def test_percent_is_asked_about(library):
+  pairs = [(r'#### 50\%', '0.5'), ('#### 0.5', r'50\%'), (r'#### 50\%', '0.6')]
+  assert grading.are_correct('math', pairs) == [True, True, False]
+
+
 def test_the_last_answer_counts(library):
   texts = [r'\boxed{\sqrt{8}} or \boxed{3}', r'\boxed{3} or \boxed{\sqrt{8}}', 'no answer', '']
   assert grading.are_correct('math', [(t, r'2\sqrt{2}') for t in texts]) == [
@@ -126,6 +143,15 @@ def test_verdicts_do_not_depend_on_the_number_of_workers(workers):
   pairs = [*answer_forms.ALGEBRA, *answer_forms.TRAPS[:8]]
   few, many = workers(1).equal(pairs), workers(3).equal(pairs[::-1])[::-1]
   assert few == many and 10 < sum(few) < len(few)
+
+
+def test_a_worker_at_its_limit_is_ended_by_the_kernel(workers):
+  """And not by the parent, whose clock runs on when others use the processor."""
+  pool = workers(1, 0.3)
+  assert pool.equal([('1', '1.0')]) == [True]
+  worker, = pool._workers
+  assert pool.equal([('5', '9^{9^{9^9}}'), ('2', '2.0')]) == [False, True]
+  assert worker._process.returncode == -signal.SIGPROF
 
 
 def test_a_worker_that_waits_is_replaced(workers):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import collections
 from collections.abc import Iterable, Sequence
+import fractions
 import functools
 import importlib.util
 import json
@@ -40,6 +41,8 @@ _MAX_CACHE = 1 << 18
 _WORKER = pathlib.Path(__file__).with_name('grading_worker.py')
 
 _DOLLARS = re.compile(r'\\?\$|(?<!\\)\\[()\[\]]')
+_NUMBERS = re.compile(r'(\\\{|[(\[]?)(-?\d+(?:/\d+)?(?:, ?-?\d+(?:/\d+)?)*)(\\\}|[)\]]?)')
+_CLOSE = fractions.Fraction(1, 1000)  # math-verify rounds to six decimals
 _BASE = re.compile(r'[0-9][0-9A-F]*\}?\s*_')
 
 
@@ -81,8 +84,22 @@ def _question(prediction: str, gold: str) -> tuple[str, str] | None:
     return None
   if _BASE.search(answer):
     return None  # math-verify would drop the base: 21_8 is not 21_9
+  if '%' not in answer + gold and _far_apart(answers.normalize(answer), answers.normalize(gold)):
+    return None  # most wrong answers, some of which take the library a tenth of a second
   pair = _DOLLARS.sub('', gold).strip(), _DOLLARS.sub('', answer).strip()
   return pair if all(map(_one_group, pair)) else None
+
+
+def _far_apart(form: str, other: str) -> bool:
+  """Whether normal forms are numbers, or as many in the same brackets, that differ by more than
+  rounding."""
+  found = [_NUMBERS.fullmatch(form), _NUMBERS.fullmatch(other)]
+  if not all(found) or found[0].group(1, 3) != found[1].group(1, 3):
+    return False
+  ordered = found[0][1] in ('(', '[')
+  values = [[fractions.Fraction(n) for n in match[2].split(',')] for match in found]
+  left, right = values if ordered else map(sorted, values)
+  return len(left) == len(right) and any(abs(a - b) > _CLOSE for a, b in zip(left, right))
 
 
 def _one_group(text: str) -> bool:
