@@ -119,6 +119,14 @@ def test_the_last_answer_counts(library):
       False, True, False, False]
 
 
+@pytest.mark.parametrize('text,one', [
+    ('5', True), (r'\frac{1}{2}', True), (r'\{1,2\}', True), (r'\left\{ x \right\}', True),
+    (r'1\\2', True), ('', False), ('5\\', False), (r'5} \boxed{7', False), ('}{', False),
+    ('{5', False), ('5}', False), (r'\boxed{5}', False), (r'\fbox{5}', False), (r'\}{', False)])
+def test_what_is_asked_about_is_one_box(text, one):
+  assert grading._one_group(text) == one
+
+
 def test_too_long_is_wrong_unread(library, monkeypatch):
   monkeypatch.setattr(grading, '_pool', None)  # would raise
   assert grading._question('#### ' + '1+' * answers.MAX_LENGTH + '1', '2') is None
