@@ -91,7 +91,7 @@ def _question(prediction: str, gold: str) -> tuple[str, str] | None:
 
 
 def _far_apart(form: str, other: str) -> bool:
-  """Whether normal forms are numbers, or as many in the same brackets, too different to be equal."""
+  """Whether normal forms are numbers, or as many in the same brackets, and surely not equal."""
   found = [_NUMBERS.fullmatch(form), _NUMBERS.fullmatch(other)]
   if not all(found) or found[0].group(1, 3) != found[1].group(1, 3):
     return False
