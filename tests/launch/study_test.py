@@ -171,3 +171,14 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, flags, expected):
 def test_help_explains_the_format():
   done = study('--help')
   assert done.returncode == 0 and 'step_scores' in done.stdout and '--difficulty' in done.stdout
+
+
+def test_the_readmes_example(tmp_path):
+  text = (ROOT / 'README.md').read_text('utf-8').split('## Samples from elsewhere')[1]
+  (tmp_path / 'f.jsonl').write_text(text.split('```')[1].lstrip('\n'))
+  done = study(f'--samples={tmp_path / "f.jsonl"}', f'--workdir={tmp_path / "w"}',
+               '--params=base=1.5e9,large=20e9')
+  assert done.returncode == 0, done.stderr
+  made = json.loads((tmp_path / 'w/report/results.json').read_text())
+  assert made['models']['base']['pass_at_1'] == 4 / 6 and made['models']['large']['greedy'] == 1
+  assert made['compute_optimal'] and made['flops_matched']

@@ -111,11 +111,11 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
     if theirs != ours:
       said.append(f'verifier {theirs!r} is {ours} in the results')
   config = source.config()
-  renamed = ', '.join(f'{ours} = {theirs}' for theirs, ours in names.items())
+  judges = ', '.join(v if v == ours else f'{v} as {ours}' for v, ours in names.items())
   records.write_json(root / 'run.json', {
       'config': config, 'config_hash': config['samples']['sha256'][:16],
       'versions': {'numpy': importlib.metadata.version('numpy')},
-      'device': f'samples from elsewhere, verifiers: {renamed or "none"}', 'seeds': [0]})
+      'device': f'samples from elsewhere, verifiers: {judges or "none"}', 'seeds': [0]})
   records.write_json(root / 'questions.json', {
       name: {'prompt': q.prompt, 'answer': q.gold} for name, q in found.questions.items()})
   for name, meta in models.items():
