@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tts.eval import external, records, report, runfiles
+from tts.eval import external, records, report, results, runfiles
 from tts.types import InputError
 
 TEXTS = ('2+2=4\n#### 4', '2+2=5\n#### 5', '#### 4', '#### 6', '#### 5', '#### 5')
@@ -48,7 +48,7 @@ def test_the_two_pools_share_no_sample_and_lose_none(tmp_path):
 
 def test_no_difficulty_pool_no_bins(tmp_path):
   study(tmp_path, lines(score=score), difficulty=0)
-  made = report.write(tmp_path / 'w')
+  made = results.assemble(runfiles.load(tmp_path / 'w'))
   assert {r['bin'] for r in made['curves']} == {None} and 'curves.bin' in made['reasons']
 
 
@@ -88,7 +88,7 @@ def test_what_a_file_lacks_is_null_with_a_reason(tmp_path, fields, there, missin
 def test_flops_are_two_a_parameter_and_token(tmp_path):
   study(tmp_path, lines(num_tokens=7, verifier_tokens=9, scores={'rm': 0.5}),
         params={'base': 1e9, 'rm': 7e9})
-  made = report.write(tmp_path / 'w')
+  made = results.assemble(runfiles.load(tmp_path / 'w'))
   at = {(r['strategy'], r['budget']): r for r in made['curves'] if r['bin'] is None}
   assert at['majority', 2]['flops'] == 2 * 2e9 * 7
   assert at['best_of_n', 2]['flops'] == 2 * (2e9 * 7 + 14e9 * 9)
@@ -128,7 +128,7 @@ def test_votes_need_no_gold_answer(tmp_path):
        'predicted_bin': 1},
       {'id': 'b', 'answer': None, 'majority': None, 'best_of_n': None, 'best_of_n_weighted': None,
        'predicted_bin': 3}]
-  made = report.write(tmp_path / 'w')
+  made = results.assemble(runfiles.load(tmp_path / 'w'))
   assert made['curves'] == []
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import records, report
+from tts.eval import records, results, runfiles
 
 ROOT = pathlib.Path(__file__).parents[2]
 # As if JAX were not installed.
@@ -51,9 +51,9 @@ def export(workdir, path):
 
 @pytest.fixture(scope='module')
 def both(tmp_path_factory):
-  """Results of a run and of a study of its samples, the study's folder, and what it said."""
+  """Results of a run, and of a study of its samples."""
   folder = tmp_path_factory.mktemp('study')
-  run = synthetic.write_run(folder / 'run', questions=40, difficulty=DIFFICULTY, larger_pool=4,
+  run = synthetic.write_run(folder / 'run', questions=25, difficulty=DIFFICULTY, larger_pool=4,
                             beams=((2, 4), (4, 16)))
   (run / 'trees/q0000-beam-m4-n16.json').unlink()
   # Searches hold every second slot of some questions; a file's candidates have no gaps.
@@ -70,7 +70,8 @@ def both(tmp_path_factory):
   assert done.returncode == 0, done.stderr[-3000:]
   (run / 'claims.json').write_bytes((folder / 'w/claims.json').read_bytes())
   theirs = json.loads((folder / 'w/report/results.json').read_text())
-  return report.write(run), theirs, folder, done.stdout
+  assert '16 samples of each scored, 32 others for their difficulty' in done.stdout
+  return results.assemble(runfiles.load(run)), theirs
 
 
 COSTS = ('seconds', 'flops', 'verifier_tokens')
@@ -81,7 +82,7 @@ def without_costs(rows):
 
 
 def test_accuracy_of_every_strategy_is_that_of_the_run(both):
-  ours, theirs, _, _ = both
+  ours, theirs = both
   for part in ('curves', 'ablations'):
     assert without_costs(theirs[part]) == without_costs(ours[part]) != []
   assert {r['strategy'] for r in ours['curves']} == {
@@ -98,20 +99,20 @@ def test_the_rest_is_that_of_the_run(both, part):
 
 def test_efficiency_in_generations_is_that_of_the_run(both):
   mine, other = ([r for r in made['efficiency'] if r['axis'] == 'generations']
-                 for made in both[:2])
+                 for made in both)
   assert mine == other and any(r['ratio'] is not None for r in mine)
   assert all(r['ratio'] is None for r in both[1]['efficiency'] if r['axis'] == 'seconds')
 
 
 def test_the_exchange_by_the_papers_accounting_is_that_of_the_run(both):
   mine, other = ([r for r in made['flops_matched'] if r['accounting'] == 'paper']
-                 for made in both[:2])
+                 for made in both)
   assert mine == other and {r['larger'] for r in mine} == {'mid', 'large'}
 
 
 def test_what_the_verifiers_know_is_that_of_the_run(both):
   for name in ('prm', 'orm'):
-    mine, other = (made['verifier'][name] for made in both[:2])
+    mine, other = (made['verifier'][name] for made in both)
     trained = ('val_bce', 'logprob_weight', 'params', 'fools')
     assert {k: v for k, v in mine.items() if k not in trained} == {
         k: v for k, v in other.items() if k not in trained}
@@ -123,7 +124,7 @@ def test_what_the_verifiers_know_is_that_of_the_run(both):
 
 
 def test_costs_are_those_of_the_tokens_and_parameters_that_were_given(both):
-  _, theirs, _, _ = both
+  _, theirs = both
   row, = (r for r in theirs['curves'] if (r['strategy'], r['budget'], r['bin']) == (
       'majority', 4, None))
   assert row['generated_tokens'] == 4 * 20 and row['flops'] == 2 * 25600 * 4 * 20
@@ -134,22 +135,38 @@ def test_costs_are_those_of_the_tokens_and_parameters_that_were_given(both):
   assert theirs['models']['base']['checkpoint'] is None
 
 
-def test_again_nothing_changes_and_another_study_is_refused(both):
-  _, _, folder, said = both
-  assert '16 samples of each scored, 32 others for their difficulty' in said
+EXAMPLE = ('--params=base=1.5e9,large=20e9',)
+
+
+@pytest.fixture(scope='module')
+def example(tmp_path_factory):
+  """README's lines and the folder of their study."""
+  folder = tmp_path_factory.mktemp('example')
+  text = (ROOT / 'README.md').read_text('utf-8').split('## Samples from elsewhere')[1]
+  (folder / 'f.jsonl').write_text(text.split('```')[1].lstrip('\n'))
+  done = study(f'--samples={folder / "f.jsonl"}', f'--workdir={folder / "w"}', *EXAMPLE)
+  assert done.returncode == 0, done.stderr
+  return folder
+
+
+def test_the_readmes_example(example):
+  made = json.loads((example / 'w/report/results.json').read_text())
+  assert made['models']['base']['pass_at_1'] == 4 / 6 and made['models']['large']['greedy'] == 1
+  assert made['compute_optimal'] and made['flops_matched']
+
+
+def test_again_nothing_changes_and_another_study_is_refused(example):
   files = lambda: {p: (p.stat().st_mtime_ns if 'records' in p.parts else 0, p.read_bytes())
-                   for p in sorted((folder / 'w').rglob('*')) if p.is_file()
-                   and 'report' not in p.parts}
-  before, samples = files(), folder / 'samples.jsonl'
-  flags = (f'--workdir={folder / "w"}', '--params=base=25600,mid=102400,large=313600')
-  (folder / 'w/report/index.html').unlink()
-  done = study(f'--samples={samples}', f'--difficulty={DIFFICULTY}', *flags)
+                   for p in sorted((example / 'w').rglob('*')) if p.is_file()}
+  before, samples = files(), example / 'f.jsonl'
+  flags = (f'--samples={samples}', f'--workdir={example / "w"}', *EXAMPLE)
+  (example / 'w/report/index.html').unlink()
+  done = study(*flags)
   assert done.returncode == 0 and 'there already' in done.stdout, done.stderr
-  assert files() == before and (folder / 'w/report/index.html').exists()
-  for flag in ('--difficulty=8', f'--difficulty={DIFFICULTY}'):
-    if flag.endswith(str(DIFFICULTY)):  # the same flags, one line less
-      samples.write_text(samples.read_text().partition('\n')[2])
-    done = study(f'--samples={samples}', flag, *flags)
+  assert files() == before
+  for flag, drop in (('--difficulty=1', 0), ('--difficulty=0.5', 1)):
+    samples.write_text(''.join(samples.read_text().splitlines(True)[drop:]))
+    done = study(*flags, flag)
     assert done.returncode == 2 and 'give a new folder' in done.stderr, done.stderr
   assert files() == before
 
@@ -171,14 +188,3 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, flags, expected):
 def test_help_explains_the_format():
   done = study('--help')
   assert done.returncode == 0 and 'step_scores' in done.stdout and '--difficulty' in done.stdout
-
-
-def test_the_readmes_example(tmp_path):
-  text = (ROOT / 'README.md').read_text('utf-8').split('## Samples from elsewhere')[1]
-  (tmp_path / 'f.jsonl').write_text(text.split('```')[1].lstrip('\n'))
-  done = study(f'--samples={tmp_path / "f.jsonl"}', f'--workdir={tmp_path / "w"}',
-               '--params=base=1.5e9,large=20e9')
-  assert done.returncode == 0, done.stderr
-  made = json.loads((tmp_path / 'w/report/results.json').read_text())
-  assert made['models']['base']['pass_at_1'] == 4 / 6 and made['models']['large']['greedy'] == 1
-  assert made['compute_optimal'] and made['flops_matched']
