@@ -5,7 +5,7 @@
 F.jsonl has a JSON object a line: one sample, or one question with a list of samples.
 
   {"problem": "What is 3+4?", "answer": "7", "prediction": "3+4=7\\nThe answer is 7.", "score": 0.9}
-  {"id": "q2", "answer": "12", "responses": ["#### 12", "#### 13"], "scores": [[0.9, 0.8], [0.4, 0.1]]}
+  {"id": "q2", "answer": "12", "responses": ["#### 12", "#### 13"], "scores": [[0.9, 0.8], [0.1]]}
 
 problem_id, question_id, id  names the question; without one it is named after its text
 problem, question, prompt    its text; may be left out where there is an id

@@ -55,7 +55,8 @@ OWN = [{k: row[k] for k in ('step_scores', 'logprob', 'finish_reason')} for row 
      'scores': PAIRS['step_scores'], 'cumulative_logprob': PAIRS['logprob'],
      'token_ids': [[5] * 4, [5] * 9], 'truncated': [False, True]},
     {**SHARED, 'responses': [ONE['prediction'], TWO['prediction']],
-     'scores': {'prm': PAIRS['step_scores']}, **{k: v for k, v in PAIRS.items() if k != 'step_scores'}},
+     'scores': {'prm': PAIRS['step_scores']},
+     **{k: v for k, v in PAIRS.items() if k != 'step_scores'}},
     {**SHARED, 'outputs': [{**own, 'text': row['prediction'], 'token_ids': [5] * row['tokens']}
                            for own, row in zip(OWN, (ONE, TWO))]},
     {**SHARED, 'tokens': PAIRS['tokens'],
@@ -101,7 +102,8 @@ def test_scores(tmp_path):
 
 
 def test_logits_are_mapped(tmp_path):
-  rows = [{**ONE, 'step_scores': None, 'scores': {'rm': x, 'p': 0.5}} for x in (-1e6, -2, 0, 3, 1e6)]
+  rows = [{**ONE, 'step_scores': None, 'scores': {'rm': x, 'p': 0.5}}
+          for x in (-1e6, -2, 0, 3, 1e6)]
   found = [s.scores for s in samples(read(tmp_path, *rows, logits=['rm']))]
   values = [s['rm'][1] for s in found]
   assert values == pytest.approx([0, 1 / (1 + math.e**2), 0.5, 1 / (1 + math.e**-3), 1], abs=1e-12)
@@ -149,10 +151,12 @@ def test_without_gold_nothing_is_right_or_wrong(tmp_path):
     ({**ONE, 'truncated': 'no'}, '"truncated"'), ({**ONE, 'logprob': 10**400}, 'no finite number'),
     ({**ONE, 'strategy': 'tree'}, "'tree'"), ({**ONE, 'strategy': ['beam']}, 'unknown'),
     ({**ONE, 'strategy': 'beam', 'budget': 4}, 'beam_width'),
-    ({**ONE, 'strategy': 'lookahead', 'budget': 1, 'beam_width': 1, 'lookahead': 1}, 'no candidate'),
+    ({**ONE, 'strategy': 'lookahead', 'budget': 1, 'beam_width': 1, 'lookahead': 1},
+     'no candidate'),
     ({**ONE, 'model': 'org/other'}, 'one of several'),
     ({**ONE, 'prediction': ['#### 7', '#### 8']}, 'list of 2'),
-    ({**ONE, 'prediction': []}, 'empty'), ({**ONE, 'prediction': [['#### 7']] * 2}, 'not text|list'),
+    ({**ONE, 'prediction': []}, 'empty'),
+    ({**ONE, 'prediction': [['#### 7']] * 2}, 'not text|list'),
 ])
 def test_mistakes_name_file_line_and_field(tmp_path, row, expected):
   with pytest.raises(InputError, match=expected) as raised:

@@ -15,7 +15,8 @@ def lines(questions=10, samples=4, **fields):
   for q in range(questions):
     for k in range(samples):
       right = k < q % 5
-      row = {'problem_id': f'q{q}', 'answer': '4', 'text': TEXTS[0] if right else TEXTS[1 + k % 2 * 3]}
+      row = {'problem_id': f'q{q}', 'answer': '4',
+             'text': TEXTS[0] if right else TEXTS[1 + k % 2 * 3]}
       yield row | {name: make(q, k, right) if callable(make) else make
                    for name, make in fields.items()}
 

@@ -172,7 +172,8 @@ def test_again_nothing_changes_and_another_study_is_refused(example):
 
 
 @pytest.mark.parametrize('flags,expected', [
-    ((), '--samples'), (('--samples={f}',), '--workdir'), (('--samples={f}', '--workdir={w}'), 'line 2'),
+    ((), '--samples'), (('--samples={f}',), '--workdir'),
+    (('--samples={f}', '--workdir={w}'), 'line 2'),
     (('--samples={f}', '--workdir={w}', '--params=base=many'), 'base=many'),
     (('--samples={w}', '--workdir={w}'), 'cannot read'),
 ])

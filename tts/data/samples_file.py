@@ -191,11 +191,11 @@ def _question(row: dict[str, Any], where: str, questions: dict[str, Question]) -
   if 'answer' in row:
     gold = answers.gold_answer(jsonl.text_field(row, 'answer', where))
     if not gold:
-      raise InputError(f'{where}: the gold answer is empty: leave the field out where none is known')
+      raise InputError(f'{where}: the gold answer is empty: leave the field out if it is unknown')
   for field, value in (('prompt', text), ('level', problems.level_of(row.get('level'), where))):
     if value is not None and getattr(known, field) not in (None, value):
-      raise InputError(f'{where}: question {name!r} has another {field} than before: give different '
-                       'questions different ids')
+      raise InputError(f'{where}: question {name!r} has another {field} than before: give '
+                       'different questions different ids')
     setattr(known, field, getattr(known, field) if value is None else value)
   if gold is not None:
     if known.gold is not None and answers.normalize(known.gold) != answers.normalize(gold):
@@ -232,8 +232,8 @@ def _model(name: str, models: Mapping[str, str]) -> str:
     return name
   if len(models) == 1:
     return 'base'  # the only one, whatever it is called
-  raise InputError(f'{models[name]}: model {name[:40]!r} is one of several: call them {MODELS}, the '
-                   'one that is studied base')
+  raise InputError(f'{models[name]}: model {name[:40]!r} is one of several: call them {MODELS}, '
+                   'the one that is studied base')
 
 
 def _expanded(row: dict[str, Any], where: str,
@@ -267,7 +267,7 @@ def _part(values: Any, place: int, size: int, field: str, where: str) -> Any:
   if isinstance(values, dict):
     return {k: _part(v, place, size, f'{field}.{k}', where) for k, v in values.items()}
   if not isinstance(values, list) or len(values) != size:
-    raise InputError(f'{where}: field "{field}" is not a list of {size} values, one for each sample')
+    raise InputError(f'{where}: field "{field}" is not a list of {size}, one for each sample')
   return values[place]
 
 
@@ -282,7 +282,8 @@ def _sample(own: Mapping[str, Any], line: int, where: str, logits: Collection[st
     own = {**own, 'tokens': len(tokens)}
   counts = [_whole(own, name, where, 0) if name in own else None
             for name in ('tokens', 'verifier_tokens')]
-  return Sample(line, text, cut or reason == 'length', _scores(own, where, logits), logprob, *counts)
+  return Sample(line, text, cut or reason == 'length', _scores(own, where, logits), logprob,
+                *counts)
 
 
 def _number(value: Any, field: str, where: str) -> float:
@@ -306,7 +307,7 @@ def _scores(own: Mapping[str, Any], where: str,
       if values is None or values == []:
         continue
       if name in given and field == 'scores':
-        raise InputError(f'{where}: two scores by {name!r}: give "score" or "scores", or other names')
+        raise InputError(f'{where}: two scores by {name!r}: give "score" or "scores"')
       given[name] = field, values
   out = {}
   for name, (field, values) in given.items():
@@ -324,8 +325,8 @@ def _score(value: Any, label: str, where: str, name: str, logits: Collection[str
   if name in logits:  # in the form that does not overflow
     return 1 / (1 + math.exp(-number)) if number >= 0 else 1 - 1 / (1 + math.exp(max(number, -700)))
   if not 0 <= number <= 1:
-    raise InputError(f'{where}: field "{label}" holds {number:g}, and a vote weighs by numbers from '
-                     f'0 to 1: give probabilities, or --logits={name} to map x to 1/(1+exp(-x))')
+    raise InputError(f'{where}: field "{label}" holds {number:g}, and a vote weighs by numbers '
+                     f'from 0 to 1: give probabilities, or --logits={name} for 1/(1+exp(-x))')
   return number
 
 

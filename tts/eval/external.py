@@ -105,8 +105,8 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
   models = _models(source.params, names)
   graded = [q for q in found.questions.values() if q.gold is not None]
   if len(graded) < len(found.questions):
-    said.append(f'{len(found.questions) - len(graded):,} of {len(found.questions):,} questions have '
-                'no gold answer: they are in votes.jsonl alone')
+    said.append(f'{len(found.questions) - len(graded):,} of {len(found.questions):,} questions '
+                'have no gold answer: they are in votes.jsonl alone')
   for theirs, ours in names.items():
     if theirs != ours:
       said.append(f'verifier {theirs!r} is {ours} in the results')
@@ -207,15 +207,15 @@ def _split(found: SamplesFile, source: Source,
     num = counts[least]
     if (unused := sum(counts.values()) - num * len(counts)):
       more = sum(c > num for c in counts.values())
-      said.append(f'{model}: questions have {num} to {max(counts.values())} samples; the first {num} '
-                  f'of each are used, {unused:,} of {more:,} questions are not. Question {least!r} '
-                  'has the fewest: more are used without it')
+      said.append(f'{model}: questions have {num} to {max(counts.values())} samples; the first '
+                  f'{num} of each are used, {unused:,} of {more:,} questions are not. Question '
+                  f'{least!r} has the fewest: more are used without it')
     spent = 0
     if model == 'base':
       spent = int(num * share) if share < 1 else int(share)
       if spent >= num:
-        raise InputError(f'--difficulty={share:g} leaves none of the {num} samples of each question '
-                         'to be scored: give a share, or a smaller number')
+        raise InputError(f'--difficulty={share:g} leaves none of the {num} samples of each '
+                         'question to be scored: give a share, or a smaller number')
     scored = num - spent
     pools.append((model, Strategy('sample', scored),
                   {name: s[:scored] for name, s in by_question.items()}))
