@@ -6,6 +6,7 @@ A run has hundreds of thousands of rows, and the report is made several times in
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import operator
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+
+from tts.data import answers
 
 COUNTS = ('prompt', 'kept', 'pruned', 'simulated', 'reencoded', 'last', 'entered', 'attended')
 _counted = operator.attrgetter(*COUNTS)
@@ -62,6 +65,12 @@ class Counted(msgspec.Struct, gc=False):
 # What is no number of 64 bits, or is in a field that is parsed late.
 ROW_ERRORS = (OverflowError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 ROWS, COUNTED = msgspec.json.Decoder(Row), msgspec.json.Decoder(Counted)
+
+
+@functools.lru_cache(1 << 18)
+def form(answer: str) -> str:
+  """What equal answers share; the grader leaves long ones unread, and so does a vote."""
+  return answers.normalize(answer) if len(answer) <= answers.MAX_LENGTH else answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +130,7 @@ class Columns:
   """Rows of one setting, in their order: arrays [R], words, numbers per step."""
 
   id: Words
-  answer: Words  # None where a row was cut off
+  answer: Words  # normal forms, None where a row was cut off or has none
   slot: np.ndarray
   level: np.ndarray
   truncated: np.ndarray
@@ -139,7 +148,8 @@ class Columns:
     scored = [r.other_scores for r in rows]
     return cls(
         id=Words.of([r.problem_id for r in rows]),
-        answer=Words.of([None if r.truncated else r.answer for r in rows]),
+        answer=Words.of([None if r.truncated or r.answer is None else form(r.answer)
+                         for r in rows]),
         slot=np.array([r.slot for r in rows], np.int64),
         level=np.array([r.level or 0 for r in rows], np.int64),
         truncated=np.array([r.truncated for r in rows], bool),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -66,11 +67,16 @@ def edges(questions: int) -> list[int]:
   return [-(-questions * b // BINS) for b in range(BINS + 1)]
 
 
-def _parts(estimator: Estimator, weight: np.ndarray):
+@functools.lru_cache(1)  # of one estimator after the other, each for several sets of strategies
+def _parts(estimator: Estimator) -> list[tuple[np.ndarray, np.ndarray]]:
   """Per bin the questions that are in it in any replicate, int64 [q], and weights [1 + R, q].
 
   A question drawn w times holds w ranks, which may lie on both sides of a cut.
   """
+  return list(_cut(estimator, replicates(len(estimator.ids))))
+
+
+def _cut(estimator: Estimator, weight: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   if estimator.bins is not None:
     for b in range(1, BINS + 1):
       use = np.flatnonzero(estimator.bins == b)
@@ -97,13 +103,12 @@ def sums(estimator: Estimator, ids: tuple[str, ...], accuracy: np.ndarray) -> Su
     ids: problem ids [Q] of the questions that are scored; those without an estimate are left out.
     accuracy: float64 [S, Q].
   """
-  weight = replicates(len(estimator.ids))
   at = {i: k for k, i in enumerate(ids)}
   place = np.array([at.get(i, -1) for i in estimator.ids], np.int64)
   fold = folds(estimator.ids)
-  right = np.zeros((2, BINS, len(weight), len(accuracy)))
-  total = np.zeros((2, BINS, len(weight)))
-  for b, (use, part) in enumerate(_parts(estimator, weight)):
+  right = np.zeros((2, BINS, 1 + REPLICATES, len(accuracy)))
+  total = np.zeros((2, BINS, 1 + REPLICATES))
+  for b, (use, part) in enumerate(_parts(estimator)):
     for f in (0, 1):
       inside = (fold[use] == f) & (place[use] >= 0)
       mine = part[:, inside]

@@ -24,7 +24,7 @@ CHARGED = 'first_1'
 SAVED = ('probe', CHARGED)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Estimator:
   """What is known of each question's difficulty before its budget is spent, and at what price.
 

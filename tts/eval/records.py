@@ -185,9 +185,14 @@ def read_block(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def of_problems(path: str | os.PathLike[str], ids: Iterable[str]) -> list[dict[str, Any]]:
   """A sound block's rows of some problems, without parsing the others."""
   ids = set(ids)
-  names = [json.dumps(i).encode() for i in ids]
-  rows = [_DECODER.decode(line.decode()) for line in _lines(pathlib.Path(path))
-          if any(name in line for name in names)]
+  data = b'\n' + b'\n'.join(_lines(pathlib.Path(path))) + b'\n'
+  begins = set()
+  for name in (json.dumps(i).encode() for i in ids):
+    at = data.find(name)
+    while at >= 0:
+      begins.add(data.rfind(b'\n', 0, at) + 1)
+      at = data.find(name, data.find(b'\n', at))
+  rows = [_DECODER.decode(data[b:data.find(b'\n', b)].decode()) for b in sorted(begins)]
   return [row for row in rows if row['problem_id'] in ids]
 
 

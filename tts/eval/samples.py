@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from tts.data import answers
 from tts.eval import columns, parsed, records
 from tts.eval.columns import COUNTS, Columns
 from tts.types import InputError, num_candidates
@@ -127,19 +126,13 @@ class Samples:
     return self.row_seconds * float(self.present.sum(axis=1).mean())
 
 
-@functools.lru_cache(1 << 18)
-def _form(text: str) -> str:
-  # The grader leaves longer ones unread, and so does a vote.
-  return answers.normalize(text) if len(text) <= answers.MAX_LENGTH else text
-
-
 def numbered(texts: list[str | None]) -> list[int]:
   """Numbers that are equal where the answers' normal forms are; NO_ANSWER for None."""
   forms: dict[str, int] = {}
   numbers: dict[str | None, int] = {None: NO_ANSWER}
   for text in texts:
     if text not in numbers:
-      numbers[text] = forms.setdefault(_form(text), len(forms))
+      numbers[text] = forms.setdefault(columns.form(text), len(forms))
   return [numbers[text] for text in texts]
 
 
@@ -170,11 +163,12 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
   def per_step(numbers):
     return numbers.spread(where, len(ids) * size).reshape(len(ids), size, -1)
 
+  form = [NO_ANSWER if text is None else i for i, text in enumerate(c.answer.different)]
   level = np.zeros(len(ids), np.int64)
   level[question] = c.level
   samples = Samples(
       setting=setting, ids=tuple(ids), level=level, present=(seen > 0).reshape(-1, size),
-      answer=spread(np.array(numbered(c.answer.different))[c.answer.which], NO_ANSWER, np.int64),
+      answer=spread(np.array(form)[c.answer.which], NO_ANSWER, np.int64),
       truncated=spread(c.truncated, False, bool), correct=spread(c.correct, False, bool),
       steps=per_step(c.steps), answer_score=spread(c.answer_score, np.nan, float),
       others={name: per_step(numbers) for name, numbers in c.others.items()},
