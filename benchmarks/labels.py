@@ -99,7 +99,8 @@ class _Setting:
         [(prefix, lengths, words, identity, np.ones(self._size, np.int32))], 1)
     samples = [by_job[0] for by_job in pool_lib.collect(log)]
     texts = self._run.tokenizer.decode_batch([s.tokens.tolist() for s in samples])
-    return sum(s.finished and answers.is_correct(text, solution.problem.answer)
+    finished = self._run.limits.roles.finished
+    return sum(finished(s.tokens) and answers.is_correct(text, solution.problem.answer)
                for s, text, (solution, *_) in zip(samples, texts, batch))
 
 
@@ -123,7 +124,7 @@ def main(experiment: Experiment, workdir: str) -> None:
                               Workdir(workdir), experiment.seeds[0])
   first = run()
   base = first.model('base')
-  block, = blocks_lib.cut(first.problems('verifier', config.block), first.tokenizer,
+  block, = blocks_lib.cut(first.problems('verifier', config.block), first.prompts,
                           limits.max_prompt_tokens, config.block)
   sampling = dataclasses.replace(experiment.sampling, temperature=config.temperature)
   sample = search.sampler(first, base, 'train_pool', [block], config.samples, sampling)

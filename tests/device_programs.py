@@ -22,7 +22,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
 from tts.stages import programs
 
-LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, delimiter=toy.DELIMITER)
+LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 B, N, J, P = 3, 4, 6, 5
 JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
 COLLECTIVE = re.compile(r' ((?:all-reduce|all-gather|all-to-all|collective-permute|'

@@ -18,7 +18,6 @@ import dataclasses
 import numpy as np
 
 from tests import toy
-from tts.types import EOS_ID
 
 
 @dataclasses.dataclass
@@ -31,6 +30,7 @@ class Row:
   score: float = 0.0
   logprobs: list[float] = dataclasses.field(default_factory=list)
   rule: str = ''  # which limit cut it off
+  ends: list[int] = dataclasses.field(default_factory=list)  # of steps, by a delimiter
   entered: int = 0   # over its life, generator
   attended: int = 0
 
@@ -44,15 +44,18 @@ def step(row: Row, table, uniform, limits) -> None:
 
   uniform [steps, positions] of the row's slot, or None for the likeliest tokens.
   """
-  begin = len(row.own)
-  num_steps = row.own.count(limits.delimiter)
+  begin, num_steps, roles = len(row.own), len(row.ends), limits.roles
   while True:
     token, logprob = toy.draw(toy.next_logits(table, row.text), None if uniform is None else
                               uniform[num_steps, len(row.own)])
     row.text.append(token)
     row.logprobs.append(logprob)
-    delimiter = token == limits.delimiter
-    if token == EOS_ID:
+    begins = len(row.own) - begin == 1
+    delimiter = token in roles.delimiters or (
+        not begins and row.text[-2] in roles.first_halves and token in roles.second_halves)
+    if delimiter:
+      row.ends.append(len(row.own))
+    if token in roles.ends or (begins and token in roles.blank_ends):
       row.status = 'finished'
     elif len(row.own) == limits.max_tokens:
       row.status, row.rule = 'truncated', 'tokens'

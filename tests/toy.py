@@ -17,10 +17,12 @@ import numpy as np
 
 from tts import rng
 from tts.models.transformer import Arch, Decoder, causal_mask
+from tts.roles import Roles
 from tts.types import BOS_ID, EOS_ID
 
 VOCAB = 9
 DELIMITER = 4
+ROLES = Roles(ends=(EOS_ID,), delimiters=(DELIMITER,))
 LEVELS = 5  # how many values a `TableVerifier` gives: few, so that ties are common
 
 ARCH = Arch(vocab_size=13, num_layers=2, width=16, num_heads=4, num_kv_heads=2, head_size=6,

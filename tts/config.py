@@ -15,6 +15,8 @@ from typing import Any
 import ml_collections
 
 from tts.data.problems import DataConfig
+from tts.data.prompts import PromptConfig
+from tts.data.tokenizer import TokenizerConfig
 from tts.models.transformer import Arch
 from tts.revision.trajectories import CONTEXTS
 from tts.sampling.logits import SamplingConfig
@@ -35,20 +37,6 @@ class MeshConfig:
   data: int = -1
   model: int = 1
   cpu_devices: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class TokenizerConfig:
-  """The SentencePiece model trained on the training text.
-
-  Attributes:
-    vocab_size: largest number of pieces.
-    byte_fallback: spell characters that the training text lacks in bytes (256 pieces more);
-      without it such a character is an error.
-  """
-
-  vocab_size: int = 32
-  byte_fallback: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,6 +268,7 @@ class Experiment:
     mesh: devices.
     data: where problems come from.
     tokenizer: trained with the base model.
+    prompts: how questions are put, and what ends a step.
     models: the models.
     limits: buffer sizes.
     sampling: how tokens are drawn at test time.
@@ -295,6 +284,7 @@ class Experiment:
   mesh: MeshConfig = MeshConfig()
   data: DataConfig = DataConfig()
   tokenizer: TokenizerConfig = TokenizerConfig()
+  prompts: PromptConfig = PromptConfig()
   models: ModelsConfig = ModelsConfig()
   limits: LimitsConfig = LimitsConfig()
   sampling: SamplingConfig = SamplingConfig()

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import dataclasses
 
+# Ids of the tokenizers that are trained here; others' say their own. 0 also fills buffers where
+# nothing is read, whatever the vocabulary.
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 NO_PARENT = -1
 

@@ -8,6 +8,7 @@ import pytest
 from tts import types
 from tts.data import arith
 from tts.data.tokenizer import Tokenizer
+from tts.roles import Roles
 
 
 @pytest.fixture(scope='module')
@@ -43,9 +44,11 @@ def test_steps_may_be_encoded_apart(tokenizer, texts):
 
 
 def test_a_newline_is_one_token_of_its_own(tokenizer, texts):
+  newline, = tokenizer.roles().delimiters
+  assert tokenizer.roles() == Roles((types.EOS_ID,), (newline,))
   for text in texts[:200]:
-    assert tokenizer.encode(text).count(tokenizer.newline_id) == text.count('\n')
-  assert tokenizer.decode([tokenizer.newline_id]) == '\n'
+    assert tokenizer.encode(text).count(newline) == text.count('\n')
+  assert tokenizer.decode([newline]) == '\n'
 
 
 def test_a_digit_is_one_token(tokenizer, texts):

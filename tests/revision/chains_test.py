@@ -15,7 +15,7 @@ from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig
 from tts.types import EOS_ID
 
-LIMITS = decode.Limits(max_tokens=6, max_steps=3, max_step_tokens=5, delimiter=toy.DELIMITER)
+LIMITS = decode.Limits(max_tokens=6, max_steps=3, max_step_tokens=5, roles=toy.ROLES)
 B, N, P, L = 5, 3, 4, 9
 
 
@@ -53,7 +53,7 @@ def plain_chain(table, prompt, uniform):
     recent = [a.own + [EOS_ID] * (a.status != 'finished') for a in answers[-MAX_CONTEXT:]]
     contexts.append([*prompt, *(t for own in recent for t in [*own, *prompt])])
     answers.append(reference.sample(table, contexts[-1], uniform[steps:, positions:], LIMITS))
-    steps += answers[-1].own.count(LIMITS.delimiter)
+    steps += answers[-1].own.count(toy.DELIMITER)
     positions += len(answers[-1].own)
   return answers, contexts
 
@@ -67,7 +67,7 @@ def test_reference(inputs, log):
     for n in range(N):
       answers, contexts = plain_chain(table[b], question, uniform[b, n])
       for t, (want, before) in enumerate(zip(answers, contexts)):
-        assert before == chains.context(question, [a.own for a in answers[:t]])
+        assert before == chains.context(question, [a.own for a in answers[:t]], toy.ROLES)
         assert tokens(log, t, b, n) == want.own
         assert log.finished[t, b, n] == (want.status == 'finished')
         own = log.attended[t, b, n]
@@ -92,7 +92,7 @@ def test_collected_chains_and_their_counts(inputs, log):
       question = prompt[b, :prompt_len[b]].tolist()
       for t, r in enumerate(chain):
         assert r.context == tuple(range(t))[-MAX_CONTEXT:]
-        before = chains.context(question, [own[i] for i in r.context])
+        before = chains.context(question, [own[i] for i in r.context], toy.ROLES)
         # All but the newest token enters.
         assert r.sample.entered == len(own[t]) - 1 and r.reencoded == log.read[t, b, n]
         first = len(before) - r.reencoded + 1
@@ -141,7 +141,7 @@ def test_a_real_decoder_sees_the_context_built_afresh(inputs):
     for n in range(N):
       own = [tokens(log, t, b, n) for t in range(L)]
       for t in range(L):
-        before = chains.context(prompt[b, :prompt_len[b]].tolist(), own[:t])
+        before = chains.context(prompt[b, :prompt_len[b]].tolist(), own[:t], toy.ROLES)
         texts.append([*before, *own[t]])
         starts.append(len(before))
         wanted.append(log.logprob[t, b, n, :len(own[t])])

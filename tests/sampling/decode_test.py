@@ -1,5 +1,6 @@
 """`sample_queue` against a plain python decode, and what a sample may not depend on."""
 
+import dataclasses
 import functools
 
 import jax
@@ -11,11 +12,12 @@ from scipy import stats
 from tests import reference, toy
 from tts.models.generator import Generator
 from tts.models.transformer import Decoder
+from tts.roles import Roles
 from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig, probabilities
 from tts.types import EOS_ID
 
-LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, delimiter=toy.DELIMITER)
+LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.ROLES)
 B, J, N, P = 6, 9, 4, 5
 
 
@@ -67,7 +69,7 @@ def test_reference(inputs, expected):
       want = expected[b][job]
       np.testing.assert_array_equal(got.tokens, want.own)
       np.testing.assert_allclose(got.logprob, want.logprobs, atol=1e-5)
-      assert got.finished == (want.status == 'finished')
+      assert toy.ROLES.finished(got.tokens) == (want.status == 'finished')
       # The last token never enters; each that does sees the prompt, what came before, itself.
       assert got.entered == want.entered == len(want.own) - 1
       assert got.attended == want.attended == sum(
@@ -75,6 +77,33 @@ def test_reference(inputs, expected):
   rules = [row.rule for row in sum(expected, [])]
   assert {'', 'steps', 'step_tokens', 'tokens'} == set(rules), 'the tables must show every rule'
   assert any(0 in row.own for row in sum(expected, [])), 'a sampled PAD_ID is a token like others'
+
+
+# Ten and more ids are looked up in a table; halves and blank lines are not of one format.
+MANY = tuple(range(20, 30))
+
+
+@pytest.mark.parametrize('roles', [
+    Roles((EOS_ID, 8), (toy.DELIMITER, 6)), Roles((EOS_ID,), (toy.DELIMITER, 6, *MANY)),
+    Roles((EOS_ID,), (toy.DELIMITER,), (5, 6, 7), (6, 7, *MANY)),
+    Roles((EOS_ID,), (8,), (5, 7), (6, 7)),
+    Roles((EOS_ID, *MANY), (toy.DELIMITER, 6), blank_ends=(6, 8))])
+def test_reference_with_the_roles_of_open_vocabularies(inputs, roles):
+  table, prefix, lengths, keys, num_jobs = inputs
+  limits = dataclasses.replace(LIMITS, roles=roles)
+  samples = pool.collect(queue(*inputs, limits=limits))
+  uniforms = toy.uniforms(keys, LIMITS.max_steps, LIMITS.max_tokens)
+  seen = set()
+  for b in range(B):
+    for job in range(num_jobs[b]):
+      want = reference.sample(table[b], prefix[b, :lengths[b, job]], uniforms[b, job], limits)
+      got = samples[b][job].tokens
+      np.testing.assert_array_equal(got, want.own)
+      assert roles.finished(got) == (want.status == 'finished')
+      assert roles.step_ends(got)[:len(want.ends)] == want.ends
+      assert len(roles.step_ends(got)) - len(want.ends) in (0, 1)  # where the sample does
+      seen.add((want.status, len(want.ends) > 1))
+  assert {('finished', True), ('truncated', True)} <= seen
 
 
 def test_samples_do_not_depend_on_the_number_of_slots(inputs):
@@ -139,14 +168,14 @@ def test_truncation(inputs, name, edges, tokens, finished):
   for sample in sum((list(s.values()) for s in samples), []):
     np.testing.assert_array_equal(sample.tokens, tokens)
     np.testing.assert_array_equal(sample.logprob, 0.0)
-    assert sample.finished == finished and sample.entered == len(tokens) - 1
+    assert toy.ROLES.finished(sample.tokens) == finished and sample.entered == len(tokens) - 1
 
 
 def test_end_of_sequence_wins_over_every_limit():
   """As the last token of eleven, after the third delimiter of four, as a step's last of five."""
   for position, step, in_step in ((10, 0, 0), (0, 3, 0), (0, 0, 4), (10, 3, 4)):
     scalar = lambda x: jnp.full((1, 2), x, jnp.int32)
-    rows = decode.init_rows(toy.slot_keys(1, 2), jnp.ones((1, 2), bool)).replace(
+    rows = decode.init_rows(toy.slot_keys(1, 2), jnp.ones((1, 2), bool), LIMITS).replace(
         position=scalar(position), step=scalar(step), in_step=scalar(in_step))
     token = jnp.array([[EOS_ID, toy.DELIMITER]])
     after = decode._advance(rows, token, rows.live, LIMITS)  # pylint: disable=protected-access
@@ -171,7 +200,7 @@ def test_frequencies_match_probabilities(inputs):
   prefix = np.broadcast_to(inputs[1][:1], (B, P))
   log = queue(table, prefix, np.ones((B, jobs), np.int32), toy.slot_keys(B, jobs),
               np.full(B, jobs, np.int32), slots=32, sampling=sampling,
-              limits=decode.Limits(3, 4, 5, toy.DELIMITER))
+              limits=decode.Limits(3, 4, 5, toy.ROLES))
   texts = [[int(prefix[0, 0]), *s.tokens]
            for samples in pool.collect(log) for s in samples.values()]
   assert len(texts) == B * jobs

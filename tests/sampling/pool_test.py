@@ -3,7 +3,6 @@
 import types
 
 import numpy as np
-import pytest
 
 from tts.sampling import pool
 from tts.types import EOS_ID
@@ -23,13 +22,4 @@ def test_collect():
   assert [first[j].tokens.tolist() for j in range(3)] == [[EOS_ID], [5, 0, 6, EOS_ID], [6, D]]
   assert [first[j].logprob.tolist() for j in range(3)] == [[0], [-1, -5, -9, -13], [-4, -8]]
   assert [(first[j].entered, first[j].attended) for j in range(3)] == [(0, 0), (3, 12), (1, 4)]
-  assert [first[j].finished for j in range(3)] == [True, True, False]
   assert second[0].tokens.tolist() == [7, 8] and second[0].logprob.tolist() == [-3, -7]
-
-
-@pytest.mark.parametrize('tokens,ends', [
-    ([5, D, 6, 7, EOS_ID], [2, 5]), ([5, D, 6, D], [2, 4]), ([EOS_ID], [1]), ([D], [1]),
-    ([5, 6], [2]), ([D, D, EOS_ID], [1, 2, 3])])
-def test_step_ends(tokens, ends):
-  sample = pool.Sample(np.array(tokens), np.zeros(len(tokens)), 0, 0)
-  assert sample.step_ends(D) == ends

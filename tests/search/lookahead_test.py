@@ -20,7 +20,7 @@ from tts.search import search, tree
 from tts.search.search import BeamConfig
 from tts.types import EOS_ID
 
-LIMITS = decode.Limits(max_tokens=13, max_steps=5, max_step_tokens=5, delimiter=toy.DELIMITER)
+LIMITS = decode.Limits(max_tokens=13, max_steps=5, max_step_tokens=5, roles=toy.ROLES)
 B, N, P = 40, 6, 5
 SETTINGS = [(m, k) for k in (0, 1, 2, 3) for m in (1, 2, 3, 6)]
 BEAM_FIELDS = ('parent', 'token', 'length', 'logprob', 'score', 'live', 'finished', 'kept',
@@ -176,7 +176,7 @@ def test_a_trap_that_shows_a_step_later():
   models = (toy.TableGenerator(np.broadcast_to(table, (problems, *table.shape))),
             TrapVerifier(trap))
   one = np.ones(problems, np.int32)
-  limits = decode.Limits(max_tokens=6, max_steps=3, max_step_tokens=2, delimiter=d)
+  limits = decode.Limits(max_tokens=6, max_steps=3, max_step_tokens=2, roles=toy.ROLES)
   caught = {}
   for k in (0, 1):
     history = jax.jit(lambda keys: program(  # pylint: disable=cell-var-from-loop

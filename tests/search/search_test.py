@@ -18,7 +18,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.search import search, tree
 from tts.search.search import BeamConfig
 
-LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, delimiter=toy.DELIMITER)
+LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.ROLES)
 B, P = 48, 5
 SETTINGS = sorted({(n, m) for n in (1, 2, 4, 6, 8) for m in (1, 2, 3, 4)})
 
@@ -162,7 +162,7 @@ def assert_sampled(trees, samples):
     for slot, last in found.candidates:
       nodes = [found.nodes[i] for i in found.path(last)]
       np.testing.assert_array_equal(np.concatenate([n.tokens for n in nodes]), want[slot].tokens)
-      ends = want[slot].step_ends(toy.DELIMITER)
+      ends = toy.ROLES.step_ends(want[slot].tokens)
       parts = np.split(want[slot].logprob, ends[:-1])
       yield [n.logprob for n in nodes], parts
     assert found.entered[0] == sum(s.entered for s in want.values())
@@ -230,7 +230,7 @@ def test_nan_is_an_error_never_a_winner(inputs):
 def test_beam_finds_a_known_optimum():
   """Eight steps, each A or B at even odds; the value counts the A. One text of 256 is the best."""
   a, b, d, steps, num, problems = 6, 7, toy.DELIMITER, 8, 12, 6
-  limits = decode.Limits(2 * steps + 1, steps + 1, 2, d)
+  limits = decode.Limits(2 * steps + 1, steps + 1, 2, toy.ROLES)
   table = toy.chain_table((1, a, b), (a, d), (b, d), (d, a, b), period=2 * steps + 2)
   table[2 * steps + 1, d] = toy.chain_table((d, 2))[0, d]
   generator = toy.TableGenerator(np.broadcast_to(table, (problems, *table.shape)))

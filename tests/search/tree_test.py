@@ -12,7 +12,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.search import search, tree
 from tts.types import EOS_ID, NO_PARENT
 
-LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, delimiter=toy.DELIMITER)
+LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.ROLES)
 B, N, P = 24, 6, 5
 VALID = np.arange(B) % 5 != 3
 

@@ -7,6 +7,7 @@ import pytest
 
 from configs import quickstart
 from tts import config, parallel
+from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
 from tts.stages import blocks as blocks_lib
@@ -15,25 +16,26 @@ from tts.stages.workdir import Workdir
 from tts.types import InputError, Problem
 
 PROBLEMS = [Problem(f'p{i}', '1;+2' + ';+3' * (i % 4) + '\n', '3') for i in range(10)]
-TOKENIZER = Tokenizer.train([p.prompt for p in PROBLEMS], 32)
+PROMPTS = Prompts(PromptConfig(), Tokenizer.train([p.prompt for p in PROBLEMS], 32))
 
 
 def test_every_problem_is_in_one_block_with_its_own_prompt():
-  blocks = blocks_lib.cut(PROBLEMS, TOKENIZER, 24, 4)
+  blocks = blocks_lib.cut(PROBLEMS, PROMPTS, 24, 4)
   assert len(blocks) == 3
   found = {}
   for block in blocks:
     assert block.prefix.shape == (4, 24) and block.words.shape == (4, 2)
     assert block.valid.sum() == len(block.problems)
     for b, problem in enumerate(block.problems):
-      assert TOKENIZER.decode(block.prefix[b, :block.prefix_len[b]].tolist()) == problem.prompt
+      prompt = block.prefix[b, :block.prefix_len[b]].tolist()
+      assert PROMPTS.tokenizer.decode(prompt) == problem.prompt
       found[problem.id] = tuple(block.words[b])
   assert len(found) == 10 and len(set(found.values())) == 10
 
 
 def test_a_prompt_longer_than_the_buffer_names_the_field():
   with pytest.raises(InputError, match='config.limits.max_prompt_tokens'):
-    blocks_lib.cut(PROBLEMS, TOKENIZER, 8, 4)
+    blocks_lib.cut(PROBLEMS, PROMPTS, 8, 4)
 
 
 def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
@@ -62,7 +64,7 @@ def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
 def test_all_programs_are_compiled_before_a_block_is_timed(tmp_path):
   workdir = Workdir(tmp_path / 'w')
   workdir.write_json('run.json', {})
-  mesh, traced, blocks = parallel.make_mesh(1), [], blocks_lib.cut(PROBLEMS, TOKENIZER, 24, 4)
+  mesh, traced, blocks = parallel.make_mesh(1), [], blocks_lib.cut(PROBLEMS, PROMPTS, 24, 4)
 
   def work(name):
     def step(shared, prefix):

@@ -29,7 +29,7 @@ TABLE[0, toy.DELIMITER, int(GOLD)] += 5.0  # where a rollout begins makes a diff
 class Tokenizer:
   """A token is a number; the answer is the last one before the end."""
 
-  def encode_prompt(self, prompt):
+  def encode(self, prompt):
     return [BOS_ID, *map(int, prompt.split())]
 
   def decode(self, tokens):
@@ -44,7 +44,7 @@ def make_run(num_rollouts=2, samples=6, in_flight=16, groups=1):
       samples=samples, rollouts=num_rollouts, in_flight=in_flight))
   return types.SimpleNamespace(
       experiment=experiment, seed=0, tokenizer=Tokenizer(), mesh=parallel.make_mesh(groups, 1),
-      groups=groups, limits=decode.Limits(20, 5, 8, toy.DELIMITER))
+      groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES))
 
 
 def table_step(run, stream, slots, shapes=None):

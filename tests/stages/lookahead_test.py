@@ -21,7 +21,7 @@ from tts.stages import plan, rows as rows_lib, search
 from tts.types import InputError, Problem, Strategy
 
 PAPER = ((1, 'sqrt'), (3, 4), (3, 'sqrt'))
-LIMITS = Limits(max_tokens=13, max_steps=5, max_step_tokens=5, delimiter=toy.DELIMITER)
+LIMITS = Limits(max_tokens=13, max_steps=5, max_step_tokens=5, roles=toy.ROLES)
 B, N, K = 16, 4, 3
 STRATEGY = Strategy('lookahead', 18, beam_width=2, lookahead=K)  # 18 buy no more than 16
 

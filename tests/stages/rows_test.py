@@ -47,14 +47,14 @@ def test_a_wide_block_has_fewer_questions(block, budget, size):
 
 
 def test_blocks_of_every_size_hold_the_questions_in_the_same_order():
-  from tests.stages.blocks_test import PROBLEMS, TOKENIZER
+  from tests.stages.blocks_test import PROBLEMS, PROMPTS
   from tts.stages import blocks
-  order = lambda size: [p.id for b in blocks.cut(PROBLEMS, TOKENIZER, 24, size)
+  order = lambda size: [p.id for b in blocks.cut(PROBLEMS, PROMPTS, 24, size)
                         for p in b.problems]
   assert order(1) == order(4) == order(10)
   run = types.SimpleNamespace(experiment=types.SimpleNamespace(
       search=types.SimpleNamespace(trees=3)))
-  shown = lambda size: [p.id for p in search._shown(run, blocks.cut(PROBLEMS, TOKENIZER, 24, size))]
+  shown = lambda size: [p.id for p in search._shown(run, blocks.cut(PROBLEMS, PROMPTS, 24, size))]
   assert shown(2) == shown(7)  # every setting keeps the trees of the same questions
 
 

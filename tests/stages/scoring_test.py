@@ -41,7 +41,7 @@ def make_table(samples):
 
 def score(*tables, groups=1, name='prm', history=False):
   mesh = parallel.make_mesh(groups, 1)
-  run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.DELIMITER))
+  run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.ROLES))
   add = scoring.scorer(run, Model(name, ARCH, PARAMS, ''), history)
   add([make_block() for _ in tables], list(tables))
   return tables
@@ -57,7 +57,8 @@ def _values(tokens, prompt_len):
 
 def before(question, samples=()):
   """What a text is written after: the question, and after each answer the question again."""
-  return chains.context(PREFIX[question, :LENGTHS[question]].tolist(), [TEXTS[s] for s in samples])
+  return chains.context(PREFIX[question, :LENGTHS[question]].tolist(), [TEXTS[s] for s in samples],
+                        toy.ROLES)
 
 
 def alone(question, text, samples=()):

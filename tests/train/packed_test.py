@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.train import packed
 from tts.types import InputError, Problem
@@ -20,6 +21,10 @@ def tokenizer():
   return Tokenizer.train((p.prompt + p.solution for p in PROBLEMS), 40)
 
 
+def plain(tokenizer):
+  return Prompts(PromptConfig(), tokenizer)
+
+
 def texts(data):
   """Each text of the rows as a dict of its fields."""
   for r in range(data.num_rows):
@@ -29,7 +34,7 @@ def texts(data):
 
 
 def test_every_problem_is_there_once_with_the_loss_on_its_solution(tokenizer):
-  data = packed.pack_lm(PROBLEMS, tokenizer, 64, seed=0)
+  data = packed.pack_lm(PROBLEMS, plain(tokenizer), 64, seed=0)
   found = list(texts(data))
   wanted = {tuple(tokenizer.encode_prompt(p.prompt) + tokenizer.encode_solution(p.solution)): p
             for p in PROBLEMS}
@@ -80,11 +85,11 @@ def test_seed_moves_texts_between_rows():
 
 def test_problems_of_the_data_are_named(tokenizer):
   with pytest.raises(InputError, match='problem p39 is .* row has 8'):
-    packed.pack_lm(PROBLEMS[:3] + PROBLEMS[39:], tokenizer, 8, 0)
+    packed.pack_lm(PROBLEMS[:3] + PROBLEMS[39:], plain(tokenizer), 8, 0)
   with pytest.raises(InputError, match='p0 has no solution'):
-    packed.pack_lm([dataclasses.replace(PROBLEMS[0], solution=None)], tokenizer, 64, 0)
+    packed.pack_lm([dataclasses.replace(PROBLEMS[0], solution=None)], plain(tokenizer), 64, 0)
   with pytest.raises(InputError, match='empty'):
-    packed.pack_lm([], tokenizer, 64, 0)
+    packed.pack_lm([], plain(tokenizer), 64, 0)
 
 
 @pytest.mark.parametrize('fields, message', [

@@ -1,192 +1,224 @@
-"""Text to ids and back, without loss: SentencePiece, trained in memory."""
+"""Text to ids and back, whatever the vocabulary: the interface of all tokenizers, and `load`.
+
+`tts.data.sentencepiece_tokenizer` has the ones that are trained here and other SentencePiece
+models, `tts.data.json_tokenizer` those of the library `tokenizers`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-import io
+import abc
+from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import functools
 import os
 import pathlib
-import re
 
-import sentencepiece
-
-from tts.data import files
-from tts.types import BOS_ID
-from tts.types import EOS_ID
+from tts.data import files as files_lib
+from tts.data import tokenizer_files
+from tts.roles import Roles
 from tts.types import InputError
-from tts.types import PAD_ID
-from tts.types import UNK_ID
 
-FILE_NAME = 'tokenizer.model'
-# SentencePiece writes a blank as this character, and reads it back as a blank.
-_BLANK = '\u2581'
+FILE_NAME = 'tokenizer.model'       # SentencePiece
+JSON_NAME = 'tokenizer.json'        # the library `tokenizers`
+DELIMITERS = ('newline', 'blank_line')
 
 
-class Tokenizer:
-  """A SentencePiece model in which a newline is one token that nothing crosses.
-
-  So `encode(a) + encode(b) == encode(a + b)` wherever `a` ends in a newline:
-  steps may be encoded apart. A digit is always a token of its own.
+@dataclasses.dataclass(frozen=True)
+class TokenizerConfig:
+  """The SentencePiece model trained on the training text.
 
   Attributes:
-    vocab_size: number of ids, the special ones included.
-    newline_id: the id of `\\n`, the end of a step.
-    bos_id, eos_id: what frames a sequence; as in `tts.types` for models trained
-      here.
+    vocab_size: largest number of pieces.
+    byte_fallback: spell characters that the training text lacks in bytes (256 pieces more);
+      without it such a character is an error.
   """
 
-  def __init__(self, model: bytes, source: str = 'the tokenizer'):
-    """Reads a serialised model; `source` is its name in messages."""
-    self._model = model
+  vocab_size: int = 32
+  byte_fallback: bool = False
+
+
+class Tokenizer(abc.ABC):
+  """Ids of texts, and what some ids mean.
+
+  A text either begins a sequence (`encode_prompt`, `encode_chat`) or continues one (`encode`): some
+  vocabularies put a blank before the first word of the one and not of the other. `decode` gives
+  back exactly what continues: `decode(encode(text)) == text`, unless the vocabulary rewrites
+  characters (e.g. into NFC).
+
+  Attributes:
+    vocab_size: ids are smaller; a model may have more, which are padding.
+    bos_id: what a sequence begins with where `encode_prompt` says so, or None.
+    eos_ids: end a solution; the first is the tokenizer's own.
+    chat_template: Jinja, or None.
+    specials: text of each special token by name (`bos_token`, `eos_token`, ...).
+    files: all that it was made of, by file name: equal bytes, equal tokenizer.
+  """
+
+  vocab_size: int
+  bos_id: int | None
+  eos_ids: tuple[int, ...]
+
+  def __init__(self, files: Mapping[str, bytes], source: str):
+    self.files = dict(files)
     self._source = source
-    try:
-      # An empty model is not initialised, and prints when asked for anything.
-      if not model:
-        raise ValueError('empty')
-      self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-      newline = self._processor.encode('\n')
-    except (RuntimeError, ValueError) as e:
-      raise InputError(
-          f'{source} is not a SentencePiece model: it may be damaged or half '
-          'copied, copy it again'
-      ) from e
-    self.vocab_size = self._processor.vocab_size()
-    self.bos_id = self._processor.bos_id()
-    self.eos_id = self._processor.eos_id()
-    self.newline_id = newline[-1]
-    self._unk_id = self._processor.unk_id()
+    self._settings = tokenizer_files.settings(files, source)
+    self.chat_template = self._settings.chat_template
+    self.specials = self._settings.specials
 
-  @classmethod
-  def train(
-      cls, texts: Iterable[str], vocab_size: int, byte_fallback: bool = False
-  ) -> Tokenizer:
-    """Trains byte-pair merges; the same texts give the same model, bit for bit.
+  @staticmethod
+  def train(texts: Iterable[str], vocab_size: int, byte_fallback: bool = False) -> Tokenizer:
+    """Trains a SentencePiece model; see `sentencepiece_tokenizer.train`."""
+    from tts.data import sentencepiece_tokenizer
+    return sentencepiece_tokenizer.train(texts, vocab_size, byte_fallback)
 
-    Args:
-      texts: what to learn from, whole problems and solutions.
-      vocab_size: upper bound on the number of ids.
-      byte_fallback: spell unseen characters as bytes (256 more ids); without it
-        they are an error at `encode`.
+  @staticmethod
+  def load(path: str | os.PathLike[str]) -> Tokenizer:
+    """Reads a tokenizer's folder, or its one file.
+
+    A folder may have `tokenizer.json` or else `tokenizer.model`, and beside it what says which ids
+    are special and how a chat is written: `tokenizer_config.json`, `special_tokens_map.json`,
+    `generation_config.json`, `chat_template.jinja`.
 
     Raises:
-      InputError: a vocabulary too small for the characters, or no text.
+      InputError: neither is there, a file is damaged, too large, or they do not fit.
     """
-    model = io.BytesIO()
-    try:
-      sentencepiece.SentencePieceTrainer.train(
-          sentence_iterator=iter(texts),
-          model_writer=model,
-          model_type='bpe',
-          vocab_size=vocab_size,
-          byte_fallback=byte_fallback,
-          normalization_rule_name='identity',
-          remove_extra_whitespaces=False,
-          add_dummy_prefix=False,
-          split_digits=True,
-          user_defined_symbols=['\n'],
-          character_coverage=1.0,
-          hard_vocab_limit=False,
-          # Longer lines would be left out, and their characters with them.
-          max_sentence_length=1 << 24,
-          num_threads=1,
-          pad_id=PAD_ID,
-          bos_id=BOS_ID,
-          eos_id=EOS_ID,
-          unk_id=UNK_ID,
-          minloglevel=2,
-      )
-    except RuntimeError as e:
-      needed = re.search(r'required_chars\. \d+ vs (\d+)', str(e))
-      fix = f'raise it to {needed[1]} or more' if needed else 'is there any text?'
-      raise InputError(
-          f'cannot train a tokenizer of vocab_size={vocab_size}: {fix}'
-      ) from e
-    return cls(model.getvalue())
-
-  @classmethod
-  def load(cls, path: str | os.PathLike[str]) -> Tokenizer:
-    """Reads a model file, or `tokenizer.model` in a folder."""
+    from tts.data import json_tokenizer, sentencepiece_tokenizer
     path = pathlib.Path(path)
-    if path.is_dir():
-      path = path / FILE_NAME
-    try:
-      model = path.read_bytes()
-    except OSError as e:
-      raise InputError(f'cannot read tokenizer {path}: {e.strerror}') from e
-    return cls(model, source=str(path))
+    folder = path if path.is_dir() else None
+    if folder is not None:
+      path = folder / (JSON_NAME if (folder / JSON_NAME).exists() else FILE_NAME)
+    kind = (json_tokenizer.JsonTokenizer if path.suffix == '.json'
+            else sentencepiece_tokenizer.SentencePieceTokenizer)
+    name = JSON_NAME if path.suffix == '.json' else FILE_NAME
+    found = {name: tokenizer_files.read(path, tokenizer_files.MAX_VOCABULARY)}
+    if folder is not None:
+      found |= tokenizer_files.read_beside(folder)
+    return kind(found, str(path))
 
   def save(self, directory: str | os.PathLike[str]) -> None:
-    """Writes `tokenizer.model` into an existing folder."""
-    with files.written_aside(pathlib.Path(directory) / FILE_NAME) as file:
-      file.write(self._model)
+    """Writes the files that it was made of into an existing folder."""
+    for name, data in self.files.items():
+      with files_lib.written_aside(pathlib.Path(directory) / name) as file:
+        file.write(data)
 
   @property
   def proto(self) -> bytes:
-    """The serialised model: equal bytes, equal tokenizer."""
-    return self._model
+    """The vocabulary's file: equal bytes, equal ids of texts."""
+    return self.files.get(JSON_NAME) or self.files[FILE_NAME]
+
+  @property
+  def eos_id(self) -> int:
+    """The id that ends a solution that is learnt."""
+    return self.eos_ids[0]
+
+  def check_fits(self, vocab_size: int, where: str) -> None:
+    """Raises InputError where a model has fewer ids than this; `where` names the model."""
+    if self.vocab_size > vocab_size:
+      name = os.path.basename(self._source)
+      beyond = [self.token(i) for i in range(vocab_size, min(self.vocab_size, vocab_size + 3))]
+      raise InputError(
+          f'{where}: {name} has {self.vocab_size} ids, the model {vocab_size}: there is none for '
+          f'{", ".join(map(repr, beyond))}; they are of different models')
 
   def encode(self, text: str) -> list[int]:
-    """Ids of `text`, none of them special.
+    """Ids of a text that continues another, none of them special.
 
     Raises:
       InputError: a character that has no id.
     """
     return self.encode_batch([text])[0]
 
+  @abc.abstractmethod
   def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
     """`encode` of many texts, several times faster than one by one."""
-    texts = list(texts)
-    for text in texts:
-      if _BLANK in text:
-        raise self._unknown(_BLANK)
-      if not text.isascii():
-        self._check_unicode(text)
-    batch = self._processor.encode(texts)
-    for text, ids in zip(texts, batch, strict=True):
-      if self._unk_id in ids:
-        raise self._unknown(
-            next(c for c in text if self._unk_id in self._processor.encode(c))
-        )
-    return batch
 
-  def decode(self, ids: Iterable[int]) -> str:
-    """Text of `ids`; special ids are dropped, the unknown one shows as U+2047."""
-    return self._processor.decode([int(i) for i in ids])
-
-  def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
-    """`decode` of many sequences."""
-    return self._processor.decode([[int(i) for i in ids] for ids in batch])
+  @abc.abstractmethod
+  def encode_prompts(self, texts: Sequence[str]) -> list[list[int]]:
+    """Ids of texts that begin sequences, after what the vocabulary puts before them."""
 
   def encode_prompt(self, text: str) -> list[int]:
-    """Ids of a prompt: beginning of sequence, then the text."""
-    return [self.bos_id, *self.encode(text)]
+    """Ids of one prompt; a beginning of sequence first where the vocabulary has it so."""
+    return self.encode_prompts([text])[0]
+
+  @abc.abstractmethod
+  def encode_chat(self, text: str) -> list[int]:
+    """Ids of a text that begins a sequence, in which special tokens are written out."""
 
   def encode_solution(self, text: str) -> list[int]:
     """Ids of a solution: the text, then end of sequence."""
     return [*self.encode(text), self.eos_id]
 
-  def encode_on(self, text: str) -> list[int]:
-    """Ids of a text that goes on from another: no blank is put before it."""
-    return self.encode(text)
+  def decode(self, ids: Iterable[int]) -> str:
+    """Text of `ids`; special ids are dropped, and so are ids of padding."""
+    return self.decode_batch([ids])[0]
 
-  def encode_control(self, text: str) -> list[int]:
-    """Ids of a format's own words, in which control tokens count as such."""
-    return self.encode_on(text) if text else []
+  @abc.abstractmethod
+  def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
+    """`decode` of many sequences. One that begins with `bos_id` is a whole text."""
+
+  @abc.abstractmethod
+  def token(self, i: int) -> str:
+    """An id's name in the vocabulary, for messages."""
+
+  @property
+  @abc.abstractmethod
+  def special_texts(self) -> tuple[str, ...]:
+    """What `encode_chat` reads as special tokens."""
+
+  @functools.cached_property
+  def _texts(self) -> list[str]:
+    """Text of each id alone: a piece of a character shows as U+FFFD."""
+    return self.decode_batch([[i] for i in range(self.vocab_size)])
+
+  @functools.cache
+  def roles(self, delimiter: str = 'newline', ends_at_blank_line: bool = False) -> Roles:
+    """What ids mean to a sampler.
+
+    Args:
+      delimiter: of steps, one of DELIMITERS. A step ends with the token in whose text it is.
+      ends_at_blank_line: whether a blank line ends a solution, as between worked examples.
+
+    Raises:
+      InputError: no id has the delimiter in it.
+    """
+    having = lambda test: tuple(i for i, text in enumerate(self._texts) if test(text))
+    blank = having(lambda text: '\n\n' in text)
+    first, second = (), ()
+    delimiters = having(lambda text: '\n' in text)
+    begins = having(lambda text: text.startswith('\n'))
+    if not delimiters:
+      raise InputError(f'{self._source} has no id for a newline: steps cannot be told apart, use '
+                       'a model whose tokenizer has one')
+    if delimiter == 'blank_line':
+      first, second = having(lambda text: text.endswith('\n')), begins
+      delimiters = blank
+    if not ends_at_blank_line:
+      return Roles(self.eos_ids, delimiters, first, second)
+    ends = tuple(dict.fromkeys(self.eos_ids + blank))
+    return Roles(ends, delimiters, first, second, begins)
 
   def __reduce__(self):
-    return Tokenizer, (self._model, self._source)
+    return type(self), (self.files, self._source)
 
-  def _check_unicode(self, text: str) -> None:
-    try:
-      text.encode()
-    except UnicodeEncodeError as e:
-      raise self._unknown(text[e.start]) from e
+  def _all_ends(self, eos: int) -> tuple[int, ...]:
+    """The tokenizer's own end, then what else ends a generation."""
+    beyond = [i for i in self._settings.eos_ids if i >= self.vocab_size]
+    if beyond:
+      raise InputError(f'{os.path.dirname(self._source)}/{tokenizer_files.GENERATION} has '
+                       f'eos_token_id {beyond[0]}, {os.path.basename(self._source)} only '
+                       f'{self.vocab_size} ids: they are of different models')
+    return tuple(dict.fromkeys((eos, *self._settings.eos_ids)))
 
-  def _unknown(self, character: str) -> InputError:
-    fix = 'remove it from the text'
-    if character != _BLANK and not '\ud800' <= character <= '\udfff':
-      fix += ', or train on text that holds it, or with byte_fallback=True'
-    return InputError(
-        f'{self._source} has no id for {character!r} '
-        f'(U+{ord(character):04X}): {fix}'
-    )
+  def _checked(self, texts: Sequence[str]) -> list[str]:
+    """The texts, if each can be written in UTF-8."""
+    texts = list(texts)
+    for text in texts:
+      if not text.isascii():
+        try:
+          text.encode()
+        except UnicodeEncodeError as e:
+          raise self._unknown(text[e.start]) from e
+    return texts
+
+  def _unknown(self, character: str, fix: str = 'remove it from the text') -> InputError:
+    return InputError(f'{self._source} has no id for {character!r} (U+{ord(character):04X}): {fix}')

@@ -19,22 +19,24 @@ import jax
 import jax.numpy as jnp
 
 from tts.revision.trajectories import MAX_CONTEXT
+from tts.roles import Roles
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.types import EOS_ID, PAD_ID
+from tts.types import PAD_ID
 
 
-def context(prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> list[int]:
+def context(prompt: Sequence[int], answers: Sequence[Sequence[int]], roles: Roles) -> list[int]:
   """Tokens that precede the next answer of a chain.
 
   Args:
     prompt: of the question, its beginning of sequence included.
     answers: all that the chain has, oldest first.
+    roles: say which of them were cut off, and what closes those.
   """
   tokens = list(prompt)
   for answer in answers[-MAX_CONTEXT:]:
-    closed = answer if len(answer) and answer[-1] == EOS_ID else [*answer, EOS_ID]
-    tokens += [*closed, *prompt]
+    closed = [] if len(answer) and roles.finished(answer) else [roles.ends[0]]
+    tokens += [*answer, *closed, *prompt]
   return tokens
 
 
@@ -89,13 +91,13 @@ def sample_chains(generator: Any, prompt: jax.Array, prompt_len: jax.Array, keys
   past = MAX_CONTEXT * width if length > 1 else 0
   begun = _Chains(
       state=generator.start(prompt, per_row, past, limits.max_tokens),
-      rows=decode.init_rows(keys, live),
+      rows=decode.init_rows(keys, live, limits),
       turns=jnp.zeros((*shape, MAX_CONTEXT, width), jnp.int32),
       lengths=jnp.zeros((*shape, MAX_CONTEXT), jnp.int32), unread=jnp.zeros(shape, jnp.int32))
 
   def write(chains: _Chains, read: jax.Array, read_attended: jax.Array) -> tuple:
     state, rows, answer = _write(generator, chains.state, chains.rows, sampling, limits)
-    turn, turn_len = _turn(answer, prompt, per_row, width)
+    turn, turn_len = _turn(answer, prompt, per_row, width, limits.roles.ends[0])
     push = lambda old, new: jnp.concatenate([old[:, :, 1:], new[:, :, None]], axis=2)
     chains = _Chains(state=state, rows=rows, turns=push(chains.turns, turn),
                      lengths=push(chains.lengths, jnp.where(live, turn_len, 0)),
@@ -111,7 +113,7 @@ def sample_chains(generator: Any, prompt: jax.Array, prompt_len: jax.Array, keys
     state, attended = generator.read(
         generator.gather(chains.state, itself),
         jnp.take_along_axis(chains.turns[:, :, -1], place, axis=2), chains.unread)
-    rows = decode.next_rows(chains.rows, live)
+    rows = decode.next_rows(chains.rows, live, limits)
     return write(chains.replace(state=state, rows=rows), chains.unread, attended)
 
   def slide(chains: _Chains, _) -> tuple:
@@ -124,7 +126,7 @@ def sample_chains(generator: Any, prompt: jax.Array, prompt_len: jax.Array, keys
     restarted = generator.restart(chains.state, jnp.ones(shape, bool), per_row)
     turns = jnp.moveaxis(chains.turns, 2, 0), jnp.moveaxis(chains.lengths, 2, 0)
     (state, attended), _ = jax.lax.scan(read, (restarted, jnp.zeros(shape, jnp.int32)), turns)
-    rows = decode.next_rows(chains.rows, live)
+    rows = decode.next_rows(chains.rows, live, limits)
     return write(chains.replace(state=state, rows=rows), jnp.sum(chains.lengths, axis=2), attended)
 
   growing = min(length - 1, MAX_CONTEXT)
@@ -162,7 +164,8 @@ def _write(generator: Any, state: Any, rows: decode.Rows, sampling: SamplingConf
                               read_attended=none)
 
 
-def _turn(answer: Answers, prompt: jax.Array, prompt_len: jax.Array, width: int) -> tuple:
+def _turn(answer: Answers, prompt: jax.Array, prompt_len: jax.Array, width: int,
+          end_id: int) -> tuple:
   """The answer, closed, and the question after it: (int32 [B, N, W], lengths int32 [B, N])."""
   column = jnp.arange(width)[None, None]
   closed = answer.length + ~answer.finished
@@ -171,5 +174,5 @@ def _turn(answer: Answers, prompt: jax.Array, prompt_len: jax.Array, width: int)
   question = jnp.take_along_axis(
       jnp.broadcast_to(prompt[:, None], (*closed.shape, prompt.shape[1])), after, axis=2)
   turn = jnp.where(column < answer.length[..., None], pad(answer.token),
-                   jnp.where(column < closed[..., None], EOS_ID, question))
+                   jnp.where(column < closed[..., None], end_id, question))
   return turn, closed + prompt_len

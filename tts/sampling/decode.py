@@ -7,17 +7,21 @@ A generator is anything with `start`, `logits`, `extend`, `restart` and `gather`
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts import rng
+from tts import roles as roles_lib, rng
+from tts.roles import Roles
 from tts.sampling import logits as logits_lib
-from tts.types import EOS_ID, PAD_ID
+from tts.types import PAD_ID
 
 NO_JOB = -1
+_FEW = 8  # ids that are compared one by one; more are looked up in a table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +32,13 @@ class Limits:
     max_tokens: T, a candidate's own tokens.
     max_steps: S, delimiters; the paper's 40 rounds.
     max_step_tokens: C, tokens of one step, its delimiter included.
-    delimiter: id of the token that ends a step.
+    roles: which ids end a step, which a solution.
   """
 
   max_tokens: int
   max_steps: int
   max_step_tokens: int
-  delimiter: int
+  roles: Roles
 
 
 @flax.struct.dataclass
@@ -49,32 +53,51 @@ class Rows:
   in_step: jax.Array   # [B, N] int32, tokens emitted since the last delimiter
   live: jax.Array      # [B, N] bool, may go on
   finished: jax.Array  # [B, N] bool, ended by itself; not live and not finished = truncated
+  half: jax.Array | None  # [B, N] bool, the step so far ends in a delimiter's first half
 
 
-def init_rows(keys: jax.Array, live: jax.Array) -> Rows:
+def init_rows(keys: jax.Array, live: jax.Array, limits: Limits) -> Rows:
   """Rows that have emitted nothing. keys [B, N], live bool [B, N]."""
-  zeros = jnp.zeros(live.shape, jnp.int32)
+  zeros, none = jnp.zeros(live.shape, jnp.int32), jnp.zeros_like(live)
   return Rows(key=keys, step=zeros, position=zeros, past_steps=zeros, past_positions=zeros,
-              in_step=zeros, live=live, finished=jnp.zeros_like(live))
+              in_step=zeros, live=live, finished=none,
+              half=none if limits.roles.first_halves else None)
 
 
-def next_rows(rows: Rows, live: jax.Array) -> Rows:
+def next_rows(rows: Rows, live: jax.Array, limits: Limits) -> Rows:
   """The slots' next candidates, which go on counting for their keys. live bool [B, N]."""
-  return init_rows(rows.key, live).replace(past_steps=rows.past_steps + rows.step,
-                                           past_positions=rows.past_positions + rows.position)
+  return init_rows(rows.key, live, limits).replace(
+      past_steps=rows.past_steps + rows.step,
+      past_positions=rows.past_positions + rows.position)
+
+
+def among(token: jax.Array, ids: tuple[int, ...]) -> jax.Array:
+  """Whether each token int32 [...] is one of `ids`, static --> bool [...]."""
+  if not ids:
+    return jnp.zeros(token.shape, bool)
+  if len(ids) <= _FEW:
+    return functools.reduce(operator.or_, (token == i for i in ids))
+  return jnp.take(jnp.asarray(roles_lib.table(ids)), token, mode='clip')
 
 
 def _advance(rows: Rows, token: jax.Array, active: jax.Array, limits: Limits) -> Rows:
   """Counts a token int32 [B, N] into the active rows and ends those that it ends."""
-  delimiter = active & (token == limits.delimiter)
+  roles, half = limits.roles, rows.half
+  delimiter, finished = among(token, roles.delimiters), among(token, roles.ends)
+  if half is not None:
+    delimiter |= half & among(token, roles.second_halves)
+    half = jnp.where(active, among(token, roles.first_halves) & ~delimiter, half)
+  if roles.blank_ends:
+    finished |= (rows.in_step == 0) & among(token, roles.blank_ends)
+  delimiter, finished = active & delimiter, active & finished
   step = rows.step + delimiter
   position = rows.position + active
   in_step = jnp.where(delimiter, 0, rows.in_step + active)
-  finished = active & (token == EOS_ID)
   full = active & ((position >= limits.max_tokens) | (step >= limits.max_steps)
                    | (in_step >= limits.max_step_tokens))
   return rows.replace(step=step, position=position, in_step=in_step,
-                      live=rows.live & ~finished & ~full, finished=rows.finished | finished)
+                      live=rows.live & ~finished & ~full, finished=rows.finished | finished,
+                      half=half)
 
 
 def emit(generator: Any, state: Any, rows: Rows, active: jax.Array,
@@ -141,7 +164,7 @@ def sample_queue(generator: Any, prefix: jax.Array, job_prefix_len: jax.Array,
   slots = jnp.broadcast_to(jnp.arange(num_slots, dtype=jnp.int32), (num_problems, num_slots))
   take = lambda table, job: jnp.take_along_axis(table, jnp.minimum(job, queue - 1), axis=1)
   state = generator.start(prefix, take(job_prefix_len, slots), 0, limits.max_tokens)
-  rows = init_rows(take(job_keys, slots), slots < num_jobs[:, None])
+  rows = init_rows(take(job_keys, slots), slots < num_jobs[:, None], limits)
 
   length = limits.max_tokens * -(-queue // num_slots)
   blank = jnp.zeros((length, num_problems, num_slots), jnp.int32)
@@ -163,7 +186,7 @@ def sample_queue(generator: Any, prefix: jax.Array, job_prefix_len: jax.Array,
     candidate = next_job[:, None] + jnp.cumsum(ended, axis=1) - 1  # --> [B, N]
     begins = ended & (candidate < num_jobs[:, None])
     job = jnp.where(begins, candidate, job)
-    fresh = init_rows(take(job_keys, job), begins)
+    fresh = init_rows(take(job_keys, job), begins, limits)
     rows = jax.tree.map(lambda new, old: jnp.where(begins, new, old), fresh, rows)
     state = generator.restart(state, begins, take(job_prefix_len, job))
     return i + 1, state, rows, job, next_job + jnp.sum(begins, axis=1), log

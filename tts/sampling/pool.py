@@ -6,8 +6,6 @@ import dataclasses
 
 import numpy as np
 
-from tts.types import EOS_ID
-
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -17,15 +15,6 @@ class Sample:
   logprob: np.ndarray  # [length] float32, natural log at temperature 1
   entered: int
   attended: int
-
-  @property
-  def finished(self) -> bool:
-    return self.tokens[-1] == EOS_ID
-
-  def step_ends(self, delimiter: int) -> list[int]:
-    """Exclusive ends of its steps; the last step ends where the sample does."""
-    ends = (np.flatnonzero(self.tokens == delimiter) + 1).tolist()
-    return ends if ends and ends[-1] == len(self.tokens) else [*ends, len(self.tokens)]
 
 
 def collect(log) -> list[dict[int, Sample]]:

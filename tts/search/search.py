@@ -120,7 +120,7 @@ def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array
   candidates = Candidates(
       generator=generator.start(prefix, per_row(prefix_len), *sizes),
       verifier=verifier.start(read, per_row(read_len), *sizes),
-      rows=decode.init_rows(keys, live), score=jnp.zeros(shape, jnp.float32))
+      rows=decode.init_rows(keys, live, limits), score=jnp.zeros(shape, jnp.float32))
   return SearchState(candidates=candidates, open=valid)
 
 

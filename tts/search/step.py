@@ -54,7 +54,7 @@ def decode_step(generator: Any, state: Any, rows: decode.Rows, sampling: Samplin
     state, rows, new, new_logprob, new_attended = decode.emit(
         generator, state, rows, active, sampling, limits)
     token = jax.lax.dynamic_update_index_in_dim(token, new, column, 2)
-    return (column + 1, state, rows, active & rows.live & (new != limits.delimiter), token,
+    return (column + 1, state, rows, active & rows.live & (rows.in_step > 0), token,
             length + active, logprob + new_logprob, entered + (new_attended > 0),
             attended + new_attended)
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from tts import parallel, rng
 from tts.data.batching import length_sorted_blocks
+from tts.data.prompts import Prompts
 from tts.eval import records
 from tts.stages.workdir import Workdir
 from tts.types import InputError, Problem
@@ -37,22 +38,23 @@ class Block:
   question: tuple[np.ndarray, ...] = ()  # its own prefix and lengths, where `prefix` holds more
 
 
-def cut(problems: list[Problem], tokenizer: Any, max_prompt_tokens: int, size: int) -> list[Block]:
+def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
+        size: int) -> list[Block]:
   """Problems of similar prompt length together, so that few wait for a longer one."""
-  prompts = [tokenizer.encode_prompt(p.prompt) for p in problems]
-  for problem, tokens in zip(problems, prompts):
+  encoded = [prompts.encode(p.prompt) for p in problems]
+  for problem, tokens in zip(problems, encoded):
     if len(tokens) > max_prompt_tokens:
       raise InputError(
           f'problem {problem.id} has {len(tokens)} prompt tokens, the buffer {max_prompt_tokens}: '
           f'set --config.limits.max_prompt_tokens={len(tokens)} or more')
   blocks = []
-  for members in length_sorted_blocks([len(t) for t in prompts], size):
+  for members in length_sorted_blocks([len(t) for t in encoded], size):
     prefix = np.zeros((size, max_prompt_tokens), np.int32)
     lengths = np.ones(size, np.int32)
     words = np.zeros((size, 2), np.uint32)
     for row, i in enumerate(members):
-      prefix[row, :len(prompts[i])] = prompts[i]
-      lengths[row] = len(prompts[i])
+      prefix[row, :len(encoded[i])] = encoded[i]
+      lengths[row] = len(encoded[i])
     words[:len(members)] = rng.problem_words([problems[i].id for i in members])
     blocks.append(Block([problems[i] for i in members], prefix, lengths, words,
                         np.arange(size) < len(members)))

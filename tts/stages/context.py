@@ -11,6 +11,7 @@ from tts import parallel
 from tts.config import Experiment, ModelConfig
 from tts.data import hub
 from tts.data import problems as problems_lib
+from tts.data.prompts import Prompts
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
 from tts.models.transformer import Arch
@@ -104,7 +105,11 @@ class Run:
   def limits(self) -> Limits:
     config = self.experiment.limits
     return Limits(config.max_tokens, config.max_steps, config.max_step_tokens,
-                  self.tokenizer.newline_id)
+                  self.prompts.roles)
+
+  @functools.cached_property
+  def prompts(self) -> Prompts:
+    return Prompts(self.experiment.prompts, self.tokenizer)
 
   def problems(self, split: str, count: int | None = None) -> list[Problem]:
     """The split's first `count` problems."""
@@ -131,5 +136,8 @@ class Run:
     grader = [] if split == 'lm' or data.grader == 'exact' else [data.grader]
     return workdir_lib.fingerprint(data.family, split, source, *grader)
 
+  @functools.cache
   def tokenizer_mark(self) -> str:
-    return workdir_lib.fingerprint(self.tokenizer.proto.hex())
+    """Fingerprint of the tokenizer, and of what is made of a question."""
+    files = [data.hex() for _, data in sorted(self.tokenizer.files.items())]
+    return workdir_lib.fingerprint(*files, *self.prompts.mark)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tts.data import files, jsonl
 from tts.data.batching import length_sorted_blocks
+from tts.roles import Roles
 from tts.stages import programs
 from tts.stages.rows import f32
 from tts.train import checkpoint
@@ -26,6 +27,7 @@ def run(folder: str, source: str, target: str) -> None:
   if not os.path.isdir(parent):
     raise InputError(f'--output={target}: there is no folder {parent}')
   arch, params, meta, tokenizer = checkpoint.load_model(folder)
+  roles = tokenizer.roles()
   rows = [_with_tokens(row, where, tokenizer) for where, row in jsonl.read(source)]
   forward = jax.jit(programs.forward_step(arch))
   lengths = [len(row['tokens']) for row in rows]
@@ -36,11 +38,11 @@ def run(folder: str, source: str, target: str) -> None:
     prompt_len = np.zeros(_BATCH, np.int32)
     for r, i in enumerate(members):
       tokens[r, :lengths[i]] = rows[i]['tokens']
-      prompt_len[r] = _prompt_length(rows[i], tokenizer.newline_id)
+      prompt_len[r] = _prompt_length(rows[i], roles)
     result = jax.device_get(forward(params, tokens, prompt_len))
     for r, i in enumerate(members):
       rows[i] |= _outputs(meta['kind'], {k: v[r] for k, v in result.items()}, rows[i]['tokens'],
-                          tokenizer.newline_id)
+                          roles)
   with files.written_aside(target) as f:
     for row in rows:
       f.write((json.dumps(row, allow_nan=False) + '\n').encode())
@@ -66,18 +68,16 @@ def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, A
     raise InputError(f'{where}: {error}') from error
 
 
-def _prompt_length(row: dict[str, Any], delimiter: int) -> int:
+def _prompt_length(row: dict[str, Any], roles: Roles) -> int:
   """Tokens that were given: what `prompt_tokens` says, or all up to the first delimiter."""
-  tokens = row['tokens']
   if 'prompt_tokens' in row:
     return row['prompt_tokens']
-  return tokens.index(delimiter) + 1 if delimiter in tokens else len(tokens)
+  return roles.step_ends(row['tokens'])[0]
 
 
 def _outputs(kind: str, result: dict[str, np.ndarray], tokens: list[int],
-             delimiter: int) -> dict[str, Any]:
+             roles: Roles) -> dict[str, Any]:
   if kind == 'lm':
     return {'logprobs': [f32(x) for x in result['logprobs'][:len(tokens) - 1]]}
-  last = len(tokens) - 1
-  positions = [i for i, t in enumerate(tokens) if t == delimiter or i == last]
+  positions = [end - 1 for end in roles.step_ends(tokens)]
   return {'positions': positions, 'scores': [f32(result['values'][i]) for i in positions]}

@@ -66,7 +66,7 @@ def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
   """The base model's state at the end of each prompt, float64 [Q, D], in order."""
   model = run.model('base')
   program = _program(model.arch, run.mesh)
-  blocks = blocks_lib.cut(problems, run.tokenizer, run.experiment.limits.max_prompt_tokens, _BLOCK)
+  blocks = blocks_lib.cut(problems, run.prompts, run.experiment.limits.max_prompt_tokens, _BLOCK)
   found: dict[str, np.ndarray] = {}
   for first in range(0, len(blocks), run.groups):
     group = blocks[first:first + run.groups]

@@ -60,7 +60,7 @@ def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
   prefix, lengths = np.zeros((len(block.valid), width), np.int32), block.prefix_len.copy()
   for b, answers in enumerate(written):
     tokens = chains.context(block.prefix[b, :block.prefix_len[b]].tolist(),
-                            [a.sample.tokens.tolist() for a in answers])
+                            [a.sample.tokens.tolist() for a in answers], run.limits.roles)
     prefix[b, :len(tokens)], lengths[b] = tokens, len(tokens)
   return dataclasses.replace(block, prefix=prefix, prefix_len=lengths,
                              question=(block.prefix, block.prefix_len))

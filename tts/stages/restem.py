@@ -49,7 +49,8 @@ def _examples(run: Run, folder: str) -> revision.Sets:
     tokens = lambda turn: answers.rows[question][int(first) + turn]['tokens']
     found.setdefault(question, []).append(Continuation(
         f'a chain of {question}',
-        chains.context(answers.prompts[question], [tokens(turn) for turn in one.context]),
+        chains.context(answers.prompts[question], [tokens(turn) for turn in one.context],
+                       run.limits.roles),
         tokens(one.target)))
   in_order = {name: found[name] for name in answers.prompts if name in found}
   return revision.split(in_order, run.workdir.path('records', folder),

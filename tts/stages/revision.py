@@ -50,7 +50,7 @@ def _folder(run: Run) -> str:
 def _sample(run: Run) -> int:
   """Writes a pool of the base's samples for every training question."""
   config, limits = run.experiment.revision, run.experiment.limits
-  blocks = blocks_lib.cut(run.problems('revision', config.questions), run.tokenizer,
+  blocks = blocks_lib.cut(run.problems('revision', config.questions), run.prompts,
                           limits.max_prompt_tokens, config.block)
   work = search_lib.pool_work(
       run, _STAGE, blocks,
@@ -84,7 +84,7 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
   mark = fingerprint(data_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
   if train_lib.is_trained(run, name, mark):
     return True
-  arch = train_lib.with_heads(run, name, ('lm',))
+  arch = train_lib.with_heads(run, name, ('lm',), trunk)
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   data, validation = (packed.pack_continuations(items, train.row_length, train.seed)
                       for items in examples())
@@ -102,7 +102,7 @@ def _examples(run: Run, with_context: bool) -> Sets:
   Without context they end in the same answers, right after the question.
   """
   problems = run.problems('revision', run.experiment.revision.questions)
-  prompts = {p.id: run.tokenizer.encode_prompt(p.prompt) for p in problems}
+  prompts = {p.id: run.prompts.encode(p.prompt) for p in problems}
   pools = collections.defaultdict(list)
   for row in records.iterate(run.workdir.root, *_folder(run).split('/')):
     pools[row['problem_id']].append(row)
@@ -112,7 +112,7 @@ def _examples(run: Run, with_context: bool) -> Sets:
     for trajectory in _trajectories(run, name, rows):
       before = [rows[i]['tokens'] for i in trajectory.context] if with_context else []
       found.setdefault(name, []).append(Continuation(
-          f'a revision of {name}', chains.context(prompt, before),
+          f'a revision of {name}', chains.context(prompt, before, run.limits.roles),
           rows[trajectory.target]['tokens']))
   return split(found, run.workdir.path('records', _folder(run)),
                'config.revision.questions or .samples')

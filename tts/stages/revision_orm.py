@@ -46,7 +46,7 @@ def _train(run: Run, name: str, folder: str) -> bool:
 
 def _questions(run: Run) -> tuple[list[Block], str]:
   config, limits = run.experiment.revision, run.experiment.limits
-  blocks = blocks_lib.cut(run.problems('verifier', config.orm_questions), run.tokenizer,
+  blocks = blocks_lib.cut(run.problems('verifier', config.orm_questions), run.prompts,
                           limits.max_prompt_tokens, config.block)
   return blocks, fingerprint(run.data_mark('verifier'), config.orm_questions, config.block, limits,
                              run.tokenizer_mark())
@@ -96,7 +96,7 @@ class Answers:
     rows: dict[str, dict[int, dict[str, Any]]] = {}
     for row in records.iterate(run.workdir.root, *folder.split('/')):
       rows.setdefault(row['problem_id'], {})[row['slot']] = row
-    return cls({p.id: run.tokenizer.encode_prompt(p.prompt) for p in problems},
+    return cls({p.id: run.prompts.encode(p.prompt) for p in problems},
                {p.id for p in problems[-(len(problems) // 10):]}, rows)
 
 
@@ -110,8 +110,8 @@ def _labelled(run: Run, name: str, folder: str) -> tuple[list[Labelled], list[La
         continue  # it has no vote, so its score is never read
       before = [rows[slot]['tokens'] for slot in row['context']] if name == 'revision_orm' else []
       sets[question in answers.held_out].append(Labelled(
-          question, chains.context(answers.prompts[question], before), row['tokens'],
-          row['step_ends'], [float(row['correct'])] * len(row['step_ends'])))
+          question, chains.context(answers.prompts[question], before, run.limits.roles),
+          row['tokens'], row['step_ends'], [float(row['correct'])] * len(row['step_ends'])))
   if not all(sets):
     raise InputError(f'{run.workdir.path("records", folder)} has too few answers to train on: '
                      'raise --config.revision.orm_questions')

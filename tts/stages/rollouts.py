@@ -136,12 +136,13 @@ def _read(run: Run, solutions: list[Solution], samples: list[dict[int, pool_lib.
   """Grades a call's rollouts into their questions' outcomes, and their rows' counts."""
   num = run.experiment.labels.rollouts
   table = [[by_job[j] for j in range(len(by_job))] for by_job in samples[:len(solutions)]]
+  finished = run.limits.roles.finished
   texts = run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs])
-  asked = [(s.problem.answer, r.finished) for s, rs in zip(solutions, table) for r in rs]
+  asked = [(s.problem.answer, finished(r.tokens)) for s, rs in zip(solutions, table) for r in rs]
   verdicts = iter(grading.are_correct(run.experiment.data.grader, [
-      (text, gold) for text, (gold, finished) in zip(texts, asked) if finished]))
+      (text, gold) for text, (gold, ended) in zip(texts, asked) if ended]))
   for solution, rollouts in zip(solutions, table):
-    right = [r.finished and next(verdicts) for r in rollouts]
+    right = [finished(r.tokens) and next(verdicts) for r in rollouts]
     for j, step in enumerate(solution.steps):
       outcome = solution.outcomes[solution.prefix(step)]
       outcome[0] += sum(right[j * num:(j + 1) * num])

@@ -62,7 +62,7 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
       'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
       'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
       'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
-      'step_ends': sample.step_ends(run.limits.delimiter), 'step_scores': None,
+      'step_ends': run.limits.roles.step_ends(sample.tokens), 'step_scores': None,
       **verdict, 'answer_score': None, 'verifier': None,
       'other_scores': {},
       'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],

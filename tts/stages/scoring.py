@@ -18,6 +18,7 @@ from tts.data.step_format import Reader
 from tts.models.transformer import Arch
 from tts.revision import chains
 from tts.revision.trajectories import MAX_CONTEXT
+from tts.roles import Roles
 from tts.stages import blocks as blocks_lib
 from tts.stages import programs, rows as rows_lib
 from tts.stages.blocks import Block
@@ -50,7 +51,8 @@ def _program(arch: Arch, mesh: Any, shape: tuple[int, int]) -> blocks_lib.Progra
   return blocks_lib.Program(programs.score_step(arch), mesh)
 
 
-def _texts(block: Block, table: Table, history: bool, reader: Reader | None) -> list[_Text]:
+def _texts(block: Block, table: Table, history: bool, roles: Roles,
+           reader: Reader | None) -> list[_Text]:
   """A block's different texts, those that need the largest shape first."""
   found: dict[tuple, _Text] = {}
   for b, of_question in enumerate(table):
@@ -60,7 +62,7 @@ def _texts(block: Block, table: Table, history: bool, reader: Reader | None) -> 
     tokens = {row['slot']: row['tokens'] for row in of_question}
     for row in of_question:
       before = [tokens[slot] for slot in row['context']] if history else []
-      prompt = chains.context(question, before)
+      prompt = chains.context(question, before, roles)
       key = b, tuple(prompt), tuple(row['tokens'])
       if key not in found:
         ids, read = (row['tokens'], None) if reader is None else reader.solution(
@@ -116,7 +118,7 @@ def scorer(run: Run, verifier: Model,
     shapes = _shapes(*sizes, history)
     calls = []  # a call holds one block's texts: what is computed together is always the same
     for block, table in zip(group, tables):
-      texts = _texts(block, table, history, reader)
+      texts = _texts(block, table, history, run.limits.roles, reader)
       for now in (texts[i:i + _TEXTS] for i in range(0, len(texts), _TEXTS)):
         calls.append((_smallest(shapes, now), now))
     for shape in shapes:

@@ -191,7 +191,7 @@ def questions(run: Run, block: int, count: int | None = None) -> tuple[list[Bloc
   """The first `count` reported questions, or all, in blocks; and the fingerprint of these."""
   config, limits = run.experiment.search, run.experiment.limits
   problems = run.problems(config.split, config.questions if count is None else count)
-  blocks = blocks_lib.cut(problems, run.tokenizer, limits.max_prompt_tokens, block)
+  blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, block)
   return blocks, fingerprint(run.data_mark(config.split), config.split, len(problems), block,
                              limits, run.tokenizer_mark())
 

@@ -138,7 +138,7 @@ class Solver:
 
   def _blocks(self, problems: list[Problem], num: int) -> list[Block]:
     size = min(search.block_size(self.experiment.search, num), len(problems))
-    return blocks_lib.cut(problems, self._run.tokenizer,
+    return blocks_lib.cut(problems, self._run.prompts,
                           self.experiment.limits.max_prompt_tokens, size)
 
   def _sample(self, problems: list[Problem], first: int, num: int, spent: dict[str, Rows],

@@ -15,7 +15,7 @@ from tts.eval import records
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.models.transformer import Arch, num_params
 from tts.stages import blocks, search
-from tts.stages.context import Run
+from tts.stages.context import Model, Run
 from tts.stages.workdir import fingerprint
 from tts.train import checkpoint, fit as fit_lib, packed
 from tts.types import InputError, Problem
@@ -36,7 +36,7 @@ def prepare(run: Run) -> None:
   if e.revision.enabled:
     asked.append(('revision', e.revision.questions))
   for split, count in asked:
-    blocks.cut(run.problems(split, count), run.tokenizer, e.limits.max_prompt_tokens, count)
+    blocks.cut(run.problems(split, count), run.prompts, e.limits.max_prompt_tokens, count)
 
 
 def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
@@ -50,10 +50,10 @@ def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
   tokenizer_lib.Tokenizer.train(texts, config.vocab_size, config.byte_fallback).save(folder)
 
 
-def with_heads(run: Run, name: str, heads: tuple[str, ...]) -> Arch:
-  """A model's architecture over the run's vocabulary."""
-  return dataclasses.replace(run.model_config(name).arch, vocab_size=run.tokenizer.vocab_size,
-                             heads=heads)
+def with_heads(run: Run, name: str, heads: tuple[str, ...], trunk: Model | None = None) -> Arch:
+  """A model's architecture over the run's vocabulary, or its trunk's: an open one may be padded."""
+  size = trunk.arch.vocab_size if trunk else run.tokenizer.vocab_size
+  return dataclasses.replace(run.model_config(name).arch, vocab_size=size, heads=heads)
 
 
 def publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
@@ -100,7 +100,7 @@ def train_lm(run: Run, name: str) -> bool:
 @functools.lru_cache(maxsize=2)
 def _lm_rows(run: Run, split: str, row_length: int, seed: int) -> packed.Packed:
   """A split in rows; kept, as language models of all sizes read the same."""
-  return packed.pack_lm(run.problems(split), run.tokenizer, row_length, seed)
+  return packed.pack_lm(run.problems(split), run.prompts, row_length, seed)
 
 
 def train_verifier(run: Run, name: str) -> bool:
@@ -140,7 +140,7 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
   if is_trained(run, name, mark):
     return True
   reads_lm = config.train.lm_loss_weight or config.arch.surprise_layer
-  arch = with_heads(run, name, ('lm', 'value') if reads_lm else ('value',))
+  arch = with_heads(run, name, ('lm', 'value') if reads_lm else ('value',), trunk)
   train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
   last_only = name in OUTCOME_VERIFIERS
   train_set, validation = (packed.pack_labels(s, train.row_length, train.seed, last_only=last_only)
@@ -156,7 +156,7 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
 def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:
   """Labelled solutions to learn from, and those of the last tenth of the questions."""
   problems = {p.id: p for p in run.problems('verifier', run.experiment.labels.questions)}
-  prompts = {i: run.tokenizer.encode_prompt(p.prompt) for i, p in problems.items()}
+  prompts = {i: run.prompts.encode(p.prompt) for i, p in problems.items()}
   held_out = set(list(problems)[-(len(problems) // 10):])
   sets: tuple[list, list] = ([], [])
   for row in records.iterate(run.workdir.root, 'labels', folder):

@@ -4,7 +4,7 @@ A published model is a folder that any launcher takes as a `--checkpoint`:
 
   params/          Orbax arrays, not tied to the mesh that they were trained on
   model.json       {"kind", "arch", "params", "metrics", ..., "files": {path: [bytes, SHA-256]}}
-  tokenizer.model  SentencePiece
+  tokenizer.model  SentencePiece; or tokenizer.json, and what lies beside it (`tts.data.tokenizer`)
 
 `files` covers `params/`, so that damage is found, and named, before anything is decoded.
 """
@@ -27,7 +27,7 @@ import orbax.checkpoint as ocp
 
 from tts import parallel
 from tts.data import files
-from tts.data.tokenizer import Tokenizer
+from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.models.transformer import Arch, Decoder, num_params
 from tts.train.steps import TrainState, init_params
 from tts.types import InputError
@@ -156,10 +156,10 @@ def load_model(
   meta = read_meta(directory)
   arch = _read_arch(directory, meta.get('arch'))
   tokenizer = Tokenizer.load(directory)
-  # Open models pad their tables.
-  if tokenizer.vocab_size > arch.vocab_size or (
-      'open' not in meta and tokenizer.vocab_size < arch.vocab_size):
-    raise InputError(f'checkpoint {directory}: tokenizer.model has {tokenizer.vocab_size} ids, '
+  tokenizer.check_fits(arch.vocab_size, f'checkpoint {directory}')
+  # Open models pad their tables; one of ours has as many ids as its tokenizer.
+  if 'open' not in meta and tokenizer.vocab_size < arch.vocab_size:
+    raise InputError(f'checkpoint {directory}: its tokenizer has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   _check_files(directory, meta['files'])
   here = parallel.one_device()
@@ -183,8 +183,8 @@ def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
   if not directory.is_dir():
     raise InputError(f'checkpoint {directory} is not a folder: give the folder of a model, '
                      'such as models/base in a workdir')
-  for name in (MODEL_FILE, _PARAMS, 'tokenizer.model'):
-    if not (directory / name).exists():
+  for name in (MODEL_FILE, _PARAMS, f'{FILE_NAME} or {JSON_NAME}'):
+    if not any((directory / n).exists() for n in name.split(' or ')):
       raise InputError(f'checkpoint {directory} has no {name}: give the folder of a model of '
                        'this project, or convert another with launch.import_checkpoint')
   path = directory / MODEL_FILE

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from tts.data import batching
-from tts.data.tokenizer import Tokenizer
+from tts.data.prompts import Prompts
 from tts.types import PAD_ID, InputError, Problem
 
 
@@ -119,13 +119,12 @@ def _pack(texts: Sequence[_Text], row_length: int, seed: int) -> Packed:
                 own_mask=own_mask)
 
 
-def pack_lm(problems: Sequence[Problem], tokenizer: Tokenizer, row_length: int,
-            seed: int) -> Packed:
+def pack_lm(problems: Sequence[Problem], prompts: Prompts, row_length: int, seed: int) -> Packed:
   """Prompts with their worked solutions; the loss is on the solutions.
 
   Args:
     problems: each with a solution.
-    tokenizer: encodes both; the solution ends in its end-of-sequence.
+    prompts: encode both; the solution ends in the tokenizer's end-of-sequence.
     row_length: T.
     seed: of the order in which texts are put into rows.
 
@@ -135,11 +134,12 @@ def pack_lm(problems: Sequence[Problem], tokenizer: Tokenizer, row_length: int,
   missing = next((p.id for p in problems if p.solution is None), None)
   if missing is not None:
     raise InputError(f'problem {missing} has no solution to train on: give it one or leave it out')
-  prompts = tokenizer.encode_batch([p.prompt for p in problems])
-  solutions = tokenizer.encode_batch([p.solution for p in problems])
+  questions = prompts.encode_batch([p.prompt for p in problems])
+  solutions = prompts.tokenizer.encode_batch([p.solution for p in problems])
   return pack_continuations(
-      [Continuation(f'problem {p.id}', [tokenizer.bos_id, *prompt], [*solution, tokenizer.eos_id])
-       for p, prompt, solution in zip(problems, prompts, solutions, strict=True)], row_length, seed)
+      [Continuation(f'problem {p.id}', question, [*solution, prompts.tokenizer.eos_id])
+       for p, question, solution in zip(problems, questions, solutions, strict=True)],
+      row_length, seed)
 
 
 def pack_continuations(items: Iterable[Continuation], row_length: int, seed: int) -> Packed:

@@ -1,0 +1,138 @@
+"""Prompt formats by what they write, and chat templates that may not be trusted."""
+
+import dataclasses
+import json
+import time
+
+import pytest
+
+from tests.data import open_folders
+from tts import config as config_lib
+from tts.data import answers, chat_template, prompts as prompts_lib
+from tts.data.prompts import PromptConfig, Prompts
+from tts.data.tokenizer import Tokenizer
+from tts.types import InputError
+
+pytest.importorskip('jinja2')
+
+
+@pytest.fixture(scope='module')
+def ours():
+  return Tokenizer.train([e for pair in prompts_lib._EXAMPLES for e in pair], 400,
+                         byte_fallback=True)
+
+
+@pytest.fixture(scope='module')
+def llama_2(tmp_path_factory):
+  return Tokenizer.load(open_folders.llama_2(tmp_path_factory.mktemp('llama_2')))
+
+
+def with_template(tokenizer, template):
+  """The tokenizer with another chat template."""
+  return type(tokenizer)({**tokenizer.files, 'chat_template.jinja': template.encode()}, 'x/y.model')
+
+
+def test_plain_is_the_question(ours):
+  plain = Prompts(PromptConfig(), ours)
+  assert plain.encode('7+2\n') == ours.encode_prompt('7+2\n')
+  assert plain.mark == () and plain.roles == ours.roles()
+
+
+def test_few_shot(ours):
+  few = Prompts(PromptConfig('few_shot'), ours)
+  text = ours.decode(few.encode('How many\neggs?\n'))
+  assert text.endswith('.\n\nProblem:\nHow many\neggs?\n\nSolution:\n')
+  assert text.count('\nSolution:\n') == text.count('Problem:\n') == 5
+  # What stands between an example's end and the next ends a solution: nothing else does.
+  assert text.count('\n\n') == 9
+
+
+def test_our_examples_say_their_answers():
+  found = [answers.extract(solution) for _, solution in prompts_lib._EXAMPLES]
+  assert found == ['7', r'\frac{3}{28}', '2', r'\sqrt{89}']
+  for question, solution in prompts_lib._EXAMPLES:
+    assert '\n' not in question and '\n\n' not in solution and solution.count('\n') >= 2
+
+
+def test_examples_of_a_file(ours, tmp_path):
+  path = tmp_path / 'examples.jsonl'
+  path.write_text(json.dumps({'problem': '1+1', 'solution': 'We add.\n\n\nThe answer is 2.\n'}))
+  few = Prompts(PromptConfig('few_shot', examples=str(path)), ours)
+  assert few.text('2+2\n') == (
+      'Problem:\n1+1\n\nSolution:\nWe add.\nThe answer is 2.\n\nProblem:\n2+2\n\nSolution:\n')
+  assert few.mark != Prompts(PromptConfig('few_shot'), ours).mark
+  path.write_text('{"problem": "1+1", "answer": "2", "id": "one"}')
+  with pytest.raises(InputError, match='examples.jsonl: the example one has no "solution"'):
+    Prompts(PromptConfig('few_shot', examples=str(path)), ours)
+
+
+@pytest.mark.parametrize('fields,message', [
+    ({'kind': 'chats'}, 'kind is .chats.'), ({'delimiter': 'x'}, 'delimiter is .x.'),
+    ({'system': 'x'}, "for 'chat' alone"), ({'kind': 'chat', 'examples': 'x'}, "'few_shot' alone"),
+    ({'kind': 'few_shot', 'delimiter': 'blank_line'}, 'to be newline')])
+def test_a_config_that_makes_no_sense(fields, message):
+  with pytest.raises(ValueError, match=message):
+    PromptConfig(**fields)
+  config = config_lib.to_config_dict(config_lib.Experiment())
+  config.prompts.update(fields)
+  with pytest.raises(InputError, match=f'config.prompts: .*{message}'):
+    config_lib.from_config_dict(config)
+
+
+def test_chat(llama_2):
+  chat = Prompts(PromptConfig('chat', 'Be {{ brief }}.', delimiter='blank_line'), llama_2)
+  assert chat.text(' 1+1\n') == '<s>[INST] <<SYS>>\nBe {{ brief }}.\n<</SYS>>\n\n1+1 [/INST]'
+  assert chat.text('{{ 7*7 }}').endswith('{{ 7*7 }} [/INST]'), 'a question is no template'
+  assert chat.encode('1+1')[0] == llama_2.bos_id
+  assert chat.roles == llama_2.roles('blank_line')
+  without = Prompts(PromptConfig('chat'), llama_2)
+  assert without.text('1+1') == '<s>[INST] 1+1 [/INST]' and without.mark != chat.mark
+
+
+def test_a_tokenizer_without_a_template(ours):
+  with pytest.raises(InputError, match='no chat template: use plain or few_shot'):
+    Prompts(PromptConfig('chat'), ours)
+
+
+def test_templates_are_told_a_day_that_stays_the_same(llama_2):
+  template = "{{ strftime_now('%d %b %Y') }} {{ messages[0].content }}{{ tools is none }}"
+  chat = Prompts(PromptConfig('chat'), with_template(llama_2, template))
+  assert chat.text('x') == '26 Jul 2024 xTrue'
+
+
+@pytest.mark.parametrize('template,reason', [
+    ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "attribute '__class__'"),
+    ("{{ ''.__class__ }}{{ messages[0].content }}", "attribute '__class__'"),
+    ("{{ cycler.__init__.__globals__.os.system('true') }}", "attribute '__init__'"),
+    ("{{ lipsum['__globals__'] }}", "attribute '__globals__'"),
+    ("{{ messages.append({}) }}", "attribute 'append'"),
+    ('{% include "/etc/passwd" %}', 'no loader'),
+    ("{% for i in range(99999) %}{{ 'a' * 1000 }}{% endfor %}", 'more than 262144 characters'),
+    ("{{ 'a' * 10 ** 10 }}", 'memory'),
+    ('{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}', 'recursion'),
+    ("{{ raise_exception('System role\n not supported') }}", 'System role not supported'),
+    ('{% if', 'unexpected'), ('{{ messages[0].content | upper }}', 'does not write the question'),
+    ('{{ messages[0].content }}{{ messages[0].content }}', 'does not write the question')])
+def test_a_hostile_template_is_refused_in_one_line(llama_2, template, reason):
+  with pytest.raises(InputError, match=f'config.prompts: .*{reason}') as caught:
+    Prompts(PromptConfig('chat'), with_template(llama_2, template))
+  assert '\n' not in str(caught.value)
+
+
+def test_an_endless_template_is_ended(llama_2, monkeypatch):
+  monkeypatch.setattr(chat_template, '_SECONDS', 2)
+  loop = '{% for i in range(99999) %}' * 3 + '{% endfor %}' * 3
+  begun = time.monotonic()
+  with pytest.raises(InputError, match='more than 2 seconds'):
+    Prompts(PromptConfig('chat'), with_template(llama_2, loop))
+  assert time.monotonic() - begun < 20
+
+
+def test_the_question_is_checked_for_special_tokens(llama_2):
+  with pytest.raises(InputError, match="'1 </s> 2'... has '</s>' in it"):
+    Prompts(PromptConfig('chat'), llama_2).encode('1 </s> 2')
+
+
+def test_every_field_is_described():
+  rows = {where: meaning for where, _, meaning in config_lib.describe(config_lib.Experiment())}
+  assert all(rows[f'config.prompts.{f.name}'] for f in dataclasses.fields(PromptConfig))

@@ -1,0 +1,160 @@
+"""How a question becomes a prompt: as it is, after worked examples, or as a turn of a chat.
+
+Every format is a text before the question and one after it. A chat's are found once, by writing a
+stand-in for the question through the model's template, so that no question enters the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import re
+
+from tts.data import chat_template, problems
+from tts.data.tokenizer import DELIMITERS, Tokenizer
+from tts.roles import Roles
+from tts.types import InputError
+
+KINDS = ('plain', 'few_shot', 'chat')
+_STAND_IN = 'QUESTION-4d1f9c'
+
+# Question and solution; a step is a line. In the manner of the paper's four examples for MATH.
+_EXAMPLES = (
+    ('Find the sum of the solutions of $x^2 - 7x + 10 = 0$.',
+     'The quadratic factors as $(x - 2)(x - 5) = 0$.\n'
+     'Its solutions are $x = 2$ and $x = 5$.\n'
+     'Their sum is $2 + 5 = 7$.\n'
+     'The answer is $\\boxed{7}$.'),
+    ('A bag holds 3 red and 5 blue marbles. Two are drawn without replacement. What is the '
+     'probability that both are red?',
+     'The first marble is red with probability $\\frac{3}{8}$.\n'
+     'Then 2 of the 7 marbles that are left are red, so the second is red with probability '
+     '$\\frac{2}{7}$.\n'
+     'Both are red with probability $\\frac{3}{8} \\cdot \\frac{2}{7} = \\frac{6}{56} = '
+     '\\frac{3}{28}$.\n'
+     'The answer is $\\boxed{\\frac{3}{28}}$.'),
+    ('What is the remainder when $2^{10}$ is divided by $7$?',
+     'We have $2^3 = 8$, which leaves the remainder $1$ when it is divided by $7$.\n'
+     'So $2^{10} = (2^3)^3 \\cdot 2$ leaves the same remainder as $1^3 \\cdot 2 = 2$.\n'
+     'The answer is $\\boxed{2}$.'),
+    ('A rectangle has a perimeter of $26$ and an area of $40$. What is the length of its '
+     'diagonal?',
+     'Let the sides be $a$ and $b$: then $a + b = 13$ and $ab = 40$.\n'
+     'The square of the diagonal is $a^2 + b^2 = (a + b)^2 - 2ab = 169 - 80 = 89$.\n'
+     'So the diagonal is $\\sqrt{89}$.\n'
+     'The answer is $\\boxed{\\sqrt{89}}$.'),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptConfig:
+  """How questions are put to the models, and what ends a step of a solution.
+
+  Attributes:
+    kind: `plain`, the question and a newline; `few_shot`, after worked examples, where a blank
+      line ends a solution; `chat`, by the chat template of the tokenizer.
+    system: the system prompt of a chat; None leaves it to the template.
+    examples: for `few_shot`, a JSONL file with `problem` and `solution`, a step a line; None takes
+      four of our own.
+    delimiter: what ends a step: `newline` or `blank_line`.
+  """
+
+  kind: str = 'plain'
+  system: str | None = None
+  examples: str | None = None
+  delimiter: str = 'newline'
+
+  def __post_init__(self):
+    for name, options in (('kind', KINDS), ('delimiter', DELIMITERS)):
+      if getattr(self, name) not in options:
+        raise ValueError(f'{name} is {getattr(self, name)!r}: one of {options}')
+    for name, kind in (('system', 'chat'), ('examples', 'few_shot')):
+      if getattr(self, name) is not None and self.kind != kind:
+        raise ValueError(f'{name} is given, and kind is {self.kind!r}: it is for {kind!r} alone')
+    if self.kind == 'few_shot' and self.delimiter != 'newline':
+      raise ValueError('delimiter is to be newline with few_shot: a blank line ends a solution')
+
+
+class Prompts:
+  """A tokenizer with a format of questions.
+
+  Attributes:
+    tokenizer: the tokenizer.
+    roles: of its ids, for samplers.
+    mark: what of the format a fingerprint depends on; nothing for the default.
+  """
+
+  def __init__(self, config: PromptConfig, tokenizer: Tokenizer):
+    """Reads the examples or the chat template.
+
+    Raises:
+      InputError: these are missing or no good.
+    """
+    self.tokenizer = tokenizer
+    self.roles: Roles = tokenizer.roles(config.delimiter, config.kind == 'few_shot')
+    self._kind = config.kind
+    self._before, self._after = '', ''
+    if config.kind == 'few_shot':
+      self._before, self._after = _few_shot(config.examples)
+    elif config.kind == 'chat':
+      self._before, self._after = _chat(config.system, tokenizer)
+    self.mark = () if config == PromptConfig() else (
+        config.kind, config.delimiter, self._before, self._after)
+
+  def encode(self, question: str) -> list[int]:
+    """Ids of one question's prompt."""
+    return self.encode_batch([question])[0]
+
+  def encode_batch(self, questions: Sequence[str]) -> list[list[int]]:
+    """Ids of the prompts of questions, each a text that ends in a newline.
+
+    Raises:
+      InputError: a character without an id; in a chat, the text of a special token.
+    """
+    texts = [self.text(q) for q in questions]
+    if self._kind != 'chat':
+      return self.tokenizer.encode_prompts(texts)
+    for question in questions:
+      special = next((s for s in self.tokenizer.special_texts if s in question), None)
+      if special is not None:
+        raise InputError(f'the question {question[:40]!r}... has {special!r} in it, which ends or '
+                         'begins a turn of the chat: remove it')
+    return [self.tokenizer.encode_chat(text) for text in texts]
+
+  def text(self, question: str) -> str:
+    """The prompt as a text, without what the tokenizer puts before it."""
+    return question if self._kind == 'plain' else self._before + question.strip() + self._after
+
+
+def _few_shot(path: str | None) -> tuple[str, str]:
+  """What stands before and after a question, the worked examples among it."""
+  examples = _EXAMPLES
+  if path is not None:
+    found = problems.load_jsonl(path, graded=False)
+    missing = next((p.id for p in found if not (p.solution or '').strip()), None)
+    if missing is not None:
+      raise InputError(f'{path}: the example {missing} has no "solution": give it one')
+    # A blank line would end the solution.
+    examples = [(p.prompt.strip(), re.sub(r'\s*\n\s*', '\n', p.solution.strip())) for p in found]
+  before, between = 'Problem:\n', '\n\nSolution:\n'
+  return ''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before, between
+
+
+def _chat(system: str | None, tokenizer: Tokenizer) -> tuple[str, str]:
+  """What the model's chat template writes before and after a question."""
+  if tokenizer.chat_template is None:
+    raise InputError('config.prompts.kind is chat, and the tokenizer has no chat template: use '
+                     'plain or few_shot, or a checkpoint that is made for chat')
+  messages = [{'role': 'user', 'content': _STAND_IN}]
+  if system is not None:
+    messages.insert(0, {'role': 'system', 'content': system})
+  try:
+    text = chat_template.render(tokenizer.chat_template, messages, tokenizer.specials)
+  except chat_template.TemplateError as e:
+    raise InputError(f"config.prompts: the tokenizer's chat template is refused ({e}): use plain "
+                     'or few_shot, or mend the template') from e
+  before, question, after = text.partition(_STAND_IN)
+  if not question or _STAND_IN in after:
+    raise InputError("config.prompts: the tokenizer's chat template does not write the question "
+                     'once: use plain or few_shot, or mend the template')
+  return before, after

@@ -1,0 +1,77 @@
+"""What ids mean to a sampler: which of them end a step, which a solution. numpy alone.
+
+Made by `tts.data.tokenizer.Tokenizer.roles`; static in every program that samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Roles:
+  """Ids by what they do. In an open vocabulary many have a newline in their text.
+
+  Attributes:
+    ends: end a solution; the first one closes an answer that was cut off.
+    delimiters: end a step: the whole delimiter is in their text.
+    first_halves, second_halves: a step ends too where one of the second follows one of the first
+      within it: a blank line in two tokens. Empty for a delimiter of one character.
+    blank_ends: end a solution where a step would begin: an empty line, in a format whose solutions
+      end so. Empty in any other.
+  """
+
+  ends: tuple[int, ...]
+  delimiters: tuple[int, ...]
+  first_halves: tuple[int, ...] = ()
+  second_halves: tuple[int, ...] = ()
+  blank_ends: tuple[int, ...] = ()
+
+  def step_ends(self, tokens: Sequence[int]) -> list[int]:
+    """Exclusive ends of a text's steps; the last step ends where the text does."""
+    tokens = np.asarray(tokens)
+    whole = _among(self._delimiters, tokens)
+    if self.first_halves:
+      pair = np.zeros(len(tokens), bool)
+      pair[1:] = (_among(self._first_halves, tokens[:-1])
+                  & _among(self._second_halves, tokens[1:]))
+      ends: list[int] = []
+      for i in np.flatnonzero(whole | pair).tolist():
+        if whole[i] or ends[-1:] != [i]:  # a pair's halves are of one step
+          ends.append(i + 1)
+    else:
+      ends = (np.flatnonzero(whole) + 1).tolist()
+    return ends if ends and ends[-1] == len(tokens) else [*ends, len(tokens)]
+
+  def finished(self, tokens: Sequence[int]) -> bool:
+    """Whether a solution ended by itself."""
+    last = int(tokens[-1])
+    begins = len(tokens) == 1 or int(tokens[-2]) in self.delimiters
+    return last in self.ends or (begins and last in self.blank_ends)
+
+  @functools.cached_property
+  def _delimiters(self) -> np.ndarray:
+    return table(self.delimiters)
+
+  @functools.cached_property
+  def _first_halves(self) -> np.ndarray:
+    return table(self.first_halves)
+
+  @functools.cached_property
+  def _second_halves(self) -> np.ndarray:
+    return table(self.second_halves)
+
+
+def table(ids: Sequence[int]) -> np.ndarray:
+  """bool [largest id + 2], whether an id is one of `ids`; the last entry stands for larger ones."""
+  found = np.zeros(max(ids, default=-1) + 2, bool)
+  found[list(ids)] = True
+  return found
+
+
+def _among(ids: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+  return np.take(ids, tokens, mode='clip')
