@@ -23,7 +23,7 @@ WRITER = Tokenizer.train(['1+2=3\n', ' \u2047 '], 14)  # and how an unknown id i
 READER = Tokenizer.train(['1+2=3\n', '1+2', '2=3'] * 9, 290, byte_fallback=True)
 ARCH = Arch(WRITER.vocab_size, 1, 16, 2, 1, 8, 32)
 VALUE = Arch(READER.vocab_size, 2, 16, 2, 1, 8, 32, heads=('value',))
-LIMITS = Limits(max_tokens=48, max_steps=6, max_step_tokens=16, delimiter=WRITER.newline_id)
+LIMITS = Limits(max_tokens=48, max_steps=6, max_step_tokens=16, roles=WRITER.roles())
 QUESTIONS = [f'{a}{b}\n' for a in '123=+' for b in ('', '+1', '2=1+1')]
 N = 4
 
@@ -99,7 +99,7 @@ def test_same_ids_give_the_search_without_it():
       if node.round > 0 or other is None or set(node.tokens.tolist()) & {0, 1, 2, 3}:
         continue
       assert node.tokens.tolist() == other.tokens.tolist()
-      if node.tokens[-1] == WRITER.newline_id and WRITER.decode(node.tokens).strip():
+      if node.tokens[-1] in WRITER.roles().delimiters and WRITER.decode(node.tokens).strip():
         np.testing.assert_allclose(node.score, other.score, atol=1e-5)
         compared += 1
   assert compared > 3

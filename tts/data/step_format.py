@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import functools
+import re
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class StepFormat:
   resume: str = ''
 
 
+_CONTROL = re.compile(r'<[|a-z][^<>]*>')  # how control tokens are written
 _REASON = 'Please reason step by step, and put your final answer within \\boxed{}.'
 _LLAMA3 = '<|start_header_id|>{}<|end_header_id|>\n\n'
 # name -> layout, each as its authors' code writes it.
@@ -86,26 +88,30 @@ class Reader:
     if name not in FORMATS:
       raise InputError(f'a verifier\'s format is {name!r}: one of {", ".join(FORMATS)}')
     self._format, self._own, self._writer = FORMATS[name], own, writer
-    for text in (self._format.head, self._format.ask, self._format.end, self._format.resume):
-      try:
-        own.encode_control(text)
-      except InputError as e:
-        raise InputError(f'the format {name} does not suit the verifier\'s tokenizer: {e}') from e
     f = self._format
-    count = lambda *texts: sum(len(own.encode_control(t)) for t in texts)
+    for text in (f.head, f.ask, f.end, f.resume):
+      for word in _CONTROL.findall(text):
+        if word not in own.special_texts:
+          raise InputError(f'the verifier\'s tokenizer has no {word}, which its format {name} '
+                           'writes: import it with another --format')
+    count = lambda *texts: sum(len(self._control(t)) for t in texts)
     extra = count(f.begin, f.close, f.end, f.resume)
     self.prompt_width = 2 * prompt_tokens + count(f.head, f.ask) + 1
     self.width = 2 * step_tokens + extra
     self.past = 2 * solution_tokens + extra * max_steps
     self._step = functools.lru_cache(1 << 14)(self._ids)
 
+  def _control(self, text: str) -> list[int]:
+    """Ids of a format's own words."""
+    return (self._own.encode_chat if _CONTROL.search(text) else self._own.encode)(text)
+
   def prompt(self, question: str) -> list[int]:
     """Ids of a question, as `Tokenizer.encode_prompt` gives the generator's."""
     f = self._format
     text = question.rstrip('\n')
     own = self._own
-    begin = [*own.encode_control(f.head), *own.encode(text)] if f.head else own.encode_prompt(text)
-    ids = [*begin, *own.encode_control(f.ask)]
+    begin = [*self._control(f.head), *own.encode(text)] if f.head else own.encode_prompt(text)
+    ids = [*begin, *self._control(f.ask)]
     if len(ids) > self.prompt_width:
       raise InputError(f'a question has {len(ids)} of the verifier\'s ids, its buffer '
                        f'{self.prompt_width}: raise --config.limits.max_prompt_tokens')
@@ -126,8 +132,8 @@ class Reader:
       return []
     f, own = self._format, self._own
     begin = f.begin.replace('{k}', str(before + 1)) if before else f.first
-    return [*(own.encode_control(f.resume) if before else []),
-            *own.encode_on(begin + text + f.close), *own.encode_control(f.end)]
+    return [*(self._control(f.resume) if before else []),
+            *own.encode(begin + text + f.close), *self._control(f.end)]
 
   def step(self, tokens: Sequence[int], before: int, room: int) -> list[int]:
     """Ids of one step in the generator's tokens after `before` others, the last `room` of them."""

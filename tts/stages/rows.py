@@ -86,7 +86,8 @@ def sample_table(run: Any, block: Any, samples: list[dict[int, Sample]], strateg
 def _judge_samples(run: Any,
                    samples: Iterable[tuple[Sample, Problem]]) -> Iterator[dict[str, Any]]:
   """`judge` of a block's samples, in order."""
-  return iter(judge(run, [(run.tokenizer.decode(s.tokens.tolist()), s.finished, problem)
+  return iter(judge(run, [(run.tokenizer.decode(s.tokens.tolist()),
+                           run.limits.roles.finished(s.tokens), problem)
                           for s, problem in samples]))
 
 

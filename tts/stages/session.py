@@ -9,10 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
-from tts.sampling import pool
 from tts.sampling.logits import SamplingConfig
 from tts.stages import blocks as blocks_lib, rows as rows_lib, scoring, search
 from tts.stages.blocks import Block
@@ -132,7 +129,7 @@ class Session:
       raise InputError(f'{len(questions)} questions, {num} solutions of each: give one at least')
     run = self._run
     size = min(search.block_size(run.experiment.search, num), len(questions))
-    return blocks_lib.cut(_problems(questions), run.tokenizer, run.experiment.limits.max_prompt_tokens,
+    return blocks_lib.cut(_problems(questions), run.prompts, run.experiment.limits.max_prompt_tokens,
                           size)
 
   def _given(self, problem: Problem, slot: int, text: str) -> dict[str, Any]:
@@ -142,8 +139,7 @@ class Session:
     if len(tokens) > run.limits.max_tokens:
       raise InputError(f'a solution has {len(tokens)} tokens, the buffer {run.limits.max_tokens}: '
                        'give tts.load a larger max_tokens')
-    ends = pool.Sample(np.array(tokens, np.int32), np.zeros(0), 0, 0).step_ends(
-        run.limits.delimiter)
+    ends = run.limits.roles.step_ends(tokens)
     return {'slot': slot, 'tokens': tokens, 'step_ends': ends, 'context': [], 'logprob': None,
             'counts': {}, 'other_scores': {}, 'step_scores': None, 'answer_score': None,
             **rows_lib.judge(run, [(text, True, problem)])[0]}
