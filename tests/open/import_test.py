@@ -125,7 +125,7 @@ def refusal(source, output, **flags):
 
 @pytest.mark.parametrize('fields, words', [
     ({'model_type': 'mamba'}, ('model_type', 'mamba', 'Llama 3')),
-    ({'rope_parameters': {'rope_type': 'yarn', 'rope_theta': 1e4, 'factor': 4}}, ('yarn', 'llama3')),
+    ({'rope_parameters': {'rope_type': 'yarn', 'factor': 4}}, ('yarn', 'llama3')),
     ({'quantization_config': {'bits': 4}}, ('quantization_config',)),
     ({'attention_bias': True}, ('attention_bias',)),
     ({'hidden_act': 'relu'}, ('hidden_act', 'silu')),
@@ -134,7 +134,7 @@ def refusal(source, output, **flags):
     ({'num_hidden_layers': 2}, ('layers.2', 'no place')),
     ({'num_hidden_layers': 4}, ('model.layers.3', 'missing')),
     ({'intermediate_size': 64}, ('mlp.gate_proj.weight', '[48, 32]', '[64, 32]')),
-    ({'vocab_size': 20}, ('tokenizer has', '20'))])
+    ({'vocab_size': 20}, ('tokenizer.model has', '20'))])
 def test_config_of_another_model(source, tmp_path, fields, words):
   edit(source, lambda c: c.update(fields))
   message = refusal(source, tmp_path / 'out')

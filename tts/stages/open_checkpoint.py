@@ -60,9 +60,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
                               param_dtype=None if dtype == 'float32' else dtype)
   arch = open_heads.arch_of(kind, trunk)
   tokenizer = Tokenizer.load(folder)
-  if tokenizer.vocab_size > arch.vocab_size:
-    raise InputError(f'{folder}: its tokenizer has {tokenizer.vocab_size} ids and config.json a '
-                     f'vocab_size of {arch.vocab_size}: they are of different models')
+  tokenizer.check_fits(arch.vocab_size, str(folder))
   shards = open_weights.Shards(folder)
   with tqdm(total=sum(1 for _ in open_weights.layout(arch)), unit=' tensors', delay=5,
             leave=False) as bar:

@@ -25,7 +25,8 @@ from tts.stages.blocks import Block
 from tts.stages.context import Model, Run
 from tts.types import PAD_ID
 
-_TEXTS = 128        # of one call of the program
+_TEXTS = 128        # of one call of the program, at most
+_SCORES = 40_000_000  # texts times columns squared: what attention holds at a time, per head
 _QUARTERS = (2, 3, 4)            # of a solution's buffer; each is a program to compile
 _CONTEXTS = (0, 2, MAX_CONTEXT)  # answers before it that there is room for, another for each
 
@@ -88,12 +89,17 @@ def _smallest(shapes: Sequence[tuple[int, int]], texts: Sequence[_Text]) -> tupl
   return next(s for s in shapes if prompt <= s[0] and solution <= s[1])
 
 
-def _inputs(texts: Sequence[_Text], shape: tuple[int, int]) -> tuple:
+def _at_a_time(shapes: Sequence[tuple[int, int]]) -> int:
+  """Texts of one call, whichever of the shapes it has."""
+  return max(1, min(_TEXTS, _SCORES // sum(shapes[-1])**2))
+
+
+def _inputs(texts: Sequence[_Text], shape: tuple[int, int], num: int) -> tuple:
   """Arguments of `programs.score_step`: each text is the only candidate of its question."""
-  prefix = np.full((_TEXTS, shape[0]), PAD_ID, np.int32)
-  prefix_len = np.ones(_TEXTS, np.int32)
-  tokens = np.full((_TEXTS, 1, shape[1]), PAD_ID, np.int32)
-  lengths = np.zeros((_TEXTS, 1), np.int32)
+  prefix = np.full((num, shape[0]), PAD_ID, np.int32)
+  prefix_len = np.ones(num, np.int32)
+  tokens = np.full((num, 1, shape[1]), PAD_ID, np.int32)
+  lengths = np.zeros((num, 1), np.int32)
   for i, text in enumerate(texts):
     prefix_len[i], lengths[i] = len(text.prompt), len(text.tokens)
     prefix[i, :prefix_len[i]] = text.prompt
@@ -116,10 +122,11 @@ def scorer(run: Run, verifier: Model,
     sizes = ((group[0].prefix.shape[1], run.limits.max_tokens) if reader is None
              else (reader.prompt_width, reader.past))
     shapes = _shapes(*sizes, history)
+    num = _at_a_time(shapes)
     calls = []  # a call holds one block's texts: what is computed together is always the same
     for block, table in zip(group, tables):
       texts = _texts(block, table, history, run.limits.roles, reader)
-      for now in (texts[i:i + _TEXTS] for i in range(0, len(texts), _TEXTS)):
+      for now in (texts[i:i + num] for i in range(0, len(texts), num)):
         calls.append((_smallest(shapes, now), now))
     for shape in shapes:
       mine = [texts for s, texts in calls if s == shape]
@@ -127,7 +134,7 @@ def scorer(run: Run, verifier: Model,
         now = mine[first:first + run.groups]
         results = blocks_lib.on_groups(
             _program(verifier.arch, run.mesh, shape), verifier.params,
-            [_inputs(texts, shape) for texts in now], run.groups)
+            [_inputs(texts, shape, num) for texts in now], run.groups)
         for texts, (values, attended) in zip(now, results):
           for i, text in enumerate(texts):
             _add(text, verifier.name, values[i, 0], int(attended[i, 0]))

@@ -129,8 +129,8 @@ class Session:
       raise InputError(f'{len(questions)} questions, {num} solutions of each: give one at least')
     run = self._run
     size = min(search.block_size(run.experiment.search, num), len(questions))
-    return blocks_lib.cut(_problems(questions), run.prompts, run.experiment.limits.max_prompt_tokens,
-                          size)
+    return blocks_lib.cut(_problems(questions), run.prompts,
+                          run.experiment.limits.max_prompt_tokens, size)
 
   def _given(self, problem: Problem, slot: int, text: str) -> dict[str, Any]:
     """A row of a text from elsewhere."""

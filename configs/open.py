@@ -1,0 +1,43 @@
+"""Test-time scaling of an open checkpoint on MATH-500, with an open process reward model.
+
+  python -m launch.import_checkpoint --source=hf://Qwen/Qwen2.5-Math-1.5B-Instruct --output=base
+  python -m launch.import_checkpoint --source=hf://Qwen/Qwen2.5-Math-PRM-7B --output=prm \\
+    --kind=qwen_prm
+  python -m launch.evaluate --config=configs/open.py:chat --workdir=W \\
+    --config.data.path=hf://HuggingFaceH4/MATH-500 \\
+    --config.models.base.checkpoint=base --config.models.prm.checkpoint=prm
+
+`:chat` is for models that were made for it, `:few_shot` for base models (four worked examples, as
+in the paper). The exchange with a larger model: import it too, and give
+--config.models.large.checkpoint=large. What fits on a device, and how long it takes, is what
+--dry_run says; --config.search.max_rows is the number of candidates at a time.
+"""
+
+from tts import config
+from tts.data.problems import DataConfig
+from tts.data.prompts import PromptConfig
+from tts.sampling.logits import SamplingConfig
+from tts.types import InputError
+
+SYSTEM = 'Please reason step by step, and put your final answer within \\boxed{}.'
+# Chat models set off steps by blank lines, as their verifiers were taught to read them.
+_PROMPTS = {'chat': PromptConfig(kind='chat', system=SYSTEM, delimiter='blank_line'),
+            'few_shot': PromptConfig(kind='few_shot')}
+
+
+def get_config(prompts: str = 'chat'):
+  if prompts not in _PROMPTS:
+    raise InputError(f'--config=configs/open.py:{prompts}: one of {", ".join(_PROMPTS)} stands '
+                     'there')
+  return config.to_config_dict(config.Experiment(
+      name='open',
+      data=DataConfig(family='math500', grader='math'),
+      prompts=_PROMPTS[prompts],
+      limits=config.LimitsConfig(
+          max_prompt_tokens=1024, max_tokens=2048, max_steps=40, max_step_tokens=512),
+      sampling=SamplingConfig(temperature=0.8),
+      search=config.SearchConfig(
+          questions=500, pool=64, large_samples=16, budgets=(1, 4, 16, 64), block=8, max_rows=128,
+          lookahead_questions=100, lookahead_budgets=(16, 64)),
+      difficulty=config.DifficultyConfig(samples=64, block=8),
+      stage_seconds=()))

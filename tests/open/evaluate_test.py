@@ -1,0 +1,109 @@
+"""Open checkpoints on problems in MATH's form, the whole way: import, search, report."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from configs import open as open_config
+from tests.open import tiny
+from tts import config
+from tts.eval import records
+from tts.stages import open_checkpoint, reproduce
+
+pytest.importorskip('torch', reason='extra `parity`')
+transformers = pytest.importorskip('transformers', reason='extra `parity`')
+tokenizers = pytest.importorskip('tokenizers', reason='extra `open`')
+
+PROBLEMS = [
+    ('What is the value of $\\sqrt{144} + \\frac{1}{2}$?', '\\frac{25}{2}', 1),
+    ('If $f(x) = x^2 - 3x + 2$, for how many integers $n$ is $f(n) = 0$?', '2', 3),
+    ('Compute $\\dbinom{6}{2}$.', '15', 2), ('Let $a = 5$.\n\nFind $2a + 1$.', '11', 1),
+    ('Evaluate $\\lfloor \\pi \\rfloor$.', '3', 5),
+    ('Express $0.\\overline{3}$ as a fraction.', '\\frac13', 4)]
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}')
+
+
+def save_tokenizer(folder, extra=()):
+  """A byte-level vocabulary in Qwen's manner."""
+  made = tokenizers.Tokenizer(tokenizers.models.BPE())
+  made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+  made.decoder = tokenizers.decoders.ByteLevel()
+  special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', *extra]
+  # The formats' own words become few ids, as in a real vocabulary.
+  words = [q for q, *_ in PROBLEMS] + ['system\nuser\nassistant\n', open_config.SYSTEM] * 9
+  made.train_from_iterator(words, tokenizers.trainers.BpeTrainer(
+      vocab_size=480 + len(special), special_tokens=special, show_progress=False,
+      initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet()))
+  made.save(str(folder / 'tokenizer.json'))
+  (folder / 'tokenizer_config.json').write_text(json.dumps(
+      {'eos_token': '<|im_end|>', 'chat_template': TEMPLATE}))
+  return made.get_vocab_size()
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory):
+  """Folders of an imported generator and two verifiers, one with a larger vocabulary of its own."""
+  root = tmp_path_factory.mktemp('open')
+  for name, family, kind in (('base', 'qwen2', 'lm'), ('large', 'qwen2', 'lm'),
+                             ('prm', 'qwen2', 'qwen_prm')):
+    folder = root / f'{name}-source'
+    folder.mkdir()
+    size = save_tokenizer(folder, ('<extra_0>',) if kind == 'qwen_prm' else ())
+    model = tiny.make(family, seed=len(name), vocab_size=size + 4, tie_word_embeddings=True,
+                      max_position_embeddings=2048)
+    if kind == 'lm':
+      model.save_pretrained(folder)
+    else:
+      save_verifier(model, folder)
+    open_checkpoint.import_model(folder, root / name, kind)
+  return root
+
+
+def save_verifier(model, folder):
+  import torch
+  from safetensors.torch import save_file
+
+  torch.manual_seed(1)
+  score = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+  state = {k: v for k, v in model.state_dict().items() if not k.startswith('lm_head')}
+  model.config.save_pretrained(folder)
+  save_file({**state, **{f'score.{k}': v for k, v in score.state_dict().items()}},
+            folder / 'model.safetensors')
+
+
+def test_math_problems_the_whole_way(models, tmp_path):
+  file = tmp_path / 'test.jsonl'
+  file.write_text(''.join(json.dumps({'problem': q, 'answer': a, 'level': level}) + '\n'
+                          for q, a, level in PROBLEMS))
+  made = open_config.get_config('chat')
+  made.data.test, made.data.grader = str(file), 'exact'
+  for name in ('base', 'large', 'prm'):
+    made.models[name].checkpoint = str(models / name)
+  made.limits.update(max_prompt_tokens=90, max_tokens=24, max_steps=4, max_step_tokens=8)
+  made.search.update(questions=6, pool=4, large_samples=2, budgets=(1, 4), block=3, max_rows=12,
+                     lookahead_questions=3, lookahead_budgets=(4,), lookahead=((1, 'sqrt'),))
+  made.difficulty.update(samples=4, block=3)
+  workdir = tmp_path / 'w'
+  reproduce.evaluate(config.from_config_dict(made), str(workdir))
+
+  results = records.read_json(workdir / 'report' / 'results.json')
+  assert {'greedy', 'majority', 'oracle'} <= {r['strategy'] for r in results['curves']}
+  assert results['models']['large']['greedy'] is not None
+  for stage, of_stage in results['ledger'].items():
+    for model, entry in of_stage.items():
+      assert entry['ratio'] == pytest.approx(1), (stage, model)
+  read = results['ledger']['search']['prm']
+  assert read['reencoded'] > 0 and read['kept'] == read['pruned'] == read['simulated'] == 0
+  rows = records.read(workdir, 'search')
+  # Of a random model no text has an answer, so nothing votes; but all of it is searched and scored.
+  assert {'greedy', 'sample', 'beam', 'lookahead'} == {r['strategy'] for r in rows}
+  assert {r['problem_id'] for r in rows} and all(np.isfinite(r['logprob']) for r in rows)
+  assert any(len(r['step_ends']) > 1 for r in rows)
+  scored = [r for r in rows if r['step_scores']]
+  assert scored and all(len(r['step_scores']) == len(r['step_ends']) for r in scored)
+  assert len({s for r in scored for s in r['step_scores']}) > 20
+  assert pathlib.Path(workdir / 'report' / 'index.html').exists()
