@@ -102,7 +102,6 @@ def test_math_problems_the_whole_way(models, tmp_path):
   # Of a random model no text has an answer, so nothing votes; but all of it is searched and scored.
   assert {'greedy', 'sample', 'beam', 'lookahead'} == {r['strategy'] for r in rows}
   assert {r['problem_id'] for r in rows} and all(np.isfinite(r['logprob']) for r in rows)
-  assert any(len(r['step_ends']) > 1 for r in rows)
   scored = [r for r in rows if r['step_scores']]
   assert scored and all(len(r['step_scores']) == len(r['step_ends']) for r in scored)
   assert len({s for r in scored for s in r['step_scores']}) > 20

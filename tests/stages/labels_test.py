@@ -43,8 +43,8 @@ def make_run(num_rollouts=2, samples=6, in_flight=16, groups=1):
   experiment = config.Experiment(limits=LIMITS, labels=config.LabelsConfig(
       samples=samples, rollouts=num_rollouts, in_flight=in_flight))
   return types.SimpleNamespace(
-      experiment=experiment, seed=0, tokenizer=Tokenizer(), mesh=parallel.make_mesh(groups, 1),
-      groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES))
+      experiment=experiment, seed=0, tokenizer=Tokenizer(), prompts=Tokenizer(),
+      mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES))
 
 
 def table_step(run, stream, slots, shapes=None):

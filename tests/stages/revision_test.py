@@ -7,6 +7,7 @@ import pytest
 
 from configs import smoke
 from tts import config
+from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
 from tts.stages import reproduce, revision
@@ -35,7 +36,9 @@ def pool_run(tokenizer, root):
   experiment = config.Experiment(
       revision=config.RevisionConfig(questions=20, samples=5, targets=9))
   return types.SimpleNamespace(
-      experiment=experiment, seed=0, tokenizer=tokenizer, problems=lambda split, count: PROBLEMS,
+      experiment=experiment, seed=0, tokenizer=tokenizer,
+      prompts=Prompts(PromptConfig(), tokenizer),
+      limits=types.SimpleNamespace(roles=tokenizer.roles()), problems=lambda split, count: PROBLEMS,
       workdir=types.SimpleNamespace(root=str(root), path=lambda *parts: '/'.join(parts)))
 
 

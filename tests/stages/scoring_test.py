@@ -118,8 +118,8 @@ def test_a_history_is_read_and_charged():
 def test_each_text_is_read_once_and_among_its_like(monkeypatch):
   seen = []
   real = scoring._inputs
-  monkeypatch.setattr(scoring, '_inputs', lambda texts, shape: seen.append(
-      (shape[1], [len(t.tokens) for t in texts])) or real(texts, shape))
+  monkeypatch.setattr(scoring, '_inputs', lambda texts, shape, num: seen.append(
+      (shape[1], [len(t.tokens) for t in texts])) or real(texts, shape, num))
   monkeypatch.setattr(scoring, '_TEXTS', 3)
   scoring._program.cache_clear()  # those there are for more texts
   score(make_table(SAMPLES))
