@@ -8,8 +8,11 @@ WHERE is a folder under `results/`, KIND and NAMES say which number of its `resu
   curve STRATEGY BUDGET [M [K]]   accuracy over all questions, with its interval
   contrast ID                 a paired difference, with its interval
   revision ID                 the same between revisions
+  chain STEP                  accuracy of one answer of a chain
+  both BINS ESTIMATOR ALONE   the policy over both mechanisms minus over one, mean over budgets
   verifier NAME FIELD         e.g. `verifier prm auc_within`, with its interval where it has one
   efficiency BINS ESTIMATOR BASELINE   of a policy, in generations
+  revision_efficiency BINS ESTIMATOR BASELINE   of a policy over revisions
   moved_efficiency BINS ESTIMATOR BASELINE   the same where questions share a budget
   exchange LARGER R BIN [strict]   small minus larger greedy, paper accounting, by level, 0 = all
   claim ID                    a claim's difference
@@ -62,9 +65,22 @@ def _revision(results: dict[str, Any], name: str) -> tuple:
   return _contrast(results['revisions'], name)
 
 
-def _ratio(part: str):
+def _chain(results: dict[str, Any], step: str) -> tuple:
+  row = _one([r for r in results['revisions']['pass_at_1']
+              if r['bin'] is None and r['step'] == int(step)], f'answer {step} of a chain')
+  return row['accuracy'], row['ci95'], row['n']
+
+
+def _both(results: dict[str, Any], bins: str, estimator: str, alone: str) -> tuple:
+  """The policy over both mechanisms minus the one over `alone`, mean over budgets."""
+  want = {'bins': bins, 'estimator': estimator, 'budget': None}
+  row = _one([r for r in results['mechanisms'] if want.items() <= r.items()], str(want))
+  return row[f'minus_{alone}'], row[f'minus_{alone}_ci95'], row['n']
+
+
+def _ratio(part: str, mechanism: str = 'search'):
   def read(results: dict[str, Any], bins: str, estimator: str, baseline: str) -> tuple:
-    want = {'mechanism': 'search', 'bins': bins, 'estimator': estimator, 'baseline': baseline,
+    want = {'mechanism': mechanism, 'bins': bins, 'estimator': estimator, 'baseline': baseline,
             'axis': 'generations'}
     row = _one([r for r in results[part] if want.items() <= r.items()], str(want))
     return row['ratio'], row['ci95'], row['n']
@@ -110,8 +126,10 @@ def _described(part: str):
   return read
 
 
-_KINDS = {'curve': _curve, 'contrast': _contrast, 'revision': _revision,
-          'efficiency': _ratio('efficiency'), 'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange, 'claim': _claim,
+_KINDS = {'curve': _curve, 'contrast': _contrast, 'revision': _revision, 'chain': _chain,
+          'both': _both, 'efficiency': _ratio('efficiency'),
+          'revision_efficiency': _ratio('efficiency', 'revision'),
+          'moved_efficiency': _ratio('moved_efficiency'), 'exchange': _exchange, 'claim': _claim,
           'verifier': _described('verifier'), 'model': _described('models')}
 
 
@@ -135,7 +153,7 @@ def number(field: str) -> str:
   if isinstance(value, int):
     return f'{value:,}'
   sign, digits = '', 2 if kind.endswith('efficiency') else 3
-  if kind in ('contrast', 'revision', 'exchange', 'claim'):
+  if kind in ('contrast', 'revision', 'both', 'exchange', 'claim'):
     sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'
   return text if interval is None else (

@@ -11,7 +11,6 @@ from tts.eval.figure import Figure, number
 
 _CHAIN, _SAMPLES, _CONTROL, _BASE = (
     'one chain', 'revision model, independent', 'control, independent', 'base, independent')
-_POLICY = 'compute-optimal, predicted bins'
 
 
 def chain_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -22,9 +21,8 @@ def chain_figure(results: Mapping[str, Any]) -> Figure | None:
   rows = [r for r in made['pass_at_1'] if r['bin'] is None]
   binned = [r for r in made['pass_at_1'] if r['bin'] is not None]
   figure, axes = plots.new(10.4, 4.4, 2)
-  plots.line(axes[0], 'all questions', rows, 'step')
-  for b in sorted({r['bin'] for r in binned}):
-    plots.line(axes[1], f'bin {b}', [r for r in binned if r['bin'] == b], 'step')
+  plots.line(axes[0], 'all questions', rows, 'step', looks=plots.graded(0, 1))
+  _graded(axes[1], 'bin {}', binned, 'bin', 'step')
   for ax, title in zip(axes, ('all questions', 'oracle bins, 1 = easiest')):
     ax.set_xlabel('answer of the chain')
     ax.set_title(title, fontsize=10)
@@ -91,21 +89,21 @@ def ratio_figure(results: Mapping[str, Any]) -> Figure | None:
   budgets = sorted({r['budget'] for r in rows})
   if not budgets:
     return None
-  top = [r for r in rows if r['budget'] == budgets[-1] and r['bin'] is not None]
+  overall = [r for r in rows if r['bin'] is None]
+  splits = lambda n: sum(r['budget'] == n for r in overall)
+  shown = max(budgets, key=lambda n: (splits(n), n))  # the largest pools hold few splits
   figure, axes = plots.new(10.4, 4.4, 2)
-  for budget in budgets:
-    plots.line(axes[0], f'N = {budget}',
-               [r for r in rows if r['budget'] == budget and r['bin'] is None], 'ratio')
-  for b in sorted({r['bin'] for r in top}):
-    plots.line(axes[1], f'bin {b}', [r for r in top if r['bin'] == b], 'ratio')
-  for ax, title in zip(axes, ('all questions', f'N = {budgets[-1]}, oracle bins')):
+  _graded(axes[0], 'N = {}', overall, 'budget', 'ratio')
+  _graded(axes[1], 'bin {}', [r for r in rows if r['budget'] == shown and r['bin'] is not None],
+          'bin', 'ratio')
+  for ax, title in zip(axes, ('all questions', f'N = {shown}, oracle bins')):
     ax.set_xscale('log', base=2)
     ax.set_xlabel('answers of a chain / chains')
     ax.set_title(title, fontsize=10)
     ax.legend(frameon=False, fontsize=8)
   axes[0].set_ylabel('accuracy')
-  best = {n: max((r for r in rows if r['budget'] == n and r['bin'] is None),
-                 key=lambda r: r['accuracy']) for n in budgets}
+  best = {n: max((r for r in overall if r['budget'] == n), key=lambda r: r['accuracy'])
+          for n in budgets}
   said = '; '.join(f'N = {n}: {r["chains"]} x {r["chain_length"]}, '
                    f'{number(r["accuracy"], r["ci95"])}' for n, r in best.items())
   return Figure('revision_ratio', 'How a budget is split between depth and breadth',
@@ -120,7 +118,7 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
   at = sorted((r for r in rows if r['budget'] is not None), key=lambda r: r['budget'])
   if not at:
     return None
-  made = {f'{_POLICY}, {label}': _of(at, name) for name, label in wanted.items()}
+  made = {f'policy, {label}': _of(at, name) for name, label in wanted.items()}
   made[_SAMPLES] = [r for r in results['curves']
                     if r['strategy'] == 'parallel' and r['bin'] is None]
   figure, (ax,) = plots.new(8.6, 4.6)
@@ -135,10 +133,18 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
       f'{number(mean[f"minus_{name}"], mean[f"minus_{name}_ci95"])}. '
       for name in ('search', 'revision'))
   return Figure('mechanisms', 'One policy over search and revisions',
-                f'{text}Choices are made per predicted bin on one half of the '
+                f'{text}The policies choose per predicted bin on one half of the '
                 f'{at[0]["n"]} questions and scored on the other.',
                 [{'line': label, **r} for label, found in made.items() for r in found],
                 plots.png(figure))
+
+
+def _graded(ax: Any, label: str, rows: Sequence[dict[str, Any]], by: str, x: str) -> None:
+  """A line for each value of `by`, in its order."""
+  values = sorted({r[by] for r in rows})
+  for place, value in enumerate(values):
+    plots.line(ax, label.format(value), [r for r in rows if r[by] == value], x,
+               looks=plots.graded(place, len(values)))
 
 
 def _of(rows: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ without colour.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # label -> (colour, marker, line style)
@@ -33,6 +33,10 @@ _STYLES = {
     'compute-optimal, oracle bins': ('#d55e00', 'D', '-'),
     'compute-optimal, predicted bins': ('#009e73', 'P', '-'),
     'compute-optimal, charged': ('#cc79a7', 'X', '--'),
+    'one chain': ('#d55e00', 'D', '-'), 'revision model, independent': ('#0072b2', 'o', '-'),
+    'control, independent': ('#009e73', 'P', '-'), 'base, independent': ('#000000', 's', '--'),
+    'policy, search alone': ('#56b4e9', 'v', '-'), 'policy, revisions alone': ('#d55e00', 'D', '-'),
+    'policy, both': ('#7f4f9f', '<', '-'),
 }
 _OTHERS = (('#cc79a7', 'X', '-'), ('#f0e442', 'h', '-'), ('#7f4f9f', '<', '-'))
 
@@ -41,6 +45,13 @@ def style(label: str) -> dict[str, Any]:
   """Line properties of a label, the same in every figure."""
   colour, marker, line = _STYLES.get(label) or _OTHERS[sum(map(ord, label)) % len(_OTHERS)]
   return {'color': colour, 'marker': marker, 'linestyle': line, 'markersize': 6, 'linewidth': 1.8}
+
+
+def graded(place: int, of: int) -> dict[str, Any]:
+  """Line properties of the place-th of lines that have an order, as bins and budgets have."""
+  from matplotlib import colormaps
+  return {**style('majority'), 'color': colormaps['viridis'](0.9 * place / max(1, of - 1)),
+          'marker': 'osD^vP<hX'[place % 9], 'markersize': 4}
 
 
 def new(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
@@ -62,7 +73,8 @@ def png(figure: Any) -> bytes:
   return buffer.getvalue()
 
 
-def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int = 0) -> None:
+def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int = 0,
+         looks: Mapping[str, Any] | None = None) -> None:
   """Accuracy of one strategy with its interval as a band. rows are results rows.
 
   A point of fewer questions than the line's others, or than `most`, is hollow.
@@ -71,7 +83,7 @@ def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int 
   if not rows:
     return
   xs, ys = [r[x] for r in rows], [r['accuracy'] for r in rows]
-  looks = style(label)
+  looks = looks or style(label)
   ax.plot(xs, ys, label=label, **looks)
   most = max(most, *(r.get('n', 0) for r in rows))
   if few := [r for r in rows if r.get('n', 0) < most]:
