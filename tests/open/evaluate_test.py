@@ -106,3 +106,25 @@ def test_math_problems_the_whole_way(models, tmp_path):
   assert scored and all(len(r['step_scores']) == len(r['step_ends']) for r in scored)
   assert len({s for r in scored for s in r['step_scores']}) > 20
   assert pathlib.Path(workdir / 'report' / 'index.html').exists()
+
+
+def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_path):
+  file = tmp_path / 'test.jsonl'
+  file.write_text(''.join(json.dumps({'id': f'q{i}', 'problem': q}) + '\n'
+                          for i, (q, *_) in enumerate(PROBLEMS[:3])))
+  made = open_config.get_config('chat')
+  made.data.test, made.data.grader = str(file), 'exact'
+  for name in ('base', 'prm'):
+    made.models[name].checkpoint = str(models / name)
+  made.limits.update(max_prompt_tokens=90, max_tokens=24, max_steps=4, max_step_tokens=8)
+  made.search.update(questions=3, pool=4, budgets=(4,), block=3, max_rows=12, deep_questions=0,
+                     lookahead_questions=0)
+  made.difficulty.update(samples=4, block=3)
+  reproduce.evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
+  results = records.read_json(tmp_path / 'w/report/results.json')
+  assert results['curves'] == [] and results['ledger']['search']['base']['entered'] > 0
+  lines = [json.loads(x) for x in (tmp_path / 'w/votes.jsonl').read_text().splitlines()]
+  assert [line['id'] for line in lines] == ['q0', 'q1', 'q2']
+  assert {'answer', 'majority', 'best_of_n', 'best_of_n_weighted', 'greedy-n1', 'beam-m2-n4',
+          'beam-m4-n4', 'predicted_bin'} < lines[0].keys()
+  assert sorted(line['predicted_bin'] for line in lines) == [1, 2, 4]

@@ -78,7 +78,7 @@ def load_split(
   """
   path = getattr(data, split, None) if split in _SPLITS else None
   if path is not None:
-    return load_jsonl(path)
+    return load_jsonl(path, graded=split != 'test')  # votes need no gold answers
   if data.family in benchmarks.BENCHMARKS:
     return benchmarks.load(data.family, data.path, data.columns, split, os.fspath(root))
   options = getattr(data, data.family)

@@ -14,13 +14,12 @@ import os
 import pathlib
 from typing import Any
 
-import numpy as np
 import tqdm
 
 from tts.data import samples_file
 from tts.data.samples_file import Sample, SamplesFile
-from tts.eval import columns, difficulty, records, select
-from tts.eval.samples import VERIFIERS, numbered
+from tts.eval import columns, records, votes
+from tts.eval.samples import VERIFIERS
 from tts.types import InputError, Strategy
 
 _BLOCK = 2048  # rows of a record file, about
@@ -134,9 +133,7 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
         records.write_block(root / 'records' / name, made)
         written.append(name)
         bar.update(len(made))
-  pool = {i: s for model, strategy, by_question in pools for i, s in by_question.items()
-          if model == 'base' and strategy.method == 'sample'}
-  _write_votes(root, found, pool, held[0][1] if held else {})
+  votes.write(root)
   records.write_json(root / _MARK, written)
   return said
 
@@ -280,35 +277,3 @@ def step_ends(text: str, steps: int) -> list[int]:
     if len(ends) == steps:
       return ends
   return [len(text)]
-
-
-def _write_votes(root: pathlib.Path, found: SamplesFile, pool: Mapping[str, list[Sample]],
-                 held: Mapping[str, list[Sample]]) -> None:
-  """`votes.jsonl`: what the scored samples of each question choose, gold answer or not."""
-  ids = tuple(sorted(pool))
-  main = found.verifiers[0] if found.verifiers else None
-  size = len(pool[ids[0]])
-  answer = np.array(numbered([s.answer for i in ids for s in pool[i]])).reshape(-1, size)
-  known = main is not None and all(main in s.scores for i in ids for s in pool[i]
-                                   if s.answer is not None)
-  chosen = {'majority': select.majority(answer)}
-  if known:
-    score = np.array([[_final(s, main) for s in pool[i]] for i in ids])
-    chosen |= {'best_of_n': select.best(answer, score),
-               'best_of_n_weighted': select.vote(answer, score)}
-  bins = {}
-  if known and held:
-    values = {i: np.mean([_final(s, main) for s in held[i]]) for i in ids}
-    bins = difficulty.quintiles(ids, np.array([values[i] for i in ids]))
-  rows = [{'id': i, 'answer': found.questions[i].gold,
-           **{name: None if slots[q] == select.NOBODY else pool[i][slots[q]].answer
-              for name, slots in chosen.items()},
-           'predicted_bin': bins.get(i)} for q, i in enumerate(ids)]
-  records.write_block(root / 'votes.jsonl', rows)
-
-
-def _final(sample: Sample, verifier: str) -> float:
-  """The score of a whole answer; 0 where there is no answer, which cannot be right."""
-  if sample.answer is None or verifier not in sample.scores:
-    return 0.0
-  return sample.scores[verifier][1]

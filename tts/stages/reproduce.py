@@ -15,7 +15,7 @@ from absl import logging
 from tts import parallel
 from tts.config import Experiment
 from tts.data import grading
-from tts.eval import claim_sides, report
+from tts.eval import claim_sides, report, votes
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
 from tts.stages import labels, restem, revise, revision, revision_orm, search, train
@@ -99,6 +99,12 @@ def run_stage(run: Run, name: str) -> None:
 def _report(run: Run) -> dict[str, Any]:
   usage = Usage()
   results = report.write(run.workdir.root)
+  config = run.experiment.search
+  asked = run.problems(config.split, config.questions)
+  if ungraded := sum(p.answer is None for p in asked):
+    votes.write(run.workdir.root)
+    logging.info('%d of %d questions have no gold answer: what is chosen is in %s', ungraded,
+                 len(asked), run.workdir.path('votes.jsonl'))
   planned = dict(run.experiment.stage_seconds).get('report')
   run.workdir.finish_stage('report', usage, budget_seconds=planned)
   return results
