@@ -1,15 +1,14 @@
 """Test-time scaling of an open checkpoint on MATH-500, with an open process reward model.
 
-  python -m launch.import_checkpoint --source=hf://Qwen/Qwen2.5-Math-1.5B-Instruct --output=base
-  python -m launch.import_checkpoint --source=hf://Qwen/Qwen2.5-Math-PRM-7B --output=prm \\
-    --kind=qwen_prm
   python -m launch.evaluate --config=configs/open.py:chat --workdir=W \\
     --config.data.path=hf://HuggingFaceH4/MATH-500 \\
-    --config.models.base.checkpoint=base --config.models.prm.checkpoint=prm
+    --config.models.base.checkpoint=hf://Qwen/Qwen2.5-Math-1.5B-Instruct \\
+    --config.models.prm.checkpoint=hf://Qwen/Qwen2.5-Math-PRM-7B
 
 `:chat` is for models that were made for it, `:few_shot` for base models (four worked examples, as
-in the paper). The exchange with a larger model: import it too, and give
---config.models.large.checkpoint=large. What fits on a device, and how long it takes, is what
+in the paper). The exchange with a larger model: --config.models.large.checkpoint, e.g.
+google/gemma-3-1b-it against google/gemma-3-12b-it, meta-llama/Llama-3.2-1B-Instruct against
+meta-llama/Llama-3.1-8B-Instruct. Folders do as well; both are imported into W once. What fits on a device, and how long it takes, is what
 --dry_run says; --config.search.max_rows is the number of candidates at a time.
 """
 

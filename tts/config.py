@@ -45,7 +45,8 @@ class ModelConfig:
 
   Attributes:
     enabled: False leaves the model out.
-    checkpoint: folder of a trained model; its training is skipped.
+    checkpoint: folder of a trained model, or of an open one, or hf://org/name[@revision]; its
+      training is skipped.
     init: `scratch`, or for a verifier the model whose weights it starts from, e.g. `base`;
       layers that this one has more are fresh.
     arch: shape of the decoder; vocab_size 0 takes the tokenizer's.

@@ -1,8 +1,10 @@
 """Open checkpoints on problems in MATH's form, the whole way: import, search, report."""
 
+import dataclasses
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from tests.open import tiny
 from tts import config
 from tts.eval import records
 from tts.stages import open_checkpoint, reproduce
+from tts.train import checkpoint
+from tts.types import InputError
 
 pytest.importorskip('torch', reason='extra `parity`')
 transformers = pytest.importorskip('transformers', reason='extra `parity`')
@@ -106,6 +110,29 @@ def test_math_problems_the_whole_way(models, tmp_path):
   assert scored and all(len(r['step_scores']) == len(r['step_ends']) for r in scored)
   assert len({s for r in scored for s in r['step_scores']}) > 20
   assert pathlib.Path(workdir / 'report' / 'index.html').exists()
+
+
+def test_open_folders_are_taken_as_they_are(models, tmp_path):
+  """One command: what launch.import_checkpoint would make is made in the run's folder, once."""
+  from tts.stages.context import Run
+  from tts.stages.workdir import Workdir
+
+  made = open_config.get_config('chat')
+  for name in ('base', 'prm'):
+    made.models[name].checkpoint = str(models / f'{name}-source')
+  made.limits.update(max_prompt_tokens=90, max_tokens=24, max_steps=4, max_step_tokens=8)
+  run = Run(config.from_config_dict(made), Workdir(str(tmp_path / 'w')), 0)
+  for name, loaded in (('base', run.model('base')), ('prm', run.model('prm'))):
+    arch, params, meta, _ = checkpoint.load_model(models / name)
+    assert loaded.arch == arch and (loaded.reader is None) == (name == 'base')
+    assert meta['open'] == checkpoint.read_meta(run.model_folder(name))['open']
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
+    planned = open_checkpoint.planned_arch(str(models / f'{name}-source'), name == 'base')
+    assert planned | {'param_dtype': None} == dataclasses.asdict(arch) | {'param_dtype': None}
+  assert open_checkpoint.imported(str(models / 'base'), str(tmp_path), True) == str(models / 'base')
+  assert len(list((tmp_path / 'w/imported').iterdir())) == 2
+  with pytest.raises(InputError, match='has no verifier.s head'):
+    open_checkpoint.imported(str(models / 'base-source'), str(tmp_path), False)
 
 
 def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_path):

@@ -26,6 +26,20 @@ KINDS = {
 }
 
 
+def kind_of(folder: Any, shards: Shards) -> str:
+  """A verifier's kind by its tensors.
+
+  Raises:
+    InputError: it has no head of its own, so that nothing says which words it answers with.
+  """
+  for name, kind in (('score.0.weight', 'qwen_prm'), ('v_head.summary.weight', 'value_prm'),
+                     ('score.weight', 'classifier_prm')):
+    if name in shards:
+      return kind
+  raise InputError(f'{folder} has no verifier\'s head: one that answers in words is imported by '
+                   'launch.import_checkpoint --kind=token_prm --words=GOOD,BAD')
+
+
 def arch_of(kind: str, trunk: Arch) -> Arch:
   """The architecture with the kind's head in place of the language model's."""
   if kind == 'lm':

@@ -14,9 +14,10 @@ from tts.data import problems as problems_lib
 from tts.data.prompts import Prompts
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
+from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
-from tts.stages import workdir as workdir_lib
+from tts.stages import open_checkpoint, workdir as workdir_lib
 from tts.train import checkpoint
 from tts.types import InputError, Problem
 
@@ -54,9 +55,13 @@ class Run:
   def model_config(self, name: str) -> ModelConfig:
     return getattr(self.experiment.models, name)
 
+  @functools.cache
   def model_folder(self, name: str) -> str:
-    """Where the model is: the checkpoint that was given, or the workdir's own."""
-    return self.model_config(name).checkpoint or self.workdir.path('models', name)
+    """Where the model is: the checkpoint that was given, an open one imported, or the workdir's."""
+    given = self.model_config(name).checkpoint
+    if not given:
+      return self.workdir.path('models', name)
+    return open_checkpoint.imported(given, self.workdir.root, name in GENERATORS + REVISERS)
 
   def has_model(self, name: str) -> bool:
     """Whether the model is part of the experiment and there to be used."""
@@ -88,14 +93,15 @@ class Run:
     elif tokenizer.proto != self.tokenizer.proto:
       raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
                        'one run must share theirs')
-    mark = (workdir_lib.file_fingerprint(config.checkpoint) if config.checkpoint
+    mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
     return Model(name, arch, parallel.replicate(params, self.mesh), mark, reader)
 
   @property
   def tokenizer_folder(self) -> str:
     """The base checkpoint's tokenizer where one was given, else the run's own."""
-    return self.model_config('base').checkpoint or self.workdir.path('tokenizer')
+    return (self.model_folder('base') if self.model_config('base').checkpoint
+            else self.workdir.path('tokenizer'))
 
   @functools.cached_property
   def tokenizer(self) -> Tokenizer:

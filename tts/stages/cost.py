@@ -13,7 +13,7 @@ from tts.config import Experiment
 from tts.eval import flops
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.models.transformer import Arch, Decoder, num_params
-from tts.train import checkpoint
+from tts.stages import open_checkpoint
 from tts.train.steps import init_params
 
 
@@ -32,7 +32,8 @@ def arch(e: Experiment, name: str) -> dict:
   """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary."""
   config = getattr(e.models, name)
   if config.checkpoint:
-    return dataclasses.asdict(config.arch) | checkpoint.read_meta(config.checkpoint)['arch']
+    return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
+        config.checkpoint, name in GENERATORS + REVISERS)
   found = dataclasses.asdict(config.arch)
   return found | {'vocab_size': found['vocab_size'] or e.tokenizer.vocab_size}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
 import shutil
 from typing import Any
 
+from absl import logging
 import jax
 import numpy as np
 from tqdm import tqdm
@@ -73,6 +75,46 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
           'open': {'kind': kind, 'config': fields, 'format': layout}}
   checkpoint.save_model(output, arch, {'params': params}, meta, tokenizer)
   return checkpoint.read_meta(output)
+
+
+def imported(path: str, workdir: str, lm: bool) -> str:
+  """The folder of a model of ours: `path` itself, or what is made of an open checkpoint, once.
+
+  Args:
+    path: of a run's `checkpoint`; what has a `config.json` and no `model.json` is an open one, and
+      so is `hf://org/name[@revision]`.
+    workdir: of the run; imports are under its `imported`, by what is in `path`.
+    lm: whether it is to be a language model, or a verifier of the kind that its tensors say.
+
+  Raises:
+    InputError: as `import_model`; a verifier without a head of its own.
+  """
+  folder = pathlib.Path(hub.local(path))
+  if not _is_open(folder):
+    return str(folder)
+  files_in = sorted((p.name, p.stat().st_size) for p in folder.iterdir() if p.is_file())
+  digest = hashlib.sha256((folder / 'config.json').read_bytes() + repr((files_in, lm)).encode())
+  target = pathlib.Path(workdir, 'imported', digest.hexdigest()[:12])
+  if not target.exists():
+    kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.Shards(folder))
+    logging.info('importing %s (%s)', path, kind)
+    import_model(str(folder), str(target), kind)
+  return str(target)
+
+
+def planned_arch(path: str, lm: bool) -> dict[str, Any]:
+  """The architecture, as JSON, of what `imported` gives or would give; no weights are read."""
+  folder = pathlib.Path(hub.local(path))
+  if not _is_open(folder):
+    return checkpoint.read_meta(str(folder))['arch']
+  fields = open_config.read(folder)
+  trunk = dataclasses.replace(open_config.to_arch(folder, fields), param_dtype=_stored(fields))
+  kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.Shards(folder))
+  return dataclasses.asdict(open_heads.arch_of(kind, trunk))
+
+
+def _is_open(folder: pathlib.Path) -> bool:
+  return (folder / 'config.json').is_file() and not (folder / checkpoint.MODEL_FILE).is_file()
 
 
 def _check_empty(output: str) -> None:

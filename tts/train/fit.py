@@ -26,7 +26,7 @@ import tqdm
 
 from tts import parallel
 from tts.models.transformer import Arch, Decoder, below_surprise
-from tts.train import steps as steps_lib
+from tts.train import lora, steps as steps_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
 from tts.train.steps import TrainConfig, TrainState
@@ -171,6 +171,14 @@ class _Run:
         config, below_surprise(arch) if judged else frozenset())
     self._keeps_best = kind == 'value' and validation is not None
     self._evaluate = None
+    self._base = ()  # what adapters are added to
+    if config.lora_rank and init is None:
+      raise InputError(f'{name}: lora_rank={config.lora_rank} needs a model to start from: set '
+                       'init to its name')
+
+  def _whole(self, learnt: Any, base: Any) -> Any:
+    """The model's parameters from those that are learnt."""
+    return lora.merge(base, learnt) if self._config.lora_rank else learnt
 
   def fingerprint(self) -> str:
     """Of all that the result depends on: another setting is another training."""
@@ -198,7 +206,8 @@ class _Run:
                'train_seconds': meta.seconds, 'compile_seconds': meta.compile_seconds}
     if self._keeps_best:
       metrics['best_step'] = meta.best_step
-    return best if self._keeps_best else state.params, metrics
+    learnt = best if self._keeps_best else state.params
+    return jax.jit(self._whole)(learnt, self._base), metrics
 
   def _updates(self, state, meta, best, checkpoints):
     """All updates that are left, with the looks and checkpoints between them."""
@@ -230,7 +239,8 @@ class _Run:
         rows = np.zeros((_BLOCK, self._config.batch_size), np.int32)
         for i in range(count):
           rows[i] = batch_rows(meta.step + i, self._data.num_rows, self._config)
-        state, *curves = block(state, data, self._place(rows), self._place(np.int32(count)))
+        state, *curves = block(state, self._base, data, self._place(rows),
+                               self._place(np.int32(count)))
         launched = meta.step, count, curves
         meta.step += count
         meta.tokens += int(self._data.row_tokens[rows[:count]].sum())
@@ -266,7 +276,7 @@ class _Run:
     if self._evaluate is None:
       self._evaluate = make_evaluate(self._loss, self._validation, self._config.batch_size,
                                      self._mesh)
-    sums = self._evaluate(params)
+    sums = self._evaluate(jax.jit(self._whole)(params, self._base))
     if self._kind == 'lm':
       meta.validation = {'val_loss': sums['nll'] / max(sums['tokens'], 1)}
       return None
@@ -285,6 +295,9 @@ class _Run:
     params = steps_lib.init_params(self._decoder, self._config.seed)
     if self._init is not None:
       params = graft(params, self._init, self._name)
+    if self._config.lora_rank:
+      self._base = self._place(params)
+      params = lora.start(params, self._init, self._config.lora_rank, self._config.seed)
     state = TrainState(step=jnp.zeros((), jnp.int32), params=params,
                        opt_state=jax.jit(self._optimizer.init)(params))
     return self._place(state)
@@ -296,15 +309,17 @@ class _Run:
     return parallel.replicate(tree, self._mesh)
 
   def _compile(self, state, data):
-    """The compiled loop: (state, data, rows [BLOCK, B], count) -> (state, losses, norms).
+    """The compiled loop: (state, base, data, rows [BLOCK, B], count) -> (state, losses, norms).
 
     The count is not static, so one program serves every cut, and what an update computes does
     not depend on where a block ends.
     """
-    update = steps_lib.make_update(self._loss, self._optimizer, self._config)
     shard = parallel.sharder(self._mesh)
 
-    def block(state, data, rows, count):
+    def block(state, base, data, rows, count):
+      loss = lambda learnt, *batch: self._loss(self._whole(learnt, base), *batch)
+      update = steps_lib.make_update(loss, self._optimizer, self._config)
+
       def body(i, carry):
         state, losses, norms = carry
         batch = shard({k: jnp.take(x, rows[i], axis=0) for k, x in data.items()})
@@ -316,7 +331,7 @@ class _Run:
 
     rows = self._place(np.zeros((_BLOCK, self._config.batch_size), np.int32))
     jitted = jax.jit(block, donate_argnums=0)
-    return jitted.lower(state, data, rows, self._place(np.int32(0))).compile()
+    return jitted.lower(state, self._base, data, rows, self._place(np.int32(0))).compile()
 
 
 def make_evaluate(loss: steps_lib.Loss, data: Packed, batch_size: int,

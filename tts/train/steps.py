@@ -54,6 +54,8 @@ class TrainConfig:
     eval_every: updates between looks at validation data; 0 = only at the end.
     checkpoint_every: updates between checkpoints; 0 = only at the end.
     patience: for a verifier, looks without a new best after which it stops; 0 = never.
+    lora_rank: rank of adapters that are learnt in place of the layers' projections, of a model that
+      starts from another (`tts.train.lora`); None learns all parameters.
   """
 
   learning_rate: float
@@ -73,11 +75,13 @@ class TrainConfig:
   eval_every: int = 0
   checkpoint_every: int = 1000
   patience: int = 0
+  lora_rank: int | None = None
 
   def __post_init__(self):
     if self.tokens is None and self.steps is None:
       raise InputError('train needs tokens or steps: set one of them')
-    for name in ('batch_size', 'row_length', 'tokens', 'steps', 'learning_rate', 'clip'):
+    for name in ('batch_size', 'row_length', 'tokens', 'steps', 'learning_rate', 'clip',
+                 'lora_rank'):
       value = getattr(self, name)
       if value is not None and not value > 0:
         raise InputError(f'train.{name} is {value}: it must be positive')
