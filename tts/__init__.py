@@ -30,17 +30,20 @@ def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int
 
 def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None = None, *,
          max_prompt_tokens: int = 512, max_tokens: int = 1024, max_steps: int = 40,
-         max_step_tokens: int = 256, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0):
+         max_step_tokens: int = 256, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0,
+         **prompts: str):
   """A generator, and perhaps a verifier, to sample, score and search with.
 
   Args:
-    base: folder of a language model: `W/models/base`, or what launch.import_checkpoint made.
-    verifier: folder of a process or outcome reward model.
+    base: folder of a language model: `W/models/base`, an open checkpoint's, or hf://org/name.
+    verifier: the same of a process or outcome reward model.
     max_prompt_tokens, max_tokens, max_steps, max_step_tokens: buffers; a solution that fills one is
       cut off, and has no answer.
     temperature: of samples; 0 is greedy.
     top_p: keep the likeliest tokens up to this total probability.
     seed: of everything that is drawn.
+    prompts: how questions are put, fields of `tts.data.prompts.PromptConfig`: `kind='chat'`,
+      `system=...`, `delimiter='blank_line'`.
 
   Returns:
     A `tts.stages.session.Session`: `sample(questions, n)`, `score(questions, solutions)`,
@@ -50,7 +53,9 @@ def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None =
     tts.types.InputError: a folder holds no model; the message says why.
   """
   from tts.config import LimitsConfig
+  from tts.data.prompts import PromptConfig
   from tts.sampling.logits import SamplingConfig
   from tts.stages.session import Session
   limits = LimitsConfig(max_prompt_tokens, max_tokens, max_steps, max_step_tokens)
-  return Session(base, verifier, limits, SamplingConfig(temperature, top_p=top_p), seed)
+  return Session(base, verifier, limits, SamplingConfig(temperature, top_p=top_p), seed,
+                 prompts=PromptConfig(**prompts))

@@ -39,6 +39,9 @@ class MeshConfig:
   cpu_devices: int = 0
 
 
+AS_INIT = Arch(0, 0, 0, 0, 0, 0, 0)
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
   """One model: its shape, where it starts, how it is trained.
@@ -47,9 +50,10 @@ class ModelConfig:
     enabled: False leaves the model out.
     checkpoint: folder of a trained model, or of an open one, or hf://org/name[@revision]; its
       training is skipped.
-    init: `scratch`, or for a verifier the model whose weights it starts from, e.g. `base`;
-      layers that this one has more are fresh.
-    arch: shape of the decoder; vocab_size 0 takes the tokenizer's.
+    init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
+      has more are fresh.
+    arch: shape of the decoder; vocab_size 0 takes the tokenizer's, num_layers 0 (`AS_INIT`) all of
+      the model that it starts from.
     train: how it is trained.
   """
 

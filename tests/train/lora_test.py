@@ -72,3 +72,13 @@ def test_a_verifiers_head_is_learnt_whole():
 def test_there_is_something_to_adapt():
   with pytest.raises(InputError, match='lora_rank=2 needs a model to start from'):
     fit_lib.fit(ARCH, CONFIG, DATA)
+
+
+def test_layers_computed_again_give_the_same_gradient():
+  batch = {k: x[:2] for k, x in DATA.arrays().items()}
+  plain, again = (jax.jit(jax.grad(lambda p, d=Decoder(ARCH, remat): steps.lm_loss(d, p, batch)[0]))(
+      BASE) for remat in (False, True))
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), plain, again)
+  text = jax.jit(jax.grad(lambda p: steps.lm_loss(Decoder(ARCH, True), p, batch)[0])).lower(
+      BASE).as_text()
+  assert 'optimization_barrier' in text  # what keeps a compiler from undoing it

@@ -188,10 +188,12 @@ class Hidden:
 class Decoder(nn.Module):
   """The trunk and its heads.
 
-  `__call__` gives hidden states; `logits` and `values` read them.
+  `__call__` gives hidden states; `logits` and `values` read them. With `remat` a gradient computes
+  each layer again instead of keeping what it held.
   """
 
   arch: Arch
+  remat: bool = False
 
   def setup(self):
     a = self.arch
@@ -203,8 +205,9 @@ class Decoder(nn.Module):
     self.attn_norms, self.mlp_norms = norms('attn'), norms('mlp')
     if a.post_norms:
       self.attn_post_norms, self.mlp_post_norms = norms('attn_post'), norms('mlp_post')
-    self.attns = [Attention(a, a.window(i), name=f'attn_{i}') for i in range(a.num_layers)]
-    self.mlps = [MLP(a, name=f'mlp_{i}') for i in range(a.num_layers)]
+    attention, mlp = (nn.remat(x) if self.remat else x for x in (Attention, MLP))
+    self.attns = [attention(a, a.window(i), name=f'attn_{i}') for i in range(a.num_layers)]
+    self.mlps = [mlp(a, name=f'mlp_{i}') for i in range(a.num_layers)]
     self.final_norm = RMSNorm(a)
     if 'lm' in a.heads and not a.tied:
       self.unembed = self.param(

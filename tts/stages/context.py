@@ -31,6 +31,7 @@ class Model:
   params: Any
   mark: str  # fingerprint
   reader: Reader | None = None  # of a verifier with a tokenizer of its own
+  open: dict[str, Any] | None = None  # of an open checkpoint, or of what was finetuned from one
 
   def own_prompt(self, problem: Problem) -> int | None:
     """Ids of a question where they are not the generator's, else None."""
@@ -95,7 +96,7 @@ class Run:
                        'one run must share theirs')
     mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
-    return Model(name, arch, parallel.replicate(params, self.mesh), mark, reader)
+    return Model(name, arch, parallel.replicate(params, self.mesh), mark, reader, meta.get('open'))
 
   @property
   def tokenizer_folder(self) -> str:

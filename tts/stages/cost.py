@@ -34,6 +34,8 @@ def arch(e: Experiment, name: str) -> dict:
   if config.checkpoint:
     return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
         config.checkpoint, name in GENERATORS + REVISERS)
+  if not config.arch.num_layers and config.init != 'scratch':
+    return arch(e, config.init)
   found = dataclasses.asdict(config.arch)
   return found | {'vocab_size': found['vocab_size'] or e.tokenizer.vocab_size}
 

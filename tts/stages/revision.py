@@ -92,7 +92,7 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
       arch, train, data, workdir=run.workdir.root, name=name,
       init=trunk and jax.device_get(trunk.params), validation=validation,
       progress=fit_lib.progress_bar())
-  train_lib.publish(run, name, mark, arch, params, 'lm', metrics)
+  train_lib.publish(run, name, mark, arch, params, 'lm', metrics, trunk)
   return False
 
 

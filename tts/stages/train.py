@@ -51,15 +51,29 @@ def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
 
 
 def with_heads(run: Run, name: str, heads: tuple[str, ...], trunk: Model | None = None) -> Arch:
-  """A model's architecture over the run's vocabulary, or its trunk's: an open one may be padded."""
+  """A model's architecture over the run's vocabulary, or its trunk's: an open one may be padded.
+
+  Raises:
+    InputError: it is to be its trunk's, and there is none.
+  """
   size = trunk.arch.vocab_size if trunk else run.tokenizer.vocab_size
-  return dataclasses.replace(run.model_config(name).arch, vocab_size=size, heads=heads)
+  arch = run.model_config(name).arch
+  if not arch.num_layers:
+    if trunk is None:
+      raise InputError(f'config.models.{name}.arch.num_layers is 0: give it layers, or set .init to '
+                       'the model that it starts from')
+    arch = trunk.arch
+  return dataclasses.replace(arch, vocab_size=size, heads=heads)
 
 
 def publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
-            metrics: dict[str, Any]) -> None:
-  """Writes a trained model's checkpoint and removes what its training kept."""
-  meta = {'kind': kind, 'params': num_params(params), 'metrics': metrics, 'seed': run.seed,
+            metrics: dict[str, Any], trunk: Model | None = None) -> None:
+  """Writes a trained model's checkpoint and removes what its training kept.
+
+  What was finetuned from an open checkpoint stays one: its tables are padded, it can be exported.
+  """
+  origin = {'open': {**trunk.open, 'format': None}} if trunk and trunk.open else {}
+  meta = {**origin, 'kind': kind, 'params': num_params(params), 'metrics': metrics, 'seed': run.seed,
           'fingerprint': mark}
   checkpoint.save_model(run.workdir.path('models', name), arch, params, meta, run.tokenizer)
   fit_lib.forget(run.workdir.root, name)
@@ -149,7 +163,7 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
       init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,
       progress=fit_lib.progress_bar())
-  publish(run, name, mark, arch, params, name, metrics)
+  publish(run, name, mark, arch, params, name, metrics, trunk)
   return False
 
 

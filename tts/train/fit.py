@@ -164,7 +164,7 @@ class _Run:
     self._arch, self._config, self._data, self._kind = arch, config, data, kind
     self._name, self._init, self._validation = name, init, validation
     self._progress, self._mesh = progress, mesh
-    self._decoder = Decoder(arch)
+    self._decoder = Decoder(arch, config.remat)
     self._loss = steps_lib.make_loss(self._decoder, kind, config)
     judged = kind == 'value' and not config.lm_loss_weight
     self._optimizer = steps_lib.make_optimizer(

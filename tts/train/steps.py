@@ -54,6 +54,7 @@ class TrainConfig:
     eval_every: updates between looks at validation data; 0 = only at the end.
     checkpoint_every: updates between checkpoints; 0 = only at the end.
     patience: for a verifier, looks without a new best after which it stops; 0 = never.
+    remat: each layer is computed again for its gradient: less memory, a third more time.
     lora_rank: rank of adapters that are learnt in place of the layers' projections, of a model that
       starts from another (`tts.train.lora`); None learns all parameters.
   """
@@ -75,6 +76,7 @@ class TrainConfig:
   eval_every: int = 0
   checkpoint_every: int = 1000
   patience: int = 0
+  remat: bool = False
   lora_rank: int | None = None
 
   def __post_init__(self):
