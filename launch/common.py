@@ -6,19 +6,30 @@ import difflib
 import logging as python_logging
 import os
 import re
+import signal
 import sys
+import threading
+import time
+import traceback
 
 from absl import flags, logging
 
-from tts.types import InputError
+from tts.types import InputError, LostError
+
+_TERMINATED = 128 + signal.SIGTERM
+_UNWIND_SECONDS = 5.0  # a compiler or a block may hold the main thread for minutes
+_joined = False  # whether this is one of several processes
 
 
 def run(main, arguments: tuple[str, ...] = ()) -> None:
   """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2.
 
+  SIGTERM ends it in seconds with status 143: what is written is whole or absent at any moment.
+
   `arguments` are the names of what it takes beside flags.
   """
   _quiet_logging()
+  _end_at_sigterm()
   try:
     main(_parse(sys.argv, arguments))
   except FloatingPointError as error:
@@ -31,6 +42,15 @@ def run(main, arguments: tuple[str, ...] = ()) -> None:
     _fail(': '.join(str(x) for x in (error.filename, error.strerror) if x), 2)
   except KeyboardInterrupt:
     _fail('interrupted: start the same command again to go on', 130)
+  except _Terminated:
+    _fail('terminated: start the same command again to go on', _TERMINATED)
+  except LostError as error:
+    _fail(str(error), 1)
+  except Exception:
+    if not _joined:
+      raise
+    traceback.print_exc()
+    _leave(1)
 
 
 def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
@@ -81,9 +101,40 @@ def _config_fields():
   return config.describe(config.Experiment())
 
 
+class _Terminated(BaseException):
+  """SIGTERM; not an Exception, so that nothing on the way takes it for one."""
+
+
+def _end_at_sigterm() -> None:
+  """Unwinds the main thread; where that is inside a device's program, ends it from another."""
+  def unwind(*_):
+    raise _Terminated
+
+  read, write = os.pipe()
+  os.set_blocking(write, False)
+
+  def watch():
+    while signal.SIGTERM not in os.read(read, 64):  # other signals come here too
+      pass
+    time.sleep(_UNWIND_SECONDS)
+    os._exit(_TERMINATED)
+
+  signal.signal(signal.SIGTERM, unwind)
+  signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+  threading.Thread(target=watch, name='sigterm', daemon=True).start()
+
+
 def _fail(message: str, status: int) -> None:
   print('error: ' + ' '.join(message.split()), file=sys.stderr)
+  _leave(status)
+
+
+def _leave(status: int) -> None:
+  """Ends this process; one of several does not wait for the others at exit, which wait for it."""
+  sys.stdout.flush()
   sys.stderr.flush()
+  if _joined or status == _TERMINATED:
+    os._exit(status)
   sys.exit(status)
 
 
@@ -105,3 +156,26 @@ def set_up_devices(mesh) -> None:
     return
   cores = mesh.cpu_devices or len(os.sched_getaffinity(0))
   jax.config.update('jax_num_cpu_devices', max(cores, mesh.model, mesh.data * mesh.model))
+
+
+def join_processes(coordinator: str | None, num_processes: int | None, process_id: int | None,
+                   heartbeat_seconds: int) -> None:
+  """Makes this one of several processes, by JAX's own runtime; the first alone speaks from here on.
+
+  Args:
+    coordinator: host:port of process 0; None, as the next two, where the environment knows it.
+    num_processes: of the run.
+    process_id: this one's, from 0.
+    heartbeat_seconds: after so long without a sign of one, the runtime ends all others.
+  """
+  global _joined
+  import jax
+  jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM and go on
+  try:
+    jax.distributed.initialize(coordinator, num_processes, process_id,
+                               heartbeat_timeout_seconds=heartbeat_seconds)
+  except (ValueError, RuntimeError) as error:
+    raise InputError(f'cannot join the other processes: {str(error).splitlines()[0]}') from error
+  _joined = True
+  if jax.process_index():
+    logging.set_verbosity(logging.WARNING)

@@ -12,7 +12,8 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  print(figures_exchange.text(reproduce.compare(config, workdir)))
+  if results := reproduce.compare(config, workdir):
+    print(figures_exchange.text(results))
 
 
 if __name__ == '__main__':

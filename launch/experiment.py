@@ -21,10 +21,14 @@ _DRY_RUN = flags.DEFINE_bool(
     'dry_run', False, 'Print what each stage would generate and cost, and stop.')
 _DESCRIBE = flags.DEFINE_bool(
     'describe', False, 'Print every config field, its value and its meaning, and stop.')
-_COORDINATOR = flags.DEFINE_string(
-    'coordinator', None, 'host:port of process 0, for a run on several hosts.')
+_DISTRIBUTED = flags.DEFINE_bool(
+    'distributed', False, 'This is one of several processes, and the environment says which: a TPU '
+    'pod, Slurm, Kubernetes, Open MPI. Elsewhere the next three flags say it.')
+_COORDINATOR = flags.DEFINE_string('coordinator', None, 'host:port of process 0.')
 _NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Processes of the run.')
 _PROCESS_ID = flags.DEFINE_integer('process_id', None, 'This process, from 0.')
+_HEARTBEAT_SECONDS = flags.DEFINE_integer(
+    'heartbeat_seconds', 100, 'All processes stop when nothing is heard of one for so long.')
 
 
 def launch(job: Callable[[config_lib.Experiment, str], None]) -> None:
@@ -52,13 +56,25 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
       print(f'--{name}={value!r}\n    {meaning}')
     return
   common.set_up_devices(experiment.mesh)
-  if _COORDINATOR.value or _NUM_PROCESSES.value:
-    import jax
-    jax.distributed.initialize(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
   if _DRY_RUN.value:
     from tts.stages import plan
     print(plan.table(experiment))
     return
   if _WORKDIR.value is None:
     raise InputError('--workdir is missing: the folder that the run writes to')
+  _join_processes()
   job(experiment, _WORKDIR.value)
+
+
+def _join_processes() -> None:
+  """Makes this process one of several, where a flag says so; returns when all are there."""
+  place = {f.name: f.value for f in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)}
+  missing = [f'--{name}' for name, value in place.items() if value is None]
+  if not _DISTRIBUTED.value:
+    if len(missing) == len(place):
+      return
+    if missing:
+      raise InputError(f'{" and ".join(missing)} missing: one of several processes needs '
+                       f'{", ".join(f"--{name}" for name in place)}, or --distributed alone where '
+                       'the environment knows them')
+  common.join_processes(*place.values(), _HEARTBEAT_SECONDS.value)

@@ -22,8 +22,11 @@ RULES = (('vocab', MODEL), ('heads', MODEL), ('kv_heads', MODEL), ('mlp', MODEL)
 
 
 def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
-  """A mesh of `data` x `model` devices; data = -1 takes as many groups as there are devices for."""
-  devices = jax.devices() if devices is None else devices
+  """A mesh of `data` x `model` devices; data = -1 takes as many groups as there are devices for.
+
+  The devices are this process's own: groups exchange nothing, so no program spans processes.
+  """
+  devices = jax.local_devices() if devices is None else devices
   if model < 1:
     raise ValueError(f'model={model}: give the number of devices that share a model, 1 or more')
   if data == -1:

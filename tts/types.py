@@ -33,6 +33,10 @@ class InputError(ValueError):
   """
 
 
+class LostError(RuntimeError):
+  """Another process of the run is gone, and this one cannot go on without it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
   """One question.

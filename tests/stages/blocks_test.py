@@ -1,12 +1,14 @@
 """Work in blocks: fixed shapes, every problem once, missing ones alone computed."""
 
+import json
 import types
 
+from absl import logging
 import numpy as np
 import pytest
 
 from configs import quickstart
-from tts import config, parallel
+from tts import config, hosts, parallel
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
@@ -59,6 +61,85 @@ def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
   assert run(3) == 3 and calls == [[1, 4]] and files() == before
   assert run(3, 'other') == 0
   assert [r['x'] for r in records.read(tmp_path / 'w', stage='search')] == list(range(5))
+
+
+def work_of(compute, num=5, mark='m'):
+  return blocks_lib.Work('search/x', mark, list(range(num)), compute, {'strategy': 'x'})
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+  data = bytearray(data)
+  data[bit // 8] ^= 1 << bit % 8
+  return bytes(data)
+
+
+def test_every_cut_and_every_flipped_bit_of_a_block_is_found(tmp_path):
+  """But for the bits that fill a deflate stream's last byte: they change nothing that is read."""
+  path = tmp_path / 'b.jsonl.gz'
+  rows = [{'problem_id': f'p{i}', 'x': i * 0.37} for i in range(5)]
+  records.write_block(path, rows)
+  whole, missed = path.read_bytes(), []
+  records.check(path)
+  damaged = [whole[:n] for n in range(len(whole))]
+  damaged += [flipped(whole, bit) for bit in range(8 * len(whole))]
+  for data in damaged:
+    path.write_bytes(data)
+    try:
+      records.check(path)
+      assert records.read_block(path) == rows
+      missed.append(data)
+    except InputError as error:
+      assert str(path) in str(error)
+  assert len(missed) < 8
+
+
+@pytest.mark.parametrize('damage', [
+    lambda data: data[:-1], lambda data: data[:10], lambda data: b'', lambda data: flipped(data, 33),
+    lambda data: flipped(data, 8 * len(data) - 40)])
+def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage, caplog):
+  workdir = Workdir(tmp_path / 'w')
+  workdir.write_json('run.json', {})
+  calls = []
+
+  def compute(group):
+    calls.append(list(group))
+    return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
+
+  blocks_lib.run(workdir, [work_of(compute)], 2)
+  folder = tmp_path / 'w/records/search/x'
+  before = {p.name: p.read_bytes() for p in folder.iterdir()}
+  block, timing = folder / 'block-00001.jsonl.gz', tmp_path / 'w/timings/search/x/block-00003.json'
+  block.write_bytes(damage(before[block.name]))
+  timing.write_bytes(timing.read_bytes()[:9])
+  calls.clear()
+  logging.get_absl_logger().propagate = True
+  assert blocks_lib.run(workdir, [work_of(compute)], 2) == 3 and calls == [[1, 3]]
+  assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+  assert json.loads(timing.read_text())['strategy'] == 'x'
+  assert str(block) in caplog.text and str(timing) in caplog.text
+  kept = [p for p in (tmp_path / 'w/stale/records/search/x').iterdir() if '00001' in p.name]
+  assert [p.read_bytes() for p in kept] == [damage(before[block.name])]
+
+
+def test_processes_share_the_blocks_out_whatever_their_number(tmp_path, monkeypatch):
+  """Every block once, and the same files; the processes one after the other, so without barriers."""
+  files = {}
+  for num in (1, 2, 3, 7):
+    workdir, done = Workdir(tmp_path / str(num)), []
+    workdir.write_json('run.json', {})
+
+    def compute(group):
+      done.extend(group)
+      return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
+
+    monkeypatch.setattr(hosts, 'count', lambda num=num: num)
+    monkeypatch.setattr(hosts, 'wait', lambda: None)
+    for index in range(num):
+      monkeypatch.setattr(hosts, 'index', lambda index=index: index)
+      blocks_lib.run(workdir, [work_of(compute)], 2)
+    assert sorted(done) == list(range(5))
+    files[num] = {p.name: p.read_bytes() for p in (tmp_path / str(num)).rglob('*.gz')}
+  assert len(files[1]) == 5 and all(found == files[1] for found in files.values())
 
 
 def test_all_programs_are_compiled_before_a_block_is_timed(tmp_path):

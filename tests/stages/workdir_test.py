@@ -40,6 +40,34 @@ def test_damaged_json_is_named(tmp_path):
   assert workdir.read_json('none.json') is None
 
 
+def test_a_damaged_mark_counts_as_none(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  folder = workdir.claim('records/search/x', 'one')
+  (tmp_path / 'w/records/search/x/a.txt').write_text('a')
+  for damage in (b'{"finger', b'\xff{}', b'[]'):
+    (tmp_path / 'w/records/search/x/fingerprint.json').write_bytes(damage)
+    assert workdir.mark('records/search/x') is None
+  assert workdir.claim('records/search/x', 'one') == folder
+  assert [p.name for p in (tmp_path / 'w/records/search/x').iterdir()] == ['fingerprint.json']
+  assert len(list((tmp_path / 'w/stale').rglob('a.txt'))) == 1
+
+
+def test_a_sealed_folder_is_whole_or_moved_away(tmp_path):
+  workdir = Workdir(tmp_path / 'w')
+  for damage in (lambda p: p.write_bytes(b'abd'), lambda p: p.write_bytes(b'ab'),
+                 lambda p: p.unlink(), lambda p: (p.parent / 'more').write_text('')):
+    file = tmp_path / 'w/tokenizer/model'
+    assert not workdir.is_sealed('tokenizer', 'm')
+    workdir.claim('tokenizer', 'm')
+    file.write_bytes(b'abc')
+    assert not workdir.is_sealed('tokenizer', 'm')
+    workdir.seal('tokenizer', 'm')
+    assert workdir.is_sealed('tokenizer', 'm') and not workdir.is_sealed('tokenizer', 'other')
+    damage(file)
+    assert not workdir.is_sealed('tokenizer', 'm') and not file.parent.exists()
+  assert len(list((tmp_path / 'w/stale').iterdir())) == 4
+
+
 def test_time_of_interrupted_starts_adds_up(tmp_path):
   workdir = Workdir(tmp_path / 'w')
   for _ in range(2):

@@ -190,7 +190,22 @@ def test_training_state_returns_with_its_types(tmp_path, params):
   assert same(found, state.replace(step=jnp.int32(9))) and found_meta == meta
   assert same(best, params)
   assert [p.name for p in (tmp_path / 'run').iterdir()] == ['9']
+  files = [p for p in (tmp_path / 'run' / '9').rglob('*')
+           if p.is_file() and p.stat().st_size and p.name != 'digests.json']
+  assert len(files) > 5
+  for path in files:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with checkpoint.TrainingCheckpoints(tmp_path / 'run') as checkpoints:
+      with pytest.raises(InputError, match=rf'{path.name} is not as it was saved: remove it'):
+        checkpoints.restore(fresh)
+    path.write_bytes(whole)
+  (tmp_path / 'run' / '9' / 'digests.json').unlink()  # killed before it was written
+  with checkpoint.TrainingCheckpoints(tmp_path / 'run') as checkpoints:
+    assert same(checkpoints.restore(fresh)[0], state.replace(step=jnp.int32(9)))
   (tmp_path / 'run' / '9' / 'params' / 'manifest.ocdbt').write_bytes(b'')
   with checkpoint.TrainingCheckpoints(tmp_path / 'run') as checkpoints:
     with pytest.raises(InputError, match='remove it'):
       checkpoints.restore(fresh)
+    checkpoints.discard()
+    assert checkpoints.restore(fresh) is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from absl import logging
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
@@ -111,6 +112,21 @@ def test_killed_training_ends_as_an_unbroken_one(tmp_path, kill_at, kind, groups
   assert int(a.step) == 40 and same(a, b)
   assert {k: v for k, v in found.items() if 'seconds' not in k} == {
       k: v for k, v in metrics.items() if 'seconds' not in k}
+
+
+def test_a_damaged_checkpoint_is_named_and_the_training_starts_over(tmp_path, kill_at, caplog):
+  whole, _ = fit_lib.fit(ARCH, CONFIG, DATA, workdir=tmp_path / 'whole')
+  kill_at(34)
+  with pytest.raises(Killed):
+    fit_lib.fit(ARCH, CONFIG, DATA, workdir=tmp_path / 'cut')
+  kill_at(None)
+  path = max((tmp_path / 'cut' / 'train').rglob('params/**/d/*'), key=lambda p: p.stat().st_size)
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+  logging.get_absl_logger().propagate = True
+  pieces, _ = fit_lib.fit(ARCH, CONFIG, DATA, workdir=tmp_path / 'cut')
+  assert same(whole, pieces) and path.name in caplog.text
 
 
 def test_finished_training_is_not_repeated(tmp_path, monkeypatch):

@@ -105,6 +105,9 @@ def gzipped(data: bytes) -> bytes:
   return buffer.getvalue()
 
 
+_GZIP_HEADER = gzipped(b'')[:10]
+
+
 def _spoilt(path: pathlib.Path, why: str) -> InputError:
   return InputError(f'{path}: {why}; delete it; the run recomputes it')
 
@@ -119,6 +122,21 @@ def _lines(path: pathlib.Path) -> list[bytes]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as e:
       raise _spoilt(path, f'not a whole gzip file ({e})') from e
   return data.split(b'\n')
+
+
+def check(path: str | os.PathLike[str]) -> None:
+  """Reads a block through, without parsing it.
+
+  Raises:
+    InputError: it is cut short, or a bit of it is not as it was written (CRC-32 of what it holds).
+  """
+  path = pathlib.Path(path)
+  _lines(path)
+  if path.suffix == '.gz':
+    with open(path, 'rb') as file:
+      # The first bytes are in no checksum.
+      if file.read(len(_GZIP_HEADER)) != _GZIP_HEADER:
+        raise _spoilt(path, 'not the first bytes that records have')
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Work as a fixed list of blocks: one compiled shape, one immutable record file each.
 
 A block file is complete or absent. A run that was killed does the missing blocks and ends with the
-same files, whatever the number of devices.
+same files, whatever the number of devices and processes: of P processes number p does the blocks i
+with i mod P = p, on its own devices.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import os
 import time
 from typing import Any, Callable
 
+from absl import logging
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from tts import parallel, rng
+from tts import hosts, parallel, rng
 from tts.data.batching import length_sorted_blocks
 from tts.data.prompts import Prompts
 from tts.eval import records
-from tts.stages.workdir import Workdir
+from tts.stages.workdir import Workdir, fault
 from tts.types import InputError, Problem
 
 
@@ -161,41 +163,64 @@ class Work:
 def run(workdir: Workdir, works: Sequence[Work], groups: int) -> int:
   """Computes the blocks that are missing and writes each one's records, `groups` at a time.
 
+  Each process does its share, and returns when all have done theirs. A block that is there and
+  damaged is moved away and computed anew.
+
   Programs are compiled side by side, each by about two cores. Where the cores are the device as
   well, blocks wait for that, and their timings are not disturbed.
 
   Returns:
-    How many blocks were there already.
+    How many blocks of this process were there already.
   """
-  missing = [_missing(workdir, work) for work in works]
+  _claim(workdir, works)
+  shares = [range(hosts.index(), len(work.blocks), hosts.count()) for work in works]
+  missing = [[i for i in share if not _is_there(workdir, work.folder, i)]
+             for work, share in zip(works, shares)]
   with futures.ThreadPoolExecutor(max(1, os.cpu_count() // 2)) as pool:
     compiling = {work.program.compile_ahead(pool, work.blocks[0])
                  for work, left in zip(works, missing) if left and work.program is not None}
     if jax.default_backend() == 'cpu':
       with waiting():
         for done in tqdm(futures.as_completed(compiling), desc='  compiling', unit='program',
-                         total=len(compiling), delay=5, leave=False):
+                         total=len(compiling), delay=5, leave=False, disable=not hosts.is_first()):
           done.result()
-    for work, left in zip(works, missing):
-      _run(workdir, work, left, groups)
-  return sum(len(work.blocks) - len(left) for work, left in zip(works, missing))
+    for work, share, left in zip(works, shares, missing):
+      _run(workdir, work, len(share), left, groups)
+  hosts.wait()
+  return sum(map(len, shares)) - sum(map(len, missing))
 
 
-def _missing(workdir: Workdir, work: Work) -> list[int]:
-  """The blocks that have no records yet. Records of another fingerprint are removed."""
-  target = workdir.claim(os.path.join('records', work.folder), work.mark)
-  return [i for i in range(len(work.blocks))
-          if not os.path.exists(os.path.join(target, f'{_name(i)}.jsonl.gz'))]
+@hosts.by_first
+def _claim(workdir: Workdir, works: Sequence[Work]) -> None:
+  """Records of another fingerprint are moved away."""
+  for work in works:
+    workdir.claim(os.path.join('records', work.folder), work.mark)
+
+
+def _is_there(workdir: Workdir, folder: str, i: int) -> bool:
+  """Whether a block has whole records, and seconds; what is damaged is moved away."""
+  relative, timing = f'records/{folder}/{_name(i)}.jsonl.gz', f'timings/{folder}/{_name(i)}.json'
+  if not os.path.exists(workdir.path(relative)):
+    return False
+  try:
+    records.check(workdir.path(relative))
+    workdir.read_json(timing)
+  except InputError as error:
+    logging.warning('computed anew: %s', fault(error))
+    workdir.retire(relative, 'is damaged')
+    return False
+  return True
 
 
 def _name(i: int) -> str:
   return f'block-{i:05d}'
 
 
-def _run(workdir: Workdir, work: Work, missing: list[int], groups: int) -> None:
+def _run(workdir: Workdir, work: Work, share: int, missing: list[int], groups: int) -> None:
+  """Computes the missing of a process's `share` blocks."""
   folder = work.folder
-  with tqdm(total=len(work.blocks), initial=len(work.blocks) - len(missing), desc=f'  {folder}',
-            unit='block', delay=5, leave=False) as bar:
+  with tqdm(total=share, initial=share - len(missing), desc=f'  {folder}', unit='block', delay=5,
+            leave=False, disable=not hosts.is_first()) as bar:
     for first in range(0, len(missing), groups):
       now = missing[first:first + groups]
       begun = time.monotonic() - Program.compile_seconds

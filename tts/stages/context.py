@@ -7,7 +7,7 @@ import functools
 import os
 from typing import Any
 
-from tts import parallel
+from tts import hosts, parallel
 from tts.config import Experiment, ModelConfig
 from tts.data import hub
 from tts.data import problems as problems_lib
@@ -47,7 +47,8 @@ class Run:
     try:
       self.mesh = parallel.make_mesh(mesh.data, mesh.model)
     except ValueError as error:
-      raise InputError(f'config.mesh: {error}') from error
+      alone = ' in each process, and no model spans several' if hosts.count() > 1 else ''
+      raise InputError(f'config.mesh: {error}{alone}') from error
 
   @property
   def groups(self) -> int:

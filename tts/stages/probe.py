@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tts import hosts
 from tts.eval import records
 from tts.models.transformer import Arch
 from tts.stages import blocks as blocks_lib, programs
@@ -88,6 +89,7 @@ def _training(run: Run) -> tuple[list[Problem], np.ndarray]:
   return problems, np.array([np.mean(right[p.id]) for p in problems])
 
 
+@hosts.by_first
 def run_probe(run: Run) -> None:
   """Writes `probe.json`: an estimate of every reported question's pass@1. Needs the label stage."""
   labels = run.workdir.mark('records/labels/rollouts')

@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import logging
 
-from tts import parallel
+from tts import hosts, parallel
 from tts.config import Experiment
 from tts.data import grading
 from tts.eval import claim_sides, report, votes
@@ -56,6 +56,11 @@ STAGES: dict[str, Callable[[Run], Any]] = {
 def open_run(experiment: Experiment, workdir: str) -> Run:
   """Opens or makes the workdir of the first seed, and writes down what is being run in it."""
   grading.check(experiment.data.grader)  # before hours of training
+  return _begin(experiment, workdir) or _join(experiment, workdir)
+
+
+@hosts.by_first
+def _begin(experiment: Experiment, workdir: str) -> Run:
   folder = Workdir(workdir)
   config = dataclasses.asdict(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
@@ -64,6 +69,14 @@ def open_run(experiment: Experiment, workdir: str) -> Run:
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
       'device': parallel.device_name(), 'seeds': list(experiment.seeds)})
   return run
+
+
+def _join(experiment: Experiment, workdir: str) -> Run:
+  """The run that the first process has begun."""
+  if not os.path.exists(os.path.join(workdir, 'run.json')):
+    raise InputError(f'--workdir={workdir} is not the folder of process 0: give one on a disk that '
+                     'all hosts share')
+  return Run(experiment, Workdir(workdir), experiment.seeds[0])
 
 
 def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
@@ -92,10 +105,12 @@ def run_stage(run: Run, name: str) -> None:
   there = 'all' if reused is True else f'{reused} blocks' if reused else None
   logging.info('%s: %.1f s%s', name, spent['wall_seconds'],
                f', {there} there already' if there else '')
-  run.workdir.finish_stage(name, usage, budget_seconds=planned,
-                           compile_seconds=Program.compile_seconds - compiling)
+  if hosts.is_first():
+    run.workdir.finish_stage(name, usage, budget_seconds=planned,
+                             compile_seconds=Program.compile_seconds - compiling)
 
 
+@hosts.by_first
 def _report(run: Run) -> dict[str, Any]:
   usage = Usage()
   results = report.write(run.workdir.root)
@@ -123,9 +138,10 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
   begun = time.monotonic()
   planned = dict(experiment.stage_seconds)
   runs = open_runs(experiment, workdir)
-  claim_sides.save(claims, pathlib.Path(workdir))
-  if experiment.revision.enabled:
-    claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
+  if hosts.is_first():
+    claim_sides.save(claims, pathlib.Path(workdir))
+    if experiment.revision.enabled:
+      claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
   work = [(run, name) for run in runs for name in STAGES]
   for i, (run, name) in enumerate(work):
     left = sum(planned.get(n, 0) for _, n in work[i:])
@@ -140,8 +156,12 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
                peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
 
 
-def compare(experiment: Experiment, workdir: str) -> dict[str, Any]:
-  """Measures the trained models, the larger ones too, and gives the contents of `results.json`."""
+def compare(experiment: Experiment, workdir: str) -> dict[str, Any] | None:
+  """Measures the trained models, the larger ones too.
+
+  Returns:
+    The contents of `results.json`, in the first process.
+  """
   run = open_run(experiment, workdir)
   for name in ('search', 'difficulty'):
     run_stage(run, name)

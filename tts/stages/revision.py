@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from tts import hosts
 from tts.eval import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
@@ -70,6 +71,7 @@ def _train(run: Run, name: str) -> bool:
   return finetune(run, name, mark, lambda: _examples(run, name == 'revision'))
 
 
+@hosts.by_first
 def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) -> bool:
   """Trains a language model from the one that its config starts from. Whether it was there already.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tts import hosts
 from tts.eval import select
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
@@ -206,8 +207,9 @@ def run_search(run: Run) -> int:
   config, sampling = run.experiment.search, run.experiment.sampling
   greedy = dataclasses.replace(sampling, temperature=0.0)
   asked = run.problems(config.split, config.questions)
-  run.workdir.write_json('questions.json', {
-      p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
+  if hosts.is_first():
+    run.workdir.write_json('questions.json', {
+        p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
   works: list[Work] = []
 
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',

@@ -8,19 +8,22 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from absl import logging
 import jax
 
+from tts import hosts
 from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.models.transformer import Arch, num_params
 from tts.stages import blocks, search
 from tts.stages.context import Model, Run
-from tts.stages.workdir import fingerprint
+from tts.stages.workdir import fault, fingerprint
 from tts.train import checkpoint, fit as fit_lib, packed
 from tts.types import InputError, Problem
 
 
+@hosts.by_first
 def prepare(run: Run) -> None:
   """Stage `data`: the embedded benchmark on disk, and a tokenizer trained on its text.
 
@@ -42,12 +45,12 @@ def prepare(run: Run) -> None:
 def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
   config = run.experiment.tokenizer
   mark = fingerprint(run.data_mark('lm'), config)
-  if run.workdir.mark('tokenizer') == mark and os.path.exists(
-      run.workdir.path('tokenizer', tokenizer_lib.FILE_NAME)):
+  if run.workdir.is_sealed('tokenizer', mark):
     return
   folder = run.workdir.claim('tokenizer', mark)
   texts = [p.prompt + (p.solution or '') for p in problems]
   tokenizer_lib.Tokenizer.train(texts, config.vocab_size, config.byte_fallback).save(folder)
+  run.workdir.seal('tokenizer', mark)
 
 
 def with_heads(run: Run, name: str, heads: tuple[str, ...], trunk: Model | None = None) -> Arch:
@@ -80,13 +83,21 @@ def publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
 
 
 def is_trained(run: Run, name: str, mark: str) -> bool:
-  """Whether the model is there; one made with another config is moved away."""
-  if run.workdir.mark(f'models/{name}', 'model.json') == mark:
-    return True
-  run.workdir.retire(f'models/{name}')
-  return False
+  """Whether the model is there and whole; one made with another config is moved away."""
+  folder = f'models/{name}'
+  if run.workdir.mark(folder, checkpoint.MODEL_FILE) != mark:
+    run.workdir.retire(folder)
+    return False
+  try:
+    checkpoint.check_files(run.workdir.path(folder))
+  except InputError as error:
+    logging.warning('trained anew: %s', fault(error))
+    run.workdir.retire(folder, 'is damaged')
+    return False
+  return True
 
 
+@hosts.by_first
 def train_lm(run: Run, name: str) -> bool:
   """Trains a language model on problems and their worked solutions.
 
@@ -134,6 +145,7 @@ def train_verifier(run: Run, name: str) -> bool:
   return fit_verifier(run, name, labels_mark, lambda: _labelled(run, folder))
 
 
+@hosts.by_first
 def fit_verifier(run: Run, name: str, labels_mark: str,
                  labelled: Callable[[], tuple[list[packed.Labelled], list[packed.Labelled]]],
                  ) -> bool:

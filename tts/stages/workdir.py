@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import time
 from typing import Any
@@ -53,6 +54,11 @@ def file_fingerprint(path: str) -> str:
   return fingerprint(names, file_fingerprint(meta) if os.path.exists(meta) else None)
 
 
+def fault(error: InputError) -> str:
+  """What is wrong with a damaged file, without the advice what to do: it is done here."""
+  return re.sub(r'[;:] (delete|copy) it.*', '', str(error))
+
+
 class Workdir:
   """Paths under one run's folder."""
 
@@ -82,26 +88,34 @@ class Workdir:
         return json.load(f)
     except FileNotFoundError:
       return None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or no UTF-8
       raise InputError(
           f'{self.path(relative)} is damaged ({error}): delete it and run again') from error
 
+  def _read_dict(self, relative: str) -> dict[str, Any]:
+    """The file's fields; none where it is missing or damaged, which is said."""
+    try:
+      found = self.read_json(relative)
+    except InputError as error:
+      logging.warning('made anew: %s', fault(error))
+      return {}
+    return found if isinstance(found, dict) else {}
+
   def mark(self, relative: str, file: str = _MARK) -> str | None:
     """Fingerprint of a result folder, or None."""
-    found = self.read_json(os.path.join(relative, file))
-    return found and found.get('fingerprint')
+    return self._read_dict(os.path.join(relative, file)).get('fingerprint')
 
-  def retire(self, relative: str) -> None:
-    """Moves a result folder that does not fit the config any more to `stale/`."""
+  def retire(self, relative: str, why: str = 'was made with another config') -> None:
+    """Moves a result that cannot be used any more, a folder or a file, to `stale/`."""
     folder = self.path(relative)
-    if not os.path.isdir(folder):
+    if not os.path.exists(folder):
       return
     stale = self.path('stale', f'{relative}-{time.strftime("%Y%m%d-%H%M%S")}')
     while os.path.exists(stale):
       stale += '+'
     os.makedirs(os.path.dirname(stale), exist_ok=True)
     os.rename(folder, stale)
-    logging.info('%s was made with another config: moved to %s', relative, stale)
+    logging.info('%s %s: moved to %s', relative, why, stale)
 
   def claim(self, relative: str, mark: str) -> str:
     """The folder for results with this fingerprint: kept as it is if it fits, else begun anew."""
@@ -112,10 +126,38 @@ class Workdir:
       self.write_json(os.path.join(relative, _MARK), {'fingerprint': mark})
     return folder
 
+  def seal(self, relative: str, mark: str) -> None:
+    """Writes down what the files of a finished result folder hold."""
+    self.write_json(os.path.join(relative, _MARK),
+                    {'fingerprint': mark, 'files': self._digests(relative)})
+
+  def is_sealed(self, relative: str, mark: str) -> bool:
+    """Whether the folder is as it was when it was sealed; a damaged one is moved away."""
+    sealed = self._read_dict(os.path.join(relative, _MARK))
+    if sealed.get('fingerprint') != mark or 'files' not in sealed:
+      return False
+    found = self._digests(relative)
+    wrong = sorted(name for name in {*found, *sealed['files']}
+                   if found.get(name) != sealed['files'].get(name))
+    if wrong:
+      logging.warning('damaged, and made anew: %s', self.path(relative, wrong[0]))
+      self.retire(relative, 'is damaged')
+    return not wrong
+
+  def _digests(self, relative: str) -> dict[str, str]:
+    """SHA-256 of every file of a folder but its mark, by its path."""
+    found = {}
+    for folder, _, names in os.walk(self.path(relative)):
+      for path in (os.path.join(folder, n) for n in names if n != _MARK):
+        with open(path, 'rb') as file:
+          found[os.path.relpath(path, self.path(relative))] = hashlib.file_digest(
+              file, 'sha256').hexdigest()
+    return found
+
   def finish_stage(self, name: str, usage: 'Usage', **extra: Any) -> None:
     """Records what a stage took, added to what earlier, interrupted starts took."""
     relative = f'stages/{name}.json'
-    before = self.read_json(relative) or {}
+    before = self._read_dict(relative)
     spent = {k: before.get(k, 0) + v for k, v in usage.spent().items()}
     self.write_json(relative, {'stage': name, **spent, **extra,
                                'peak_rss_bytes': peak_rss_bytes()})

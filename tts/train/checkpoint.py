@@ -6,7 +6,7 @@ A published model is a folder that any launcher takes as a `--checkpoint`:
   model.json       {"kind", "arch", "params", "metrics", ..., "files": {path: [bytes, SHA-256]}}
   tokenizer.model  SentencePiece; or tokenizer.json, and what lies beside it (`tts.data.tokenizer`)
 
-`files` covers `params/`, so that damage is found, and named, before anything is decoded.
+`files` covers all but `model.json`, so that damage is found, and named, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import shutil
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -34,6 +33,7 @@ from tts.types import InputError
 
 MODEL_FILE = 'model.json'
 _PARAMS = 'params'
+_DIGESTS = 'digests.json'  # of a training checkpoint's files, beside them
 # What a field of `Arch` is in JSON, by its annotation, and what messages call it.
 _NONE = type(None)
 _JSON_TYPES = {'int': (int,), 'int | None': (int, _NONE), 'float': (float, int),
@@ -53,9 +53,11 @@ class TrainingCheckpoints:
   def __init__(self, directory: str | os.PathLike[str]):
     self._directory = os.path.abspath(directory)  # Orbax fails late on a relative one
     # Saving blocks: the next update is to reuse the memory that is being written.
+    os.makedirs(self._directory, exist_ok=True)
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=ocp.checkpoint_managers.LatestN(1), create=True,
-        cleanup_tmp_directories=True, enable_async_checkpointing=False)
+        preservation_policy=ocp.checkpoint_managers.LatestN(1), create=False,
+        cleanup_tmp_directories=True, enable_async_checkpointing=False,
+        multiprocessing_options=_this_process())
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
   def __enter__(self) -> TrainingCheckpoints:
@@ -66,22 +68,28 @@ class TrainingCheckpoints:
 
   def save(self, state: TrainState, meta: Mapping[str, Any], best: Any = None) -> None:
     """Writes `state` under the step that it is at; `meta` is JSON."""
-    items = {'params': ocp.args.StandardSave(state.params),
-             'opt_state': ocp.args.StandardSave(state.opt_state),
+    # From the host: of several processes this one alone has the arrays.
+    save = lambda tree: ocp.args.StandardSave(jax.tree.map(np.asarray, tree))
+    items = {'params': save(state.params), 'opt_state': save(state.opt_state),
              'meta': ocp.args.JsonSave(dict(meta))}
     if best is not None:
-      items['best'] = ocp.args.StandardSave(best)
+      items['best'] = save(best)
     self._manager.save(int(state.step), args=ocp.args.Composite(**items), force=True)
+    folder = pathlib.Path(self._directory, str(int(state.step)))
+    digests = {path: _digest(folder / path) for path in _files(folder)}
+    with files.written_aside(folder / _DIGESTS) as file:
+      file.write(json.dumps(digests).encode())
 
   def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any], Any] | None:
     """The newest (state, meta, best parameters or None), placed as `like` is; None without one.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: it cannot be read, or is not as it was saved.
     """
     step = self._manager.latest_step()
     if step is None:
       return None
+    self._check(step)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     items = {'params': ocp.args.StandardRestore(abstract.params),
              'opt_state': ocp.args.StandardRestore(abstract.opt_state),
@@ -98,12 +106,26 @@ class TrainingCheckpoints:
                        opt_state=found['opt_state'])
     return state, found['meta'], found.get('best')
 
+  def discard(self) -> None:
+    """Removes the newest state."""
+    self._manager.delete(self._manager.latest_step())
+
+  def _check(self, step: int) -> None:
+    folder = pathlib.Path(self._directory, str(step))
+    if not (folder / _DIGESTS).exists():  # killed between the state and its digests: it is whole
+      return
+    try:
+      _compare(folder, json.loads((folder / _DIGESTS).read_bytes()))
+    except (ValueError, AttributeError) as e:
+      raise InputError(f'training checkpoint {folder} is damaged: {e}: remove it and the training '
+                       'starts over') from e
+
 
 def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
                meta: Mapping[str, Any], tokenizer: Tokenizer) -> None:
   """Publishes a model: written beside `directory`, then renamed; one that was there is replaced.
 
-  With several processes each must call it, with replicated parameters; the first one writes.
+  With several processes one of them is to call it.
 
   Args:
     directory: the folder's name, e.g. `W/models/base`.
@@ -113,33 +135,29 @@ def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
     tokenizer: the one that it was trained with.
   """
   directory = pathlib.Path(os.path.abspath(directory))
-  if jax.process_index() == 0:
-    aside = directory.with_name(f'.{directory.name}.new')
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    options = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0},
-                                                 barrier_sync_key_prefix='save_model')
-    handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
-    with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
-      # From the host: an array's devices are not part of a model.
-      writer.save(aside / _PARAMS, args=ocp.args.StandardSave(jax.tree.map(np.asarray, params)))
-    digests = {path: _digest(aside / path) for path in _files(aside, _PARAMS)}
-    model = {**meta, 'arch': dataclasses.asdict(arch), 'params': num_params(params),
-             'files': digests}
-    with files.written_aside(aside / MODEL_FILE) as file:
-      file.write(json.dumps(model, indent=1, allow_nan=False).encode())
-    tokenizer.save(aside)
-    for path in aside.rglob('*'):
-      _fsync(path)
-    old = directory.with_name(f'.{directory.name}.old')
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-      directory.rename(old)
-    aside.rename(directory)
-    _fsync(directory.parent)
-    shutil.rmtree(old, ignore_errors=True)
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices('save_model')
+  aside = directory.with_name(f'.{directory.name}.new')
+  shutil.rmtree(aside, ignore_errors=True)
+  aside.mkdir(parents=True)
+  options = _this_process()
+  handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
+  with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
+    # From the host: an array's devices are not part of a model.
+    writer.save(aside / _PARAMS, args=ocp.args.StandardSave(jax.tree.map(np.asarray, params)))
+  tokenizer.save(aside)
+  digests = {path: _digest(aside / path) for path in _files(aside)}
+  model = {**meta, 'arch': dataclasses.asdict(arch), 'params': num_params(params),
+           'files': digests}
+  with files.written_aside(aside / MODEL_FILE) as file:
+    file.write(json.dumps(model, indent=1, allow_nan=False).encode())
+  for path in aside.rglob('*'):
+    _fsync(path)
+  old = directory.with_name(f'.{directory.name}.old')
+  shutil.rmtree(old, ignore_errors=True)
+  if directory.exists():
+    directory.rename(old)
+  aside.rename(directory)
+  _fsync(directory.parent)
+  shutil.rmtree(old, ignore_errors=True)
 
 
 def load_model(
@@ -161,10 +179,10 @@ def load_model(
   if 'open' not in meta and tokenizer.vocab_size < arch.vocab_size:
     raise InputError(f'checkpoint {directory}: its tokenizer has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
-  _check_files(directory, meta['files'])
+  check_files(directory)
   here = parallel.one_device()
   place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
-  with ocp.StandardCheckpointer() as reader:
+  with ocp.StandardCheckpointer(multiprocessing_options=_this_process()) as reader:
     path = directory / _PARAMS
     stored = reader.metadata(path).item_metadata.tree
     _check_shapes(directory, arch, stored)
@@ -199,12 +217,36 @@ def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
   return meta
 
 
+def check_files(directory: str | os.PathLike[str]) -> None:
+  """Raises InputError that names the first file of a published model that is not as it was saved."""
+  meta = read_meta(directory)
+  try:
+    _compare(pathlib.Path(directory), meta['files'])
+  except ValueError as e:
+    raise InputError(f'checkpoint {directory} is damaged: {e}: copy it again') from e
+
+
+def _compare(folder: pathlib.Path, digests: Mapping[str, Any]) -> None:
+  """Raises ValueError that says which of the files is not as it was."""
+  for path, digest in digests.items():
+    found = _digest(folder / path) if (folder / path).is_file() else None
+    if found != digest:
+      raise ValueError(f'{path} {"is missing" if found is None else "is not as it was saved"}')
+
+
 def check_finite(params: Any, where: str) -> None:
   """Raises InputError that names the first parameter with NaN or infinity; `where` is its model."""
   for name, x in _named(params).items():
     if not np.isfinite(np.asarray(x, np.float32)).all():
       raise InputError(f'{where}: parameter {name} holds NaN or infinity: its training diverged '
                        'or the file is damaged, use another checkpoint')
+
+
+def _this_process() -> ocp.options.MultiprocessingOptions:
+  """Orbax would have all processes take part, and wait for each other, in every call."""
+  me = jax.process_index()
+  return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me},
+                                            barrier_sync_key_prefix=f'process-{me}')
 
 
 def _read_arch(directory: pathlib.Path, fields: dict[str, Any]) -> Arch:
@@ -235,14 +277,6 @@ def _in_words(types: tuple[type, ...]) -> str:
   return _JSON_NAMES[types[0]] + (' or null' if _NONE in types else '')
 
 
-def _check_files(directory: pathlib.Path, expected: Mapping[str, Any]) -> None:
-  for path, digest in expected.items():
-    found = _digest(directory / path) if (directory / path).is_file() else None
-    if found != digest:
-      state = 'is missing' if found is None else 'is not as it was saved'
-      raise InputError(f'checkpoint {directory} is damaged: {path} {state}: copy it again')
-
-
 def _check_shapes(directory: pathlib.Path, arch: Arch, stored: Any) -> None:
   try:
     expected = _named(jax.eval_shape(lambda: init_params(Decoder(arch), 0)))
@@ -270,9 +304,8 @@ def _named(tree: Any) -> dict[str, Any]:
           for path, x in leaves}
 
 
-def _files(root: pathlib.Path, folder: str) -> list[str]:
-  paths = (root / folder).rglob('*')
-  return sorted(p.relative_to(root).as_posix() for p in paths if p.is_file())
+def _files(root: pathlib.Path) -> list[str]:
+  return sorted(p.relative_to(root).as_posix() for p in root.rglob('*') if p.is_file())
 
 
 def _digest(path: pathlib.Path) -> list:

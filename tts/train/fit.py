@@ -19,6 +19,7 @@ import shutil
 import time
 from typing import Any
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -195,7 +196,12 @@ class _Run:
 
   def train(self, checkpoints: TrainingCheckpoints | None) -> tuple[Any, dict[str, Any]]:
     state, meta, best = self._initial_state(), _Meta(), None
-    found = checkpoints and checkpoints.restore(state)
+    try:
+      found = checkpoints and checkpoints.restore(state)
+    except InputError as error:
+      logging.warning('%s starts over: %s', self._name, error)
+      checkpoints.discard()
+      found = None
     if found:
       state, fields, best = found
       meta = _Meta(**fields)
