@@ -21,6 +21,8 @@ _DRY_RUN = flags.DEFINE_bool(
     'dry_run', False, 'Print what each stage would generate and cost, and stop.')
 _DESCRIBE = flags.DEFINE_bool(
     'describe', False, 'Print every config field, its value and its meaning, and stop.')
+_PROFILE = flags.DEFINE_bool(
+    'profile', False, 'Trace some blocks and updates of every stage into W/profile.')
 _DISTRIBUTED = flags.DEFINE_bool(
     'distributed', False, 'This is one of several processes, and the environment says which: a TPU '
     'pod, Slurm, Kubernetes, Open MPI. Elsewhere the next three flags say it.')
@@ -63,6 +65,9 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
   if _WORKDIR.value is None:
     raise InputError('--workdir is missing: the folder that the run writes to')
   _join_processes()
+  if _PROFILE.value:
+    from tts.stages import watch
+    watch.profile_stages()
   job(experiment, _WORKDIR.value)
 
 

@@ -1,11 +1,13 @@
 """A run that is killed at any moment ends, started again, with the same records."""
 
 import random
+import shutil
+import subprocess
 import time
 
 import pytest
 
-from tests.launch.conftest import SMOKE, record_hashes
+from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
 
 
 def kill_and_finish(launcher, workdir, reference, kills, seconds, seed):
@@ -22,6 +24,22 @@ def kill_and_finish(launcher, workdir, reference, kills, seconds, seed):
 
 def test_three_kills(launcher, smoke, tmp_path):
   kill_and_finish(launcher, tmp_path / 'w', smoke, kills=3, seconds=12, seed=0)
+
+
+def test_sigterm_ends_it_in_seconds_with_status_143(launcher, smoke, tmp_path):
+  """Whatever the main thread is in: here it waits for a compiler, or for a block."""
+  workdir = shutil.copytree(smoke, tmp_path / 'w')
+  shutil.rmtree(workdir / 'records' / 'search' / 'beam-m4-n4')
+  process = subprocess.Popen(command('search', SMOKE, f'--workdir={workdir}'), cwd=ROOT,
+                             env=launcher.env, text=True, stderr=subprocess.PIPE)
+  assert next(line for line in process.stderr if 'search' in line)
+  process.terminate()
+  begun = time.monotonic()
+  _, said = process.communicate(timeout=60)
+  assert process.returncode == 143 and time.monotonic() - begun < 30
+  assert 'Traceback' not in said
+  launcher.ok('search', SMOKE, f'--workdir={workdir}')
+  assert record_hashes(workdir) == record_hashes(smoke)
 
 
 @pytest.mark.slow

@@ -94,8 +94,8 @@ def test_every_cut_and_every_flipped_bit_of_a_block_is_found(tmp_path):
 
 
 @pytest.mark.parametrize('damage', [
-    lambda data: data[:-1], lambda data: data[:10], lambda data: b'', lambda data: flipped(data, 33),
-    lambda data: flipped(data, 8 * len(data) - 40)])
+    lambda data: data[:-1], lambda data: data[:10], lambda data: b'',
+    lambda data: flipped(data, 33), lambda data: flipped(data, 8 * len(data) - 40)])
 def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage, caplog):
   workdir = Workdir(tmp_path / 'w')
   workdir.write_json('run.json', {})
@@ -122,7 +122,7 @@ def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage,
 
 
 def test_processes_share_the_blocks_out_whatever_their_number(tmp_path, monkeypatch):
-  """Every block once, and the same files; the processes one after the other, so without barriers."""
+  """Every block once, and the same files; one process after the other, so without barriers."""
   files = {}
   for num in (1, 2, 3, 7):
     workdir, done = Workdir(tmp_path / str(num)), []

@@ -24,6 +24,8 @@ from tts import hosts, parallel, rng
 from tts.data.batching import length_sorted_blocks
 from tts.data.prompts import Prompts
 from tts.eval import records
+from tts.sampling.decode import NO_JOB, Log
+from tts.stages import watch
 from tts.stages.workdir import Workdir, fault
 from tts.types import InputError, Problem
 
@@ -67,6 +69,7 @@ class Program:
   """A device step mapped over the mesh. It is compiled at its first call, if not ahead of it."""
 
   compile_seconds = 0.0  # that this process has waited for compilers
+  slot_steps = [0, 0]    # of samplers: slots that had a job, and all, summed over decoding steps
 
   def __init__(self, step: Callable, mesh: parallel.Mesh):
     self._mapped = parallel.pmapped(step, mesh)
@@ -136,7 +139,12 @@ def on_groups(program: Callable, shared: Any, inputs: list[tuple], groups: int) 
   padded = inputs + [inputs[-1]] * (groups - len(inputs))
   stacked = jax.tree.map(lambda *xs: np.stack(xs), *padded)
   result = jax.device_get(program(shared, *stacked))
-  return [jax.tree.map(lambda x, g=g: x[g], result) for g in range(len(inputs))]
+  found = [jax.tree.map(lambda x, g=g: x[g], result) for g in range(len(inputs))]
+  for log in (x for x in found if isinstance(x, Log)):
+    busy = (log.job != NO_JOB).sum(axis=(1, 2))  # [L]
+    Program.slot_steps[0] += int(busy.sum())
+    Program.slot_steps[1] += int(np.count_nonzero(busy)) * log.job[0].size
+  return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,13 +229,29 @@ def _run(workdir: Workdir, work: Work, share: int, missing: list[int], groups: i
   folder = work.folder
   with tqdm(total=share, initial=share - len(missing), desc=f'  {folder}', unit='block', delay=5,
             leave=False, disable=not hosts.is_first()) as bar:
+    spent = 0.0
     for first in range(0, len(missing), groups):
       now = missing[first:first + groups]
-      begun = time.monotonic() - Program.compile_seconds
-      results = work.compute([work.blocks[i] for i in now])
+      begun, slots = time.monotonic() - Program.compile_seconds, list(Program.slot_steps)
+      # Not the first ones, if there are others: those may compile.
+      with watch.traced(workdir) if first or len(missing) <= groups else contextlib.nullcontext():
+        results = work.compute([work.blocks[i] for i in now])
       seconds = (time.monotonic() - Program.compile_seconds - begun) / len(now)
       for i, rows in zip(now, results):
         workdir.write_json(f'timings/{folder}/{_name(i)}.json', {
             **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
         records.write_block(workdir.path('records', folder, f'{_name(i)}.jsonl.gz'), rows)
       bar.update(len(now))
+      spent += seconds * len(now)
+      done, (busy, all_slots) = first + len(now), np.subtract(Program.slot_steps, slots).tolist()
+      watch.log(workdir, work=folder, blocks=share - len(missing) + done, of=share,
+                seconds=round(seconds * len(now), 4),
+                tokens_per_second=round(_tokens(results) / max(seconds * len(now), 1e-9), 1),
+                slot_occupancy=round(busy / all_slots, 4) if all_slots else None,
+                seconds_left=round(spent / done * (len(missing) - done), 1))
+
+
+def _tokens(results: list[list[dict]]) -> int:
+  """What was written for blocks' rows, kept or not."""
+  return sum(row['counts'][row['model']].get(kind, 0) for rows in results for row in rows
+             if 'counts' in row for kind in ('kept', 'pruned', 'simulated'))

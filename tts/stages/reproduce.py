@@ -100,7 +100,9 @@ def run_stage(run: Run, name: str) -> None:
   planned = dict(run.experiment.stage_seconds).get(name)
   usage, compiling = Usage(), Program.compile_seconds
   logging.info('%s%s', name, f' (planned {planned} s)' if planned else '')
+  run.workdir.stage = name
   reused = STAGES[name](run)
+  run.workdir.stage = None
   spent = usage.spent()
   there = 'all' if reused is True else f'{reused} blocks' if reused else None
   logging.info('%s: %.1f s%s', name, spent['wall_seconds'],

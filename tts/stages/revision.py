@@ -17,7 +17,7 @@ from tts import hosts
 from tts.eval import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
-from tts.stages import blocks as blocks_lib, search as search_lib, train as train_lib
+from tts.stages import blocks as blocks_lib, search as search_lib, train as train_lib, watch
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
 from tts.train import fit as fit_lib, packed
@@ -93,7 +93,7 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
   params, metrics = fit_lib.fit(
       arch, train, data, workdir=run.workdir.root, name=name,
       init=trunk and jax.device_get(trunk.params), validation=validation,
-      progress=fit_lib.progress_bar())
+      **watch.training(run.workdir))
   train_lib.publish(run, name, mark, arch, params, 'lm', metrics, trunk)
   return False
 

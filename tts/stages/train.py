@@ -16,7 +16,7 @@ from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.models.transformer import Arch, num_params
-from tts.stages import blocks, search
+from tts.stages import blocks, search, watch
 from tts.stages.context import Model, Run
 from tts.stages.workdir import fault, fingerprint
 from tts.train import checkpoint, fit as fit_lib, packed
@@ -117,7 +117,7 @@ def train_lm(run: Run, name: str) -> bool:
           for split in ('lm', 'validation')}
   params, metrics = fit_lib.fit(
       arch, train, rows['lm'], workdir=run.workdir.root, name=name,
-      validation=rows['validation'], progress=fit_lib.progress_bar())
+      validation=rows['validation'], **watch.training(run.workdir))
   publish(run, name, mark, arch, params, 'lm', metrics)
   return False
 
@@ -174,7 +174,7 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
   params, metrics = fit_lib.fit(
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
       init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,
-      progress=fit_lib.progress_bar())
+      **watch.training(run.workdir))
   publish(run, name, mark, arch, params, name, metrics, trunk)
   return False
 

@@ -72,6 +72,7 @@ class Workdir:
       raise InputError(f'--workdir={root} has files in it but no run.json: it is not the workdir '
                        'of a run; give an empty or a new folder')
     os.makedirs(self.path('tmp'), exist_ok=True)
+    self.stage: str | None = None  # that is being run
 
   def path(self, *parts: str) -> str:
     return os.path.join(self.root, *parts)

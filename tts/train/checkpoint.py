@@ -218,7 +218,11 @@ def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_files(directory: str | os.PathLike[str]) -> None:
-  """Raises InputError that names the first file of a published model that is not as it was saved."""
+  """Looks at every file of a published model.
+
+  Raises:
+    InputError: it names the first that is missing, or not as it was saved.
+  """
   meta = read_meta(directory)
   try:
     _compare(pathlib.Path(directory), meta['files'])

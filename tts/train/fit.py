@@ -8,6 +8,7 @@ unbroken one bit for bit on the same mesh, wherever it was cut.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -77,7 +78,8 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
         workdir: str | os.PathLike[str] | None = None, name: str = 'model',
         init: Any = None, validation: Packed | None = None,
         progress: Callable[[Progress], None] | None = None,
-        mesh: parallel.Mesh | None = None) -> tuple[Any, dict[str, Any]]:
+        mesh: parallel.Mesh | None = None,
+        trace: Callable[[], Any] = contextlib.nullcontext) -> tuple[Any, dict[str, Any]]:
   """Trains from `init`, or from nothing, to `config.num_steps` updates.
 
   A language model keeps its last parameters. A verifier with validation data keeps its best, and
@@ -94,6 +96,7 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
     validation: held-out rows; apart from `data` by question, which is the caller's to see to.
     progress: called with a `Progress` every few updates; `progress_bar` makes one.
     mesh: shares each batch over its `data` axis; parameters are on every device.
+    trace: makes a context for the first updates of this call.
 
   Returns:
     (parameters, metrics): `loss` (mean over the last updates), `steps`, `tokens` (without
@@ -111,7 +114,7 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
   if mesh is not None and config.batch_size % parallel.num_groups(mesh):
     raise InputError(f'{name}: batch_size={config.batch_size} does not divide over '
                      f'{parallel.num_groups(mesh)} groups of devices: make it a multiple')
-  run = _Run(arch, config, data, kind, name, init, validation, progress, mesh)
+  run = _Run(arch, config, data, kind, name, init, validation, progress, mesh, trace)
   if workdir is None:
     return run.train(None)
   folder = pathlib.Path(workdir) / 'train' / f'{name}-{run.fingerprint()}'
@@ -161,10 +164,11 @@ def _permutation(seed: int, epoch: int, num_rows: int) -> np.ndarray:
 class _Run:
   """One call of `fit`."""
 
-  def __init__(self, arch, config, data, kind, name, init, validation, progress, mesh):
+  def __init__(self, arch, config, data, kind, name, init, validation, progress, mesh,
+               trace):
     self._arch, self._config, self._data, self._kind = arch, config, data, kind
     self._name, self._init, self._validation = name, init, validation
-    self._progress, self._mesh = progress, mesh
+    self._progress, self._mesh, self._trace = progress, mesh, trace
     self._decoder = Decoder(arch, config.remat)
     self._loss = steps_lib.make_loss(self._decoder, kind, config)
     judged = kind == 'value' and not config.lm_loss_weight
@@ -222,10 +226,13 @@ class _Run:
     data = self._place(self._data.arrays())
     block = self._compile(state, data)
     meta.compile_seconds += time.perf_counter() - start
-    clock = time.perf_counter(), meta.tokens
+    clock, first = (time.perf_counter(), meta.tokens), meta.step
     while not meta.done:
       stop = min([total] + [(meta.step // n + 1) * n
                             for n in (config.eval_every, config.checkpoint_every) if n])
+      if meta.step == first:
+        with self._trace():
+          state = self._until(min(stop, first + _BLOCK), state, meta, block, data, clock)
       state = self._until(stop, state, meta, block, data, clock)
       meta.done = meta.step == total
       if self._validation is not None and (meta.done or _due(meta.step, config.eval_every)):

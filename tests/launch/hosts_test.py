@@ -1,0 +1,101 @@
+"""Several real processes of one run, joined by `jax.distributed`, end with one process's files."""
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import jax
+from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
+from tts.train import checkpoint
+
+
+def start(launcher, module, num, *flags, devices=2):
+  """Starts all processes of a command; their standard errors are text."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  env = launcher.env | {'XLA_FLAGS': re.sub('count=[0-9]+', f'count={devices}',
+                                            launcher.env['XLA_FLAGS'])}
+  return [subprocess.Popen(
+      command(module, SMOKE, f'--coordinator=localhost:{port}', f'--num_processes={num}',
+              f'--process_id={i}', '--heartbeat_seconds=10', *flags),
+      cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+          for i in range(num)]
+
+
+def finish(processes, timeout=900):
+  """(status, standard output, standard error) of each."""
+  try:
+    texts = [p.communicate(timeout=timeout) for p in processes]
+  finally:
+    for p in processes:
+      p.kill()
+  return [(p.returncode, *t) for p, t in zip(processes, texts)]
+
+
+def wait_for(process, text):
+  """Reads a process's standard error up to a line with `text`."""
+  for line in process.stderr:
+    if text in line:
+      return
+  raise AssertionError(f'{text!r} was not said')
+
+
+@pytest.fixture
+def copy(smoke, tmp_path):
+  return shutil.copytree(smoke, tmp_path / 'w')
+
+
+def test_two_processes_write_what_one_writes_and_the_first_alone_speaks(launcher, smoke, copy):
+  """A pool of chains, of which each process has a block, and a verifier that the first trains."""
+  chains, = (copy / 'records' / 'revision_orms').glob('revision-*')
+  shutil.rmtree(chains)
+  shutil.rmtree(copy / 'models' / 'revision_orm_alone')
+  first, second = finish(start(launcher, 'train_revision', 2, f'--workdir={copy}'))
+  assert first[0] == second[0] == 0, (first[2][-2000:], second[2][-2000:])
+  assert 'revision_orms' in first[2] and second[1:] == ('', '')
+  assert record_hashes(copy) == record_hashes(smoke)
+  trained, before = (checkpoint.load_model(w / 'models' / 'revision_orm_alone')[1]
+                     for w in (copy, smoke))
+  jax.tree.map(np.testing.assert_array_equal, trained, before)
+  assert not (copy / 'stale').exists() and not list((copy / 'tmp').iterdir())
+
+
+def test_all_stop_when_one_dies_and_another_number_goes_on(launcher, smoke, copy):
+  shutil.rmtree(copy / 'records' / 'search' / 'beam-m4-n4')
+  first, second = start(launcher, 'search', 2, f'--workdir={copy}')
+  wait_for(first, 'search')
+  second.kill()
+  killed = time.monotonic()
+  (status, _, said), _ = finish([first, second], timeout=120)
+  assert status not in (0, 2) and time.monotonic() - killed < 60
+  # Ours, or the runtime's own where it was faster.
+  assert re.search(r'process 1 of 2 is gone|unhealthy \(stopped sending heartbeats\):\s+1\b', said)
+  assert set(record_hashes(copy).items()) < set(record_hashes(smoke).items())
+  launcher.ok('search', SMOKE, f'--workdir={copy}')
+  assert record_hashes(copy) == record_hashes(smoke)
+
+
+def test_a_place_among_processes_is_told_whole_or_not_at_all(launcher, tmp_path):
+  flags = SMOKE, f'--workdir={tmp_path / "w"}'
+  assert '--coordinator and --process_id' in launcher.error('search', *flags, '--num_processes=2')
+  assert 'process_id' in launcher.error('search', *flags, '--coordinator=localhost:1',
+                                        '--num_processes=2', '--process_id=2')
+  assert 'coordinator' in launcher.error('search', *flags, '--distributed')
+  assert not (tmp_path / 'w').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('num, devices', [(2, 1), (4, 2)])
+def test_a_whole_run_is_the_same_on_any_number_of_processes(launcher, smoke, tmp_path, num,
+                                                            devices):
+  ended = finish(start(launcher, 'reproduce', num, f'--workdir={tmp_path / "w"}',
+                       devices=devices), timeout=3000)
+  assert [status for status, *_ in ended] == [0] * num, ended[0][2][-2000:]
+  assert record_hashes(tmp_path / 'w') == record_hashes(smoke)
+  assert (tmp_path / 'w' / 'report' / 'results.json').exists()

@@ -1,0 +1,79 @@
+"""Measurements and traces are written for the stage that is being run, and for none else."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tts import hosts
+from tts.sampling.decode import NO_JOB, Log
+from tts.stages import blocks, watch
+from tts.stages.workdir import Workdir
+from tts.train.fit import Progress
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  made = Workdir(tmp_path / 'w')
+  made.write_json('run.json', {})
+  return made
+
+
+def lines(workdir, stage):
+  with open(workdir.path('metrics', f'{stage}.jsonl')) as file:
+    return [json.loads(line) for line in file]
+
+
+def run_blocks(workdir, folder='search/x'):
+  """Three blocks of 30 tokens each, by a sampler of four slots that are busy for 5 of 8 steps."""
+  job = np.full((1, 4, 1, 4), NO_JOB)  # [G, L, B, N]
+  job[0, 0], job[0, 1, :, 0] = 7, 8
+
+  def compute(group):
+    for _ in group:
+      blocks.on_groups(lambda shared, x: Log(x, x, x, job=job), None, [(np.zeros(1),)], 1)
+    counts = {'base': {'prompt': 9, 'kept': 10, 'pruned': 3, 'simulated': 2, 'entered': 99}}
+    return [[{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2 for _ in group]
+
+  blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {})], 2)
+
+
+def test_blocks_leave_lines_in_a_stage_alone(workdir, monkeypatch):
+  run_blocks(workdir, 'search/before')
+  assert not os.path.exists(workdir.path('metrics'))
+  workdir.stage = 'search'
+  run_blocks(workdir)
+  first, second = lines(workdir, 'search')
+  assert first['work'] == 'search/x' and (first['blocks'], second['blocks']) == (2, 3)
+  assert first['of'] == 3 and first['slot_occupancy'] == 5 / 8
+  assert first['tokens_per_second'] > 0 == second['seconds_left'] and first['seconds'] >= 0
+  monkeypatch.setattr(hosts, 'is_first', lambda: False)
+  watch.log(workdir, x=1)
+  assert len(lines(workdir, 'search')) == 2
+
+
+def test_a_training_leaves_its_loss(workdir):
+  workdir.stage = 'base'
+  watch.training(workdir)['progress'](Progress('base', 32, 64, 0.5, 100.0, 2.0))
+  found, = lines(workdir, 'base')
+  assert dataclasses.asdict(Progress('base', 32, 64, 0.5, 100.0, 2.0)).items() >= {
+      k: found[k] for k in ('step', 'loss', 'tokens_per_second', 'seconds_left')}.items()
+  assert found['model'] == 'base' and found['steps'] == 64
+
+
+def test_every_stage_is_traced_once_where_that_is_asked_for(workdir, monkeypatch):
+  profile = pathlib.Path(workdir.path('profile'))
+  traces = lambda: sorted(p.relative_to(profile).parts[0] for p in profile.rglob('*.xplane.pb'))
+  workdir.stage = 'search'
+  run_blocks(workdir)
+  assert traces() == []
+  monkeypatch.setattr(watch, '_traced', None)
+  watch.profile_stages()
+  for workdir.stage in ('search', 'search', 'labels', None):
+    with watch.traced(workdir):
+      jnp.ones(3).sum().block_until_ready()
+  assert traces() == ['labels', 'search']

@@ -1,0 +1,73 @@
+"""What a run shows while it goes: lines of measurements under `W/metrics`, traces in `W/profile`.
+
+Nothing reads them but people and their tools. Records hold no time, and do not depend on either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import contextlib
+import functools
+import json
+import os
+import time
+from typing import Any
+
+import jax
+
+from tts import hosts
+from tts.stages.workdir import Workdir
+from tts.train import fit
+
+_traced: set[str] | None = None  # stages that have a trace; None where none is wanted
+
+
+def log(workdir: Workdir, **values: Any) -> None:
+  """Adds a JSON line to the stage's file; in the first process alone, and in a stage alone.
+
+  `seconds` in a line are those since the line before, without compiling.
+  """
+  if workdir.stage is None or not hosts.is_first():
+    return
+  path = workdir.path('metrics', f'{workdir.stage}.jsonl')
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  line = json.dumps({'time': round(time.time(), 3), **values}, allow_nan=False) + '\n'
+  with open(path, 'ab', buffering=0) as file:
+    file.write(line.encode())
+
+
+def training(workdir: Workdir) -> dict[str, Callable]:
+  """Arguments of `fit`: a bar, lines, and a trace of the first updates."""
+  bar, last = fit.progress_bar(), None
+
+  def show(p: fit.Progress) -> None:
+    nonlocal last
+    bar(p)
+    now = time.monotonic()
+    log(workdir, model=p.name, step=p.step, steps=p.num_steps, loss=p.loss,
+        seconds=round(now - (last or now), 4),
+        tokens_per_second=round(p.tokens_per_second, 1), seconds_left=round(p.seconds_left, 1))
+    last = now
+
+  return {'progress': show, 'trace': functools.partial(traced, workdir)}
+
+
+def profile_stages() -> None:
+  """From here on some work of every stage is traced."""
+  global _traced
+  _traced = set()
+
+
+@contextlib.contextmanager
+def traced(workdir: Workdir) -> Iterator[None]:
+  """Traces what is inside into `profile/<stage>`, the first time that the stage comes here.
+
+  A folder of `jax.profiler`, for XProf, TensorBoard or Perfetto. The first process's alone.
+  """
+  stage = workdir.stage
+  if _traced is None or stage is None or stage in _traced or not hosts.is_first():
+    yield
+    return
+  _traced.add(stage)
+  with jax.profiler.trace(workdir.path('profile', stage)):
+    yield
