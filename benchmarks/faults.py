@@ -69,7 +69,8 @@ def _records(workdir: pathlib.Path) -> dict[str, int]:
 
 def _units(workdir: pathlib.Path) -> set[str]:
   """Blocks, checkpoints and models that are there."""
-  found = [*(workdir / 'train').glob('*/[0-9]*'), *(workdir / 'models').glob('[a-z]*')]
+  found = [*(p for p in (workdir / 'train').glob('*/*') if p.name.isdigit()),
+           *(workdir / 'models').glob('[a-z]*')]
   return {*_records(workdir), *map(str, found)}
 
 

@@ -86,7 +86,6 @@ def test_a_place_among_processes_is_told_whole_or_not_at_all(launcher, tmp_path)
   assert '--coordinator and --process_id' in launcher.error('search', *flags, '--num_processes=2')
   assert 'process_id' in launcher.error('search', *flags, '--coordinator=localhost:1',
                                         '--num_processes=2', '--process_id=2')
-  assert 'coordinator' in launcher.error('search', *flags, '--distributed')
   assert not (tmp_path / 'w').exists()
 
 

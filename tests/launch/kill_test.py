@@ -10,20 +10,41 @@ import pytest
 from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
 
 
+def written(workdir):
+  """When each block was."""
+  return {p: p.stat().st_mtime_ns for p in (workdir / 'records').rglob('*.gz')}
+
+
+def progress(workdir):
+  """Blocks, checkpoints and models that are there."""
+  checkpoints = (p for p in (workdir / 'train').glob('*/*') if p.name.isdigit())
+  return {*written(workdir), *checkpoints, *(workdir / 'models').glob('[a-z]*')}
+
+
 def kill_and_finish(launcher, workdir, reference, kills, seconds, seed):
-  """Kills the run `kills` times at random moments of its `seconds`, then lets it finish."""
+  """Kills the run `kills` times, each within `seconds` of new progress, then lets it finish."""
   rng = random.Random(seed)
   for _ in range(kills):
+    there, blocks = progress(workdir), written(workdir)
     process = launcher.start('reproduce', SMOKE, f'--workdir={workdir}')
-    time.sleep(rng.uniform(1, seconds))
+    while not progress(workdir) - there:
+      assert process.poll() is None
+      time.sleep(0.05)
+    time.sleep(rng.uniform(0, seconds))
     process.kill()
     process.wait()
+    assert written(workdir).items() >= blocks.items()  # what is there is not computed again
   launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
   assert record_hashes(workdir) == record_hashes(reference)
 
 
 def test_three_kills(launcher, smoke, tmp_path):
-  kill_and_finish(launcher, tmp_path / 'w', smoke, kills=3, seconds=12, seed=0)
+  """Of a run that has a model to train, and blocks of three stages to do."""
+  workdir = shutil.copytree(smoke, tmp_path / 'w')
+  shutil.rmtree(workdir / 'models' / 'mid')
+  for folder in ('labels/rollouts', 'search/beam-m4-n4', 'difficulty/sample-n8'):
+    shutil.rmtree(workdir / 'records' / folder)
+  kill_and_finish(launcher, workdir, smoke, kills=3, seconds=4, seed=0)
 
 
 def test_sigterm_ends_it_in_seconds_with_status_143(launcher, smoke, tmp_path):
@@ -38,10 +59,9 @@ def test_sigterm_ends_it_in_seconds_with_status_143(launcher, smoke, tmp_path):
   _, said = process.communicate(timeout=60)
   assert process.returncode == 143 and time.monotonic() - begun < 30
   assert 'Traceback' not in said
-  launcher.ok('search', SMOKE, f'--workdir={workdir}')
-  assert record_hashes(workdir) == record_hashes(smoke)
+  assert record_hashes(workdir).items() <= record_hashes(smoke).items()
 
 
 @pytest.mark.slow
 def test_ten_kills(launcher, smoke, tmp_path):
-  kill_and_finish(launcher, tmp_path / 'w', smoke, kills=10, seconds=25, seed=1)
+  kill_and_finish(launcher, tmp_path / 'w', smoke, kills=10, seconds=12, seed=1)

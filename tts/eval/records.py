@@ -117,6 +117,8 @@ def _lines(path: pathlib.Path) -> list[bytes]:
     raise InputError(f'{path}: no such file; start the run again, which computes it')
   data = path.read_bytes()
   if path.suffix == '.gz':
+    if not data:  # which gzip takes for no lines
+      raise _spoilt(path, 'an empty file')
     try:
       data = gzip.decompress(data)
     except (EOFError, gzip.BadGzipFile, zlib.error) as e:
