@@ -21,12 +21,12 @@ def progress(workdir):
   return {*written(workdir), *checkpoints, *(workdir / 'models').glob('[a-z]*')}
 
 
-def kill_and_finish(launcher, workdir, reference, kills, seconds, seed):
-  """Kills the run `kills` times, each within `seconds` of new progress, then lets it finish."""
+def kill_and_finish(launcher, module, workdir, reference, kills, seconds, seed):
+  """Kills a command `kills` times, each within `seconds` of new progress, then lets it finish."""
   rng = random.Random(seed)
   for _ in range(kills):
     there, blocks = progress(workdir), written(workdir)
-    process = launcher.start('reproduce', SMOKE, f'--workdir={workdir}')
+    process = launcher.start(module, SMOKE, f'--workdir={workdir}')
     while not progress(workdir) - there:
       assert process.poll() is None
       time.sleep(0.05)
@@ -34,17 +34,19 @@ def kill_and_finish(launcher, workdir, reference, kills, seconds, seed):
     process.kill()
     process.wait()
     assert written(workdir).items() >= blocks.items()  # what is there is not computed again
-  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+  launcher.ok(module, SMOKE, f'--workdir={workdir}')
   assert record_hashes(workdir) == record_hashes(reference)
 
 
 def test_three_kills(launcher, smoke, tmp_path):
-  """Of a run that has a model to train, and blocks of three stages to do."""
+  """One of a training, two of a search."""
   workdir = shutil.copytree(smoke, tmp_path / 'w')
   shutil.rmtree(workdir / 'models' / 'mid')
-  for folder in ('labels/rollouts', 'search/beam-m4-n4', 'difficulty/sample-n8'):
+  kill_and_finish(launcher, 'train_lm', workdir, smoke, kills=1, seconds=0.5, seed=0)
+  assert (workdir / 'models' / 'mid' / 'model.json').exists()
+  for folder in ('search/beam-m4-n4', 'search/sample-n4'):
     shutil.rmtree(workdir / 'records' / folder)
-  kill_and_finish(launcher, workdir, smoke, kills=3, seconds=4, seed=0)
+  kill_and_finish(launcher, 'search', workdir, smoke, kills=2, seconds=0.5, seed=0)
 
 
 def test_sigterm_ends_it_in_seconds_with_status_143(launcher, smoke, tmp_path):
@@ -64,4 +66,4 @@ def test_sigterm_ends_it_in_seconds_with_status_143(launcher, smoke, tmp_path):
 
 @pytest.mark.slow
 def test_ten_kills(launcher, smoke, tmp_path):
-  kill_and_finish(launcher, tmp_path / 'w', smoke, kills=10, seconds=12, seed=1)
+  kill_and_finish(launcher, 'reproduce', tmp_path / 'w', smoke, kills=10, seconds=12, seed=1)
