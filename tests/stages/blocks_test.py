@@ -111,12 +111,14 @@ def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage,
   block, timing = folder / 'block-00001.jsonl.gz', tmp_path / 'w/timings/search/x/block-00003.json'
   block.write_bytes(damage(before[block.name]))
   timing.write_bytes(timing.read_bytes()[:9])
+  both = tmp_path / 'w/timings/search/x/block-00001.json'
+  both.write_bytes(b'')
   calls.clear()
   logging.get_absl_logger().propagate = True
   assert blocks_lib.run(workdir, [work_of(compute)], 2) == 3 and calls == [[1, 3]]
   assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
   assert json.loads(timing.read_text())['strategy'] == 'x'
-  assert str(block) in caplog.text and str(timing) in caplog.text
+  assert all(str(path) in caplog.text for path in (block, timing, both))
   kept = [p for p in (tmp_path / 'w/stale/records/search/x').iterdir() if '00001' in p.name]
   assert [p.read_bytes() for p in kept] == [damage(before[block.name])]
 

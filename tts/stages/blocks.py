@@ -210,14 +210,16 @@ def _is_there(workdir: Workdir, folder: str, i: int) -> bool:
   relative, timing = f'records/{folder}/{_name(i)}.jsonl.gz', f'timings/{folder}/{_name(i)}.json'
   if not os.path.exists(workdir.path(relative)):
     return False
-  try:
-    records.check(workdir.path(relative))
-    workdir.read_json(timing)
-  except InputError as error:
-    logging.warning('computed anew: %s', fault(error))
+  faults = []
+  for read, path in ((records.check, workdir.path(relative)), (workdir.read_json, timing)):
+    try:
+      read(path)
+    except InputError as error:
+      logging.warning('computed anew: %s', fault(error))
+      faults.append(error)
+  if faults:
     workdir.retire(relative, 'is damaged')
-    return False
-  return True
+  return not faults
 
 
 def _name(i: int) -> str:
