@@ -185,6 +185,9 @@ class _Run:
     """The model's parameters from those that are learnt."""
     return lora.merge(base, learnt) if self._config.lora_rank else learnt
 
+  def _merged(self, learnt: Any) -> Any:
+    return jax.jit(lora.merge)(self._base, learnt) if self._config.lora_rank else learnt
+
   def fingerprint(self) -> str:
     """Of all that the result depends on: another setting is another training."""
     mesh = None if self._mesh is None else sorted(self._mesh.shape.items())
@@ -217,7 +220,7 @@ class _Run:
     if self._keeps_best:
       metrics['best_step'] = meta.best_step
     learnt = best if self._keeps_best else state.params
-    return jax.jit(self._whole)(learnt, self._base), metrics
+    return self._merged(learnt), metrics
 
   def _updates(self, state, meta, best, checkpoints):
     """All updates that are left, with the looks and checkpoints between them."""
@@ -289,7 +292,7 @@ class _Run:
     if self._evaluate is None:
       self._evaluate = make_evaluate(self._loss, self._validation, self._config.batch_size,
                                      self._mesh)
-    sums = self._evaluate(jax.jit(self._whole)(params, self._base))
+    sums = self._evaluate(self._merged(params))
     if self._kind == 'lm':
       meta.validation = {'val_loss': sums['nll'] / max(sums['tokens'], 1)}
       return None

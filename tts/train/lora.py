@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from flax.traverse_util import flatten_dict, unflatten_dict
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 _SCALE = 2.0  # what is added, of A B: the usual alpha of twice the rank
 
@@ -36,8 +36,8 @@ def start(params: Any, given: Any, rank: int, seed: int) -> Any:
     if path not in known:
       learnt[path] = jnp.array(x, copy=True)
     elif path[-1] == 'kernel' and path[1].startswith(('attn_', 'mlp_')):
-      key = jax.random.fold_in(jax.random.key(seed), place)
-      learnt[path] = {'a': jax.random.normal(key, (x.shape[0], rank)) * x.shape[0]**-0.5,
+      drawn = np.random.default_rng((seed, place)).normal(size=(x.shape[0], rank))
+      learnt[path] = {'a': jnp.asarray(drawn * x.shape[0]**-0.5, jnp.float32),
                       'b': jnp.zeros((rank, x[0].size))}
   return unflatten_dict(learnt)
 
