@@ -14,9 +14,10 @@ Expect hours on one accelerator: --dry_run says how many FLOPs, and how much mem
 
 from configs.open import SYSTEM
 from tts import config
-from tts.config import AS_INIT, ModelConfig
+from tts.config import ModelConfig
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
+from tts.models.transformer import AS_INIT
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
 

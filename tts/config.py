@@ -14,6 +14,7 @@ from typing import Any
 
 import ml_collections
 
+from tts import plugins
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
@@ -37,9 +38,6 @@ class MeshConfig:
   data: int = -1
   model: int = 1
   cpu_devices: int = 0
-
-
-AS_INIT = Arch(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,6 +268,8 @@ class Experiment:
     name: of the folder under `results/`.
     seeds: of models, labels and search; the first one's files lie in the workdir itself, the
       others' in `seeds/<s>` there.
+    plugins: modules of yours that add strategies, verifiers or task families, e.g.
+      ('examples.my_strategy',); see README.md.
     mesh: devices.
     data: where problems come from.
     tokenizer: trained with the base model.
@@ -286,6 +286,7 @@ class Experiment:
 
   name: str = 'quickstart'
   seeds: tuple[int, ...] = (0,)
+  plugins: tuple[str, ...] = ()
   mesh: MeshConfig = MeshConfig()
   data: DataConfig = DataConfig()
   tokenizer: TokenizerConfig = TokenizerConfig()
@@ -304,6 +305,7 @@ class Experiment:
   def __post_init__(self):
     if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
       raise ValueError(f'seeds is {self.seeds}: give different whole numbers from 0')
+    plugins.load(self.plugins)
 
 
 def to_config_dict(value: Any) -> ml_collections.ConfigDict:
@@ -336,6 +338,7 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
       values[field.name] = from_config_dict(value, hint, where)
     else:
       values[field.name] = _checked(value, hint, where)
+    plugins.load(values.get('plugins', ()))  # before `data`, which may name what they add
   extra = sorted(set(config) - set(values))
   if extra:
     raise InputError(f'{path}.{extra[0]} is no field: {path} has {", ".join(values)}')

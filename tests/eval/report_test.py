@@ -180,7 +180,7 @@ def test_a_report_at_any_moment_of_the_run(tmp_path, pieces):
 
 
 def test_beam_settings_are_on_the_lines_of_the_rules_that_give_them():
-  rows = [{'strategy': 'beam', 'beam_width': m, 'budget': n}
+  rows = [{'strategy': 'beam', 'beam_width': m, 'lookahead': None, 'budget': n}
           for m, n in ((1, 1), (2, 4), (4, 4), (4, 16), (8, 16))]
   found = {k: [(r['beam_width'], r['budget']) for r in v] for k, v in figure.lines(rows).items()}
   assert found == {'beam, M = sqrt(N)': [(1, 1), (2, 4), (4, 16)],

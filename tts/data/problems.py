@@ -17,11 +17,12 @@ from tts.data import grading
 from tts.data import hub
 from tts.data import jsonl
 from tts.data import plan
+from tts.data import tasks
 from tts.types import InputError
 from tts.types import Problem
 
-# A new family: its file, its line here, its configuration's field in DataConfig.
-FAMILIES = {'arith': arith.Arith, 'plan': plan.Plan}
+tasks.TASKS.add('arith', arith.generate, tasks.Task(arith.Arith, lambda data: data.arith))
+tasks.TASKS.add('plan', plan.generate, tasks.Task(plan.Plan, lambda data: data.plan))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,10 @@ class DataConfig:
   """Where problems come from.
 
   Attributes:
-    family: embedded task family, a key of `FAMILIES`; or a benchmark of which you
+    family: embedded task family, arith, plan or a plugin's; or a benchmark of which you
       have the files, a key of `benchmarks.BENCHMARKS` (math500, math, gsm8k, aime, amc).
     arith, plan: the configurations of the families.
+    task: that of a plugin's.
     path: folder or file of the benchmark, or hf://org/name[@revision][/path].
     columns: (ours, theirs) pairs where your file names a column otherwise: ours is
       problem, answer, solution or level.
@@ -44,6 +46,7 @@ class DataConfig:
   family: str = 'arith'
   arith: arith.ArithConfig = arith.ArithConfig()
   plan: plan.PlanConfig = plan.PlanConfig()
+  task: tasks.TaskConfig = tasks.TaskConfig()
   lm: str | None = None
   verifier: str | None = None
   revision: str | None = None
@@ -55,9 +58,10 @@ class DataConfig:
   columns: tuple[tuple[str, str], ...] = ()
 
   def __post_init__(self):
-    known = sorted([*FAMILIES, *benchmarks.BENCHMARKS])
-    if self.family not in known:
-      raise InputError(f'data.family is {self.family!r}: choose of {known}')
+    if self.family not in tasks.TASKS and self.family not in benchmarks.BENCHMARKS:
+      known = sorted([*tasks.TASKS.of(), *benchmarks.BENCHMARKS])
+      raise InputError(f'data.family is {self.family!r}: choose of {known}, or name the module '
+                       'that registers it in config.plugins')
     if self.grader not in grading.GRADERS:
       raise InputError(f'data.grader is {self.grader!r}: choose of {sorted(grading.GRADERS)}')
     benchmarks.check_columns(self.columns)
@@ -81,13 +85,13 @@ def load_split(
     return load_jsonl(path, graded=split != 'test')  # votes need no gold answers
   if data.family in benchmarks.BENCHMARKS:
     return benchmarks.load(data.family, data.path, data.columns, split, os.fspath(root))
-  options = getattr(data, data.family)
-  if split not in dict(options.sizes):
+  task = tasks.TASKS[data.family]
+  sizes = dict(task.options(data).sizes)
+  if split not in sizes:
     raise InputError(
-        f'{data.family} has no split {split!r}: choose of '
-        f'{[name for name, _ in options.sizes]}, or add it to the sizes'
+        f'{data.family} has no split {split!r}: choose of {list(sizes)}, or add it to the sizes'
     )
-  return FAMILIES[data.family].load(options, split, os.fspath(root))
+  return task.load(data, split, root)
 
 
 def draw(data: DataConfig, split: str) -> Iterator[Problem]:
@@ -97,14 +101,14 @@ def draw(data: DataConfig, split: str) -> Iterator[Problem]:
     if split not in found:
       raise InputError(f'data.family={data.family} has no split {split!r} in {data.path}')
     return iter(found[split])
-  return FAMILIES[data.family].generate(getattr(data, data.family), split)
+  return tasks.TASKS[data.family].generate(data, split)
 
 
 def source(data: DataConfig) -> dict[str, Any]:
   """What the problems of the family or benchmark depend on, for fingerprints."""
   if data.family in benchmarks.BENCHMARKS:
     return benchmarks.fingerprint(data.family, data.path, data.columns)
-  return dataclasses.asdict(getattr(data, data.family))
+  return dataclasses.asdict(tasks.TASKS[data.family].options(data))
 
 
 def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Problem]:
@@ -171,7 +175,9 @@ _SPLITS = frozenset(f.name for f in dataclasses.fields(DataConfig)) - {
     'grader',
     'path',
     'columns',
-    *FAMILIES,
+    'arith',
+    'plan',
+    'task',
 }
 
 

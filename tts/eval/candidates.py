@@ -15,10 +15,14 @@ from tts.types import Strategy
 
 AXES = ('generations', 'tokens', 'flops', 'seconds')
 POOLED = ('majority', 'logprob_weighted', 'best_of_n_weighted')  # from independent samples
-SEARCHES = ('greedy', 'beam', 'lookahead')
 REFERENCE = 'best_of_n_weighted'
 PARALLEL = 'parallel'  # samples of the revision model, by its own verifier
 CONTROL = 'control'    # those of the control, by its own
+
+
+def searched(outcome: Outcome) -> bool:
+  """Whether its answers are a search's, whatever that is called, or the greedy one."""
+  return outcome.strategy == 'greedy' or outcome.beam_width is not None
 
 
 def name(outcome: Outcome) -> str:
@@ -140,7 +144,7 @@ def _on(ids: tuple[str, ...], budgets: Sequence[int], outcomes: Sequence[Outcome
 
 def _searched(outcomes: Sequence[Outcome]) -> list[Outcome]:
   """Main strategies without revisions; a beam of M = 1 is the pool's own samples over again."""
-  return sorted((o for o in outcomes if curves.is_main(o) and o.strategy in (*POOLED, *SEARCHES)
+  return sorted((o for o in outcomes if curves.is_main(o) and (o.strategy in POOLED or searched(o))
                  and o.beam_width != 1), key=lambda o: (o.budget, name(o)))
 
 
@@ -168,7 +172,7 @@ def _revised(outcome: Outcome) -> bool:
 
 def _proposed(outcome: Outcome) -> bool:
   """Whether it is a search for steps of the revision model, which neither mechanism has alone."""
-  return (outcome.strategy in SEARCHES and outcome.proposal == 'revision'
+  return (searched(outcome) and outcome.proposal == 'revision'
           and outcome.selection == REFERENCE)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import metrics
+from tts.eval import metrics, select
 from tts.eval.outcomes import Outcome
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
 
@@ -15,14 +15,13 @@ from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
 REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
 
 _MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered')
-_MAIN_SELECTION = {'greedy': 'majority', 'beam': 'best_of_n_weighted',
-                   'lookahead': 'best_of_n_weighted',
-                   **dict.fromkeys(REVISIONS, 'hierarchical')}
+_SELECTION = {'greedy': 'majority', **dict.fromkeys(REVISIONS, 'hierarchical'),
+              **{name: name for name in select.STRATEGIES}}
 
 
 def own_selection(strategy: str) -> str:
   """How a strategy's answer is chosen unless another way is being compared."""
-  return _MAIN_SELECTION.get(strategy, strategy)
+  return _SELECTION.get(strategy, 'best_of_n_weighted')  # of a search, whatever it is called
 
 
 def is_main(outcome: Outcome) -> bool:

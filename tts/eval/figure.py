@@ -64,12 +64,22 @@ def lines(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     strategy, budget, width = row['strategy'], row['budget'], row['beam_width']
     if strategy in NAMES:
       out[NAMES[strategy]].append(row)
-    elif strategy == 'beam':
-      for label in _by_rules('beam, M = {}', budget, width):
+    elif width is not None and row['lookahead'] is None:
+      for label in _by_rules(f'{_words(strategy)}, M = {{}}', budget, width):
         out.setdefault(label, []).append(row)
-  for label, row in _lookahead([row for row in rows if row['strategy'] == 'lookahead']):
+  for label, row in _lookahead([row for row in rows if row['lookahead'] is not None]):
     out.setdefault(label, []).append(row)
   return {label: sorted(found, key=lambda r: r['budget']) for label, found in out.items() if found}
+
+
+def _words(name: str) -> str:
+  """A plugin's search or verifier, and ours without a name in prose, as a legend has it."""
+  return name.replace('_', ' ')
+
+
+def judges(results: Mapping[str, Any]) -> dict[str, str]:
+  """Verifier --> label, of those that a run may have."""
+  return {name: VERIFIERS.get(name) or _words(name) for name in results['verifier']}
 
 
 def _by_rules(label: str, num: int, width: int) -> list[str]:
@@ -80,7 +90,7 @@ def _by_rules(label: str, num: int, width: int) -> list[str]:
 
 def _lookahead(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
   """(label, row) pairs. A rule for M that no setting needs has no line: k = 1 has only `sqrt`."""
-  labels = [_by_rules(f'lookahead k={row["lookahead"]}, M={{}}',
+  labels = [_by_rules(f'{_words(row["strategy"])} k={row["lookahead"]}, M={{}}',
                       num_candidates(row['strategy'], row['budget'], row['lookahead']),
                       row['beam_width'])
             for row in rows]

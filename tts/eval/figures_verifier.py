@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tts.eval import plots
-from tts.eval.figure import LOGPROB, VERIFIERS, Figure, hollow, number, overall, said
+from tts.eval.figure import LOGPROB, Figure, hollow, judges, number, overall, said
 
 _LAST = 'last'
 
 
 def _described(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
   """Label -> what is known of each verifier that has scored the pool."""
-  return {label: results['verifier'][name] for name, label in VERIFIERS.items()
+  return {label: results['verifier'][name] for name, label in judges(results).items()
           if (results['verifier'].get(name) or {}).get('auc_within_n') is not None}
 
 
@@ -52,7 +52,7 @@ def verifiers_figure(results: Mapping[str, Any]) -> Figure | None:
   return _variants_figure(
       results, 'prm_vs_orm', 'Process against outcome reward models',
       'Best-of-N weighted by each verifier; majority reads none.',
-      {label: {'verifier': name, 'aggregation': 'last'} for name, label in VERIFIERS.items()})
+      {label: {'verifier': name, 'aggregation': 'last'} for name, label in judges(results).items()})
 
 
 def aggregation_figure(results: Mapping[str, Any]) -> Figure | None:

@@ -202,7 +202,7 @@ def pools(run: RunFiles) -> Iterator[Outcome]:
   """Best-of-N in all its forms, from the independent pools, by every verifier."""
   found = run.pools('base')
   scored = [(VERIFIERS[0], how) for how in select.AGGREGATIONS]
-  scored += [(name, 'last') for name in VERIFIERS[1:]]
+  scored += [(name, 'last') for name in run.verifiers[1:]]
   for size in budgets(max((pool.setting.budget for pool in found), default=0)):
     samples = next(pool for pool in found if pool.setting.budget >= size)
     for name in ('majority', *['logprob_weighted'] * samples.logprob_known, 'oracle'):
@@ -214,10 +214,10 @@ def pools(run: RunFiles) -> Iterator[Outcome]:
 
 
 def searches(run: RunFiles) -> Iterator[Outcome]:
-  """Beam and lookahead search by every guide, their answers chosen in every way."""
+  """Every search by every guide, its answers chosen in every way."""
   repeats = collections.defaultdict(list)
   for setting, samples in run.search.items():
-    if setting.method in ('beam', 'lookahead') and setting.model == 'base':
+    if setting.verifier is not None and setting.model == 'base':
       repeats[dataclasses.replace(setting, repeat=0)].append(samples)
   for setting, tries in repeats.items():
     for selection, how in (('best_of_n_weighted', 'last'), ('best_of_n_weighted', 'min'),

@@ -24,7 +24,7 @@ from tts.eval.outcomes import Outcome
 from tts.eval.trials import Trial
 from tts.types import InputError, Strategy
 
-_METHODS = ('sample', *candidates_lib.SEARCHES)
+_UNGUIDED = ('sample', 'greedy')  # any other method is a search
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +138,12 @@ def choose(policy: Policy, estimate: float, budget: int, shared: bool = False) -
   return fits[max(within)].choices[bin_of(policy, estimate) - 1]
 
 
+def methods(policy: Policy) -> set[str]:
+  """The methods of all its choices."""
+  return {choice.strategy.method for fits in (policy.fits, policy.shared)
+          for f in fits.values() for choice in f.choices}
+
+
 def bin_of(policy: Policy, estimate: float) -> int:
   """1 = easiest to BINS."""
   return 1 + int((estimate < np.array(policy.cuts)).sum())
@@ -193,9 +199,7 @@ class _Reader:
     return tuple(map(float, found))
 
   def choice(self, value: Any, field: str, most: float) -> Choice:
-    method = self.get(value, field, 'method', (str,), f'one of {_METHODS}')
-    if method not in _METHODS:
-      raise self.fail(f'{field}.method', f'one of {_METHODS}')
+    method = self.get(value, field, 'method', (str,), 'a name')
     selection = self.get(value, field, 'selection', (str,), f'one of {candidates_lib.POOLED}')
     if selection not in candidates_lib.POOLED:
       raise self.fail(f'{field}.selection', f'one of {candidates_lib.POOLED}')
@@ -204,7 +208,7 @@ class _Reader:
       raise self.fail(f'{field}.budget', f'at most the {most} of its fit')
     width = self.whole(value, field, 'beam_width', 1, optional=True)
     depth = self.whole(value, field, 'lookahead', 0, optional=True)
-    if (width is None) == (method in ('beam', 'lookahead')):
+    if (width is None) == (method not in _UNGUIDED):
       raise self.fail(f'{field}.beam_width', 'given for a search, and for a search alone')
     return Choice(Strategy(method, cost, width, depth), selection)
 

@@ -17,7 +17,7 @@ from typing import Any
 from tts.eval import difficulty, figures as figures_lib, figures_exchange
 from tts.eval import page, policy, pooled, records
 from tts.eval import results as results_lib, runfiles, table, tree
-from tts.eval.figure import VERIFIERS, Figure, number
+from tts.eval.figure import Figure, judges, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
 
@@ -99,7 +99,7 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
     add(f'{label}, N = {last["budget"]}', last['accuracy'], last['ci95'], last['n'])
   for name, v in results['verifier'].items():
     if v is not None:
-      n, tag = v['auc_within_n'], VERIFIERS[name]
+      n, tag = v['auc_within_n'], judges(results)[name]
       add(f'{tag}: AUC within a question', v['auc_within'], v['auc_within_ci95'], n)
       add(f'{tag}: gain over log-probability', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
       if name == 'prm':
@@ -179,7 +179,7 @@ def _fools(results: Mapping[str, Any]) -> list[str]:
              f'{f["margin"]:+.3f}'] for f in v['fools']]
     table = page.table(['question', 'answer', 'the wrong one, its steps', 'the best right one',
                         'margin'], rows)
-    out.append(f'<details{" open" if not out else ""}><summary>{VERIFIERS[name]}</summary>'
+    out.append(f'<details{" open" if not out else ""}><summary>{judges(results)[name]}</summary>'
                f'<div class="fools">{table}</div></details>')
   return out
 

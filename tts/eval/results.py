@@ -12,7 +12,7 @@ from tts.eval import agreement, candidates, chains, claim_sides, compute_optimal
 from tts.eval import difficulty, exchange, exchange_sides, mechanisms, metrics, moved
 from tts.eval import outcomes as outcomes_lib, revisions, settled, trials as trials_lib, verifier
 from tts.eval.outcomes import Outcome
-from tts.eval.runfiles import GENERATORS, REVISERS, VERIFIERS, RunFiles
+from tts.eval.runfiles import GENERATORS, REVISERS, RunFiles
 from tts.eval.trials import Trial
 
 
@@ -100,7 +100,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   models = {name: _model(run, name, reasons)
             for name in (*GENERATORS, *filter(run.models.__contains__, REVISERS))}
   oracle = schemes.get('oracle', {})
-  verifiers = {name: verifier.describe(run, name, oracle, reasons) for name in VERIFIERS}
+  verifiers = {name: verifier.describe(run, name, oracle, reasons) for name in run.verifiers}
   for part, values in (('models', models), ('verifier', verifiers)):
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'

@@ -46,6 +46,11 @@ class RunFiles:
   ledger: Ledger
   trees: tuple[pathlib.Path, ...]
 
+  @property
+  def verifiers(self) -> tuple[str, ...]:
+    """Ours, then those of the config's plugins."""
+    return (*VERIFIERS, *(self.run.get('verifiers') or {}))
+
   def setting(self, model: str, method: str) -> Samples | None:
     """An independent pool (`sample`) or the `greedy` answers of a model.
 
@@ -149,6 +154,9 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
     path = pathlib.Path(_given(run, name) or root / 'models' / name) / 'model.json'
     if path.is_file():
       models[name] = records.read_json(path)
+  for name, of in (run.get('verifiers') or {}).items():  # a plugin's is another way to read `of`
+    if of in models:
+      models[name] = {key: models[of].get(key) for key in ('arch', 'kind', 'params')}
   ledger = Ledger()
   found = {stage: samples_lib.load(root, stage, ledger.add, mapped) for stage in _ANSWERS}
   stage_of = lambda path: path.relative_to(root / 'records').parts[0]

@@ -100,6 +100,9 @@ class Arch:
     return (self.windows[layer] or None) if self.windows else None
 
 
+AS_INIT = Arch(0, 0, 0, 0, 0, 0, 0)  # in a config: all of the model that a training starts from
+
+
 def _dense(arch, features, axes, name, bias_axes=()):
   """A projection of the last axis; `axes` are logical names for `parallel`'s rule table."""
   init = nn.initializers.variance_scaling(

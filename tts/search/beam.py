@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 
 
-def keep_best(score: jax.Array, live: jax.Array, finished: jax.Array, num_kept: int) -> jax.Array:
+def keep_best(priority: jax.Array, live: jax.Array, finished: jax.Array,
+              num_kept: int) -> jax.Array:
   """The rows that survive, unbatched.
 
-  By (score descending, slot ascending); truncated rows, which are neither live nor finished, come
-  last whatever their score.
+  By (priority descending, slot ascending); truncated rows, which are neither live nor finished,
+  come last whatever theirs.
 
   Args:
-    score: float32 [N].
+    priority: float32 [N].
     live: bool [N].
     finished: bool [N].
     num_kept: K, static.
@@ -25,7 +26,7 @@ def keep_best(score: jax.Array, live: jax.Array, finished: jax.Array, num_kept: 
     bool [N] with K rows set.
   """
   truncated = ~live & ~finished
-  order = jnp.lexsort((-score, truncated))  # stable: equal rows stay in slot order
+  order = jnp.lexsort((-priority, truncated))  # stable: equal rows stay in slot order
   rank = jnp.zeros_like(order).at[order].set(jnp.arange(order.size))
   return rank < num_kept
 
@@ -54,7 +55,7 @@ def deal(kept: jax.Array, live: jax.Array) -> jax.Array:
   return jnp.searchsorted(jnp.cumsum(children), jnp.arange(num_slots), side='right')
 
 
-def select(score: jax.Array, live: jax.Array, finished: jax.Array, num_kept: int) -> tuple:
+def select(priority: jax.Array, live: jax.Array, finished: jax.Array, num_kept: int) -> tuple:
   """One problem's selection, unbatched: what to keep, whether to stop, where slots go on from.
 
   A search stops when none of the rows that it would keep is live.
@@ -62,8 +63,8 @@ def select(score: jax.Array, live: jax.Array, finished: jax.Array, num_kept: int
   Returns:
     (kept bool [N], stop bool [], parent int32 [N]: the identity where the search stops).
   """
-  kept = keep_best(score, live, finished, num_kept)
+  kept = keep_best(priority, live, finished, num_kept)
   stop = ~jnp.any(kept & live)
-  identity = jnp.arange(score.size)
+  identity = jnp.arange(priority.size)
   parent = jnp.where(stop, identity, deal(kept, live))
   return kept, stop, parent.astype(jnp.int32)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.search import beam, lookahead, step as step_lib
+from tts.search import beam, lookahead, methods, step as step_lib
 from tts.search.step import Candidates
 
 
@@ -62,7 +62,8 @@ class Round:
 
 
 def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.Array,
-                 config: BeamConfig, sampling: SamplingConfig, limits: decode.Limits) -> tuple:
+                 config: BeamConfig, sampling: SamplingConfig, limits: decode.Limits,
+                 priority: methods.Priority = methods.by_score) -> tuple:
   """One round for every open problem.
 
   Args:
@@ -73,6 +74,7 @@ def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.
     config: static.
     sampling: static.
     limits: static.
+    priority: static, ranks one question's rows.
 
   Returns:
     (the state after branching, the next `parent`, the `Round`).
@@ -83,8 +85,11 @@ def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.
     simulation = lookahead.simulate(generator, verifier, ahead, config.lookahead, limits)
     judged = simulation.score
 
+  rank = jax.vmap(priority)(methods.Rows(
+      score=judged, logprob=step.logprob, token=step.token, length=step.length, parent=parent,
+      live=rows.live, finished=rows.finished))
   kept, stop, next_parent = jax.vmap(beam.select, in_axes=(0, 0, 0, None))(
-      judged, rows.live, rows.finished, config.num_kept)
+      rank, rows.live, rows.finished, config.num_kept)
   result = Round(
       parent=parent, token=step.token, length=step.length, logprob=step.logprob, score=ahead.score,
       live=rows.live, finished=rows.finished, kept=kept, entered=step.entered,
@@ -125,8 +130,9 @@ def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array
 
 
 def run(generator: Any, verifier: Any, state: SearchState, config: BeamConfig,
-        sampling: SamplingConfig, limits: decode.Limits) -> tuple[Round, jax.Array]:
-  """Rounds until every problem has stopped, on the device.
+        sampling: SamplingConfig, limits: decode.Limits,
+        priority: methods.Priority = methods.by_score) -> tuple[Round, jax.Array]:
+  """Rounds until every problem has stopped, on the device. Arguments as in `search_round`.
 
   Returns:
     (`Round` with a leading axis S, where a stopped problem's rounds have length 0; the number of
@@ -135,7 +141,7 @@ def run(generator: Any, verifier: Any, state: SearchState, config: BeamConfig,
   num_problems, num_slots = state.candidates.score.shape
   parent = jnp.broadcast_to(jnp.arange(num_slots, dtype=jnp.int32), (num_problems, num_slots))
   one_round = lambda state, parent: search_round(
-      generator, verifier, state, parent, config, sampling, limits)
+      generator, verifier, state, parent, config, sampling, limits, priority)
   shape = jax.eval_shape(one_round, state, parent)[-1]
   history = jax.tree.map(
       lambda x: jnp.zeros((limits.max_steps, *x.shape), x.dtype), shape)

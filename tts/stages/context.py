@@ -17,7 +17,8 @@ from tts.data.tokenizer import Tokenizer
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
-from tts.stages import open_checkpoint, workdir as workdir_lib
+from tts.models.verifier import Verifier
+from tts.stages import open_checkpoint, verifiers, workdir as workdir_lib
 from tts.train import checkpoint
 from tts.types import InputError, Problem
 
@@ -32,6 +33,7 @@ class Model:
   mark: str  # fingerprint
   reader: Reader | None = None  # of a verifier with a tokenizer of its own
   open: dict[str, Any] | None = None  # of an open checkpoint, or of what was finetuned from one
+  make: verifiers.Make = Verifier  # how it is read as a verifier
 
   def own_prompt(self, problem: Problem) -> int | None:
     """Ids of a question where they are not the generator's, else None."""
@@ -67,6 +69,7 @@ class Run:
 
   def has_model(self, name: str) -> bool:
     """Whether the model is part of the experiment and there to be used."""
+    name = verifiers.model_of(name)
     config = self.model_config(name)
     return config.enabled and bool(
         config.checkpoint or os.path.exists(os.path.join(self.model_folder(name), 'model.json')))
@@ -78,6 +81,10 @@ class Run:
     Raises:
       InputError: it has not been trained, its folder is damaged, or its tokenizer is another.
     """
+    if (of := verifiers.model_of(name)) != name:
+      model, make = self.model(of), verifiers.VERIFIERS[name].make
+      mark = workdir_lib.fingerprint(model.mark, name, *verifiers.VERIFIERS.mark(name))
+      return dataclasses.replace(model, name=name, make=make, mark=mark)
     config, folder = self.model_config(name), self.model_folder(name)
     if not config.checkpoint and not os.path.isdir(folder):
       raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '

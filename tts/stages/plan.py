@@ -70,8 +70,9 @@ def costs(experiment: Experiment) -> list[Cost]:
     scored += read('prm', pool) if 'prm' in verifiers else 0
   sampled_larger = len(larger) * (pool + e.search.questions)
   # A simulation writes into a copy of the caches.
+  strategies = [how.strategy for how in search.searches(e)]
   in_block = max((s.num_candidates * search.block_size(e.search, s.num_candidates)
-                  * (2 if s.lookahead else 1) for s in _searches(e)), default=e.search.block)
+                  * (2 if s.lookahead else 1) for s in strategies), default=e.search.block)
   rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched,
                           max([cache('base', in_block) + cache(g, in_block) for g in guided]
@@ -82,18 +83,6 @@ def costs(experiment: Experiment) -> list[Cost]:
   if e.revision.enabled:
     rows.append(plan_revision.answering(e, prompt, solution))
   return rows
-
-
-def _lookaheads(e: Experiment) -> list[Strategy]:
-  return search.lookahead_strategies(e.search.lookahead_budgets, e.search.lookahead)
-
-
-def _searches(e: Experiment) -> list[Strategy]:
-  """Every setting of a search that is run on some questions."""
-  config = e.search
-  budgets = config.budgets + (config.deep_budgets if config.deep_questions else ())
-  return (search.beam_strategies(budgets, config.beam_widths)
-          + (_lookaheads(e) if config.lookahead_questions else []))
 
 
 def written(strategy: Strategy, steps: float) -> float:
@@ -116,15 +105,13 @@ def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, floa
   """
   config = e.search
   deep = min(config.deep_questions, config.questions)
-  each = lambda strategies: sum(written(s, steps) for s in strategies)
-  beams = lambda budgets: each(search.beam_strategies(budgets, config.beam_widths))
   guided = {}
   if e.models.prm.enabled:
-    guided['prm'] = (
-        config.questions * beams(config.budgets) + deep * beams(config.deep_budgets)
-        + min(config.lookahead_questions, config.questions) * each(_lookaheads(e)))
+    guided['prm'] = sum(how.questions * written(how.strategy, steps)
+                        for how in search.searches(e))
   if e.models.prm_plain.enabled:
-    guided['prm_plain'] = (deep or config.questions) * each(search.plain_strategies(config))
+    guided['prm_plain'] = (deep or config.questions) * sum(
+        written(s, steps) for s in search.plain_strategies(config))
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 

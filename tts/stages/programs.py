@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -17,7 +20,7 @@ from tts.models.verifier import Verifier
 from tts.revision import chains
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.search import search
+from tts.search import methods, search
 
 
 def sample_step(arch: Arch, *, seed: int, stream: str, num_slots: int, sampling: SamplingConfig,
@@ -49,8 +52,8 @@ def chain_step(arch: Arch, *, seed: int, stream: str, length: int, sampling: Sam
   return step
 
 
-def score_step(arch: Arch):
-  """Program: a verifier's value at every token of finished samples."""
+def score_step(arch: Arch, make: Callable[..., Any] = Verifier):
+  """Program: a verifier's value at every token of finished samples. `make` it as it is read."""
 
   def step(params, prefix, prefix_len, tokens, lengths):
     """prefix int32 [B, P], its length [B], tokens int32 [B, N, T], lengths int32 [B, N].
@@ -58,7 +61,7 @@ def score_step(arch: Arch):
     Returns:
       (values float32 [B, N, T], tokens attended to int32 [B, N]).
     """
-    verifier = Verifier(Decoder(arch), params)
+    verifier = make(Decoder(arch), params)
     per_row = jnp.broadcast_to(prefix_len[:, None], lengths.shape)
     state = verifier.start(prefix, per_row, 0, tokens.shape[-1])
     values, _, read = verifier.extend(state, tokens, lengths)
@@ -69,8 +72,9 @@ def score_step(arch: Arch):
 
 def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
                 config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits,
-                reader: Reader | None = None):
-  """Program: a whole beam search, generator and verifier in one loop of rounds.
+                reader: Reader | None = None, make: Callable[..., Any] = Verifier,
+                priority: methods.Priority = methods.by_score):
+  """Program: a whole search, generator and verifier in one loop of rounds.
 
   A verifier with a tokenizer of its own has a `reader`; see `tts.models.retokenised`.
   """
@@ -83,14 +87,14 @@ def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
     """
     generator_params, verifier_params = params
     generator = Generator(Decoder(arch), generator_params)
-    verifier = Verifier(Decoder(verifier_arch), verifier_params)
+    verifier = make(Decoder(verifier_arch), verifier_params)
     if reader is not None:
       verifier = Retokenised(verifier, reader.rewrite, reader.width, reader.past)
     keys = rng.identity_keys(
         rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
     state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits,
                         question or None)
-    history, _ = search.run(generator, verifier, state, config, sampling, limits)
+    history, _ = search.run(generator, verifier, state, config, sampling, limits, priority)
     return history
 
   return step

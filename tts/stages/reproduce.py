@@ -18,7 +18,7 @@ from tts.data import grading
 from tts.eval import claim_sides, report, votes
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
-from tts.stages import labels, restem, revise, revision, revision_orm, search, train
+from tts.stages import labels, restem, revise, revision, revision_orm, search, train, verifiers
 from tts.stages.blocks import Program
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
@@ -67,7 +67,8 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
-      'device': parallel.device_name(), 'seeds': list(experiment.seeds)})
+      'device': parallel.device_name(), 'seeds': list(experiment.seeds),
+      **({'verifiers': added} if (added := verifiers.added(experiment)) else {})})
   return run
 
 

@@ -11,6 +11,7 @@ from tts.data import answers, grading
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.revision.pool import Revision
 from tts.sampling.pool import Sample
+from tts.search import methods
 from tts.search.tree import Node, Tree
 from tts.types import Problem, Strategy
 
@@ -167,7 +168,7 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
     scores = [f32(node.score) for node in steps]
     rows.append({
         'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
-        'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
+        'strategy': strategy.method, 'theta': methods.theta(strategy), 'budget': strategy.budget,
         'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': tokens.tolist(),
         'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
         'step_scores': scores,
@@ -200,8 +201,8 @@ def tree_page(problem: Problem, strategy: Strategy, tree: Tree, tokenizer: Any,
             **_simulation(node, tokenizer)}
            for i, node in enumerate(tree.nodes)]
   return {'problem_id': problem.id, 'prompt': problem.prompt, 'answer': problem.answer,
-          'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
-          'winner': winner, 'nodes': nodes}
+          'strategy': strategy.method, 'theta': methods.theta(strategy),
+          'budget': strategy.budget, 'winner': winner, 'nodes': nodes}
 
 
 def _simulation(node: Node, tokenizer: Any) -> dict[str, Any]:

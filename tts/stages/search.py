@@ -14,13 +14,13 @@ from tts import hosts
 from tts.eval import select
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.config import SearchConfig
+from tts.config import Experiment, SearchConfig
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
-from tts.search import tree as tree_lib
+from tts.search import methods, tree as tree_lib
 from tts.stages import blocks as blocks_lib
-from tts.stages import probe, programs, rows as rows_lib, scoring
+from tts.stages import probe, programs, rows as rows_lib, scoring, verifiers
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
@@ -30,12 +30,13 @@ _MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take t
 _FORMAT = 2  # of rows; files of another one are made anew
 
 
-def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...]) -> list[Strategy]:
+def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...],
+                    method: str = 'beam') -> list[Strategy]:
   """The settings of a sweep; one that two rules share is there once."""
   found = {}
   for budget in budgets:
     for width in widths:
-      strategy = Strategy('beam', budget, beam_width=_width(width, budget, 'beam_widths'))
+      strategy = Strategy(method, budget, beam_width=_width(width, budget, 'beam_widths'))
       found[strategy.name] = strategy
   return list(found.values())
 
@@ -49,7 +50,8 @@ def plain_strategies(config: SearchConfig) -> list[Strategy]:
 
 
 def lookahead_strategies(budgets: tuple[int, ...],
-                         rules: tuple[tuple[int, Any], ...]) -> list[Strategy]:
+                         rules: tuple[tuple[int, Any], ...],
+                         method: str = 'lookahead') -> list[Strategy]:
   """The same for lookahead: rules (k, M). M is of the N = B // (k + 1) candidates.
 
   A budget that has no candidate is left out.
@@ -57,11 +59,35 @@ def lookahead_strategies(budgets: tuple[int, ...],
   found = {}
   for budget in budgets:
     for k, width in rules:
-      num = num_candidates('lookahead', budget, k)
+      num = num_candidates(method, budget, k)
       if num:
-        strategy = Strategy('lookahead', budget, _width(width, num, 'lookahead'), k)
+        strategy = Strategy(method, budget, _width(width, num, 'lookahead'), k)
         found[strategy.name] = strategy
   return list(found.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """A setting, run on the first so many questions; where `shown`, some trees are kept."""
+
+  strategy: Strategy
+  questions: int
+  shown: bool
+
+
+def searches(experiment: Experiment) -> list[Search]:
+  """What the PRM guides: our own strategies and those of the config's plugins."""
+  config, found = experiment.search, []
+  few = lambda count: min(count, config.questions)
+  for method in methods.METHODS.of(experiment.plugins).values():
+    beams = lambda budgets: beam_strategies(budgets, config.beam_widths, method.name)
+    sweeps = [(lookahead_strategies(config.lookahead_budgets, config.lookahead, method.name),
+               few(config.lookahead_questions), True)] if method.lookahead else [
+        (beams(config.budgets), config.questions, True),
+        (beams(config.deep_budgets), few(config.deep_questions), False)]
+    found += [Search(strategy, count, shown) for strategies, count, shown in sweeps if count
+              for strategy in strategies]
+  return found
 
 
 def _width(rule: int | str, num: int, field: str) -> int:
@@ -135,7 +161,8 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
   program = _program(programs.search_step, run.mesh, (size, num), writer.arch, guide.arch,
                      seed=run.seed, stream=stream, sampling=run.experiment.sampling,
                      config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
-                     limits=run.limits, reader=guide.reader)
+                     limits=run.limits, reader=guide.reader, make=guide.make,
+                     priority=methods.METHODS[strategy.method].priority)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
 
   def inputs(b: Block) -> tuple:
@@ -149,7 +176,7 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
 
 def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
               verifier: str = 'prm', trees: bool = True) -> Work:
-  """One setting of beam or lookahead search on every question, guided by a verifier."""
+  """One setting of a search on every question, guided by a verifier."""
   config = run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
   search = searcher(run, strategy, verifier, 'test', len(blocks[0].valid))
@@ -174,11 +201,11 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
     return results
 
   mark = fingerprint(mark, base.mark, guide.mark, dataclasses.asdict(run.experiment.sampling),
-                     strategy.name, run.seed, _FORMAT)
+                     strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method))
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
   return Work(f'search/{name}', mark, blocks, compute,
-              {'strategy': strategy.method, 'budget': strategy.budget, 'theta': strategy.theta,
-               'verifier': verifier}, search)
+              {'strategy': strategy.method, 'budget': strategy.budget,
+               'theta': methods.theta(strategy), 'verifier': verifier}, search)
 
 
 def _shown(run: Run, blocks: list[Block]) -> list[Any]:
@@ -213,35 +240,32 @@ def run_search(run: Run) -> int:
   works: list[Work] = []
 
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',
-           verifiers: tuple[str, ...] = ()) -> None:
+           judges: tuple[str, ...] = ()) -> None:
     blocks, mark = questions(run, block_size(config, num), count)
     works.append(pool_work(run, 'search', blocks, mark, model=model, stream='test', num=num,
                            sampling=how, split=config.split, widest=config.block,
-                           verifiers=verifiers))
+                           verifiers=judges))
 
-  def searches(verifier: str, strategies: list[Strategy], count: int | None = None,
-               trees: bool = False) -> None:
-    for strategy in strategies:
-      blocks, mark = questions(run, block_size(config, strategy.num_candidates), count)
-      works.append(beam_work(run, blocks, mark, strategy, verifier=verifier, trees=trees))
+  def search(verifier: str, how: Search) -> None:
+    blocks, mark = questions(run, block_size(config, how.strategy.num_candidates), how.questions)
+    works.append(beam_work(run, blocks, mark, how.strategy, verifier=verifier, trees=how.shown))
 
-  pool(config.pool, sampling, verifiers=VERIFIERS)
+  added = tuple(verifiers.added(run.experiment))
+  pool(config.pool, sampling, judges=(*VERIFIERS, *added))
   pool(1, greedy)
   for name in filter(run.has_model, GENERATORS[1:]):
     pool(1, greedy, model=name)
-    pool(config.large_samples, sampling, model=name, verifiers=('prm',))
+    pool(config.large_samples, sampling, model=name, judges=('prm',))
   deep = min(config.deep_questions, config.questions)
   if deep and config.deep_pool:
-    pool(config.deep_pool, sampling, deep, verifiers=('prm', 'prm_plain', 'orm'))
+    pool(config.deep_pool, sampling, deep, judges=('prm', 'prm_plain', 'orm'))
   if run.has_model('prm'):
-    searches('prm', beam_strategies(config.budgets, config.beam_widths), trees=True)
-    if deep:
-      searches('prm', beam_strategies(config.deep_budgets, config.beam_widths), deep)
-    if ahead := min(config.lookahead_questions, config.questions):
-      searches('prm', lookahead_strategies(config.lookahead_budgets, config.lookahead), ahead,
-               trees=True)
-  if run.has_model('prm_plain'):  # an ablation: on fewer questions where there are many
-    searches('prm_plain', plain_strategies(config), deep or None)
+    for how in searches(run.experiment):
+      search('prm', how)
+  # Ablations: on fewer questions where there are many.
+  for guide in filter(run.has_model, ('prm_plain', *filter(verifiers.guides, added))):
+    for strategy in plain_strategies(config):
+      search(guide, Search(strategy, deep or config.questions, shown=False))
   return blocks_lib.run(run.workdir, works, run.groups)
 
 

@@ -21,6 +21,7 @@ from tts import config as config_lib
 from tts.eval import flops, policy as policy_lib, records, select
 from tts.eval.policy import Choice, Policy
 from tts.eval.samples import COUNTS, numbered
+from tts.search import methods
 from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, search
 from tts.stages.blocks import Block
 from tts.stages.context import Run
@@ -86,6 +87,10 @@ class Solver:
     experiment = config_lib.from_config_dict(ml_collections.ConfigDict(written['config']))
     self._run = Run(experiment, Workdir(folder), experiment.seeds[0])
     self._policy: Policy = policy_lib.load(os.path.join(folder, 'policy.json'))
+    known = {'sample', 'greedy', *methods.METHODS.of(experiment.plugins)}
+    if unknown := sorted(policy_lib.methods(self._policy) - known):
+      raise InputError(f'{os.path.join(folder, "policy.json")} chooses {unknown[0]!r}: no strategy '
+                       'of ours or of the config\'s plugins; delete it and run launch.report')
     self._weights = None
     if self._policy.estimator == 'probe':
       self._weights = np.array(records.read_json(os.path.join(folder, 'probe.json'))['weights'])
