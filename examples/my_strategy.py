@@ -4,6 +4,7 @@
 
 A candidate's score is lowered by `penalty` for each sibling that is ahead of it, so that one parent
 does not own the next round (the sibling penalty of diverse beam decoding, Li & Jurafsky 2016).
+Another `@methods.register` line with another penalty is another strategy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from tts.search import methods
 
 
 @methods.register('diverse', penalty=0.5)
-@methods.register('diverse', penalty=0.05)
 def diverse(rows: methods.Rows, penalty: float):
   """One question's rows --> priority float32 [N], the K highest of which are kept."""
   siblings = rows.parent[:, None] == rows.parent[None, :]

@@ -1,4 +1,4 @@
-"""A verifier of your own, with the functions of `Verifier`: the mean of the PRM's values over all tokens so far.
+"""A verifier of your own: the mean of the PRM's values over all tokens so far.
 
   --config.plugins="('examples.my_verifier',)"
 """

@@ -268,8 +268,7 @@ class Experiment:
     name: of the folder under `results/`.
     seeds: of models, labels and search; the first one's files lie in the workdir itself, the
       others' in `seeds/<s>` there.
-    plugins: modules of yours that add strategies, verifiers or task families, e.g.
-      ('examples.my_strategy',); see README.md.
+    plugins: modules of yours that add strategies, verifiers or task families; see README.md.
     mesh: devices.
     data: where problems come from.
     tokenizer: trained with the base model.

@@ -98,7 +98,8 @@ def register(name: str, strata: Sequence[Any]) -> Callable[[Draw], Draw]:
       return (dataclasses.replace(problem, id=i) for i, problem in drawn)
 
     builder = type(''.join(part.capitalize() for part in name.split('_')), (family.Family,),
-                   {'__doc__': draw.__doc__, 'generate': staticmethod(generate)})
+                   {'__doc__': draw.__doc__, 'generate': staticmethod(generate)},
+                   skip_registration=True)  # TFDS has names of its own
     TASKS.add(name, draw, Task(builder, lambda data: _Options(
         data.task.seed, data.task.sizes, TASKS.mark(name))))
     return draw

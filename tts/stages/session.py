@@ -11,6 +11,7 @@ from typing import Any
 
 from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
 from tts.sampling.logits import SamplingConfig
+from tts.search import methods
 from tts.stages import blocks as blocks_lib, rows as rows_lib, scoring, search
 from tts.stages.blocks import Block
 from tts.stages.context import Run
@@ -93,22 +94,28 @@ class Session:
     return self._computed(questions, blocks, tables, scored=True)
 
   def search(self, questions: Sequence[str], budget: int, beam_width: int = 4,
-             lookahead: int = 0) -> list[list[Candidate]]:
-    """What a beam search (paper, section 5.2) of each question ends with.
+             lookahead: int = 0, method: str | None = None) -> list[list[Candidate]]:
+    """What a search (paper, section 5.2) of each question ends with.
 
     Args:
       questions: prompts.
       budget: generations that it is charged; with lookahead k it has budget // (k + 1) candidates.
       beam_width: M, children of each candidate that is kept.
       lookahead: k, steps rolled out before a candidate is judged.
+      method: a name in `tts.search.methods`, yours too; None is beam search, or lookahead.
 
     Raises:
-      InputError: there is no verifier, or the budget has no candidate.
+      InputError: there is no verifier, no such method, or the budget has no candidate.
     """
     if not self._verified:
       raise InputError('search needs a verifier: tts.load(base, verifier=DIR)')
-    strategy = Strategy('lookahead' if lookahead else 'beam', budget, beam_width,
-                        lookahead or None)
+    method = method or ('lookahead' if lookahead else 'beam')
+    if method not in methods.METHODS:
+      raise InputError(f'no search strategy {method!r} has been registered: see tts.search.methods')
+    if methods.METHODS[method].lookahead != (lookahead > 0):
+      raise InputError(f'lookahead is {lookahead}: {method} takes '
+                       + ('1 or more' if methods.METHODS[method].lookahead else '0'))
+    strategy = Strategy(method, budget, beam_width, lookahead or None)
     if strategy.num_candidates < 1:
       raise InputError(f'a budget of {budget} has no candidate with lookahead {lookahead}: give '
                        f'{lookahead + 1} or more')
