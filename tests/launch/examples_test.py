@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+import tts
 from configs import smoke as smoke_config
 from tests.launch.conftest import ROOT, SMOKE, record_hashes
 from tts import config, plugins
@@ -124,6 +125,17 @@ def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged):
                         capture_output=True, timeout=600)
   assert done.returncode == 0, done.stderr[-3000:]
   assert f'{DIVERSE}-m2-n4' in done.stdout
+
+
+@pytest.mark.parametrize('how,message', [
+    ({'method': 'nobodys'}, "no search strategy 'nobodys'"),
+    ({'method': 'beam', 'lookahead': 1}, 'lookahead is 1: beam takes 0'),
+    ({'method': 'lookahead'}, 'lookahead is 0: lookahead takes 1 or more')])
+def test_a_session_s_method_is_one_that_there_is(smoke, how, message):
+  session = tts.load(smoke / 'models' / 'base', verifier=smoke / 'models' / 'prm',
+                     max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16)
+  with pytest.raises(InputError, match=message):
+    session.search(['3;+4'], 4, **how)
 
 
 def test_a_policy_of_a_strategy_that_is_not_there_is_one_line(smoke, tmp_path):
