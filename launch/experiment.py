@@ -49,10 +49,15 @@ def _read_config() -> ml_collections.ConfigDict:
     raise InputError(f'--config={name} cannot be read: {error}') from error
 
 
-def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
+def read() -> config_lib.Experiment:
+  """The experiment that the flags say."""
   if _CONFIG.value is None:
     raise InputError('--config is missing, e.g. --config=configs/quickstart.py')
-  experiment = config_lib.from_config_dict(_read_config())
+  return config_lib.from_config_dict(_read_config())
+
+
+def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
+  experiment = read()
   if _DESCRIBE.value:
     for name, value, meaning in config_lib.describe(experiment):
       print(f'--{name}={value!r}\n    {meaning}')

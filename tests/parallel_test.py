@@ -10,10 +10,13 @@ import pytest
 
 from tests import device_programs, toy
 from tts import parallel, rng
+from tts.models.transformer import abstract, check_split
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.search import search
 from tts.stages import programs
+from tts.stages.compiled import collectives
+from tts.types import InputError
 
 G, B, N, J, P = 8, 3, 4, 6, 5
 LIMITS = device_programs.LIMITS
@@ -98,7 +101,51 @@ def test_bit_for_bit(name):
 def test_no_collective(name):
   text = compiled(name, G).as_text()
   assert (' while(' in text) == (name != 'score') and 'num_partitions=8' in text
-  assert device_programs.collectives(text) == []
+  assert collectives(text, parallel.make_mesh()) == ()
+
+
+@functools.cache
+def split_over(name, model):
+  """The program compiled for one group of `model` devices, and its arguments: the first block."""
+  mesh = parallel.make_mesh(1, model)
+  shared, inputs = blocks(name)
+  boxed = abstract(ARCH)
+  spread = jax.tree.map(lambda _: boxed, shared, is_leaf=lambda x: isinstance(x, dict))
+  args = parallel.place(shared, spread, mesh), *(x[:1] for x in inputs)
+  return parallel.pmapped(STEPS[name], mesh).lower(*args).compile(), args
+
+
+@pytest.mark.parametrize('name', ['sample', 'search', 'score'])
+def test_devices_share_a_model(name):
+  """Two devices come to what one does; each has half of the heads of every cache."""
+  program, args = split_over(name, 2)
+  got = jax.device_get(program(*args))
+  want = jax.device_get(compiled(name, 1)(blocks(name)[0], *(x[:1] for x in blocks(name)[1])))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
+  text = program.as_text()
+  found = collectives(text, parallel.make_mesh(1, 2))
+  assert {c.axis for c in found} == {'model'}
+  assert {c.depth for c in found} >= ({0} if name == 'score' else {1})
+  if name == 'search':
+    of_rows = lambda heads: f'f32[{B},{N},{heads},{LIMITS.max_tokens},{ARCH.head_size}]'
+    assert of_rows(1) in text and of_rows(2) not in text
+
+
+def test_what_devices_share():
+  """All matrices, the table by its width where the vocabulary does not divide; no scale."""
+  pieces = parallel.pieces(abstract(ARCH), 2)
+  whole = {name.rpartition('/')[2] for name, _, shared in pieces if not shared}
+  assert whole == {'scale', 'kernel', 'bias'}  # of the value head
+  assert [n for n, _, shared in pieces if not shared and 'value' not in n and 'norm' not in n] == []
+  assert parallel.split_axis(('vocab', 'embed'), (13, 16), 2) == 1
+  assert parallel.split_axis(('vocab', 'embed'), (14, 16), 2) == 0
+  assert parallel.split_axis(('embed', 'kv_heads', 'head'), (16, 1, 8), 2) == 0
+  assert parallel.split_axis(('embed', 'head'), (16, 8), 2) is None
+  assert parallel.split_axis(('vocab', 'embed'), (14, 16), 1) is None
+  total = sum(size for _, size, _ in parallel.pieces(abstract(ARCH), 1))
+  assert total == sum(x.nbytes for x in jax.tree.leaves(toy.decoder_params(ARCH)))
+  with pytest.raises(InputError, match='config.mesh.model=3 does not divide num_heads=4 of base'):
+    check_split(ARCH, 'base', 3)
 
 
 def test_a_collective_would_be_seen():
@@ -109,8 +156,10 @@ def test_a_collective_would_be_seen():
 
   text = parallel.pmapped(talkative, parallel.make_mesh()).lower(
       None, np.ones((G, G, 2), np.float32)).compile().as_text()
-  assert {'all-reduce', 'all-gather', 'all-to-all', 'collective-permute', 'reduce-scatter'} <= set(
-      device_programs.collectives(text))
+  found = collectives(text, parallel.make_mesh())
+  assert {'all-reduce', 'all-gather', 'all-to-all', 'collective-permute', 'reduce-scatter'} <= {
+      c.op for c in found}
+  assert {(c.axis, c.depth) for c in found} == {('data', 0)}
 
 
 def test_shared_and_blocks():

@@ -7,8 +7,11 @@ group with its own loops and no collective over `data`; a `model` axis is left t
 
 from __future__ import annotations
 
+import contextvars
+import os
 from typing import Any, Callable
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +22,9 @@ DATA, MODEL = 'data', 'model'
 # Logical axis of a parameter --> mesh axis. One table for every family.
 RULES = (('vocab', MODEL), ('heads', MODEL), ('kv_heads', MODEL), ('mlp', MODEL),
          ('embed', None), ('head', None))
+
+# The mesh whose `model` axis the program that is being traced is spread over.
+_TRACED: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar('mesh', default=None)
 
 
 def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
@@ -55,8 +61,12 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
   """
 
   def one_group(shared, *block):
-    # Squeezed, not indexed: with more than one block a group, blocks would be lost in silence.
-    result = step(shared, *jax.tree.map(lambda x: jnp.squeeze(x, 0), block))
+    traced = _TRACED.set(mesh if mesh.shape[MODEL] > 1 else None)
+    try:
+      # Squeezed, not indexed: with more than one block a group, blocks would be lost in silence.
+      result = step(shared, *jax.tree.map(lambda x: jnp.squeeze(x, 0), block))
+    finally:
+      _TRACED.reset(traced)
     return jax.tree.map(lambda x: x[None], result)
 
   # A `model` axis of one device has nothing to partition; without one a program may call the host.
@@ -69,6 +79,112 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
                          axis_names=manual, check_vma=False)(shared, *blocks)
 
   return jax.jit(mapped, donate_argnums=donate)
+
+
+def constrain(x: jax.Array, *names: str | None) -> jax.Array:
+  """Inside a `pmapped` program, spreads the named axes of x over `model`; else x itself.
+
+  Without it the compiler may keep a cache whole on every device: zeros come from nowhere.
+  """
+  mesh = _TRACED.get()
+  if mesh is None:
+    return x
+  return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, _spec(names, x.shape, mesh)))
+
+
+def split_axis(names: tuple[str | None, ...], shape: tuple[int, ...], width: int) -> int | None:
+  """The axis of an array that `width` devices share by `RULES`, None if each has all of it.
+
+  A named axis that does not divide is left whole, and `embed` is shared instead: so is a table
+  whose vocabulary does not divide.
+  """
+  rules = dict(RULES)
+  shared = [i for i, name in enumerate(names) if rules.get(name) == MODEL]
+  spare = [i for i, name in enumerate(names) if name == 'embed'] if shared else []
+  fits = [i for i in shared + spare if shape[i] % width == 0]
+  return fits[0] if fits and width > 1 else None
+
+
+def _spec(names: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+  axis = split_axis(names, shape, mesh.shape[MODEL])
+  return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, MODEL)
+
+
+def placed(boxed: Any, mesh: Mesh) -> Any:
+  """Shapes of parameters in flax's boxes of logical axes --> the same, unboxed, with shardings.
+
+  What has no axis that `RULES` share is whole on every device: norms' scales, a value head.
+  """
+  def one(x):
+    names, x = _unboxed(x)
+    return jax.ShapeDtypeStruct(
+        x.shape, x.dtype, sharding=NamedSharding(mesh, _spec(names, x.shape, mesh)))
+
+  return jax.tree.map(one, boxed, is_leaf=_is_box)
+
+
+def pieces(boxed: Any, width: int) -> list[tuple[str, int, bool]]:
+  """Of each parameter, boxed as for `placed`: its path, its bytes on a device, if it is shared."""
+  found = []
+  for path, x in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box):
+    names, x = _unboxed(x)
+    shared = split_axis(names, x.shape, width) is not None
+    found.append((jax.tree_util.keystr(path, simple=True, separator='/'),
+                  x.size * x.dtype.itemsize // (width if shared else 1), shared))
+  return found
+
+
+def _is_box(x: Any) -> bool:
+  return isinstance(x, nn.meta.AxisMetadata)
+
+
+def _unboxed(x: Any) -> tuple[tuple[str | None, ...], Any]:
+  """Names of the axes, () where it has no box, and what is in it."""
+  return (x.names, x.unbox()) if _is_box(x) else ((), x)
+
+
+def place(params: Any, boxed: Any, mesh: Mesh) -> Any:
+  """Puts parameters on the devices of a mesh as `placed` says."""
+  return jax.device_put(params, jax.tree.map(lambda x: x.sharding, placed(boxed, mesh)))
+
+
+def stacked(block: Any, mesh: Mesh) -> Any:
+  """Shapes of one block --> those of a block for each group, where `pmapped` wants them."""
+  sharding = NamedSharding(mesh, PartitionSpec(DATA))
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(
+      (num_groups(mesh), *x.shape), x.dtype, sharding=sharding), block)
+
+
+def on_all(tree: Any, mesh: Mesh) -> Any:
+  """Shapes --> the same, whole on every device."""
+  sharding = NamedSharding(mesh, PartitionSpec())
+  return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+def coordinates(mesh: Mesh, partition: int) -> dict[str, int]:
+  """Where a partition of a compiled program stands on the mesh's axes."""
+  place_ = np.unravel_index(partition, mesh.devices.shape)
+  return dict(zip(mesh.axis_names, map(int, place_)))
+
+
+def topology(name: str) -> list:
+  """Devices of a TPU topology that need not be there, e.g. `v5e:4x4`; needs libtpu.
+
+  Raises:
+    RuntimeError: there is no such topology.
+  """
+  from jax.experimental import topologies  # pylint: disable=import-outside-toplevel
+  return list(topologies.get_topology_desc(platform='tpu', topology_name=name).devices)
+
+
+def device_memory() -> int:
+  """Bytes that a device has; on a CPU, its share of the machine's."""
+  device = jax.local_devices()[0]
+  limit = (device.memory_stats() or {}).get('bytes_limit')
+  if limit:
+    return limit
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jax.local_device_count()
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:

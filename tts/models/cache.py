@@ -21,7 +21,11 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from tts import parallel
+
 _MASKED = -1e30
+# Logical axes of a part, for `parallel`: its devices share the heads.
+_PREFIX, _ROWS = (None, 'kv_heads', None, None), (None, None, 'kv_heads', None, None)
 
 
 @flax.struct.dataclass
@@ -102,16 +106,20 @@ def init(prefix: tuple, prefix_len: jax.Array, past_size: int, chunk_size: int) 
     past_size: T.
     chunk_size: C.
   """
-  prefix = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), prefix)
+  prefix = jax.tree.map(lambda x: parallel.constrain(jnp.swapaxes(x, 1, 2), *_PREFIX), prefix)
 
   def empty(size):
     return jax.tree.map(
-        lambda x: jnp.zeros((*prefix_len.shape, x.shape[1], size, x.shape[3]), x.dtype), prefix)
+        lambda x: _zeros((*prefix_len.shape, x.shape[1], size, x.shape[3]), x.dtype), prefix)
 
   zeros = jnp.zeros_like(prefix_len)
   return Cache(prefix=prefix, past=empty(past_size), chunk=empty(chunk_size),
                prefix_len=prefix_len, past_len=zeros, chunk_len=zeros,
                column=jnp.zeros((), jnp.int32))
+
+
+def _zeros(shape: tuple[int, ...], dtype) -> jax.Array:
+  return parallel.constrain(jnp.zeros(shape, dtype), *_ROWS)
 
 
 def positions(cache: Cache, num_new: int) -> jax.Array:
@@ -171,7 +179,7 @@ def restart(cache: Cache, rows: jax.Array, prefix_len: jax.Array) -> Cache:
 def with_chunk(cache: Cache, size: int) -> Cache:
   """The same cache with an empty chunk of `size` columns; the old one must be committed."""
   chunk = jax.tree.map(
-      lambda x: jnp.zeros((*x.shape[:3], size, x.shape[-1]), x.dtype), cache.chunk)
+      lambda x: _zeros((*x.shape[:3], size, x.shape[-1]), x.dtype), cache.chunk)
   return cache.replace(chunk=chunk, chunk_len=jnp.zeros_like(cache.chunk_len),
                        column=jnp.zeros_like(cache.column))
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from tts.models import cache as cache_lib
 from tts.models import rotary, surprise
 from tts.models.cache import softcap
+from tts.types import InputError
 
 _ACTIVATIONS = {
     'relu2': lambda x: jnp.square(jax.nn.relu(x)),
@@ -223,7 +224,11 @@ class Decoder(nn.Module):
                                kernel_init=nn.initializers.normal(1.0))
     if 'value' in a.heads:
       if a.value_hidden:
-        self.value_hidden = nn.Dense(a.value_hidden, dtype=jnp.float32, name='value_hidden')
+        self.value_hidden = nn.Dense(
+            a.value_hidden, dtype=jnp.float32, name='value_hidden',
+            kernel_init=nn.with_logical_partitioning(
+                nn.initializers.lecun_normal(), ('embed', 'mlp')),
+            bias_init=nn.with_logical_partitioning(nn.initializers.zeros, ('mlp',)))
       self.value_head = nn.Dense(
           1, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name='value')
 
@@ -316,6 +321,26 @@ def below_surprise(arch: Arch) -> frozenset[str]:
   parts = ('attn', 'attn_norm', 'mlp', 'mlp_norm')
   names = {f'{part}_{i}' for part in parts for i in range(arch.surprise_layer or 0)}
   return frozenset(names | {'embed', 'unembed', 'surprise_norm'} if names else ())
+
+
+def abstract(arch: Arch):
+  """Shapes of the parameters with their logical axes, for `parallel.placed`."""
+  tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+  mask = jax.ShapeDtypeStruct((1, 1, 1), bool)
+  return jax.eval_shape(lambda *args: Decoder(arch).init(
+      jax.random.key(0), *args, method='init_all'), tokens, tokens, mask)
+
+
+def check_split(arch: Arch, name: str, devices: int) -> None:
+  """Whether so many devices can share a model; key and value heads may be fewer than they are.
+
+  Raises:
+    InputError: its query heads or its MLP do not divide.
+  """
+  for field in ('num_heads', 'mlp_width'):
+    if getattr(arch, field) % devices:
+      raise InputError(f'config.mesh.model={devices} does not divide {field}={getattr(arch, field)} '
+                       f'of {name}: give a divisor of it')
 
 
 def num_params(params) -> int:

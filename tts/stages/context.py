@@ -15,6 +15,7 @@ from tts.data.prompts import Prompts
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
 from tts.eval.runfiles import GENERATORS, REVISERS
+from tts.models import transformer
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
 from tts.models.verifier import Verifier
@@ -104,7 +105,9 @@ class Run:
                        'one run must share theirs')
     mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
-    return Model(name, arch, parallel.replicate(params, self.mesh), mark, reader, meta.get('open'))
+    transformer.check_split(arch, name, self.mesh.shape[parallel.MODEL])
+    params = parallel.place(params, transformer.abstract(arch), self.mesh)
+    return Model(name, arch, params, mark, reader, meta.get('open'))
 
   @property
   def tokenizer_folder(self) -> str:

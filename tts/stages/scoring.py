@@ -89,7 +89,7 @@ def _smallest(shapes: Sequence[tuple[int, int]], texts: Sequence[_Text]) -> tupl
   return next(s for s in shapes if prompt <= s[0] and solution <= s[1])
 
 
-def _at_a_time(shapes: Sequence[tuple[int, int]]) -> int:
+def at_a_time(shapes: Sequence[tuple[int, int]]) -> int:
   """Texts of one call, whichever of the shapes it has."""
   return max(1, min(_TEXTS, _SCORES // sum(shapes[-1])**2))
 
@@ -122,7 +122,7 @@ def scorer(run: Run, verifier: Model,
     sizes = ((group[0].prefix.shape[1], run.limits.max_tokens) if reader is None
              else (reader.prompt_width, reader.past))
     shapes = _shapes(*sizes, history)
-    num = _at_a_time(shapes)
+    num = at_a_time(shapes)
     calls = []  # a call holds one block's texts: what is computed together is always the same
     for block, table in zip(group, tables):
       texts = _texts(block, table, history, run.limits.roles, reader)

@@ -26,7 +26,7 @@ from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
 from tts.types import InputError, Strategy, num_candidates
 
-_MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
+MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
 _FORMAT = 2  # of rows; files of another one are made anew
 
 
@@ -108,7 +108,7 @@ def _program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
 
 
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
-            sampling: SamplingConfig, max_slots: int = _MAX_SLOTS,
+            sampling: SamplingConfig, max_slots: int = MAX_SLOTS,
             first: int = 0) -> blocks_lib.OnBlocks:
   """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
   size = len(blocks[0].valid)
@@ -140,7 +140,7 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
   strategy = Strategy('greedy' if greedy else 'sample', num)
   loaded = run.model(model)
   sample = sampler(run, loaded, stream, blocks, num, sampling,
-                   _MAX_SLOTS * widest // len(blocks[0].valid))
+                   MAX_SLOTS * widest // len(blocks[0].valid))
   score = [scoring.scorer(run, run.model(v)) for v in verifiers if run.has_model(v)]
 
   table = functools.partial(rows_lib.sample_table, run, strategy=strategy, stream=stream,
