@@ -21,7 +21,7 @@ from tts.types import InputError  # pylint: disable=wrong-import-position
 
 _TOPOLOGY = flags.DEFINE_string(
     'topology', None, 'Chips: v4, v5e, v5p or v6e and their shape, e.g. v5e:4x4 or v5p:2x2x2.')
-_ONLY = flags.DEFINE_string(
+ONLY = flags.DEFINE_string(
     'only', '', 'Compile only programs with this in their names, e.g. search/beam.')
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write: everything that is known.')
 
@@ -31,7 +31,7 @@ def main(_):
     raise InputError(f'--topology is missing: {_TOPOLOGY.help}')
   config = experiment.read()
   from tts.stages import compiling
-  compiling.run(config, _TOPOLOGY.value, _ONLY.value, _OUTPUT.value)
+  compiling.run(config, _TOPOLOGY.value, ONLY.value, _OUTPUT.value)
 
 
 if __name__ == '__main__':

@@ -64,8 +64,11 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
     return
   common.set_up_devices(experiment.mesh)
   if _DRY_RUN.value:
-    from tts.stages import plan
+    from tts import parallel
+    from tts.stages import device_programs, plan
     print(plan.table(experiment))
+    device_programs.check(experiment, experiment.mesh.model)
+    device_programs.check_memory(experiment, parallel.device_memory())
     return
   if _WORKDIR.value is None:
     raise InputError('--workdir is missing: the folder that the run writes to')

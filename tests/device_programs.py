@@ -1,22 +1,13 @@
-"""The device programs with small real decoders, and their compilation for TPUs that are not there.
-
-Run as a script it compiles them for a topology, `python -m tests.device_programs v5e:2x4`, and
-prints what the tests want to know; a process of its own, since libtpu needs its environment set
-early.
-"""
+"""The device programs with small real decoders and their arguments."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-import sys
 
-import jax
 import numpy as np
 
 from tests import toy
-from tts import parallel, rng
+from tts import rng
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
@@ -25,8 +16,6 @@ from tts.stages import programs
 LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 B, N, J, P = 3, 4, 6, 5
 JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
-COLLECTIVE = re.compile(r' ((?:all-reduce|all-gather|all-to-all|collective-permute|'
-                        r'collective-broadcast|reduce-scatter)(?:-start)?)\(')
 
 
 def steps() -> dict:
@@ -54,28 +43,3 @@ def steps() -> dict:
                 (prefix, lengths, grid(B, N, LIMITS.max_tokens), grid(B, N))),
       'forward': (programs.forward_step(toy.ARCH), params, (grid(B, P), grid(B))),
   }
-
-
-def collectives(text: str) -> list[str]:
-  """Names of the operations in compiled HLO that talk between devices."""
-  return COLLECTIVE.findall(text)
-
-
-def compiled_for(topology: str) -> dict:
-  """Compiles every program for a TPU topology and says what came out."""
-  from jax.experimental import topologies  # pylint: disable=import-outside-toplevel
-  devices = topologies.get_topology_desc(platform='tpu', topology_name=topology).devices
-  mesh = parallel.make_mesh(devices=devices)
-  groups = parallel.num_groups(mesh)
-  found = {}
-  for name, (step, shared, block) in steps().items():
-    blocks = jax.tree.map(lambda x: jax.ShapeDtypeStruct((groups, *x.shape), x.dtype), block)
-    program = parallel.pmapped(step, mesh).lower(shared, *blocks).compile()
-    text = program.as_text()
-    found[name] = {'groups': groups, 'collectives': collectives(text),
-                   'loops': text.count(' while(')}
-  return found
-
-
-if __name__ == '__main__':
-  print(json.dumps(compiled_for(sys.argv[1])))

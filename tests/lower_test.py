@@ -74,17 +74,39 @@ def test_a_fault_would_be_seen():
     assert faults(lowered(lambda x: x * 2, jnp.ones(3, 'float64'), platform='cpu'))
 
 
-def test_compiles_for_tpus():
+def compiled(tmp_path, *flags):
+  """What `launch.compile` writes of the smoke config's programs."""
   pytest.importorskip('libtpu')
+  output = tmp_path / 'facts.json'
   run = subprocess.run(
-      [sys.executable, '-m', 'tests.device_programs', 'v5e:2x4'], check=False, text=True,
-      capture_output=True, timeout=300, cwd=pathlib.Path(__file__).parents[1],
-      env=os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '', 'TPU_SKIP_MDS_QUERY': '1',
-                        # It compiles alone: others on this machine may hold the library too.
-                        'ALLOW_MULTIPLE_LIBTPU_LOAD': '1'})
+      [sys.executable, '-m', 'launch.compile', '--config=configs/smoke.py', '--topology=v5e:2x4',
+       f'--output={output}', *flags], check=False, text=True, capture_output=True, timeout=600,
+      cwd=pathlib.Path(__file__).parents[1], env=os.environ | {'XLA_FLAGS': ''})
   assert run.returncode == 0, run.stderr[-3000:]
-  found = json.loads(run.stdout.splitlines()[-1])
-  assert set(found) == set(NAMES)
-  for name, facts in found.items():
-    assert facts['groups'] == 8 and facts['collectives'] == []
-    assert (facts['loops'] > 0) == (name in LOOPING)
+  facts = json.loads(output.read_text())
+  assert all(program['program'] in run.stdout for program in facts['programs'])
+  return facts
+
+
+def test_a_search_compiles_for_eight_groups_that_never_talk(tmp_path):
+  facts = compiled(tmp_path, '--only=search/beam-m4')
+  search, = facts['programs']
+  assert facts['groups'] == 8 and search['program'] == 'search/beam-m4-n4'
+  assert search['collectives'] == [] and search['loops'] >= 2 and search['fits']
+  assert search['flops'] > 0 and search['roofline_seconds'] > 0
+
+
+def test_chips_share_models_of_which_the_formula_knows_the_memory(tmp_path):
+  """Wide enough that the layouts' padding is small; a search is compiled at its widths by hand."""
+  wide = [f'--config.models.base.arch.{name}={value}' for name, value in dict(
+      width=512, num_heads=4, num_kv_heads=2, head_size=128, mlp_width=1024,
+      vocab_size=4096).items()]
+  facts = compiled(tmp_path, '--only=search/sample', '--config.mesh.model=2', *wide)
+  sample, = facts['programs']
+  assert facts['groups'] == 4 and facts['chips_a_group'] == 2
+  assert {c['axis'] for c in sample['collectives']} == {'model'}
+  assert max(c['depth'] for c in sample['collectives']) == 1
+  formula = sample['formula']
+  assert sample['arguments'] + sample['outputs'] == pytest.approx(
+      formula['arguments'] + formula['outputs'], rel=0.05)
+  assert max(facts['whole_parameters']['base'].values()) == 512 * 4  # the scale of a norm

@@ -7,6 +7,7 @@ A forward pass reads new tokens and attends to what it is given: nothing (traini
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import flax.struct
@@ -323,6 +324,7 @@ def below_surprise(arch: Arch) -> frozenset[str]:
   return frozenset(names | {'embed', 'unembed', 'surprise_norm'} if names else ())
 
 
+@functools.cache
 def abstract(arch: Arch):
   """Shapes of the parameters with their logical axes, for `parallel.placed`."""
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)

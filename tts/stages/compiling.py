@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import dataclasses
+import importlib.util
 import json
 import os
 import re
@@ -28,10 +29,8 @@ def mesh_of(experiment: Experiment, topology: str) -> parallel.Mesh:
   Raises:
     InputError: libtpu is not installed, there is no such topology, or the mesh does not fit it.
   """
-  try:
-    import libtpu  # pylint: disable=import-outside-toplevel,unused-import
-  except ImportError as error:
-    raise InputError('the TPU compiler is not installed: pip install tts[tpu]') from error
+  if importlib.util.find_spec('libtpu') is None:
+    raise InputError('the TPU compiler is not installed: pip install tts[tpu]')
   try:
     devices = parallel.topology(topology)
   except RuntimeError as error:

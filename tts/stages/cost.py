@@ -1,4 +1,4 @@
-"""What parts of a run cost, by their shapes alone: FLOPs of reading, training, bytes of caches."""
+"""What parts of a run cost, by their shapes alone: FLOPs of reading and of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import functools
 from collections.abc import Iterable
 
 import jax
-import jax.numpy as jnp
 
 from tts.config import Experiment
 from tts.eval import flops
@@ -19,13 +18,13 @@ from tts.train.steps import init_params
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """One stage. Memory is of one device group: weights, optimiser or caches."""
+  """One stage. Memory is of one device, by `tts.stages.memory`; 0 where nothing has said yet."""
 
   stage: str
   generations: int
   tokens: int
   flops: int
-  memory: int
+  memory: int = 0
 
 
 def arch(e: Experiment, name: str) -> dict:
@@ -40,12 +39,6 @@ def arch(e: Experiment, name: str) -> dict:
   return found | {'vocab_size': found['vocab_size'] or e.tokenizer.vocab_size}
 
 
-def weights(e: Experiment, name: str) -> int:
-  """Bytes of a model's parameters."""
-  a = arch(e, name)
-  return params(a) * jnp.dtype(a['param_dtype'] or 'float32').itemsize
-
-
 def params(arch: dict) -> int:
   return _params(Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in arch.items()}))
 
@@ -53,13 +46,6 @@ def params(arch: dict) -> int:
 @functools.cache
 def _params(arch: Arch) -> int:
   return num_params(jax.eval_shape(lambda: init_params(Decoder(arch), 0)))
-
-
-def cache(e: Experiment, name: str, places: int) -> int:
-  """Bytes of keys and values at so many places."""
-  a = arch(e, name)
-  return (jnp.dtype(a['dtype']).itemsize * places * 2 * a['num_layers'] * a['num_kv_heads']
-          * a['head_size'])
 
 
 def read(e: Experiment, name: str, tokens: float, context: float) -> float:
@@ -70,7 +56,7 @@ def read(e: Experiment, name: str, tokens: float, context: float) -> float:
 
 def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
   """Trainings of models one after the other, those that are given apart."""
-  places, spent, memory = 0, 0.0, 0
+  places, spent = 0, 0.0
   for name in names:
     config = getattr(e.models, name)
     if config.enabled and not config.checkpoint:
@@ -78,5 +64,4 @@ def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
       n = t.num_steps * t.batch_size * t.row_length
       places += n
       spent += 3 * read(e, name, n, t.row_length)
-      memory = max(memory, 16 * params(arch(e, name)))
-  return Cost(stage, 0, places, int(spent), memory)
+  return Cost(stage, 0, places, int(spent))

@@ -6,6 +6,7 @@ there, `DeviceProgram.footprint` is the formula of `tts.stages.memory`.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -27,7 +28,7 @@ from tts.search.search import BeamConfig
 from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search
 from tts.stages.memory import Footprint
 from tts.train import steps
-from tts.types import EOS_ID, Strategy
+from tts.types import EOS_ID, InputError, Strategy
 
 _PROBE = 256  # prompts of a call of stage `difficulty`'s probe
 # Stands in for a tokenizer that is yet to be trained: its ids are constants of a program.
@@ -89,6 +90,43 @@ def listed(e: Experiment) -> list[DeviceProgram]:
   return [program for key, program in found if not (key in seen or seen.add(key))]
 
 
+def most(e: Experiment) -> dict[str, int]:
+  """Bytes on one device of each stage's largest program, by the formula."""
+  found: dict[str, int] = {}
+  for program in listed(e):
+    total = program.footprint(program.rows, e.mesh.model).total
+    found[program.stage] = max(total, found.get(program.stage, 0))
+  return found
+
+
+def largest(program: DeviceProgram, width: int, limit: int) -> int:
+  """The most rows, up to the program's, of which it fits into `limit` bytes; 0 if none do."""
+  fits = lambda rows: program.footprint(rows, width).total <= limit
+  return bisect.bisect_left(range(1, program.rows + 1), True, key=lambda rows: not fits(rows))
+
+
+def check_memory(e: Experiment, limit: int) -> None:
+  """Whether every program fits into `limit` bytes a device.
+
+  Raises:
+    InputError: one does not; the largest N that does, or the field to lower.
+  """
+  width = e.mesh.model
+  for program in listed(e):
+    total = program.footprint(program.rows, width).total
+    if total <= limit:
+      continue
+    rows = largest(program, width, limit)
+    how = 'let more devices share a model: raise --config.mesh.model'
+    if rows >= program.each and program.field:
+      value = rows // program.each if program.field.endswith('block') else rows
+      how = f'{rows} fit: set --{program.field}={value}'
+    elif rows:
+      how = f'the largest N that fits is {rows}, or {how}'
+    raise InputError(f'{program.name} needs {total / 1e9:.2f} GB on a device that has '
+                     f'{limit / 1e9:.2f}, for {program.rows} rows of {program.each} a question: {how}')
+
+
 class _Maker:
   """Programs with what tells them apart: (key, `DeviceProgram`)."""
 
@@ -117,9 +155,9 @@ class _Maker:
         arch, train = architecture(e, name), config.train
         kind = 'lm' if name in GENERATORS + REVISERS else 'value'
         yield ('train', arch, train, kind), DeviceProgram(
-            name if name in GENERATORS else 'verifiers' if name in VERIFIERS else 'revision',
-            f'train/{name}', lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh),
-            lambda rows, _, a=arch, t=train: memory.training(a, batch=rows, columns=t.row_length),
+            _training_stage(name), f'train/{name}', lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh),
+            lambda rows, _, a=arch, t=train, k=kind: memory.training(
+                a, batch=rows, columns=t.row_length, labelled=k == 'value'),
             train.batch_size, f'config.models.{name}.train.batch_size', 1, (name,))
 
   def labels(self):
@@ -168,12 +206,14 @@ class _Maker:
     e, config = self._e, self._e.revision
     if not config.enabled:
       return
-    for chains, length in (config.orm_chains, *config.chains):
+    yield self._sample('revision', 'base', config.block, config.samples, 'revision.block')
+    for stage, chains, length in (('revision_orms', *config.orm_chains),
+                                  *(('revise', *pair) for pair in config.chains)):
       arch, size = architecture(e, 'revision'), self._block_size(chains)
       block = self._block(size, chains)
       step = programs.chain_step(arch, stream='test', length=length, **self._of_run)
       yield ('chains', arch, size, chains, length), DeviceProgram(
-          'revise', f'revise/chains-{chains}x{length}',
+          stage, f'{stage}/chains-{chains}x{length}',
           lambda mesh, a=arch, s=step, b=block: _lower(s, [a], b, mesh),
           lambda rows, width, a=arch, c=chains, l=length: memory.chains(
               a, width, problems=max(1, rows // c), columns=self._prompt, candidates=min(rows, c),
@@ -236,6 +276,15 @@ class _Maker:
         lambda mesh: _lower(programs.score_step(arch), [arch], block, mesh),
         lambda rows, width: memory.score(arch, width, texts=rows, columns=columns, tokens=tokens),
         texts, '', 1, (name,))
+
+
+def _training_stage(name: str) -> str:
+  if name in GENERATORS:
+    return name
+  if name in VERIFIERS:
+    return 'verifiers'
+  return {'revision_restem': 'restem', 'revision': 'revision', 'revision_control': 'revision'}.get(
+      name, 'revision_orms')
 
 
 def _int(*shape: int) -> jax.ShapeDtypeStruct:

@@ -2,8 +2,9 @@
 
 `--dry_run` refuses by it what will not fit, and `launch.compile` prints it beside the compiler's own
 figure. Arguments and outputs are exact up to the padding of a device's layouts; caches are what
-the loops carry; `working` is the largest array that a pass through the layers makes. What the
-compiler does beyond that (copies of a loop's state, fusion) is not known before it has run.
+the loops carry; `working` is the largest of what is made beside them: one layer's attention
+weights, or, where candidates branch, the caches once more, since a gather writes beside what it
+reads. What the compiler saves or adds is not known before it has run.
 """
 
 from __future__ import annotations
@@ -127,16 +128,19 @@ def search(arch: Arch, guide: Arch, width: int, *, problems: int, columns: int, 
   of_row = step_tokens + 4 + lookahead * (step_tokens + 1) + bool(lookahead)  # words
   of_problem = 4 + 4 * bool(lookahead)
   outputs = steps * (rows * (of_row * _WORD + 3 + bool(lookahead)) + problems * of_problem * _WORD)
-  own = rows * (tokens + step_tokens) * (2 if lookahead else 1)
+  own = rows * (tokens + step_tokens)
+  copied = own * (place(arch, width) + place(guide, width))
   read = question or columns
   return Footprint(
       weights=weights(arch, width) + weights(guide, width),
       inputs=(_prompts(problems, columns) + rows * _WORD + problems
               + (problems * (question + 1) * _WORD if question else 0)),
       outputs=outputs,
-      caches=((problems * columns + own) * place(arch, width)
-              + (problems * read + own) * place(guide, width)),
-      working=max(_reading(arch, width, problems, columns), _reading(guide, width, problems, read),
+      # A simulation's own stand beside those that the search goes on from.
+      caches=(problems * columns * place(arch, width) + problems * read * place(guide, width)
+              + copied * (2 if lookahead else 1)),
+      working=max(copied, _reading(arch, width, problems, columns),
+                  _reading(guide, width, problems, read),
                   _scores(guide, width, rows, step_tokens, read + tokens + step_tokens),
                   3 * rows * _vocabulary(arch, width) * _WORD))
 
@@ -151,7 +155,7 @@ def chains(arch: Arch, width: int, *, problems: int, columns: int, candidates: i
       inputs=_prompts(problems, columns) + rows * _WORD + problems,
       outputs=length * rows * ((3 * tokens + 3) * _WORD + 1),
       caches=(problems * columns + rows * (past + tokens)) * place(arch, width),
-      working=max(_reading(arch, width, problems, columns),
+      working=max(rows * past * place(arch, width), _reading(arch, width, problems, columns),
                   _scores(arch, width, rows, turn, columns + past + turn) if length > 1 else 0,
                   3 * rows * _vocabulary(arch, width) * _WORD))
 
@@ -175,13 +179,17 @@ def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint
       working=_reading(arch, width, problems, columns))
 
 
-def training(arch: Arch, *, batch: int, columns: int) -> Footprint:
-  """An update on one device: weights and Adam's two moments, donated, and what is kept for it."""
+def training(arch: Arch, *, batch: int, columns: int, labelled: bool) -> Footprint:
+  """An update on one device: weights and Adam's two moments, donated, and what is kept for it.
+
+  Rows that are `labelled` have a label a token, and masks of labels and of own tokens.
+  """
   size = weights(arch, 1)
   kept = batch * columns * arch.num_layers * (
       8 * arch.width + 4 * arch.mlp_width + arch.num_heads * columns * 2)
   logits = 3 * batch * columns * arch.vocab_size
-  return Footprint(weights=3 * size, inputs=batch * columns * (4 * _WORD + 2), outputs=0,
+  return Footprint(weights=3 * size, outputs=0,
+                   inputs=batch * columns * (3 * _WORD + 1 + (_WORD + 2) * labelled),
                    working=size + (kept + logits) * jnp.dtype(arch.dtype).itemsize)
 
 

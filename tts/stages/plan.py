@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import jax
@@ -12,7 +13,7 @@ from tts.config import Experiment
 from tts.data import problems as problems_lib
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.stages import cost, plan_revision, search
+from tts.stages import cost, device_programs, plan_revision, search
 from tts.stages.cost import Cost
 from tts.types import Strategy
 
@@ -39,9 +40,6 @@ def costs(experiment: Experiment) -> list[Cost]:
   prompt, solution = _lengths(e)
   text = prompt + solution
   verifiers = [name for name in VERIFIERS if getattr(e.models, name).enabled]
-  buffer = limits.max_prompt_tokens + limits.max_tokens
-  # A model that generates or reads: its parameters, and keys and values of so many rows.
-  cache = lambda name, rows: cost.weights(e, name) + cost.cache(e, name, rows * buffer)
   # Over that many solutions, by a generator or a verifier.
   read = lambda name, generations: cost.read(e, name, generations * solution, text * 0.75)
 
@@ -56,7 +54,7 @@ def costs(experiment: Experiment) -> list[Cost]:
   rollouts = samples * (steps - 1) * labels.rollouts
   generations = samples + rollouts / 2  # a rollout writes about half a solution
   rows.append(Cost('labels', int(samples + rollouts), int(generations * solution),
-                   int(read('base', generations)), cache('base', 2 * labels.in_flight)))
+                   int(read('base', generations))))
   rows.append(cost.training(e, 'verifiers', verifiers))
   if e.revision.enabled:
     rows += plan_revision.training(e, prompt, solution)
@@ -69,20 +67,15 @@ def costs(experiment: Experiment) -> list[Cost]:
     searched += read(name, pool + e.search.questions)
     scored += read('prm', pool) if 'prm' in verifiers else 0
   sampled_larger = len(larger) * (pool + e.search.questions)
-  # A simulation writes into a copy of the caches.
-  strategies = [how.strategy for how in search.searches(e)]
-  in_block = max((s.num_candidates * search.block_size(e.search, s.num_candidates)
-                  * (2 if s.lookahead else 1) for s in strategies), default=e.search.block)
   rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
-                          read('base', sampled) + scored + searched,
-                          max([cache('base', in_block) + cache(g, in_block) for g in guided]
-                              + [cache(m, 16 * e.search.block) for m in ('base', *larger)])))
+                          read('base', sampled) + scored + searched))
   pool = e.search.questions * e.difficulty.samples
   rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
-      read('prm', pool) if 'prm' in verifiers else 0), cache('base', 16 * e.difficulty.block)))
+      read('prm', pool) if 'prm' in verifiers else 0)))
   if e.revision.enabled:
     rows.append(plan_revision.answering(e, prompt, solution))
-  return rows
+  most = device_programs.most(e)
+  return [dataclasses.replace(row, memory=most.get(row.stage, 0)) for row in rows]
 
 
 def written(strategy: Strategy, steps: float) -> float:
@@ -115,9 +108,8 @@ def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, floa
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 
-def _generating(stage: str, generations: float, solution: float, spent: float,
-                memory: int) -> Cost:
-  return Cost(stage, int(generations), int(generations * solution), int(spent), memory)
+def _generating(stage: str, generations: float, solution: float, spent: float) -> Cost:
+  return Cost(stage, int(generations), int(generations * solution), int(spent))
 
 
 def _matmul_speed() -> float:

@@ -22,12 +22,10 @@ def training(e: Experiment, prompt: float, solution: float) -> list[Cost]:
   answers = config.orm_questions * chains * length
   orms = cost.training(e, 'revision_orms', REVISION_VERIFIERS)
   return [
-      _sum(models, pool, pool * solution, cost.read(e, 'base', pool * solution, text * 0.75),
-           cost.cache(e, 'base', 16 * config.block * _buffer(e))),
+      _sum(models, pool, pool * solution, cost.read(e, 'base', pool * solution, text * 0.75)),
       _sum(orms, 2 * answers, 2 * answers * solution,
            config.orm_questions * _written(e, [config.orm_chains], prompt, solution)
-           + cost.read(e, 'revision_control', answers * solution, text * 0.75),
-           _caches(e, config.block * chains)),
+           + cost.read(e, 'revision_control', answers * solution, text * 0.75)),
       cost.training(e, 'restem', ('revision_restem',))]
 
 
@@ -50,9 +48,7 @@ def answering(e: Experiment, prompt: float, solution: float) -> Cost:
     spent += cost.read(e, 'revision', context + kept * solution, prompt + context)
     spent += cost.read(e, 'prm', kept * solution, text * 0.75)
   generations = config.asked * (answers + most + sum(budget for _, budget in config.searched))
-  rows = max(min(e.search.block * chains, e.search.max_rows) for chains, _ in config.chains)
-  return Cost('revise', generations, int(generations * solution), int(config.asked * spent),
-              _caches(e, rows))
+  return Cost('revise', generations, int(generations * solution), int(config.asked * spent))
 
 
 def _written(e: Experiment, pools: Iterable[tuple[int, int]], prompt: float,
@@ -68,15 +64,6 @@ def _written(e: Experiment, pools: Iterable[tuple[int, int]], prompt: float,
   return spent
 
 
-def _buffer(e: Experiment) -> int:
-  return e.limits.max_prompt_tokens + e.limits.max_tokens
-
-
-def _caches(e: Experiment, rows: int) -> int:
-  """Bytes of the keys and values of chains: a question, and room for the answers before."""
-  return cost.cache(e, 'revision', rows * (MAX_CONTEXT + 1) * (_buffer(e) + 1))
-
-
-def _sum(trained: Cost, generations: int, tokens: float, spent: float, memory: int) -> Cost:
+def _sum(trained: Cost, generations: int, tokens: float, spent: float) -> Cost:
   return Cost(trained.stage, generations, int(tokens) + trained.tokens,
-              int(spent) + trained.flops, max(memory, trained.memory))
+              int(spent) + trained.flops)
