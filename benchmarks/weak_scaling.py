@@ -31,8 +31,8 @@ def main(_):
   for topology in _TOPOLOGIES.value:
     mesh = compiling.mesh_of(config, topology)
     row = compiling.measured(program, mesh, compiling.chip_of(topology))
-    if row['error']:
-      raise InputError(f'{program.name} on {topology}: {row["error"]}')
+    if row['error'] or row['collectives'] is None:
+      raise InputError(f'{program.name} on {topology}: {row["error"] or "its HLO is unreadable"}')
     moved = lambda axis: sum(c['bytes'] for c in row['collectives'] if axis in c['axis']) / 1e6
     print(f'| {topology} | {mesh.devices.size} | {parallel.num_groups(mesh)} | '
           f'{row["flops"] / 1e9:.4f} | {row["bytes"] / 1e9:.4f} | {row["arguments"] / 1e6:.3f} | '

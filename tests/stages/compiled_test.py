@@ -1,5 +1,6 @@
 """What is read off compiled HLO: which devices talk, in how many loops, about how much."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -70,6 +71,21 @@ def test_facts_of_a_program():
   assert facts.collectives == () and facts.loops == 0
   chip = compiled.Chip(flops=facts.flops / 2, bandwidth=facts.bytes, memory=1)
   assert facts.seconds(chip) == 2 and facts.memory >= facts.arguments + facts.outputs
+
+
+def test_a_program_without_a_text_has_its_other_facts():
+  class Unreadable:
+    def __init__(self, of):
+      self.memory_analysis, self.cost_analysis = of.memory_analysis, of.cost_analysis
+
+    def as_text(self):
+      raise jax.errors.JaxRuntimeError('async-update instruction should have 1 operands')
+
+  mesh = parallel.make_mesh(1)
+  program = parallel.pmapped(lambda w, x: x + w, mesh).lower(
+      np.ones(4, np.float32), np.ones((1, 4), np.float32)).compile()
+  facts = compiled.facts(Unreadable(program), mesh)
+  assert facts.collectives is None and facts.loops is None and facts.arguments == 32
 
 
 def test_published_figures():

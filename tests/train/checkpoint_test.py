@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import toy
+from tts import parallel
 from tts.data.tokenizer import Tokenizer
 from tts.models.transformer import Decoder
 from tts.train import checkpoint, steps
@@ -73,6 +74,15 @@ def test_round_trip(saved, arch, params, tokenizer):
   assert meta['params'] == sum(x.size for x in jax.tree.leaves(params))
   assert found_tokenizer.encode('12+3') == tokenizer.encode('12+3')
   assert sorted(p.name for p in saved.parent.iterdir()) == ['base']
+
+
+def test_devices_share_what_is_loaded_onto_a_mesh(saved, params):
+  loaded = checkpoint.load_model(saved, parallel.make_mesh(2, 2))[1]
+  assert same(loaded, params)
+  halves = [x.addressable_shards[0].data.size * 2 == x.size for x in jax.tree.leaves(loaded)]
+  assert sum(halves) > len(halves) / 2
+  with pytest.raises(InputError, match='config.mesh.model=5 does not divide num_heads='):
+    checkpoint.load_model(saved, parallel.make_mesh(1, 5))
 
 
 def test_a_relative_folder_is_replaced_whole(saved, arch, params, tokenizer, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import math
 import re
 from typing import Any
 
+import jax
 import numpy as np
 
 from tts import parallel
@@ -65,8 +66,8 @@ class Facts:
   code: int
   flops: float
   bytes: float
-  loops: int
-  collectives: tuple[Collective, ...]
+  loops: int | None  # None, and so are the collectives, where the program has no text
+  collectives: tuple[Collective, ...] | None
 
   @property
   def memory(self) -> int:
@@ -79,14 +80,19 @@ class Facts:
 
 def facts(compiled: Any, mesh: parallel.Mesh) -> Facts:
   """What is known of a program that was compiled for the mesh."""
-  memory, text, cost = compiled.memory_analysis(), compiled.as_text(), compiled.cost_analysis()
+  memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+  try:
+    text = compiled.as_text()
+  except jax.errors.JaxRuntimeError:  # operations of the compiler's that this jaxlib cannot read
+    text = None
   return Facts(
       arguments=memory.argument_size_in_bytes,
       # A donated argument's memory is the result's.
       outputs=memory.output_size_in_bytes - memory.alias_size_in_bytes,
       temporaries=memory.temp_size_in_bytes, code=memory.generated_code_size_in_bytes,
-      flops=float(cost.get('flops', math.nan)), bytes=float(cost.get('bytes accessed', math.nan)),
-      loops=text.count(' while('), collectives=collectives(text, mesh))
+      flops=float(cost.get('flops', 0)), bytes=float(cost.get('bytes accessed', 0)),
+      loops=None if text is None else text.count(' while('),
+      collectives=None if text is None else collectives(text, mesh))
 
 
 _OPS = ('all-reduce', 'all-gather', 'all-to-all', 'ragged-all-to-all', 'collective-permute',

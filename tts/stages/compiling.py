@@ -140,8 +140,10 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
           _talk(row['collectives']))
 
 
-def _talk(found: list[dict[str, Any]]) -> str:
+def _talk(found: list[dict[str, Any]] | None) -> str:
   """Collectives by axis: how many and how many bytes, inside loops and outside."""
+  if found is None:
+    return 'unknown: jaxlib cannot read what the compiler made'
   parts = []
   for axis in sorted({c['axis'] for c in found}):
     sums = []

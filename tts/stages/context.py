@@ -15,7 +15,6 @@ from tts.data.prompts import Prompts
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
 from tts.eval.runfiles import GENERATORS, REVISERS
-from tts.models import transformer
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
 from tts.models.verifier import Verifier
@@ -90,7 +89,7 @@ class Run:
     if not config.checkpoint and not os.path.isdir(folder):
       raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '
                        f'or give --config.models.{name}.checkpoint')
-    arch, params, meta, tokenizer = checkpoint.load_model(folder)
+    arch, params, meta, tokenizer = checkpoint.load_model(folder, self.mesh)
     reader = None
     if meta.get('open', {}).get('format') is not None:
       if self.mesh.shape[parallel.MODEL] > 1:
@@ -105,8 +104,6 @@ class Run:
                        'one run must share theirs')
     mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
-    transformer.check_split(arch, name, self.mesh.shape[parallel.MODEL])
-    params = parallel.place(params, transformer.abstract(arch), self.mesh)
     return Model(name, arch, params, mark, reader, meta.get('open'))
 
   @property

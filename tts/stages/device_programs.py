@@ -85,15 +85,20 @@ def check(e: Experiment, width: int) -> None:
 
 def listed(e: Experiment) -> list[DeviceProgram]:
   """Every program of the stages, in their order; those that are the same are there once."""
-  made, seen = _Maker(e), set()
-  found = [*made.trainings(), *made.labels(), *made.searches(), *made.scores(), *made.revisions()]
-  return [program for key, program in found if not (key in seen or seen.add(key))]
+  seen = set()
+  return [program for key, program in _everything(e) if not (key in seen or seen.add(key))]
+
+
+def _everything(e: Experiment) -> list[tuple[tuple, DeviceProgram]]:
+  """Every use of a program, with what makes two of them the same."""
+  made = _Maker(e)
+  return [*made.trainings(), *made.labels(), *made.searches(), *made.scores(), *made.revisions()]
 
 
 def most(e: Experiment) -> dict[str, int]:
   """Bytes on one device of each stage's largest program, by the formula."""
   found: dict[str, int] = {}
-  for program in listed(e):
+  for _, program in _everything(e):
     total = program.footprint(program.rows, e.mesh.model).total
     found[program.stage] = max(total, found.get(program.stage, 0))
   return found

@@ -27,7 +27,7 @@ import orbax.checkpoint as ocp
 from tts import parallel
 from tts.data import files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
-from tts.models.transformer import Arch, Decoder, num_params
+from tts.models.transformer import Arch, Decoder, abstract, check_split, num_params
 from tts.train.steps import TrainState, init_params
 from tts.types import InputError
 
@@ -160,19 +160,27 @@ def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
   shutil.rmtree(old, ignore_errors=True)
 
 
-def load_model(
-    directory: str | os.PathLike[str]) -> tuple[Arch, Any, dict[str, Any], Tokenizer]:
-  """Reads a published model onto the default device.
+def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = None,
+               ) -> tuple[Arch, Any, dict[str, Any], Tokenizer]:
+  """Reads a published model onto the default device, or onto those of a mesh.
+
+  Args:
+    directory: the model's folder.
+    mesh: its `model` axis shares the parameters as `parallel.placed` says: none of them is ever
+      whole on a device that has room for its share alone.
 
   Returns:
     (its architecture, its parameters, `model.json`, its tokenizer).
 
   Raises:
-    InputError: no such folder, not a model, damaged, or not what `model.json` says.
+    InputError: no such folder, not a model, damaged, or not what `model.json` says; or so many
+      devices cannot share it.
   """
   directory = pathlib.Path(os.path.abspath(directory))
   meta = read_meta(directory)
   arch = _read_arch(directory, meta.get('arch'))
+  if mesh is not None:
+    check_split(arch, str(directory), mesh.shape[parallel.MODEL])
   tokenizer = Tokenizer.load(directory)
   tokenizer.check_fits(arch.vocab_size, f'checkpoint {directory}')
   # Open models pad their tables; one of ours has as many ids as its tokenizer.
@@ -180,13 +188,15 @@ def load_model(
     raise InputError(f'checkpoint {directory}: its tokenizer has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   check_files(directory)
-  here = parallel.one_device()
-  place = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
   with ocp.StandardCheckpointer(multiprocessing_options=_this_process()) as reader:
     path = directory / _PARAMS
     stored = reader.metadata(path).item_metadata.tree
     _check_shapes(directory, arch, stored)
-    params = reader.restore(path, jax.tree.map(place, stored))
+    where = (jax.tree.map(lambda _: parallel.one_device(), stored) if mesh is None else
+             jax.tree.map(lambda x: x.sharding, parallel.placed(abstract(arch), mesh)))
+    params = reader.restore(path, jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        stored, where))
   check_finite(params, f'checkpoint {directory}')
   return arch, params, meta, tokenizer
 
@@ -241,7 +251,7 @@ def _compare(folder: pathlib.Path, digests: Mapping[str, Any]) -> None:
 def check_finite(params: Any, where: str) -> None:
   """Raises InputError that names the first parameter with NaN or infinity; `where` is its model."""
   for name, x in _named(params).items():
-    if not np.isfinite(np.asarray(x, np.float32)).all():
+    if not all(np.isfinite(np.asarray(part, np.float32)).all() for part in _parts(x)):
       raise InputError(f'{where}: parameter {name} holds NaN or infinity: its training diverged '
                        'or the file is damaged, use another checkpoint')
 
@@ -251,6 +261,13 @@ def _this_process() -> ocp.options.MultiprocessingOptions:
   me = jax.process_index()
   return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me},
                                             barrier_sync_key_prefix=f'process-{me}')
+
+
+def _parts(x: Any) -> list[Any]:
+  """What this process has of an array, once each."""
+  if not isinstance(x, jax.Array):
+    return [x]
+  return list({str(shard.index): shard.data for shard in x.addressable_shards}.values())
 
 
 def _read_arch(directory: pathlib.Path, fields: dict[str, Any]) -> Arch:
