@@ -11,7 +11,6 @@ one core: --config=configs/pod.py:4 has so many layers in each model, and compil
 """
 
 from tts import config
-from tts.data.problems import DataConfig
 from tts.models.transformer import Arch
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
@@ -35,7 +34,6 @@ def get_config(layers: str = ''):
   return config.to_config_dict(config.Experiment(
       name='pod',
       mesh=config.MeshConfig(model=4),
-      data=DataConfig(family='math500', grader='math'),
       models=config.ModelsConfig(base=model(_LLAMA, 32), prm=model(_QWEN, 28), mid=off, large=off,
                                  orm=off),
       limits=config.LimitsConfig(

@@ -75,15 +75,17 @@ def test_an_8b_and_a_7b_share_a_chip_of_16_gb():
   assert max(s for _, s in memory.whole(base, 4)) == 4096 * 2  # scales of norms
 
 
-@pytest.mark.parametrize('name', ['search/beam-m4-n32', 'search/sample-n32'])
-def test_the_largest_number_of_rows_fits_and_one_more_does_not(name):
-  program = programs(pod)[name]
+def test_the_largest_number_of_rows_fits_and_one_more_does_not():
+  """Below a question's 32 it is another N, above that whole questions."""
+  program = programs(pod)['search/beam-m4-n32']
   limit = program.footprint(20, 4).total
-  rows = device_programs.largest(program, 4, limit)
-  assert rows >= 20 and program.footprint(rows, 4).total <= limit
-  assert rows == program.rows or program.footprint(rows + 1, 4).total > limit
-  assert device_programs.largest(program, 4, 10**6) == 0
-  assert device_programs.largest(program, 4, 10**12) == program.rows
+  assert device_programs.largest(program, 4, limit, 999) == 20
+  assert device_programs.largest(program, 4, limit - 1, 999) == 19
+  of_three = program.footprint(96, 4).total
+  assert device_programs.largest(program, 4, of_three, 999) == 96
+  assert device_programs.largest(program, 4, of_three - 1, 999) == 64
+  assert device_programs.largest(program, 4, of_three, 32) == 32
+  assert device_programs.largest(program, 4, 10**6, 999) == 0
 
 
 def test_what_does_not_fit_is_refused_with_what_does():
@@ -100,12 +102,18 @@ def test_what_does_not_fit_is_refused_with_what_does():
   beam = {p.name: p for p in device_programs.listed(big)}['search/beam-m4-n4096']
   limit = beam.footprint(beam.rows, 1).total - 1
   with pytest.raises(InputError, match=r'search/beam-m4-n4096 .* for 8192 rows of 4096 a question: '
-                     r'8191 fit: set --config.search.max_rows=8191'):
+                     r'4096 fit: set --config.search.max_rows=4096'):
     device_programs.check_memory(big, limit)
   fewer = beam.footprint(1000, 1).total
   assert fewer > most
   with pytest.raises(InputError, match='the largest N that fits is 1000, or let more devices'):
     device_programs.check_memory(big, fewer)
+
+
+def test_a_training_that_does_not_fit_asks_for_a_checkpoint():
+  experiment = config.from_config_dict(pod.get_config('1'))
+  with pytest.raises(InputError, match='train/base .* give --config.models.base.checkpoint'):
+    device_programs.check_memory(experiment, 10**9)
 
 
 def test_models_that_devices_cannot_share_are_refused():

@@ -20,7 +20,8 @@ from tts.stages import compiled, device_programs, memory
 from tts.stages.device_programs import DeviceProgram
 from tts.types import InputError
 
-LARGE = 1e-3  # of a model's bytes: a parameter that is whole on each device and larger is named
+_MOST_ROWS = 1 << 20
+_LARGE = 1e-3  # of a model's bytes: a parameter that is whole on each device and larger is named
 
 
 def mesh_of(experiment: Experiment, topology: str) -> parallel.Mesh:
@@ -82,6 +83,8 @@ def run(experiment: Experiment, topology: str, only: str = '', output: str | Non
     for program in bar:
       rows.append(measured(program, mesh, chip))
       bar.write(_line(_cells(rows[-1])))
+  for row in rows:
+    print(f'{row["program"]}: {row["rows"]} rows; by the formula up to {row["most_rows"]} fit a chip')
   for line in _notes(experiment, programs, width):
     print(line)
   if output:
@@ -99,12 +102,14 @@ def measured(program: DeviceProgram, mesh: parallel.Mesh, chip: compiled.Chip) -
   """Compiles a program; what is known of it as JSON. `error` is the compiler's, if it refuses."""
   estimate = program.footprint(program.rows, mesh.shape[parallel.MODEL])
   row = {'program': program.name, 'rows': program.rows, 'error': None,
+         'most_rows': device_programs.largest(
+             program, mesh.shape[parallel.MODEL], chip.memory, _MOST_ROWS),
          'formula': {**dataclasses.asdict(estimate), 'arguments': estimate.arguments,
                      'total': estimate.total}}
   if estimate.arguments > chip.memory:
     return row | {'error': 'its arguments alone are larger than a chip', 'fits': False}
   try:
-    found = compiled.facts(program.lower(mesh).compile(), mesh)
+    found = compiled.facts(program.lower(mesh).compile(dict(chip.options) or None), mesh)
   except jax.errors.JaxRuntimeError as error:
     return row | {'error': _reason(error), 'fits': False}
   return row | {
@@ -170,7 +175,7 @@ def _notes(experiment: Experiment, programs: list[DeviceProgram], width: int) ->
     arch = device_programs.architecture(experiment, name)
     whole = memory.whole(arch, width)
     total = memory.weights(arch, 1)
-    large = [path for path, size in whole if size > LARGE * total]
+    large = [path for path, size in whole if size > _LARGE * total]
     yield (f'{name}: {len(whole)} parameters of {sum(s for _, s in whole) / 1e6:.2f} MB are whole on '
            f'every chip (scales of norms, a value head, key and value heads that do not divide); '
-           f'larger than {LARGE:.1%} of the model: {", ".join(large) or "none"}')
+           f'larger than {_LARGE:.1%} of the model: {", ".join(large) or "none"}')

@@ -104,10 +104,14 @@ def most(e: Experiment) -> dict[str, int]:
   return found
 
 
-def largest(program: DeviceProgram, width: int, limit: int) -> int:
-  """The most rows, up to the program's, of which it fits into `limit` bytes; 0 if none do."""
+def largest(program: DeviceProgram, width: int, limit: int, most: int) -> int:
+  """Rows, `most` at most, with which a program fits into `limit` bytes; 0 if none do.
+
+  They are those of whole questions, or, below one, of a smaller N.
+  """
   fits = lambda rows: program.footprint(rows, width).total <= limit
-  return bisect.bisect_left(range(1, program.rows + 1), True, key=lambda rows: not fits(rows))
+  rows = bisect.bisect_left(range(1, most + 1), True, key=lambda rows: not fits(rows))
+  return rows - rows % program.each if rows >= program.each else rows
 
 
 def check_memory(e: Experiment, limit: int) -> None:
@@ -121,8 +125,10 @@ def check_memory(e: Experiment, limit: int) -> None:
     total = program.footprint(program.rows, width).total
     if total <= limit:
       continue
-    rows = largest(program, width, limit)
+    rows = largest(program, width, limit, program.rows)
     how = 'let more devices share a model: raise --config.mesh.model'
+    if program.name.startswith('train/'):
+      how = f'it is trained on one device: give --config.models.{program.models[0]}.checkpoint'
     if rows >= program.each and program.field:
       value = rows // program.each if program.field.endswith('block') else rows
       how = f'{rows} fit: set --{program.field}={value}'
