@@ -2,9 +2,9 @@
 
   python -m launch.compile --config=configs/pod.py --topology=v5e:4x4 --only=search/beam
 
-Llama-3.1-8B and Qwen2.5-Math-PRM-7B by the fields that their `config.json` publish, in bfloat16, four
-chips a model: what a search with open checkpoints of that size asks of a pod. The verifier reads
-the generator's ids here; one with a tokenizer of its own goes through the host and needs
+Llama-3.1-8B and Qwen2.5-Math-PRM-7B by the fields that their `config.json` publish, in bfloat16,
+four chips a model: what a search with open checkpoints of that size asks of a pod. The verifier
+reads the generator's ids here; one with a tokenizer of its own goes through the host and needs
 mesh.model=1. To run such models import them and take configs/open.py; here nothing is loaded, and
 training them is not meant to fit. A program of 60 layers takes the compiler about half an hour of
 one core: --config=configs/pod.py:4 has so many layers in each model, and compiles in minutes.
@@ -26,7 +26,8 @@ _QWEN = dict(vocab_size=152_064, width=3584, num_heads=28, num_kv_heads=4, head_
 
 def get_config(layers: str = ''):
   if layers and not (layers.isascii() and layers.isdigit() and int(layers)):
-    raise InputError(f'--config=configs/pod.py:{layers}: a number of layers stands there, or nothing')
+    raise InputError(f'--config=configs/pod.py:{layers}: a number of layers stands there, or '
+                     'nothing')
   model = lambda shape, depth: config.ModelConfig(
       arch=Arch(num_layers=int(layers or depth), **shape),
       train=TrainConfig(learning_rate=1e-5, row_length=1024, steps=1000))

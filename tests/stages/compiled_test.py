@@ -19,7 +19,7 @@ TEXT = '''HloModule jit_mapped, num_partitions=8
 }
 
 %inner (c: (s32[])) -> (s32[]) {
-  %ar = (f32[4,2]{1,0:T(8,128)S(1)}, bf16[3]{0}) all-reduce(%p, %q), replica_groups=[4,2]<=[8], to_apply=%add
+  %ar = (f32[4,2]{1,0:T(8,128)S(1)}, bf16[3]{0}) all-reduce(%p, %q), replica_groups=[4,2]<=[8]
   ROOT %t = (s32[]) tuple(%i)
 }
 
@@ -35,7 +35,7 @@ TEXT = '''HloModule jit_mapped, num_partitions=8
 
 ENTRY %main (p: f32[2]) -> f32[8] {
   %w2 = (s32[]) while(%c), condition=%inner_cond, body=%outer
-  %s = (f32[2]{0}, f32[8]{0}, u32[]) all-gather-start(%p), replica_groups=[2,4]<=[4,2]T(1,0), dimensions={0}
+  %s = (f32[2]{0}, f32[8]{0}, u32[]) all-gather-start(%p), replica_groups=[2,4]<=[4,2]T(1,0)
   %d = f32[8]{0} all-gather-done(%s)
   %m = pred[16]{0} all-reduce(%p), replica_groups={{0,1,2,3},{4,5,6,7}}, to_apply=%add
   ROOT %all = f32[] all-reduce(%p), replica_groups={}, to_apply=%add

@@ -341,8 +341,8 @@ def check_split(arch: Arch, name: str, devices: int) -> None:
   """
   for field in ('num_heads', 'mlp_width'):
     if getattr(arch, field) % devices:
-      raise InputError(f'config.mesh.model={devices} does not divide {field}={getattr(arch, field)} '
-                       f'of {name}: give a divisor of it')
+      raise InputError(f'config.mesh.model={devices} does not divide {field}='
+                       f'{getattr(arch, field)} of {name}: give a divisor of it')
 
 
 def num_params(params) -> int:

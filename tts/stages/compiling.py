@@ -84,7 +84,8 @@ def run(experiment: Experiment, topology: str, only: str = '', output: str | Non
       rows.append(measured(program, mesh, chip))
       bar.write(_line(_cells(rows[-1])))
   for row in rows:
-    print(f'{row["program"]}: {row["rows"]} rows; by the formula up to {row["most_rows"]} fit a chip')
+    print(f'{row["program"]}: {row["rows"]} rows; by the formula up to {row["most_rows"]} fit a '
+          'chip')
   for line in _notes(experiment, programs, width):
     print(line)
   if output:
@@ -176,6 +177,6 @@ def _notes(experiment: Experiment, programs: list[DeviceProgram], width: int) ->
     whole = memory.whole(arch, width)
     total = memory.weights(arch, 1)
     large = [path for path, size in whole if size > _LARGE * total]
-    yield (f'{name}: {len(whole)} parameters of {sum(s for _, s in whole) / 1e6:.2f} MB are whole on '
-           f'every chip (scales of norms, a value head, key and value heads that do not divide); '
-           f'larger than {_LARGE:.1%} of the model: {", ".join(large) or "none"}')
+    yield (f'{name}: {len(whole)} parameters of {sum(s for _, s in whole) / 1e6:.2f} MB are whole '
+           f'on every chip (scales of norms, a value head, key and value heads that do not '
+           f'divide); larger than {_LARGE:.1%} of the model: {", ".join(large) or "none"}')

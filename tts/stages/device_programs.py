@@ -135,7 +135,8 @@ def check_memory(e: Experiment, limit: int) -> None:
     elif rows:
       how = f'the largest N that fits is {rows}, or {how}'
     raise InputError(f'{program.name} needs {total / 1e9:.2f} GB on a device that has '
-                     f'{limit / 1e9:.2f}, for {program.rows} rows of {program.each} a question: {how}')
+                     f'{limit / 1e9:.2f}, for {program.rows} rows of {program.each} a question: '
+                     f'{how}')
 
 
 class _Maker:
@@ -166,7 +167,8 @@ class _Maker:
         arch, train = architecture(e, name), config.train
         kind = 'lm' if name in GENERATORS + REVISERS else 'value'
         yield ('train', arch, train, kind), DeviceProgram(
-            _training_stage(name), f'train/{name}', lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh),
+            _training_stage(name), f'train/{name}',
+            lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh),
             lambda rows, _, a=arch, t=train, k=kind: memory.training(
                 a, batch=rows, columns=t.row_length, labelled=k == 'value'),
             train.batch_size, f'config.models.{name}.train.batch_size', 1, (name,))

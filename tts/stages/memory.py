@@ -1,7 +1,7 @@
 """Memory of a device program on one device, by the shapes alone: one formula for everybody.
 
-`--dry_run` refuses by it what will not fit, and `launch.compile` prints it beside the compiler's own
-figure. Arguments and outputs are exact up to the padding of a device's layouts; caches are what
+`--dry_run` refuses by it what will not fit, and `launch.compile` prints it beside the compiler's
+own figure. Arguments and outputs are exact up to the padding of a device's layouts; caches are what
 the loops carry; `working` is the largest of what is made beside them: one layer's attention
 weights, or, where candidates branch, the caches once more, since a gather writes beside what it
 reads. What the compiler saves or adds is not known before it has run.
