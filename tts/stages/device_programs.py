@@ -24,6 +24,7 @@ from tts.models.transformer import Arch, Decoder, abstract, check_split
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.roles import Roles
 from tts.sampling.decode import Limits
+from tts.search import methods
 from tts.search.search import BeamConfig
 from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search
 from tts.stages.memory import Footprint
@@ -195,10 +196,7 @@ class _Maker:
     for guide in filter(self._has, GUIDES):
       strategies = search.plain_strategies(config)
       if guide == 'prm':
-        deep = config.deep_budgets if config.deep_questions else ()
-        strategies = search.beam_strategies(config.budgets + deep, config.beam_widths)
-        if config.lookahead_questions:
-          strategies += search.lookahead_strategies(config.lookahead_budgets, config.lookahead)
+        strategies = [how.strategy for how in search.searches(e)]
       for strategy in strategies:
         yield self._search('search', 'base', guide, strategy)
     yield self._sample('difficulty', 'base', e.difficulty.block, e.difficulty.samples,
@@ -270,7 +268,8 @@ class _Maker:
     block = (*self._block(size, num, columns), *block)
     ahead = how.lookahead or 0
     step = programs.search_step(arch, judge, stream='test',
-                                config=BeamConfig(num, how.beam_width, ahead), **self._of_run)
+                                config=BeamConfig(num, how.beam_width, ahead),
+                                priority=methods.METHODS[how.method].priority, **self._of_run)
     name = how.name if guide == 'prm' else f'{guide}-{how.name}'
     return ('search', arch, judge, size, columns, how), DeviceProgram(
         stage, f'{stage}/{name}', lambda mesh: _lower(step, [arch, judge], block, mesh),

@@ -25,7 +25,7 @@ def _lengths(experiment: Experiment) -> tuple[float, float]:
   """Mean characters, hence at most as many tokens, of a prompt and of a solution."""
   data = experiment.data
   if data.test:
-    problems = problems_lib.load_jsonl(data.test)[:_SAMPLE]
+    problems = problems_lib.load_jsonl(data.test, graded=False)[:_SAMPLE]
   else:
     stream = problems_lib.draw(data, experiment.search.split)
     problems = [p for p, _ in zip(stream, range(_SAMPLE))]
