@@ -25,7 +25,6 @@ class Chip:
   flops: float  # bf16 FLOP/s at most
   bandwidth: float  # bytes/s of its memory
   memory: int  # bytes of it
-  options: tuple[tuple[str, bool], ...] = ()  # of its compiler
 
 
 # cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e: "Peak compute per chip (bf16)", "HBM capacity and
@@ -33,8 +32,7 @@ class Chip:
 CHIPS = {
     'v4': Chip(275e12, 1228e9, 32 * 10**9),
     'v5e': Chip(197e12, 819e9, 16 * 10**9),
-    # Collectives that are fused with products have a form that jaxlib cannot read back.
-    'v5p': Chip(459e12, 2765e9, 95 * 10**9, (('xla_tpu_enable_async_collective_fusion', False),)),
+    'v5p': Chip(459e12, 2765e9, 95 * 10**9),
     'v6e': Chip(918e12, 1640e9, 32 * 10**9),
 }
 
