@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_reference_study_in_miniature(launcher, tmp_path):
   launcher.ok('reproduce', '--config=configs/reference.py:tiny', f'--workdir={tmp_path / "w"}')
   results = json.loads((tmp_path / 'w/report/results.json').read_text())

@@ -53,6 +53,7 @@ def written(folder, name, count):
       'solution': f'It is $\\boxed{{{1 + i % 3}}}$.'}) + '\n' for i in range(count)))
 
 
+@pytest.mark.slow
 def test_a_verifier_and_revisions_of_its_own(source, tmp_path):
   written(tmp_path, 'train.jsonl', 160)
   written(tmp_path, 'test.jsonl', 6)

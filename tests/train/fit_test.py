@@ -4,7 +4,6 @@ import dataclasses
 
 from absl import logging
 import jax
-from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
 import pytest
 
@@ -42,20 +41,6 @@ CONFIG = steps.TrainConfig(learning_rate=1e-2, steps=40, batch_size=4, row_lengt
 
 def same(a, b):
   return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), a, b))
-
-
-@pytest.fixture(scope='module', autouse=True)
-def compiled_once(tmp_path_factory):
-  """Most of these seconds would be the compiling of the same programs."""
-  names = 'jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs'
-  before = [getattr(jax.config, n) for n in names]
-  for name, value in zip(names, [str(tmp_path_factory.mktemp('xla')), 0.0]):
-    jax.config.update(name, value)
-  compilation_cache.reset_cache()
-  yield
-  for name, value in zip(names, before):
-    jax.config.update(name, value)
-  compilation_cache.reset_cache()
 
 
 class Killed(BaseException):

@@ -16,7 +16,7 @@ ARCH = dataclasses.replace(fit_test.ARCH, heads=('lm',))
 DATA, HELD_OUT = fit_test.DATA, fit_test.HELD_OUT
 CONFIG = dataclasses.replace(fit_test.CONFIG, lora_rank=2, dropout=0.0)
 BASE = jax.device_get(steps.init_params(Decoder(ARCH), 7))
-kill_at, compiled_once = fit_test.kill_at, fit_test.compiled_once
+kill_at = fit_test.kill_at
 
 
 def paths(tree):
