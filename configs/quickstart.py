@@ -2,7 +2,7 @@
 
   python -m launch.reproduce --config=configs/quickstart.py --workdir=/tmp/tts-quickstart
 
-Fifteen to twenty-five minutes on two CPU cores, a third less with
+Fifteen to twenty minutes on two CPU cores, a third less with
 --config.revision.enabled=False. README.md has the numbers to expect.
 """
 

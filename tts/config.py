@@ -19,25 +19,11 @@ from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
 from tts.models.transformer import Arch
+from tts.parallel import MeshConfig
 from tts.revision.trajectories import CONTEXTS
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
 from tts.types import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class MeshConfig:
-  """Devices.
-
-  Attributes:
-    data: groups that each run blocks of their own; -1 takes all there are.
-    model: devices that share one model's weights and caches.
-    cpu_devices: on a CPU, how many devices to make of it; 0 makes one per core.
-  """
-
-  data: int = -1
-  model: int = 1
-  cpu_devices: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

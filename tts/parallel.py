@@ -8,6 +8,7 @@ group with its own loops and no collective over `data`; a `model` axis is left t
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import os
 from typing import Any, Callable
 
@@ -25,6 +26,24 @@ RULES = (('vocab', MODEL), ('heads', MODEL), ('kv_heads', MODEL), ('mlp', MODEL)
 
 # The mesh whose `model` axis the program that is being traced is spread over.
 _TRACED: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar('mesh', default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+  """Devices.
+
+  Attributes:
+    data: groups that each run blocks of their own; -1 takes all there are.
+    model: devices that share one model's weights and caches.
+    train: groups that share a training, its rows, parameters and moments; -1 takes all there are,
+      0 trains on one device.
+    cpu_devices: on a CPU, how many devices to make of it; 0 makes one per core.
+  """
+
+  data: int = -1
+  model: int = 1
+  train: int = 0
+  cpu_devices: int = 0
 
 
 def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
@@ -123,15 +142,62 @@ def placed(boxed: Any, mesh: Mesh) -> Any:
   return jax.tree.map(one, boxed, is_leaf=_is_box)
 
 
+def spread(tree: Any, boxed: Any, mesh: Mesh) -> Any:
+  """Shardings of a training's state: parameters, and moments under their names, in equal pieces.
+
+  A parameter is shared over `model` by `RULES`, and over `data` along its longest other axis that
+  divides; one without such an axis, and what is no parameter's, is whole on every device.
+
+  Args:
+    tree: of arrays or their shapes.
+    boxed: of the parameters, as for `placed`.
+    mesh: from `make_mesh`.
+  """
+  known = {}
+  for path, x in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box):
+    names, x = _unboxed(x)
+    known[_path(path)] = x.shape, _both(names, x.shape, mesh)
+
+  def one(path, x):
+    name = _path(path)
+    spec = next((spec for of, (shape, spec) in known.items()
+                 if shape == x.shape and f'/{name}'.endswith(f'/{of}')), PartitionSpec())
+    return NamedSharding(mesh, spec)
+
+  return jax.tree_util.tree_map_with_path(one, tree)
+
+
+def gathered(params: Any, boxed: Any, mesh: Mesh) -> Any:
+  """Inside a program, parameters that are `spread` as a forward pass wants them: as `placed`.
+
+  Their gradient goes the opposite way, so that each device adds up its own piece alone.
+  """
+  return jax.lax.with_sharding_constraint(
+      params, jax.tree.map(lambda x: x.sharding, placed(boxed, mesh)))
+
+
+def _both(names: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+  """A parameter's axes over `model` and `data`."""
+  groups, axis = num_groups(mesh), split_axis(names, shape, mesh.shape[MODEL])
+  free = [i for i, size in enumerate(shape) if i != axis and size % groups == 0]
+  longest = max(free, key=shape.__getitem__, default=None)
+  return PartitionSpec(*(MODEL if i == axis else DATA if i == longest else None
+                         for i in range(len(shape))))
+
+
 def pieces(boxed: Any, width: int) -> list[tuple[str, int, bool]]:
   """Of each parameter, boxed as for `placed`: its path, its bytes on a device, if it is shared."""
   found = []
   for path, x in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box):
     names, x = _unboxed(x)
     shared = split_axis(names, x.shape, width) is not None
-    found.append((jax.tree_util.keystr(path, simple=True, separator='/'),
+    found.append((_path(path),
                   x.size * x.dtype.itemsize // (width if shared else 1), shared))
   return found
+
+
+def _path(path: Any) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
 def _is_box(x: Any) -> bool:
@@ -203,6 +269,11 @@ def sharder(mesh: Mesh | None) -> Callable[[Any], Any]:
 def one_device() -> SingleDeviceSharding:
   """This process's first device, for what is not mapped."""
   return SingleDeviceSharding(jax.local_devices()[0])
+
+
+def on_cpu(x: Any) -> jax.Array:
+  """An array that lies in this machine's own memory, whatever devices it has."""
+  return jax.device_put(x, jax.local_devices(backend='cpu')[0])
 
 
 def device_name() -> str:

@@ -2,7 +2,7 @@
 
 `--config.plugins="('examples.my_strategy',)"` imports that module, and its functions register
 themselves: search strategies in `tts.search.methods`, task families in `tts.data.tasks`, verifiers
-in `tts.models.readers`. The project's own are entries of the same registries.
+in `tts.stages.verifiers`. The project's own are entries of the same registries.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def test_verifier_starts_on_a_trained_trunk():
   arch = dataclasses.replace(ARCH, heads=('value',))
   trunk = steps.init_params(Decoder(lm_arch), 9)
   fresh = steps.init_params(Decoder(arch), 0)
-  found = fit_lib.graft(fresh, trunk, 'prm')
+  found = steps.graft(fresh, trunk, 'prm')
   assert jax.tree.structure(found) == jax.tree.structure(fresh)
   for name, value in found['params'].items():
     assert same(value, (trunk if name in trunk['params'] else fresh)['params'][name])

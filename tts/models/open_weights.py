@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tts import parallel
 from tts.models.transformer import Arch
 from tts.types import InputError
 
@@ -172,7 +173,7 @@ def _opened(path: pathlib.Path):
 
 
 def trunk(arch: Arch, shards: Shards, seen: Callable[[Tensor], None] = lambda _: None) -> Any:
-  """Parameters of the trunk, numpy in `arch.stored`; at no time is there a second copy of them.
+  """Parameters of the trunk in `arch.stored`, on the CPU; at no time is there a second copy of them.
 
   Args:
     arch: from `open_config.to_arch`.
@@ -181,7 +182,8 @@ def trunk(arch: Arch, shards: Shards, seen: Callable[[Tensor], None] = lambda _:
   """
   params: dict[str, Any] = {}
   for tensor in layout(arch, shards.prefix):
-    value = tensor.ours(shards.take(tensor.name, tensor.stored)).astype(dtype(arch), copy=False)
+    value = parallel.on_cpu(
+        tensor.ours(shards.take(tensor.name, tensor.stored)).astype(dtype(arch), copy=False))
     place = params
     for key in tensor.path[:-1]:
       place = place.setdefault(key, {})

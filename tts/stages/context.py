@@ -52,6 +52,15 @@ class Run:
       alone = ' in each process, and no model spans several' if hosts.count() > 1 else ''
       raise InputError(f'config.mesh: {error}{alone}') from error
 
+  @functools.cached_property
+  def train_mesh(self) -> parallel.Mesh | None:
+    """What a training is shared by; None is the first device alone."""
+    mesh = self.experiment.mesh
+    try:
+      return parallel.make_mesh(mesh.train, mesh.model) if mesh.train else None
+    except ValueError as error:
+      raise InputError(f'config.mesh.train: {error}') from error
+
   @property
   def groups(self) -> int:
     return parallel.num_groups(self.mesh)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -28,7 +30,7 @@ from tts.search import methods
 from tts.search.search import BeamConfig
 from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search
 from tts.stages.memory import Footprint
-from tts.train import steps
+from tts.train import lora, steps
 from tts.types import EOS_ID, InputError, Strategy
 
 _PROBE = 256  # prompts of a call of stage `difficulty`'s probe
@@ -169,9 +171,11 @@ class _Maker:
         kind = 'lm' if name in GENERATORS + REVISERS else 'value'
         yield ('train', arch, train, kind), DeviceProgram(
             _training_stage(name), f'train/{name}',
-            lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh),
-            lambda rows, _, a=arch, t=train, k=kind: memory.training(
-                a, batch=rows, columns=t.row_length, labelled=k == 'value'),
+            lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh, e.mesh.train),
+            lambda rows, width, a=arch, t=train, k=kind: memory.training(
+                a, batch=rows, columns=t.row_length, labelled=k == 'value',
+                width=width if e.mesh.train else 1, groups=max(1, e.mesh.train),
+                adapters=_adapters(a, t.lora_rank)),
             train.batch_size, f'config.models.{name}.train.batch_size', 1, (name,))
 
   def labels(self):
@@ -314,18 +318,40 @@ def _lower(step: Callable, archs: list[Arch], block: tuple, mesh: parallel.Mesh)
       shared if len(shared) > 1 else shared[0], *parallel.stacked(block, mesh))
 
 
-def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh) -> Any:
-  """One update, as the stages run it: on the mesh's first device."""
-  mesh = parallel.make_mesh(1, 1, list(mesh.devices.flat))
-  optimizer = steps.make_optimizer(config)
-  update = steps.make_update(steps.make_loss(Decoder(arch), kind, config), optimizer, config)
+def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh,
+                    groups: int) -> Any:
+  """One update, as the stages run it: on the mesh's first device, or shared by so many groups."""
+  devices, width = list(mesh.devices.flat), mesh.shape[parallel.MODEL] if groups else 1
+  mesh = parallel.make_mesh(groups or 1, width, devices)
+  optimizer, boxed = steps.make_optimizer(config), abstract(arch)
+  plain = steps.make_loss(Decoder(arch, config.remat), kind, config)
   of = lambda dtype: jax.ShapeDtypeStruct((config.batch_size, config.row_length), dtype)
   batch = {'tokens': of(jnp.int32), 'segments': of(jnp.int32), 'positions': of(jnp.int32),
            'loss_mask': of(jnp.bool_)}
   if kind == 'value':
     batch |= {'label': of(jnp.float32), 'label_mask': of(jnp.bool_), 'own_mask': of(jnp.bool_)}
-  params = parallel.placed(abstract(arch), mesh)
-  state = steps.TrainState(step=jax.ShapeDtypeStruct((), jnp.int32), params=params,
-                           opt_state=jax.eval_shape(optimizer.init, params))
-  return jax.jit(update, donate_argnums=0).lower(
-      *(parallel.on_all(tree, mesh) for tree in (state, batch)))
+  params = parallel.placed(boxed, mesh)
+  learnt = params if not config.lora_rank else jax.eval_shape(
+      lambda params: lora.start(params, params, config.lora_rank, config.seed), params)
+  state = steps.TrainState(step=jax.ShapeDtypeStruct((), jnp.int32), params=learnt,
+                           opt_state=jax.eval_shape(optimizer.init, learnt))
+  shardings = parallel.spread((state, params), boxed, mesh)
+  state, base = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+                             (state, params), shardings)
+  shard = parallel.sharder(mesh)
+
+  def step(state, base, batch):
+    whole = lambda learnt: lora.merge(base, learnt) if config.lora_rank else learnt
+    loss = lambda learnt, *batch: plain(parallel.gathered(whole(learnt), boxed, mesh), *batch)
+    return steps.make_update(loss, optimizer, config)(state, shard(batch))
+
+  return jax.jit(step, donate_argnums=0, out_shardings=(shardings[0], None)).lower(
+      state, base if config.lora_rank else (), parallel.on_all(batch, mesh))
+
+
+@functools.cache
+def _adapters(arch: Arch, rank: int | None) -> int:
+  """Bytes of adapters of that rank, 0 for None."""
+  params = nn.unbox(abstract(arch))
+  return rank and sum(4 * x.size for x in jax.tree.leaves(jax.eval_shape(
+      lambda params: lora.start(params, params, rank, 0), params))) or 0

@@ -179,18 +179,24 @@ def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint
       working=_reading(arch, width, problems, columns))
 
 
-def training(arch: Arch, *, batch: int, columns: int, labelled: bool) -> Footprint:
-  """An update on one device: weights and Adam's two moments, donated, and what is kept for it.
+def training(arch: Arch, *, batch: int, columns: int, labelled: bool, width: int = 1,
+             groups: int = 1, adapters: int = 0) -> Footprint:
+  """An update: weights and Adam's two moments, donated, and what is kept for it.
+
+  `width` x `groups` devices share weights and moments, `groups` of them the rows too. With bytes of
+  `adapters` these alone are learnt, and the weights are there once more, merged.
 
   Rows that are `labelled` have a label a token, and masks of labels and of own tokens.
   """
-  size = weights(arch, 1)
+  size, whole = weights(arch, width), batch * columns
+  batch = -(-batch // groups)
   kept = batch * columns * arch.num_layers * (
       8 * arch.width + 4 * arch.mlp_width + arch.num_heads * columns * 2)
   logits = 3 * batch * columns * arch.vocab_size
-  return Footprint(weights=3 * size, outputs=0,
-                   inputs=batch * columns * (3 * _WORD + 1 + (_WORD + 2) * labelled),
-                   working=size + (kept + logits) * jnp.dtype(arch.dtype).itemsize)
+  learnt = size + 3 * adapters if adapters else 3 * size
+  return Footprint(weights=learnt // groups, outputs=0,
+                   inputs=whole * (3 * _WORD + 1 + (_WORD + 2) * labelled),
+                   working=size * (2 if adapters else 1) + (kept + logits) * jnp.dtype(arch.dtype).itemsize)
 
 
 def _vocabulary(arch: Arch, width: int) -> int:

@@ -68,7 +68,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
             leave=False) as bar:
     params = open_weights.trunk(arch, shards, lambda _: bar.update())
   ids = tuple(_id(tokenizer, word) for word in words) if kind == 'token_prm' else None
-  params |= open_heads.read(kind, arch, shards, params['embed'], found.tied, ids)
+  params |= open_heads.read(kind, arch, shards, np.asarray(params['embed']), found.tied, ids)
   shards.check_all_read(found.tied or kind == 'value_prm')
   checkpoint.check_finite(params, str(folder))
   meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},

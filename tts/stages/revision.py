@@ -93,7 +93,7 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
   params, metrics = fit_lib.fit(
       arch, train, data, workdir=run.workdir.root, name=name,
       init=trunk and jax.device_get(trunk.params), validation=validation,
-      **watch.training(run.workdir))
+      mesh=run.train_mesh, **watch.training(run.workdir))
   train_lib.publish(run, name, mark, arch, params, 'lm', metrics, trunk)
   return False
 

@@ -117,7 +117,7 @@ def train_lm(run: Run, name: str) -> bool:
           for split in ('lm', 'validation')}
   params, metrics = fit_lib.fit(
       arch, train, rows['lm'], workdir=run.workdir.root, name=name,
-      validation=rows['validation'], **watch.training(run.workdir))
+      validation=rows['validation'], mesh=run.train_mesh, **watch.training(run.workdir))
   publish(run, name, mark, arch, params, 'lm', metrics)
   return False
 
@@ -174,7 +174,7 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
   params, metrics = fit_lib.fit(
       arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
       init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,
-      **watch.training(run.workdir))
+      mesh=run.train_mesh, **watch.training(run.workdir))
   publish(run, name, mark, arch, params, name, metrics, trunk)
   return False
 

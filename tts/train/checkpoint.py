@@ -33,6 +33,7 @@ from tts.types import InputError
 
 MODEL_FILE = 'model.json'
 _PARAMS = 'params'
+_SAVED_AT_A_TIME_GB = 1
 _DIGESTS = 'digests.json'  # of a training checkpoint's files, beside them
 # What a field of `Arch` is in JSON, by its annotation, and what messages call it.
 _NONE = type(None)
@@ -139,10 +140,12 @@ def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
   shutil.rmtree(aside, ignore_errors=True)
   aside.mkdir(parents=True)
   options = _this_process()
-  handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
+  # A folder a parameter: in one file all of them would be held once more, compressed.
+  handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_compression=False,
+                                        save_concurrent_gb=_SAVED_AT_A_TIME_GB,
+                                        multiprocessing_options=options)
   with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
-    # From the host: an array's devices are not part of a model.
-    writer.save(aside / _PARAMS, args=ocp.args.StandardSave(jax.tree.map(np.asarray, params)))
+    writer.save(aside / _PARAMS, args=ocp.args.PyTreeSave(jax.tree.map(_on_host, params)))
   tokenizer.save(aside)
   digests = {path: _digest(aside / path) for path in _files(aside)}
   model = {**meta, 'arch': dataclasses.asdict(arch), 'params': num_params(params),
@@ -254,6 +257,14 @@ def check_finite(params: Any, where: str) -> None:
     if not all(np.isfinite(np.asarray(part, np.float32)).all() for part in _parts(x)):
       raise InputError(f'{where}: parameter {name} holds NaN or infinity: its training diverged '
                        'or the file is damaged, use another checkpoint')
+
+
+def _on_host(x: Any) -> Any:
+  """Without its devices, which are no part of a model; what lies on the CPU is not copied."""
+  if isinstance(x, jax.Array) and {d.platform for d in x.devices()} == {'cpu'} and len(
+      x.devices()) == 1:
+    return x  # Orbax limits how much of these is in flight, and of numpy's arrays nothing
+  return np.asarray(x)
 
 
 def _this_process() -> ocp.options.MultiprocessingOptions:

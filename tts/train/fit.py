@@ -27,7 +27,7 @@ import numpy as np
 import tqdm
 
 from tts import parallel
-from tts.models.transformer import Arch, Decoder, below_surprise
+from tts.models.transformer import Arch, Decoder, abstract, below_surprise
 from tts.train import lora, steps as steps_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
@@ -95,7 +95,7 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
     init: parameters to start from; those that it lacks are fresh, those without use are left out.
     validation: held-out rows; apart from `data` by question, which is the caller's to see to.
     progress: called with a `Progress` every few updates; `progress_bar` makes one.
-    mesh: shares each batch over its `data` axis; parameters are on every device.
+    mesh: shares each batch over its `data` axis, parameters and moments over all of it.
     trace: makes a context for the first updates of this call.
 
   Returns:
@@ -177,13 +177,15 @@ class _Run:
     self._keeps_best = kind == 'value' and validation is not None
     self._evaluate = None
     self._base = ()  # what adapters are added to
+    self._boxed = None if mesh is None else abstract(arch)
     if config.lora_rank and init is None:
       raise InputError(f'{name}: lora_rank={config.lora_rank} needs a model to start from: set '
                        'init to its name')
 
   def _whole(self, learnt: Any, base: Any) -> Any:
     """The model's parameters from those that are learnt."""
-    return lora.merge(base, learnt) if self._config.lora_rank else learnt
+    whole = lora.merge(base, learnt) if self._config.lora_rank else learnt
+    return whole if self._mesh is None else parallel.gathered(whole, self._boxed, self._mesh)
 
   def _merged(self, learnt: Any) -> Any:
     return jax.jit(lora.merge)(self._base, learnt) if self._config.lora_rank else learnt
@@ -310,13 +312,19 @@ class _Run:
   def _initial_state(self) -> TrainState:
     params = steps_lib.init_params(self._decoder, self._config.seed)
     if self._init is not None:
-      params = graft(params, self._init, self._name)
+      params = steps_lib.graft(params, self._init, self._name)
     if self._config.lora_rank:
-      self._base = self._place(params)
+      self._base = self._spread(params)
       params = lora.start(params, self._init, self._config.lora_rank, self._config.seed)
     state = TrainState(step=jnp.zeros((), jnp.int32), params=params,
                        opt_state=jax.jit(self._optimizer.init)(params))
-    return self._place(state)
+    return self._spread(state)
+
+  def _spread(self, tree):
+    """In pieces over the mesh."""
+    if self._mesh is None:
+      return self._place(tree)
+    return jax.device_put(tree, parallel.spread(tree, self._boxed, self._mesh))
 
   def _place(self, tree):
     """On every device of the mesh; named even if it is one, as a restored state's devices are."""
@@ -346,7 +354,9 @@ class _Run:
       return jax.lax.fori_loop(0, count, body, (state, blank, blank))
 
     rows = self._place(np.zeros((_BLOCK, self._config.batch_size), np.int32))
-    jitted = jax.jit(block, donate_argnums=0)
+    after = None if self._mesh is None else (
+        jax.tree.map(lambda x: x.sharding, state), None, None)
+    jitted = jax.jit(block, donate_argnums=0, out_shardings=after)
     return jitted.lower(state, self._base, data, rows, self._place(np.int32(0))).compile()
 
 
@@ -365,25 +375,6 @@ def make_evaluate(loss: steps_lib.Loss, data: Packed, batch_size: int,
   # Added up on the host, where float64 keeps the total exact enough for any number of rows.
   return lambda params: {k: float(np.asarray(x, np.float64).sum())
                          for k, x in sums(params, batches).items()}
-
-
-def graft(fresh: Any, given: Any, name: str) -> Any:
-  """`fresh` with every parameter that `given` has too, copied; for a verifier on a trained trunk.
-
-  Raises:
-    InputError: one has another shape.
-  """
-  found = dict(jax.tree_util.tree_leaves_with_path(given))
-
-  def choose(path, x):
-    y = found.get(path, x)
-    if y.shape != x.shape:
-      raise InputError(f'{name}: parameter {jax.tree_util.keystr(path, simple=True, separator="/")}'
-                       f' is {list(y.shape)} in the checkpoint to start from and {list(x.shape)} '
-                       'here: give both models one architecture')
-    return jnp.array(y, x.dtype, copy=True)
-
-  return jax.tree_util.tree_map_with_path(choose, fresh)
 
 
 _copy = jax.jit(functools.partial(jax.tree.map, jnp.copy))

@@ -117,6 +117,25 @@ def init_params(decoder: Decoder, seed: int) -> Any:
   return nn.unbox(jax.jit(init)(jax.random.key(seed), tokens, tokens, jnp.ones((1, 1, 1), bool)))
 
 
+def graft(fresh: Any, given: Any, name: str) -> Any:
+  """`fresh` with every parameter that `given` has too, copied; for a verifier on a trained trunk.
+
+  Raises:
+    InputError: one has another shape.
+  """
+  found = dict(jax.tree_util.tree_leaves_with_path(given))
+
+  def choose(path, x):
+    y = found.get(path, x)
+    if y.shape != x.shape:
+      raise InputError(f'{name}: parameter {jax.tree_util.keystr(path, simple=True, separator="/")}'
+                       f' is {list(y.shape)} in the checkpoint to start from and {list(x.shape)} '
+                       'here: give both models one architecture')
+    return jnp.array(y, x.dtype, copy=True)
+
+  return jax.tree_util.tree_map_with_path(choose, fresh)
+
+
 def make_optimizer(config: TrainConfig,
                    frozen: frozenset[str] = frozenset()) -> optax.GradientTransformation:
   """AdamW behind a clipped gradient, linear warm-up and a cosine to `final_lr_fraction`.
