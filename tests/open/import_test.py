@@ -4,6 +4,8 @@ import json
 import pathlib
 import pickle
 import shutil
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -183,3 +185,22 @@ def test_layout_turns_and_turns_back():
   ours = tensor.ours(value)
   assert ours[1, 1, 2] == value[5, 1]  # input 1, head 1, its dimension 2
   np.testing.assert_array_equal(tensor.theirs(ours), value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_memory_is_what_the_formula_says(tmp_path, dtype):
+  """Of a model that outweighs the interpreter: 0.6 GB."""
+  tiny.save('llama', tmp_path / 'source', shard='200MB', vocab_size=16_000, hidden_size=1024,
+            intermediate_size=2816, num_hidden_layers=10)
+  tokenizer().save(tmp_path / 'source')
+  code = ('import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); '
+          'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)')
+  done = subprocess.run(
+      [sys.executable, '-c', code, sys.executable, '-m', 'launch.import_checkpoint',
+       f'--source={tmp_path / "source"}', f'--output={tmp_path / "ours"}', f'--dtype={dtype}'],
+      check=True, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[2])
+  arch, _, meta, _ = checkpoint.load_model(tmp_path / 'ours')
+  expected = open_checkpoint.peak_memory(arch, meta['open']['config'])
+  assert expected > 7e8
+  assert int(done.stdout.split()[-1]) == pytest.approx(expected, rel=0.1)

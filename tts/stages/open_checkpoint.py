@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -19,11 +21,13 @@ from tts.data import files, hub, step_format
 from tts.data.tokenizer import Tokenizer
 from tts.models import open_config, open_heads, open_weights
 from tts.models.transformer import Arch
+from tts.stages import memory
 from tts.train import checkpoint
 from tts.types import InputError
 
 _SHARD_BYTES = 4 << 30  # of an export, as large as others make theirs
 _DTYPES = ('float32', 'bfloat16')
+_PROCESS_BYTES = 290_000_000  # of an interpreter with the libraries that an import needs
 
 
 def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None = None,
@@ -63,6 +67,8 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   arch = open_heads.arch_of(kind, trunk)
   tokenizer = Tokenizer.load(folder)
   tokenizer.check_fits(arch.vocab_size, str(folder))
+  logging.info('importing %s (%s), about %.1f GB of memory', source, kind,
+               peak_memory(arch, fields) / 1e9)
   shards = open_weights.Shards(folder)
   with tqdm(total=sum(1 for _ in open_weights.layout(arch)), unit=' tensors', delay=5,
             leave=False) as bar:
@@ -97,7 +103,6 @@ def imported(path: str, workdir: str, lm: bool) -> str:
   target = pathlib.Path(workdir, 'imported', digest.hexdigest()[:12])
   if not target.exists():
     kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.Shards(folder))
-    logging.info('importing %s (%s)', path, kind)
     import_model(str(folder), str(target), kind)
   return str(target)
 
@@ -115,6 +120,20 @@ def planned_arch(path: str, lm: bool) -> dict[str, Any]:
 
 def _is_open(folder: pathlib.Path) -> bool:
   return (folder / 'config.json').is_file() and not (folder / checkpoint.MODEL_FILE).is_file()
+
+
+def peak_memory(arch: Arch, fields: Mapping[str, Any]) -> int:
+  """Bytes of memory that an import takes at most.
+
+  The model, and beside it one tensor as it is read and once more as it is turned around.
+
+  Args:
+    arch: of the model.
+    fields: of `config.json`, which says how large a stored number is.
+  """
+  stored = 4 if (fields.get('dtype') or fields.get('torch_dtype')) == 'float32' else 2
+  largest = max(math.prod(tensor.stored) for tensor in open_weights.layout(arch))
+  return _PROCESS_BYTES + memory.weights(arch, 1) + 2 * stored * largest
 
 
 def _check_empty(output: str) -> None:
