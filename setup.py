@@ -31,8 +31,9 @@ setuptools.setup(
         # Checkpoints, tokenizers and data from elsewhere, hf:// paths among them.
         'open': ['huggingface_hub>=0.34', 'jinja2>=3.1.6', 'safetensors>=0.5', 'tokenizers>=0.21'],
         'parity': ['torch>=2.5', 'transformers>=4.51'],  # what imports are compared with in tests
+        'tensorboard': ['tensorboardX>=2.6'],  # event files beside W/metrics/*.jsonl
         'test': ['huggingface_hub>=0.34', 'jinja2>=3.1.6', 'math-verify>=0.9', 'pytest>=8',
-                 'pytest-xdist>=3.6', 'safetensors>=0.5', 'tokenizers>=0.21'],
+                 'pytest-xdist>=3.6', 'safetensors>=0.5', 'tensorboardX>=2.6', 'tokenizers>=0.21'],
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
     },
 )

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import struct
 
 import jax.numpy as jnp
 import numpy as np
@@ -77,3 +78,28 @@ def test_every_stage_is_traced_once_where_that_is_asked_for(workdir, monkeypatch
     with watch.traced(workdir):
       jnp.ones(3).sum().block_until_ready()
   assert traces() == ['labels', 'search']
+
+
+def scalars(folder):
+  """(tag, step, value) of all event files in a folder: records of length, CRC, data, CRC."""
+  from tensorboardX.proto.event_pb2 import Event
+
+  found = []
+  for path in sorted(pathlib.Path(folder).iterdir()):
+    data, at = path.read_bytes(), 0
+    while at < len(data):
+      size, = struct.unpack_from('<Q', data, at)
+      event = Event.FromString(data[at + 12:at + 12 + size])
+      found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
+      at += size + 16
+  return found
+
+
+def test_numbers_are_tensorboards_too(workdir):
+  pytest.importorskip('tensorboardX', reason='extra `tensorboard`')
+  workdir.stage = 'base'
+  for step, loss in ((32, 0.5), (64, 0.25)):
+    watch.log(workdir, model='base', step=step, steps=64, loss=loss, said='text')
+  folder = workdir.path('metrics', 'tensorboard', 'base')
+  watch._events(folder).close()
+  assert scalars(folder) == [('base/loss', 32, 0.5), ('base/loss', 64, 0.25)]

@@ -1,5 +1,7 @@
 """What a run shows while it goes: lines of measurements under `W/metrics`, traces in `W/profile`.
 
+Where tensorboardX is installed (extra `tensorboard`) their numbers are TensorBoard's scalars too.
+
 Nothing reads them but people and their tools. Records hold no time, and do not depend on either.
 """
 
@@ -19,6 +21,8 @@ from tts import hosts
 from tts.stages.workdir import Workdir
 from tts.train import fit
 
+_FLUSH_SECONDS = 10
+_PLACES = ('step', 'steps', 'blocks', 'of')  # where a line stands, not what it measures
 _traced: set[str] | None = None  # stages that have a trace; None where none is wanted
 
 
@@ -34,6 +38,21 @@ def log(workdir: Workdir, **values: Any) -> None:
   line = json.dumps({'time': round(time.time(), 3), **values}, allow_nan=False) + '\n'
   with open(path, 'ab', buffering=0) as file:
     file.write(line.encode())
+  if (events := _events(workdir.path('metrics', 'tensorboard', workdir.stage))) is not None:
+    of, step = values.get('model', values.get('work')), values.get('step', values.get('blocks'))
+    for name, value in values.items():
+      if isinstance(value, (int, float)) and name not in _PLACES:
+        events.add_scalar(f'{of}/{name}', value, step)
+
+
+@functools.cache
+def _events(folder: str) -> Any:
+  """What writes a folder's event file; None where the library is not installed."""
+  try:
+    import tensorboardX
+  except ImportError:
+    return None
+  return tensorboardX.SummaryWriter(folder, flush_secs=_FLUSH_SECONDS)
 
 
 def training(workdir: Workdir) -> dict[str, Callable]:
