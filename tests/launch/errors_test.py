@@ -50,7 +50,7 @@ def evaluate_error(launcher, smoke, tmp_path, base=None, *flags):
 
 @pytest.mark.parametrize('line,expected', [
     ('{"problem": "1;+1"', 'line 2'),
-    ('{"problem": "1;+1"}', 'answer'),
+    ('{"problem": "1;+1", "answer": ""}', 'field "answer" is empty'),
     ('{"problem": "' + '1;+1' * 50 + '", "answer": "2"}', 'config.limits.max_prompt_tokens'),
     ('{"problem": "\u00e9;+1", "answer": "2"}', '\u00e9'),
 ])

@@ -155,3 +155,29 @@ def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_pat
   assert {'answer', 'majority', 'best_of_n', 'best_of_n_weighted', 'greedy-n1', 'beam-m2-n4',
           'beam-m4-n4', 'predicted_bin'} < lines[0].keys()
   assert sorted(line['predicted_bin'] for line in lines) == [1, 2, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('family', ['llama', 'gemma3'])
+def test_the_exchange_between_two_models_of_a_family(tmp_path, family):
+  """Folders as they are published, few-shot prompts, no verifier."""
+  for seed, name in enumerate(('base', 'large')):
+    (tmp_path / name).mkdir()
+    size = save_tokenizer(tmp_path / name)
+    tiny.save(family, tmp_path / name, seed, vocab_size=size + 4, max_position_embeddings=2048)
+  file = tmp_path / 'test.jsonl'
+  file.write_text(''.join(json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in PROBLEMS))
+  made = open_config.get_config('few_shot')
+  made.data.test, made.data.grader = str(file), 'exact'
+  for name in ('base', 'large'):
+    made.models[name].checkpoint = str(tmp_path / name)
+  made.limits.update(max_prompt_tokens=1200, max_tokens=12, max_steps=3, max_step_tokens=6)
+  made.search.update(questions=6, pool=4, large_samples=2, budgets=(1, 4), block=3, max_rows=12,
+                     lookahead_questions=0)
+  made.difficulty.update(samples=4, block=3)
+  reproduce.evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
+  results = records.read_json(tmp_path / 'w/report/results.json')
+  assert {'greedy', 'majority'} <= {r['strategy'] for r in results['curves']}
+  assert results['models']['base']['params'] == results['models']['large']['params']
+  for of_stage in results['ledger'].values():
+    assert all(entry['ratio'] == pytest.approx(1) for entry in of_stage.values())

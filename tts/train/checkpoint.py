@@ -261,10 +261,10 @@ def check_finite(params: Any, where: str) -> None:
 
 def _on_host(x: Any) -> Any:
   """Without its devices, which are no part of a model; what lies on the CPU is not copied."""
-  if isinstance(x, jax.Array) and {d.platform for d in x.devices()} == {'cpu'} and len(
-      x.devices()) == 1:
+  alone = isinstance(x, jax.Array) and len(x.devices()) == jax.process_count() == 1
+  if alone and next(iter(x.devices())).platform == 'cpu':
     return x  # Orbax limits how much of these is in flight, and of numpy's arrays nothing
-  return np.asarray(x)
+  return np.asarray(x)  # and of several processes it refuses arrays that one of them has
 
 
 def _this_process() -> ocp.options.MultiprocessingOptions:
