@@ -40,18 +40,21 @@ def test_a_prompt_longer_than_the_buffer_names_the_field():
     blocks_lib.cut(PROBLEMS, PROMPTS, 8, 4)
 
 
-def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
-  workdir = Workdir(tmp_path / 'w')
+def counted(tmp_path):
+  """(a workdir, the groups that were computed, what computes a row a block)."""
+  workdir, calls = Workdir(tmp_path / 'w'), []
   workdir.write_json('run.json', {})
-  calls = []
 
   def compute(group):
     calls.append(list(group))
     return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
 
-  run = lambda groups, mark='m': blocks_lib.run(
-      workdir, [blocks_lib.Work('search/x', mark, list(range(5)), compute, {'strategy': 'x'})],
-      groups)
+  return workdir, calls, compute
+
+
+def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
+  workdir, calls, compute = counted(tmp_path)
+  run = lambda groups, mark='m': blocks_lib.run(workdir, [work_of(compute, mark=mark)], groups)
   files = lambda: {p.name: p.read_bytes() for p in (tmp_path / 'w/records/search/x').glob('*.gz')}
   assert run(2) == 0 and calls == [[0, 1], [2, 3], [4]]
   before = files()
@@ -97,14 +100,7 @@ def test_every_cut_and_every_flipped_bit_of_a_block_is_found(tmp_path):
     lambda data: data[:-1], lambda data: data[:10], lambda data: b'',
     lambda data: flipped(data, 33), lambda data: flipped(data, 8 * len(data) - 40)])
 def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage, caplog):
-  workdir = Workdir(tmp_path / 'w')
-  workdir.write_json('run.json', {})
-  calls = []
-
-  def compute(group):
-    calls.append(list(group))
-    return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
-
+  workdir, calls, compute = counted(tmp_path)
   blocks_lib.run(workdir, [work_of(compute)], 2)
   folder = tmp_path / 'w/records/search/x'
   before = {p.name: p.read_bytes() for p in folder.iterdir()}
