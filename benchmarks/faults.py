@@ -6,8 +6,9 @@ Every kill (SIGKILL, of one of the processes, at random) comes at a random momen
 has added a block or a checkpoint, so that kills spread over the stages; what outlives it has to
 stop by itself. In the end the record files have to be those of the unbroken run, and none that was
 there at a kill may have been written again. Seconds are those of blocks and of updates that the
-first process did, without start-up and compiling. Then files of the finished run are cut short or get one bit flipped, and the run
-is started again: each has to be named, and the records have to be the same.
+first process did, without start-up and compiling. Then files of the finished run are cut short or
+get one bit flipped, and the run is started again: each has to be named, and the records have to be
+the same.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _killed(workdir: pathlib.Path, num: int, gap: float, rng: random.Random) -> 
     if all(p.poll() is not None for p in processes):
       return False
     time.sleep(0.02)
-  time.sleep(rng.uniform(0, gap))
+  time.sleep(gap * rng.random() ** 3)  # mostly soon, so that the run lasts for many kills
   rng.choice(processes).kill()
   begun = time.monotonic()
   for p in processes:
@@ -128,8 +129,8 @@ def _damage(unbroken: pathlib.Path) -> bool:
   """Damages files of a copy of the finished run; each has to be named, and made anew."""
   workdir, rng = pathlib.Path(_FOLDER.value, 'damaged'), random.Random(_SEED.value)
   shutil.copytree(unbroken, workdir)
-  kinds = [sorted(workdir.glob(pattern)) for pattern in (
-      'records/**/*.jsonl.gz', 'models/*/params/**/d/*', 'models/*/tokenizer.model',
+  kinds = [sorted(p for p in workdir.glob(pattern) if p.stat().st_size > 99) for pattern in (
+      'records/**/*.jsonl.gz', 'models/*/params/**/[0-9]*', 'models/*/tokenizer.model',
       'timings/**/*.json', 'tokenizer/tokenizer.model')]
   damaged = {}
   while len(damaged) < _DAMAGED.value:

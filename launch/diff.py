@@ -11,6 +11,7 @@ from __future__ import annotations
 from absl import flags
 
 from launch import common
+from tts.data import hub
 from tts.eval import diff, results, runfiles
 
 _STRATEGY = flags.DEFINE_string(
@@ -20,7 +21,7 @@ _QUESTIONS = flags.DEFINE_integer(
 
 
 def main(argv: list[str]) -> None:
-  runs = tuple(runfiles.load(folder) for folder in argv[1:])
+  runs = tuple(runfiles.load(hub.local(folder)) for folder in argv[1:])
   measured = tuple(results.measured(run) for run in runs)
   print(diff.text(runs, measured, _STRATEGY.value, _QUESTIONS.value))
 

@@ -10,13 +10,14 @@ from ml_collections import config_flags
 
 from launch import common
 from tts import config as config_lib
+from tts.data import buckets
 from tts.types import InputError
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Experiment file, e.g. configs/quickstart.py. Any field can be overridden: '
     '--config.search.budgets="(1, 4, 16)". --describe lists them all.', lock_config=True)
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'Folder of the run. Started again with the same folder, a run goes on.')
+    'workdir', None, 'Folder of the run, here or gs://. Started again with the same folder, a run goes on.')
 _DRY_RUN = flags.DEFINE_bool(
     'dry_run', False, 'Print what each stage would generate and cost, and stop.')
 _DESCRIBE = flags.DEFINE_bool(
@@ -76,7 +77,8 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
   if _PROFILE.value:
     from tts.stages import watch
     watch.profile_stages()
-  job(experiment, _WORKDIR.value)
+  with buckets.opened(_WORKDIR.value) as workdir:
+    job(experiment, workdir)
 
 
 def _join_processes() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from absl import flags
 
 from launch import common
+from tts.data import buckets, hub
 from tts.stages import open_checkpoint
 from tts.types import InputError
 
@@ -20,7 +21,8 @@ def main(argv: list[str]) -> None:
   for name in ('checkpoint', 'output'):
     if not flags.FLAGS[name].value:
       raise InputError(f'--{name} is missing: give --{name}=DIR')
-  open_checkpoint.export_model(_CHECKPOINT.value, _OUTPUT.value)
+  with buckets.opened(_OUTPUT.value) as output:
+    open_checkpoint.export_model(hub.local(_CHECKPOINT.value), output)
   print(_OUTPUT.value)
 
 

@@ -12,6 +12,7 @@ from launch import common
 from tts.data import answers
 from tts.data import files
 from tts.data import grading
+from tts.data import hub
 from tts.data import jsonl
 from tts.types import InputError
 
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
   total = right = missing = 0
   with files.written_aside(_OUTPUT.value) as output:
     # Silent unless it takes a while.
-    rows = iter(tqdm.tqdm(jsonl.read(_INPUT.value), unit=' lines', delay=5))
+    rows = iter(tqdm.tqdm(jsonl.read(hub.local(_INPUT.value, 'dataset')), unit=' lines', delay=5))
     while batch := list(itertools.islice(rows, _BATCH[_GRADER.value])):
       pairs = [(jsonl.text_field(row, 'prediction', where), jsonl.text_field(row, 'answer', where))
                for where, row in batch]

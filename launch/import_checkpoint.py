@@ -9,7 +9,7 @@ from __future__ import annotations
 from absl import flags
 
 from launch import common
-from tts.data import step_format
+from tts.data import buckets, step_format
 from tts.models import open_heads
 from tts.stages import open_checkpoint
 from tts.types import InputError
@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
       raise InputError(f'--{name} is missing: give --{name}=DIR')
   if len(_WORDS.value) != 2:
     raise InputError(f'--words={",".join(_WORDS.value)}: give two, --words=GOOD,BAD')
-  meta = open_checkpoint.import_model(
-      _SOURCE.value, _OUTPUT.value, _KIND.value, _DTYPE.value, tuple(_WORDS.value),
-      _FORMAT.value)
+  with buckets.opened(_OUTPUT.value) as output:
+    meta = open_checkpoint.import_model(
+        _SOURCE.value, output, _KIND.value, _DTYPE.value, tuple(_WORDS.value), _FORMAT.value)
   print(f'{_OUTPUT.value}: {meta["open"]["config"]["model_type"]}, {meta["params"]:,} parameters, '
         f'{meta["arch"]["dtype"]}')
 

@@ -11,6 +11,7 @@ from absl import flags
 from tqdm import tqdm
 
 from launch import common
+from tts.data import buckets
 from tts.eval import report
 from tts.types import InputError
 
@@ -32,7 +33,8 @@ def main(argv: list[str]) -> None:
   del argv
   if not _WORKDIR.value:
     raise InputError('--workdir is missing: give the folder of a run')
-  write(_WORKDIR.value)
+  with buckets.opened(_WORKDIR.value) as workdir:
+    write(workdir)
 
 
 if __name__ == '__main__':

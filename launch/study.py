@@ -39,7 +39,7 @@ from absl import flags
 from configs import claims
 from launch import common
 from launch import report
-from tts.data import samples_file
+from tts.data import buckets, hub, samples_file
 from tts.eval import claim_sides, external
 from tts.types import InputError
 
@@ -72,22 +72,22 @@ def _params() -> dict[str, float]:
 
 def main(argv: list[str]) -> None:
   del argv
-  workdir = flags.FLAGS.workdir
   for name in ('samples', 'workdir'):
     if not flags.FLAGS[name].value:
       raise InputError(f'--{name} is missing: give --samples=F.jsonl --workdir=W')
   if _DIFFICULTY.value >= 1 and _DIFFICULTY.value % 1:
     raise InputError(f'--difficulty={_DIFFICULTY.value:g} is no share below 1 and no whole number')
   source = external.Source(
-      _SAMPLES.value, _DIFFICULTY.value, samples_file.parse_fields(_FIELDS.value),
+      hub.local(_SAMPLES.value, 'dataset'), _DIFFICULTY.value, samples_file.parse_fields(_FIELDS.value),
       tuple(_LOGITS.value), _params())
-  if external.open_workdir(source, workdir):
-    print('the records of this file are there already')
-  else:
-    for line in external.write(source, workdir):
-      print(line)
-    claim_sides.save(claims.CLAIMS, pathlib.Path(workdir))
-  report.write(workdir)
+  with buckets.opened(flags.FLAGS.workdir) as workdir:
+    if external.open_workdir(source, workdir):
+      print('the records of this file are there already')
+    else:
+      for line in external.write(source, workdir):
+        print(line)
+      claim_sides.save(claims.CLAIMS, pathlib.Path(workdir))
+    report.write(workdir)
 
 
 if __name__ == '__main__':

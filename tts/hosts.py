@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import jax
 from orbax.checkpoint import multihost
 
+from tts.data import buckets
 from tts.types import InputError, LostError
 
 _T = TypeVar('_T')
@@ -38,11 +39,12 @@ def is_first() -> bool:
 
 
 def wait() -> None:
-  """Returns once every process has called it as often as this one.
+  """Returns once every process has called it as often as this one, and sees what they have written.
 
   Raises:
     LostError: one of them has died, or has sent no heartbeat for too long.
   """
+  buckets.push()
   if count() == 1:
     return
   if not jax.distributed.is_initialized():
@@ -55,6 +57,7 @@ def wait() -> None:
     # Without a number it is the barrier's keeper that does not answer.
     raise LostError(f'process {found[1] if found else 0} of {count()} is gone (its own output '
                     'may say why); start all of them again to go on') from error
+  buckets.pull()
 
 
 def by_first(function: Callable[..., _T]) -> Callable[..., _T | None]:

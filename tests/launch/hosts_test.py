@@ -1,5 +1,7 @@
 """Several real processes of one run, joined by `jax.distributed`, end with one process's files."""
 
+import copy as copy_lib
+import pathlib
 import re
 import shutil
 import socket
@@ -10,21 +12,22 @@ import numpy as np
 import pytest
 
 import jax
+from tests import bucket_server
 from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
+from tts.data import buckets, gcs
 from tts.train import checkpoint
 
 
-def start(launcher, module, num, *flags, devices=2):
+def start(launcher, module, num, *flags, devices=2, env=lambda process: {}):
   """Starts all processes of a command; their standard errors are text."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
-  env = launcher.env | {'XLA_FLAGS': re.sub('count=[0-9]+', f'count={devices}',
-                                            launcher.env['XLA_FLAGS'])}
+  xla = re.sub('count=[0-9]+', f'count={devices}', launcher.env['XLA_FLAGS'])
   return [subprocess.Popen(
       command(module, SMOKE, f'--coordinator=localhost:{port}', f'--num_processes={num}',
               f'--process_id={i}', '--heartbeat_seconds=10', *flags),
-      cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+      cwd=ROOT, env=launcher.env | {'XLA_FLAGS': xla} | env(i), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
           for i in range(num)]
 
 
@@ -64,6 +67,33 @@ def test_two_processes_write_what_one_writes_and_the_first_alone_speaks(launcher
                      for w in (copy, smoke))
   jax.tree.map(np.testing.assert_array_equal, trained, before)
   assert not (copy / 'stale').exists() and not list((copy / 'tmp').iterdir())
+
+
+def test_hosts_that_share_nothing_but_a_bucket(launcher, smoke, copy, tmp_path, monkeypatch):
+  """Each has its own copy; what was made with two goes on with one, on a third machine."""
+  pytest.importorskip('google.cloud.storage')
+  pytest.importorskip('gcp_storage_emulator')
+  shutil.rmtree(copy / 'records' / 'search' / 'beam-m4-n4')
+  workdir = '--workdir=gs://bucket/runs/w'
+  with bucket_server.running() as at:
+    machine = lambda name: at | {'XDG_CACHE_HOME': str(tmp_path / f'machine-{name}')}
+    for name, value in machine('mine').items():
+      monkeypatch.setenv(name, value)
+    gcs.client.cache_clear()
+    with buckets.opened('gs://bucket/runs/w') as here:
+      shutil.copytree(copy, here, dirs_exist_ok=True)
+    for ended in finish(start(launcher, 'search', 2, workdir, env=machine)):
+      assert ended[0] == 0, ended[2][-2000:]
+    third = copy_lib.copy(launcher)
+    third.env = launcher.env | machine('third')
+    third.ok('report', workdir)
+    third.ok('diff', 'gs://bucket/runs/w', str(smoke))
+    assert 'no run.json' in third.error('report', '--workdir=gs://bucket/runs')
+    found = pathlib.Path(buckets.local('gs://bucket/runs/w'))
+    assert record_hashes(found) == record_hashes(smoke)
+    assert (found / 'report' / 'index.html').exists() and not (found / 'tmp').exists()
+    assert not (found / 'stale').exists()
+  gcs.client.cache_clear()
 
 
 def test_all_stop_when_one_dies_and_another_number_goes_on(launcher, smoke, copy):

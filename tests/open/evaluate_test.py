@@ -178,6 +178,7 @@ def test_the_exchange_between_two_models_of_a_family(tmp_path, family):
   reproduce.evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
   results = records.read_json(tmp_path / 'w/report/results.json')
   assert {'greedy', 'majority'} <= {r['strategy'] for r in results['curves']}
-  assert results['models']['base']['params'] == results['models']['large']['params']
+  assert results['models']['base']['params'] == results['models']['large']['params'] > 1000
+  assert results['ledger']['search'].keys() == {'base', 'large'}
   for of_stage in results['ledger'].values():
     assert all(entry['ratio'] == pytest.approx(1) for entry in of_stage.values())

@@ -9,6 +9,7 @@ import pathlib
 from typing import IO
 import uuid
 
+from tts.data import buckets
 from tts.types import InputError
 
 
@@ -40,18 +41,36 @@ def replacing(path: str | os.PathLike[str], aside: str | os.PathLike[str]) -> It
     os.close(folder)
 
 
-@contextlib.contextmanager
-def written_aside(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-  """`replacing` for a file that a user names: until it is whole it lies beside it, hidden.
+def check_place(path: str | os.PathLike[str]) -> None:
+  """Whether a file can be written at `path`, to be asked before hours of work.
 
   Raises:
     InputError: there is no such folder, or `path` is one.
-    OSError: as `replacing`.
   """
+  if buckets.is_remote(path):
+    return
   path = pathlib.Path(path)
   if not path.parent.is_dir():
     raise InputError(f'cannot write {path}: create the folder {path.parent} first')
   if path.is_dir():
     raise InputError(f'cannot write {path}: it is a folder, give a file name')
+
+
+@contextlib.contextmanager
+def written_aside(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+  """`replacing` for a file that a user names: until it is whole it lies beside it, hidden.
+
+  One in a bucket (`gs://`) is sent there when it is whole.
+
+  Raises:
+    InputError: as `check_place`.
+    OSError: as `replacing`.
+  """
+  check_place(path)
+  if buckets.is_remote(path):
+    with buckets.written(os.fspath(path)) as file:
+      yield file
+    return
+  path = pathlib.Path(path)
   with replacing(path, path.with_name(f'.{path.name}.{uuid.uuid4().hex}')) as file:
     yield file

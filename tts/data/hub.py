@@ -1,4 +1,4 @@
-"""`hf://` paths: a repository of the Hugging Face Hub as a local file or folder."""
+"""`hf://` and `gs://` paths as local files and folders; the Hugging Face Hub's are read here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 
+from tts.data import buckets
 from tts.types import InputError
 
 # All that is ever fetched: no pickle, no code.
@@ -19,20 +20,22 @@ _PATH = re.compile(rf'hf://({_NAME}/{_NAME})(?:@([A-Za-z0-9._-]+))?(?:/(.+?))?/?
 
 
 def local(path: str | os.PathLike[str], kind: str = 'model') -> str:
-  """Returns where `path` lies on this machine; fetches it first where it is on the Hub.
+  """Returns where `path` lies on this machine; fetches it first where it is on the Hub or in a bucket.
 
-  A path without `hf://` is returned as it is, and no library is imported for it. What is
-  fetched lies in the library's cache, is not fetched again, and continues where an interrupted
+  Any other path is returned as it is, and no library is imported for it. For `gs://` see
+  `tts.data.buckets`. What is fetched of the Hub lies in the library's cache, is not fetched again, and continues where an interrupted
   download stopped. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` work as they do there.
 
   Args:
-    path: a local path, or `hf://org/name[@revision][/path/in/repo]`.
+    path: a local path, `gs://bucket/path`, or `hf://org/name[@revision][/path/in/repo]`.
     kind: `model` or `dataset`: where the Hub looks, and which files are fetched.
 
   Raises:
     InputError: not of this form, not there, not allowed, not reachable; or the library is missing.
   """
   path = os.fspath(path)
+  if buckets.is_remote(path):
+    return buckets.local(path)
   if not path.startswith('hf://'):
     return path
   match = _PATH.fullmatch(path)

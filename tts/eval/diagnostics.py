@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tts.data.tokenizer import Tokenizer
-from tts.eval import metrics, records, select
+from tts.eval import metrics, records, runfiles, select
 from tts.eval.difficulty import BINS
 from tts.eval.outcomes import budgets, scores
 from tts.eval.runfiles import RunFiles
@@ -153,7 +153,8 @@ def _rows(pool: Samples, wanted: Set[tuple[str, int]]) -> dict[tuple[str, int], 
 def _tokenizer(run: RunFiles) -> Tokenizer | None:
   """The run's tokenizer, or None where it is not there any more."""
   try:
-    return Tokenizer.load(pathlib.Path(run.checkpoint('base') or run.root / 'tokenizer'))
+    given = run.root / runfiles.GIVEN / 'base'
+    return Tokenizer.load(given if run.checkpoint('base') else run.root / 'tokenizer')
   except InputError:
     return None
 

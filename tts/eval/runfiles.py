@@ -16,6 +16,7 @@ from tts.types import InputError
 
 GENERATORS = ('base', 'mid', 'large')
 REVISERS = ('revision', 'revision_control', 'revision_restem')
+GIVEN = 'checkpoints'  # folder of what is known of models that were given, not trained here
 # Other stages follow by name.
 _ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', *VERIFIERS, 'revision',
           'revision_orms', 'restem', 'search', 'difficulty', 'revise', 'report')
@@ -151,7 +152,7 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   stages = dict(sorted(stages.items(), key=lambda kv: (place.get(kv[0], len(place)), kv[0])))
   models = {}
   for name in (*GENERATORS, *VERIFIERS, *REVISERS, *REVISION_VERIFIERS):
-    path = pathlib.Path(_given(run, name) or root / 'models' / name) / 'model.json'
+    path = root / (GIVEN if _given(run, name) else 'models') / name / 'model.json'
     if path.is_file():
       models[name] = records.read_json(path)
   for name, of in (run.get('verifiers') or {}).items():  # a plugin's is another way to read `of`

@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tts import hosts, parallel, rng
+from tts.data import buckets
 from tts.data.batching import length_sorted_blocks
 from tts.data.prompts import Prompts
 from tts.eval import records
@@ -243,6 +244,7 @@ def _run(workdir: Workdir, work: Work, share: int, missing: list[int], groups: i
         workdir.write_json(f'timings/{folder}/{_name(i)}.json', {
             **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
         records.write_block(workdir.path('records', folder, f'{_name(i)}.jsonl.gz'), rows)
+      buckets.push()
       bar.update(len(now))
       spent += seconds * len(now)
       done, (busy, all_slots) = first + len(now), np.subtract(Program.slot_steps, slots).tolist()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import dataclasses
 import importlib.util
 import json
-import os
 import re
 from typing import Any
 
@@ -70,9 +69,8 @@ def run(experiment: Experiment, topology: str, only: str = '', output: str | Non
   """Prints a line a program as it comes, and writes all that is known of them to `output`."""
   chip, programs = chip_of(topology), selected(experiment, only)
   device_programs.check(experiment, experiment.mesh.model)
-  folder = os.path.dirname(os.path.abspath(output or '.'))
-  if not os.path.isdir(folder):
-    raise InputError(f'--output={output}: there is no folder {folder}')
+  if output:
+    files.check_place(output)
   mesh = mesh_of(experiment, topology)
   width = mesh.shape[parallel.MODEL]
   print(f'{topology}: {parallel.num_groups(mesh)} groups of {width} chips, {chip.memory / 1e9:.0f} '

@@ -14,6 +14,7 @@ from tts.data import problems as problems_lib
 from tts.data.prompts import Prompts
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
+from tts.eval import runfiles
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
@@ -99,6 +100,8 @@ class Run:
       raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '
                        f'or give --config.models.{name}.checkpoint')
     arch, params, meta, tokenizer = checkpoint.load_model(folder, self.mesh)
+    if config.checkpoint and hosts.is_first():
+      self._write_given(name, meta, tokenizer)
     reader = None
     if meta.get('open', {}).get('format') is not None:
       if self.mesh.shape[parallel.MODEL] > 1:
@@ -114,6 +117,13 @@ class Run:
     mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
     return Model(name, arch, params, mark, reader, meta.get('open'))
+
+  def _write_given(self, name: str, meta: dict[str, Any], tokenizer: Tokenizer) -> None:
+    """Keeps what the report says of a given checkpoint, which may lie anywhere, in the workdir."""
+    folder = os.path.join(runfiles.GIVEN, name)
+    self.workdir.write_json(os.path.join(folder, checkpoint.MODEL_FILE),
+                            {key: value for key, value in meta.items() if key != 'files'})
+    tokenizer.save(self.workdir.path(folder))
 
   @property
   def tokenizer_folder(self) -> str:

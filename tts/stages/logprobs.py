@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from tts.data import files, jsonl
+from tts.data import files, hub, jsonl
 from tts.data.batching import length_sorted_blocks
 from tts.roles import Roles
 from tts.stages import programs
@@ -23,12 +22,10 @@ _BATCH = 32
 
 def run(folder: str, source: str, target: str) -> None:
   """Reads `source`, writes `target` with the same lines in the same order, scored."""
-  parent = os.path.dirname(os.path.abspath(target))
-  if not os.path.isdir(parent):
-    raise InputError(f'--output={target}: there is no folder {parent}')
-  arch, params, meta, tokenizer = checkpoint.load_model(folder)
+  files.check_place(target)
+  arch, params, meta, tokenizer = checkpoint.load_model(hub.local(folder))
   roles = tokenizer.roles()
-  rows = [_with_tokens(row, where, tokenizer) for where, row in jsonl.read(source)]
+  rows = [_with_tokens(row, where, tokenizer) for where, row in jsonl.read(hub.local(source, 'dataset'))]
   forward = jax.jit(programs.forward_step(arch))
   lengths = [len(row['tokens']) for row in rows]
   for members in tqdm(length_sorted_blocks(lengths, _BATCH), desc='scoring', delay=5):

@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 
 from tts import config as config_lib
+from tts.data import hub
 from tts.eval import flops, policy as policy_lib, records, select
 from tts.eval.policy import Choice, Policy
 from tts.eval.samples import COUNTS, numbered
@@ -79,7 +80,7 @@ class Solver:
     Raises:
       InputError: it is none, or its models or its policy are missing or damaged.
     """
-    folder = os.fspath(workdir)
+    folder = hub.local(workdir)
     if not os.path.isfile(os.path.join(folder, 'run.json')):
       raise InputError(f'--workdir={folder} holds no run.json: it is not the folder of a run; '
                        'launch.reproduce makes one')

@@ -25,7 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from tts import parallel
-from tts.data import files
+from tts.data import buckets, files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.models.transformer import Arch, Decoder, abstract, check_split, num_params
 from tts.train.steps import TrainState, init_params
@@ -80,6 +80,7 @@ class TrainingCheckpoints:
     digests = {path: _digest(folder / path) for path in _files(folder)}
     with files.written_aside(folder / _DIGESTS) as file:
       file.write(json.dumps(digests).encode())
+    buckets.push()
 
   def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any], Any] | None:
     """The newest (state, meta, best parameters or None), placed as `like` is; None without one.
