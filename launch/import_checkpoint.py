@@ -1,7 +1,7 @@
 """Makes a checkpoint of this project of an open one: `--source=DIR --output=DIR`.
 
-DIR holds config.json, *.safetensors and the tokenizer, as on the Hugging Face Hub: Llama 3, Mistral,
-Qwen 2.5, Qwen 3, Gemma 2, Gemma 3 (text), and process reward models on them (--kind).
+DIR holds config.json, *.safetensors and the tokenizer, as on the Hugging Face Hub: Llama 3,
+Mistral, Qwen 2.5, Qwen 3, Gemma 2, Gemma 3 (text), and process reward models on them (--kind).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from tts.models import open_heads
 from tts.stages import open_checkpoint
 from tts.types import InputError
 
-_SOURCE = flags.DEFINE_string('source', None, 'Folder of the open checkpoint, or hf://org/name[@revision].')
+_SOURCE = flags.DEFINE_string(
+    'source', None,
+    'Folder of the open checkpoint, hf://org/name[@revision] or gs://bucket/folder.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to make; one with files in it is refused.')
 _KIND = flags.DEFINE_string(
     'kind', 'lm', '; '.join(f'{kind}: {what}' for kind, what in open_heads.KINDS.items()) + '.')

@@ -32,7 +32,7 @@ class ModelConfig:
 
   Attributes:
     enabled: False leaves the model out.
-    checkpoint: folder of a trained model, or of an open one, or hf://org/name[@revision]; its
+    checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; its
       training is skipped.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
       has more are fresh.

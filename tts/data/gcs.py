@@ -1,4 +1,4 @@
-"""Google Cloud Storage, by its own library: paths, one client, whole objects, errors in one line."""
+"""Google Cloud Storage by its own library: paths, a client, whole objects, errors in one line."""
 
 from __future__ import annotations
 

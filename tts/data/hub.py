@@ -20,11 +20,11 @@ _PATH = re.compile(rf'hf://({_NAME}/{_NAME})(?:@([A-Za-z0-9._-]+))?(?:/(.+?))?/?
 
 
 def local(path: str | os.PathLike[str], kind: str = 'model') -> str:
-  """Returns where `path` lies on this machine; fetches it first where it is on the Hub or in a bucket.
+  """Returns where `path` lies on this machine; fetches it first from the Hub or from a bucket.
 
   Any other path is returned as it is, and no library is imported for it. For `gs://` see
-  `tts.data.buckets`. What is fetched of the Hub lies in the library's cache, is not fetched again, and continues where an interrupted
-  download stopped. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` work as they do there.
+  `tts.data.buckets`. What is fetched of the Hub lies in its library's cache, is not fetched again,
+  and continues where an interrupted download stopped. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` work as they do there.
 
   Args:
     path: a local path, `gs://bucket/path`, or `hf://org/name[@revision][/path/in/repo]`.

@@ -34,7 +34,7 @@ class DataConfig:
       have the files, a key of `benchmarks.BENCHMARKS` (math500, math, gsm8k, aime, amc).
     arith, plan: the configurations of the families.
     task: that of a plugin's.
-    path: folder or file of the benchmark, or hf://org/name[@revision][/path].
+    path: folder or file of the benchmark, hf://org/name[@revision][/path] or gs://.
     columns: (ours, theirs) pairs where your file names a column otherwise: ours is
       problem, answer, solution or level.
     lm, verifier, revision, validation, dev, test: a JSONL file in place of that

@@ -30,7 +30,7 @@ from tts.search import methods
 from tts.search.search import BeamConfig
 from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search
 from tts.stages.memory import Footprint
-from tts.train import lora, steps
+from tts.train import lora, steps, update
 from tts.types import EOS_ID, InputError, Strategy
 
 _PROBE = 256  # prompts of a call of stage `difficulty`'s probe
@@ -324,7 +324,7 @@ def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: para
   devices, width = list(mesh.devices.flat), mesh.shape[parallel.MODEL] if groups else 1
   mesh = parallel.make_mesh(groups or 1, width, devices)
   optimizer, boxed = steps.make_optimizer(config), abstract(arch)
-  plain = steps.make_loss(Decoder(arch, config.remat), kind, config)
+  loss = steps.make_loss(Decoder(arch, config.remat), kind, config)
   of = lambda dtype: jax.ShapeDtypeStruct((config.batch_size, config.row_length), dtype)
   batch = {'tokens': of(jnp.int32), 'segments': of(jnp.int32), 'positions': of(jnp.int32),
            'loss_mask': of(jnp.bool_)}
@@ -338,13 +338,7 @@ def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: para
   shardings = parallel.spread((state, params), boxed, mesh)
   state, base = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
                              (state, params), shardings)
-  shard = parallel.sharder(mesh)
-
-  def step(state, base, batch):
-    whole = lambda learnt: lora.merge(base, learnt) if config.lora_rank else learnt
-    loss = lambda learnt, *batch: plain(parallel.gathered(whole(learnt), boxed, mesh), *batch)
-    return steps.make_update(loss, optimizer, config)(state, shard(batch))
-
+  step = update.make(loss, optimizer, config, boxed, mesh)
   return jax.jit(step, donate_argnums=0, out_shardings=(shardings[0], None)).lower(
       state, base if config.lora_rank else (), parallel.on_all(batch, mesh))
 

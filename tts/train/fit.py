@@ -28,7 +28,7 @@ import tqdm
 
 from tts import parallel
 from tts.models.transformer import Arch, Decoder, abstract, below_surprise
-from tts.train import lora, steps as steps_lib
+from tts.train import lora, steps as steps_lib, update as update_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
 from tts.train.steps import TrainConfig, TrainState
@@ -182,11 +182,6 @@ class _Run:
       raise InputError(f'{name}: lora_rank={config.lora_rank} needs a model to start from: set '
                        'init to its name')
 
-  def _whole(self, learnt: Any, base: Any) -> Any:
-    """The model's parameters from those that are learnt."""
-    whole = lora.merge(base, learnt) if self._config.lora_rank else learnt
-    return whole if self._mesh is None else parallel.gathered(whole, self._boxed, self._mesh)
-
   def _merged(self, learnt: Any) -> Any:
     return jax.jit(lora.merge)(self._base, learnt) if self._config.lora_rank else learnt
 
@@ -338,16 +333,13 @@ class _Run:
     The count is not static, so one program serves every cut, and what an update computes does
     not depend on where a block ends.
     """
-    shard = parallel.sharder(self._mesh)
+    update = update_lib.make(self._loss, self._optimizer, self._config, self._boxed, self._mesh)
 
     def block(state, base, data, rows, count):
-      loss = lambda learnt, *batch: self._loss(self._whole(learnt, base), *batch)
-      update = steps_lib.make_update(loss, self._optimizer, self._config)
-
       def body(i, carry):
         state, losses, norms = carry
-        batch = shard({k: jnp.take(x, rows[i], axis=0) for k, x in data.items()})
-        state, (loss, norm) = update(state, batch)
+        batch = {k: jnp.take(x, rows[i], axis=0) for k, x in data.items()}
+        state, (loss, norm) = update(state, base, batch)
         return state, losses.at[i].set(loss), norms.at[i].set(norm)
 
       blank = jnp.zeros((_BLOCK,), jnp.float32)
