@@ -22,6 +22,8 @@ from tts.stages.workdir import Workdir
 from tts.train import checkpoint
 from tts.train.steps import init_params
 
+pytestmark = pytest.mark.slow  # six meshes, each with programs of its own; smoke_test has two
+
 BASE = Arch(0, 2, 32, 4, 4, 8, 64)  # four heads of each kind: four devices may share it
 PRM = dataclasses.replace(BASE, surprise_layer=1, heads=('lm', 'value'))
 
@@ -31,7 +33,9 @@ def experiment(tmp_path_factory):
   """The smoke config, shortened, with two random models for checkpoints."""
   made = smoke.get_config()
   made.models.mid.enabled = made.models.large.enabled = made.models.orm.enabled = False
-  made.search.update(questions=10, pool=4, budgets=(4,), block=2, trees=0, lookahead_questions=4)
+  made.search.update(questions=10, pool=4, budgets=(4,), beam_widths=(2,), block=2, trees=0,
+                     lookahead_questions=4, lookahead_budgets=(4,))
+  made.limits.update(max_tokens=24, max_steps=4, max_step_tokens=8)
   made.difficulty.update(samples=4, block=2)
   folder = tmp_path_factory.mktemp('models')
   found = config.from_config_dict(made)

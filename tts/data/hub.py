@@ -24,7 +24,8 @@ def local(path: str | os.PathLike[str], kind: str = 'model') -> str:
 
   Any other path is returned as it is, and no library is imported for it. For `gs://` see
   `tts.data.buckets`. What is fetched of the Hub lies in its library's cache, is not fetched again,
-  and continues where an interrupted download stopped. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` work as they do there.
+  and continues where an interrupted download stopped. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and
+  `HF_HUB_OFFLINE` work as they do there.
 
   Args:
     path: a local path, `gs://bucket/path`, or `hf://org/name[@revision][/path/in/repo]`.
