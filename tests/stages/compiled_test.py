@@ -1,6 +1,8 @@
 """What is read off compiled HLO: which devices talk, in how many loops, about how much."""
 
 import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_facts_of_a_program():
   """FLOPs of a product, its arguments and results, on the CPU's own compiler."""
   mesh = parallel.make_mesh(8)
   program = parallel.pmapped(lambda w, x: x @ w, mesh).lower(
-      np.ones((32, 16), np.float32), np.ones((8, 64, 32), np.float32)).compile()
+      np.ones((32, 16), np.float32), np.ones((8, 64, 32), np.float32))
   facts = compiled.facts(program, mesh)
   assert facts.arguments == 32 * 16 * 4 + 64 * 32 * 4 and facts.outputs == 64 * 16 * 4
   assert facts.flops == pytest.approx(2 * 64 * 32 * 16, rel=0.01)
@@ -73,7 +75,8 @@ def test_facts_of_a_program():
   assert facts.seconds(chip) == 2 and facts.memory >= facts.arguments + facts.outputs
 
 
-def test_a_program_without_a_text_has_its_other_facts():
+@pytest.mark.parametrize('dumped', [True, False])
+def test_what_jaxlib_cannot_read_back_the_compiler_has_written_down(dumped):
   class Unreadable:
     def __init__(self, of):
       self.memory_analysis, self.cost_analysis = of.memory_analysis, of.cost_analysis
@@ -81,11 +84,19 @@ def test_a_program_without_a_text_has_its_other_facts():
     def as_text(self):
       raise jax.errors.JaxRuntimeError('async-update instruction should have 1 operands')
 
-  mesh = parallel.make_mesh(1)
-  program = parallel.pmapped(lambda w, x: x + w, mesh).lower(
-      np.ones(4, np.float32), np.ones((1, 4), np.float32)).compile()
-  facts = compiled.facts(Unreadable(program), mesh)
-  assert facts.collectives is None and facts.loops is None and facts.arguments == 32
+  class Lowered:
+    def compile(self, compiler_options):
+      return Unreadable(program.compile(compiler_options=compiler_options if dumped else None))
+
+  mesh = parallel.make_mesh(4, 2)
+  program = jax.jit(lambda x: jax.lax.fori_loop(0, 3, lambda i, x: jnp.sin(x + i).sum() + x, x),
+                    in_shardings=NamedSharding(mesh, PartitionSpec('model'))
+                    ).lower(np.ones(8, np.float32))
+  facts = compiled.facts(Lowered(), mesh)
+  if dumped:
+    assert facts == compiled.facts(program, mesh) and facts.collectives
+  else:
+    assert facts.collectives is None and facts.loops is None
 
 
 def test_published_figures():

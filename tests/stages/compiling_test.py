@@ -62,7 +62,7 @@ def test_mistakes_are_named(topology, monkeypatch, tmp_path):
 
   refused('--topology=v9:2x2: its chip is to be one of v4, v5e', 'v9:2x2')
   refused('--only=nothing: no program is called so; there are train/base', topology, 'nothing')
-  refused('there is no folder', topology, '', str(tmp_path / 'none' / 'f.json'))
+  refused('create the folder', topology, '', str(tmp_path / 'none' / 'f.json'))
   shared = lambda model: dataclasses.replace(SMOKE, mesh=config.MeshConfig(model=model))
   refused('model=4 does not divide num_heads=2', topology, experiment=shared(4))
   data = dataclasses.replace(SMOKE, mesh=config.MeshConfig(data=9))

@@ -46,7 +46,7 @@ def test_arguments_and_outputs_are_the_programs(name):
 def test_the_compiler_agrees(model):
   """Devices that share a model have half of it each, and all of what a block gives them."""
   program, mesh = programs(smoke, 'revisions')['search/sample-n4'], parallel.make_mesh(2, model)
-  facts = compiled.facts(program.lower(mesh).compile(), mesh)
+  facts = compiled.facts(program.lower(mesh), mesh)
   formula = program.footprint(program.rows, model)
   assert facts.arguments + facts.outputs == pytest.approx(
       formula.arguments + formula.outputs, rel=0.05)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+import pathlib
 import re
+import tempfile
 from typing import Any
 
 import jax
@@ -66,7 +68,7 @@ class Facts:
   code: int
   flops: float
   bytes: float
-  loops: int | None  # None, and so are the collectives, where the program has no text
+  loops: int | None  # None, and so are the collectives, where the program's text is unknown
   collectives: tuple[Collective, ...] | None
 
   @property
@@ -78,13 +80,13 @@ class Facts:
     return max(self.flops / chip.flops, self.bytes / chip.bandwidth)
 
 
-def facts(compiled: Any, mesh: parallel.Mesh) -> Facts:
-  """What is known of a program that was compiled for the mesh."""
+def facts(lowered: Any, mesh: parallel.Mesh) -> Facts:
+  """Compiles a program that was lowered for the mesh; what is known of it then."""
+  with tempfile.TemporaryDirectory() as folder:
+    compiled = lowered.compile(
+        compiler_options={'xla_dump_to': folder, 'xla_dump_hlo_as_text': True})
+    text = _text(compiled, pathlib.Path(folder))
   memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
-  try:
-    text = compiled.as_text()
-  except jax.errors.JaxRuntimeError:  # operations of the compiler's that this jaxlib cannot read
-    text = None
   return Facts(
       arguments=memory.argument_size_in_bytes,
       # A donated argument's memory is the result's.
@@ -93,6 +95,19 @@ def facts(compiled: Any, mesh: parallel.Mesh) -> Facts:
       flops=float(cost.get('flops', 0)), bytes=float(cost.get('bytes accessed', 0)),
       loops=None if text is None else text.count(' while('),
       collectives=None if text is None else collectives(text, mesh))
+
+
+def _text(compiled: Any, dumped: pathlib.Path) -> str | None:
+  """Its HLO as the compiler wrote it down; of one from the compilation cache as jaxlib reads it.
+
+  None where that cannot read it: a compiler may have operations that jaxlib does not know.
+  """
+  for path in dumped.glob('*after_optimizations.txt'):
+    return path.read_text()
+  try:
+    return compiled.as_text()
+  except jax.errors.JaxRuntimeError:
+    return None
 
 
 _OPS = ('all-reduce', 'all-gather', 'all-to-all', 'ragged-all-to-all', 'collective-permute',

@@ -108,7 +108,7 @@ def measured(program: DeviceProgram, mesh: parallel.Mesh, chip: compiled.Chip) -
   if estimate.arguments > chip.memory:
     return row | {'error': 'its arguments alone are larger than a chip', 'fits': False}
   try:
-    found = compiled.facts(program.lower(mesh).compile(), mesh)
+    found = compiled.facts(program.lower(mesh), mesh)
   except jax.errors.JaxRuntimeError as error:
     return row | {'error': _reason(error), 'fits': False}
   return row | {
