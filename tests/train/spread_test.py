@@ -41,6 +41,16 @@ def test_adapters_on_a_mesh():
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-5), one, many)
 
 
+def test_fresh_parameters_are_never_whole_on_a_device():
+  mesh, boxed = parallel.make_mesh(4, 2), abstract(ARCH)
+  whole = steps.init_params(Decoder(ARCH), 3)
+  pieces = steps.init_params(Decoder(ARCH), 3, lambda tree: parallel.spread(tree, boxed, mesh))
+  jax.tree.map(np.testing.assert_array_equal, whole, pieces)
+  grafted = steps.graft(pieces, jax.device_get(whole), 'm')
+  for tree in (pieces, grafted):
+    assert jax.tree.map(lambda x: x.sharding, tree) == parallel.spread(whole, boxed, mesh)
+
+
 def test_each_device_holds_a_piece():
   mesh, boxed = parallel.make_mesh(4, 2), abstract(ARCH)
   params = steps.init_params(Decoder(ARCH), 0)

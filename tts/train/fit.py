@@ -305,21 +305,23 @@ class _Run:
     return _copy(params)  # the next update reuses the memory of `params`
 
   def _initial_state(self) -> TrainState:
-    params = steps_lib.init_params(self._decoder, self._config.seed)
+    params = steps_lib.init_params(self._decoder, self._config.seed, self._places)
     if self._init is not None:
       params = steps_lib.graft(params, self._init, self._name)
     if self._config.lora_rank:
       self._base = self._spread(params)
       params = lora.start(params, self._init, self._config.lora_rank, self._config.seed)
-    state = TrainState(step=jnp.zeros((), jnp.int32), params=params,
-                       opt_state=jax.jit(self._optimizer.init)(params))
-    return self._spread(state)
+    init = self._optimizer.init
+    moments = jax.jit(init, out_shardings=self._places(jax.eval_shape(init, params)))
+    return self._spread(TrainState(step=jnp.zeros((), jnp.int32), params=params,
+                                   opt_state=moments(params)))
+
+  def _places(self, tree):
+    """Shardings in pieces over the mesh; None is the first device."""
+    return None if self._mesh is None else parallel.spread(tree, self._boxed, self._mesh)
 
   def _spread(self, tree):
-    """In pieces over the mesh."""
-    if self._mesh is None:
-      return self._place(tree)
-    return jax.device_put(tree, parallel.spread(tree, self._boxed, self._mesh))
+    return self._place(tree) if self._mesh is None else jax.device_put(tree, self._places(tree))
 
   def _place(self, tree):
     """On every device of the mesh; named even if it is one, as a restored state's devices are."""

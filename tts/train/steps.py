@@ -110,15 +110,22 @@ class TrainState:
   opt_state: Any
 
 
-def init_params(decoder: Decoder, seed: int) -> Any:
-  """Fresh parameters with every head that the architecture names, without partitioning boxes."""
+def init_params(decoder: Decoder, seed: int, place: Callable[[Any], Any] = lambda _: None) -> Any:
+  """Fresh parameters with every head that the architecture names, without partitioning boxes.
+
+  `place` gives their shardings from their shapes, so that none is whole anywhere; the values do not
+  depend on it.
+  """
   tokens = jnp.zeros((1, 1), jnp.int32)
-  init = functools.partial(decoder.init, method='init_all')
-  return nn.unbox(jax.jit(init)(jax.random.key(seed), tokens, tokens, jnp.ones((1, 1, 1), bool)))
+  init = lambda *args: nn.unbox(decoder.init(*args, method='init_all'))
+  args = jax.random.key(seed), tokens, tokens, jnp.ones((1, 1, 1), bool)
+  return jax.jit(init, out_shardings=place(jax.eval_shape(init, *args)))(*args)
 
 
 def graft(fresh: Any, given: Any, name: str) -> Any:
   """`fresh` with every parameter that `given` has too, copied; for a verifier on a trained trunk.
+
+  Each lies where the fresh one did.
 
   Raises:
     InputError: one has another shape.
@@ -131,7 +138,7 @@ def graft(fresh: Any, given: Any, name: str) -> Any:
       raise InputError(f'{name}: parameter {jax.tree_util.keystr(path, simple=True, separator="/")}'
                        f' is {list(y.shape)} in the checkpoint to start from and {list(x.shape)} '
                        'here: give both models one architecture')
-    return jnp.array(y, x.dtype, copy=True)
+    return jax.device_put(jnp.array(y, x.dtype, copy=True), x.sharding)
 
   return jax.tree_util.tree_map_with_path(choose, fresh)
 
