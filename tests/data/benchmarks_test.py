@@ -1,8 +1,11 @@
 """Benchmarks from files in their publishers' forms, and what is wrong with bad ones."""
 
+import dataclasses
+import itertools
 import json
 import multiprocessing
 import random
+import shutil
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -24,6 +27,14 @@ def _gsm8k(i):
 def _math(i, **more):
   return {'problem': f'Find $x$ if\n$x = {i}^2$.', 'level': f'Level {1 + i % 5}',
           'solution': rf'So $x = \boxed{{{i * i}}}$.', **more}
+
+
+def _folder(path, split, problems_of):
+  """MATH as it is published: subject --> {number: object}."""
+  for subject, rows in problems_of.items():
+    (path / split / subject).mkdir(parents=True)
+    for number, row in rows.items():
+      (path / split / subject / f'{number}.json').write_text(json.dumps(row, indent=4))
 
 
 def _write(path, rows):
@@ -79,6 +90,79 @@ def test_math_has_levels_and_its_answer_or_the_solutions_box(tmp_path, answer):
   assert [p.level for p in found] == [1, 2, 3, 4, 5, None]
   assert [p.solution for p in found] == [row['solution'] for row in rows]
   assert found[0].prompt == rows[0]['problem'] + '\n'
+
+
+def test_maths_own_folders(tmp_path):
+  path = tmp_path / 'MATH'
+  _folder(path, 'test', {'algebra': {10: _math(10), 9: _math(9)}, 'geometry': {9: _math(19)}})
+  _folder(path, 'train', {'algebra': {i: _math(100 + i) for i in range(40)},
+                          'geometry': {0: _math(9), 1: _math(101)}})  # of `test`; of algebra/1
+  last = _math(40) | {'level': 'Level ?', 'solution': r'Not $\boxed{1}$ but $\boxed{\frac{3}{4}}$.'}
+  (path / 'test/geometry/11.json').write_text(json.dumps(last))
+  (path / 'test/geometry/12.json').write_text(json.dumps(_math(9) | {'solution': r'\fbox{81}'}))
+  (path / 'test/geometry/._11.json').write_bytes(b'\0')  # as an archive of a Mac has it
+  data = _data('math', path)
+  found = _all(data, tmp_path / 'root')
+  assert [(p.id, p.answer, p.level) for p in found['test']] == [
+      ('test/algebra/9.json', '81', 5), ('test/algebra/10.json', '100', 1),
+      ('test/geometry/9.json', '361', 5), ('test/geometry/11.json', r'\frac{3}{4}', None),
+      ('test/geometry/12.json', '81', 5)]
+  assert found['test'][0].solution == _math(9)['solution']
+  assert sorted(p.id for s in SPLITS for p in found[s]) == sorted(
+      f'train/algebra/{i}.json' for i in range(40))
+  # The same problems as lines are the same problems, dealt alike; only an id is another.
+  _write(tmp_path / 'lines/train.jsonl', [_math(100 + i) for i in range(40)])
+  lines = benchmarks.parse('math', str(tmp_path / 'lines'))
+  bare = lambda rows: {(p.prompt, p.answer, p.level, p.solution) for p in rows}
+  assert all(bare(found[s]) == bare(lines.get(s, [])) for s in SPLITS)
+  mark = problems.source(data)
+  assert mark == problems.source(_data('math', shutil.copytree(path, tmp_path / 'copy')))
+  (path / 'train/algebra/7.json').write_text(json.dumps(_math(7777)))
+  assert problems.source(data) != mark
+  assert any(p.answer == str(7777 ** 2) for p in itertools.chain(*_all(data, tmp_path).values()))
+
+
+def test_what_data_test_has_is_not_trained_on(tmp_path):
+  """Lightman et al.'s 500 are of MATH's test folder, and 4,500 more of it are trained on."""
+  train = [_math(i) for i in range(200)]
+  _write(tmp_path / 'a/train.jsonl', train)
+  held = [dict(row, problem=row['problem'].replace(' ', '  ')) for row in train[::4]]
+  _write(tmp_path / 'b/500.jsonl', [{'answer': '1', **row} for row in held])
+  other = tmp_path / 'b/other.jsonl'
+  _write(other, [{'problem': 'another', 'answer': '1'}])
+  data = _data('math', tmp_path / 'a')
+  with_500 = dataclasses.replace(data, test=str(tmp_path / 'b/500.jsonl'))
+  ids = lambda d: {p.id for s in SPLITS for p in problems.load_split(d, s, tmp_path / 'root')}
+  assert len(ids(data)) == 200 and len(ids(with_500)) == 150
+  tested = {benchmarks.text_mark(row['problem']) for row in held}
+  assert ids(data) - ids(with_500) == tested
+  assert len(problems.load_split(with_500, 'test', tmp_path / 'root')) == 50
+  # Only what was left out is part of what trained models depend on.
+  without = problems.source(data)
+  assert problems.source(dataclasses.replace(data, test=str(other))) == without
+  assert problems.source(with_500) == without | {'left_out': sorted(tested)}
+
+
+@pytest.mark.parametrize('content,message', [
+    ('{"problem": ', '1.json: not JSON'), ('[]', '1.json: not a JSON object'),
+    (b'{"problem": "\xff"}', '1.json: not UTF-8'),
+    *((json.dumps({k: v for k, v in _math(1).items() if k != field}),
+       f'1.json: no text in field "{field}": it is damaged')
+      for field in ('problem', 'level', 'solution')),
+    (json.dumps(_math(1) | {'level': 'Level 6'}), '1.json: level .Level 6. is not "Level 1"'),
+    (json.dumps(_math(1) | {'solution': 'It is 4.'}), '1.json: no answer after'),
+])
+def test_a_damaged_problem_of_the_folders_is_named(tmp_path, content, message):
+  _folder(tmp_path / 'a', 'train', {'algebra': {0: _math(0), 1: {}}})
+  content = content if isinstance(content, bytes) else content.encode()
+  (tmp_path / 'a/train/algebra/1.json').write_bytes(content)
+  with pytest.raises(InputError, match=f'a/train/algebra/{message}') as error:
+    problems.load_split(_data('math', tmp_path / 'a'), 'lm', tmp_path / 'root')
+  assert '\n' not in str(error.value)
+  assert not list((tmp_path / 'root').rglob('*record*'))
+  (tmp_path / 'a/train/algebra/x.json').write_text('{}')
+  with pytest.raises(InputError, match='x.json is not a problem of MATH'):
+    problems.source(_data('math', tmp_path / 'a'))
 
 
 def test_parquet_gives_the_problems_of_json_lines(tmp_path):

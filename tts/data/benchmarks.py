@@ -1,13 +1,14 @@
 """MATH, MATH-500, GSM8K, AIME and AMC from the user's own files, as one TFDS builder.
 
-The files are JSON lines or Parquet, as their publishers give them. A benchmark's training file
-is dealt to the splits that train and tune by a hash of each problem's text, so these are disjoint
-whatever the order of the file; its test file is `test`.
+The files are JSON lines or Parquet, as their publishers give them, or MATH's own folders
+(`tts.data.math_folder`). A benchmark's training file is dealt to the splits that train and tune by
+a hash of each problem's text, so these are disjoint whatever the order of the file; its test file
+is `test`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 import dataclasses
 import hashlib
 import os
@@ -22,6 +23,7 @@ from tts.data import answers
 from tts.data import family
 from tts.data import hub
 from tts.data import jsonl
+from tts.data import math_folder
 from tts.types import InputError
 from tts.types import Problem
 
@@ -49,7 +51,8 @@ class Benchmark(tfds.core.BuilderConfig):
 _MATH = (('problem', 'problem'), ('answer', 'answer'), ('solution', 'solution'), ('level', 'level'))
 BENCHMARKS = {b.name: b for b in (
     Benchmark(name='math', trains=True, columns=_MATH,
-              source='prm800k/math_splits/{train,test}.jsonl of github.com/openai/prm800k'),
+              source='prm800k/math_splits/{train,test}.jsonl of github.com/openai/prm800k, or '
+                     'MATH\'s own train/ and test/ of folders of .json'),
     Benchmark(name='math500', columns=_MATH, source='hf://HuggingFaceH4/MATH-500'),
     Benchmark(name='gsm8k', trains=True, columns=(('problem', 'question'), ('answer', 'answer')),
               source='hf://openai/gsm8k/main'),
@@ -67,7 +70,8 @@ class WordProblems(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   BUILDER_CONFIGS = list(BENCHMARKS.values())
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
       'Put {train,test}.jsonl or {train,test}-*.parquet of the benchmark into manual_dir; '
-      'a benchmark without a training file: any .jsonl or .parquet files.')
+      'a benchmark without a training file: any .jsonl or .parquet files; MATH: its own train/ and '
+      'test/ of folders as well.')
 
   def __init__(self, *, path: str | None = None, columns: tuple[tuple[str, str], ...] = (),
                **kwargs: Any):
@@ -95,7 +99,7 @@ class WordProblems(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def load(name: str, path: str | None, columns: tuple[tuple[str, str], ...], split: str,
-         root: str) -> list[Problem]:
+         root: str, held: Set[str] = frozenset()) -> list[Problem]:
   """Reads one split; prepares all of them where these files have not been prepared.
 
   Args:
@@ -104,6 +108,7 @@ def load(name: str, path: str | None, columns: tuple[tuple[str, str], ...], spli
     columns: (ours, theirs) in place of the benchmark's own names.
     split: `test`, and where the benchmark has a training file, those of `SHARES`.
     root: folder of prepared data.
+    held: `text_mark` of problems that only `test` may have.
 
   Raises:
     InputError: no such split or file, or a mistake in a file.
@@ -113,11 +118,16 @@ def load(name: str, path: str | None, columns: tuple[tuple[str, str], ...], spli
   folder = os.path.join(root, mark.hexdigest()[:12])
   make = lambda: WordProblems(config=name, data_dir=folder, path=local, columns=columns)
   try:
-    return family.read(make, split)
+    found = family.read(make, split)
   except KeyError as e:
     raise InputError(
         f'data.family={name} has no split {split!r} in {path}: give data.{split} a file of its own'
     ) from e
+  kept = [p for p in found if split == 'test' or text_mark(p.prompt) not in held]
+  if len(kept) < len(found):
+    logging.info('%s: %d problems of %s left out: data.test has them', name,
+                 len(found) - len(kept), split)
+  return kept
 
 
 def parse(name: str, path: str | None,
@@ -125,44 +135,64 @@ def parse(name: str, path: str | None,
   """Reads a benchmark's files without preparing them: split --> its problems, in order.
 
   A split without a problem is absent. Of a problem that a training file repeats, or that is in
-  the test file too, the first, or the test file's, is kept.
+  the test file too, the first, or the test file's, is kept. MATH's own test folder is kept whole.
 
   Raises:
     InputError: as `load`; a problem that is in the test file twice as well.
   """
   files = _files(name, path)
-  seen: dict[str, str] = {}
+  seen: dict[str, str] = {}  # id --> place
+  texts: set[str] = set()
   found: dict[str, list[Problem]] = {}
   dropped = 0
   for part in ('test', 'train'):
-    for file in files.get(part, ()):
-      empty = True
-      for where, row in _rows(file):
-        empty = False
-        problem = _problem(name, row, dict(BENCHMARKS[name].columns) | dict(columns), where)
-        if problem.id not in seen:
-          seen[problem.id] = where
-          share = 'test' if part == 'test' else _share(problem.id)
-          found.setdefault(share, []).append(problem)
-        elif part == 'test':
-          raise InputError(f'{where}: the problem of {seen[problem.id]} again: remove one')
-        else:
-          dropped += 1
-      if empty:
-        raise InputError(f'{file} is empty: download it again from {BENCHMARKS[name].source}')
+    for where, row in _rows(name, files.get(part, [])):
+      problem = _problem(name, row, dict(BENCHMARKS[name].columns) | dict(columns), where)
+      text = text_mark(problem.prompt)
+      if part == 'train' and text in texts:
+        dropped += 1
+        continue
+      if problem.id in seen:
+        raise InputError(f'{where}: the problem of {seen[problem.id]} again: remove one')
+      seen[problem.id] = where
+      texts.add(text)
+      found.setdefault('test' if part == 'test' else _share(text), []).append(problem)
   if dropped:
     logging.info('%s: %d training problems left out: in the test file, or repeated', name, dropped)
   return found
 
 
-def fingerprint(name: str, path: str | None, columns: tuple[tuple[str, str], ...]) -> dict:
-  """What the problems depend on: the bytes of the files, not their place."""
-  digests = {}
-  for part, files in _files(name, path).items():
-    for number, file in enumerate(files):
+def fingerprint(name: str, path: str | None, columns: tuple[tuple[str, str], ...],
+                held: Set[str] = frozenset()) -> dict:
+  """What the problems depend on: the bytes of the files, not their place.
+
+  And those of `held` that are in a training file.
+  """
+  digests: dict[str, Any] = {}
+  files = _files(name, path)
+  for part, found in files.items():
+    if _is_folder(found):
+      digest = hashlib.sha256()
+      for file, data in zip(found, math_folder.read(found), strict=True):
+        place = '/'.join(pathlib.PurePath(file).parts[-2:])
+        digest.update(f'{place} {len(data)} '.encode() + data)
+      digests[part] = digest.hexdigest()[:16]
+      continue
+    for number, file in enumerate(found):
       with open(file, 'rb') as opened:
         digests[f'{part}-{number}'] = hashlib.file_digest(opened, 'sha256').hexdigest()[:16]
-  return {'benchmark': name, 'columns': [list(c) for c in columns], 'files': digests}
+  mark = {'benchmark': name, 'columns': [list(c) for c in columns], 'files': digests}
+  if held:
+    column = (dict(BENCHMARKS[name].columns) | dict(columns))['problem']
+    left_out = held & {text_mark(str(row.get(column)))
+                       for _, row in _rows(name, files.get('train', []))}
+    mark |= {'left_out': sorted(left_out)} if left_out else {}
+  return mark
+
+
+def text_mark(problem: str) -> str:
+  """A hash of a problem's text with its blanks run together."""
+  return hashlib.sha256(' '.join(problem.split()).encode('utf-8', 'replace')).hexdigest()[:16]
 
 
 def check_columns(columns: tuple[tuple[str, str], ...]) -> None:
@@ -201,6 +231,8 @@ def _files(name: str, path: str | None) -> dict[str, list[str]]:
     parts = {part: [f for f in files if re.fullmatch(rf'{part}(?:-\d+-of-\d+)?', f.stem)]
              for part in ('train', 'test')}
   parts = {part: [str(f) for f in found] for part, found in parts.items() if found}
+  if not parts and name == 'math':
+    parts = math_folder.find(local)
   if not parts:
     wanted = 'train or test' if BENCHMARKS[name].trains else 'any'
     raise InputError(f'data.path: {path} holds no file for {name} ({wanted} .jsonl or .parquet): '
@@ -208,10 +240,25 @@ def _files(name: str, path: str | None) -> dict[str, list[str]]:
   return parts
 
 
-def _rows(file: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-  if not file.endswith('.parquet'):
-    yield from jsonl.read(file)
+def _is_folder(files: list[str]) -> bool:
+  """Whether these are of MATH's own folders."""
+  return files[:1] != [] and files[0].endswith('.json')
+
+
+def _rows(name: str, files: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+  if _is_folder(files):
+    yield from math_folder.rows(files)
     return
+  for file in files:
+    empty = True
+    for found in jsonl.read(file) if file.endswith('.jsonl') else _parquet_rows(file):
+      empty = False
+      yield found
+    if empty:
+      raise InputError(f'{file} is empty: download it again from {BENCHMARKS[name].source}')
+
+
+def _parquet_rows(file: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
   import pyarrow  # pylint: disable=g-import-not-at-top
   from pyarrow import parquet  # pylint: disable=g-import-not-at-top
 
@@ -247,8 +294,11 @@ def _problem(name: str, row: Mapping[str, Any], columns: Mapping[str, str],
     gold = answers.gold_answer(answer)
     unmarked = name == 'gsm8k' and '\n' in answer.strip() and gold == answer.strip()
   else:
-    gold = answers.gold_answer(solution or '')
-    unmarked = gold == (solution or '')
+    boxed = solution or ''
+    if '\\boxed' not in boxed:  # as a few of MATH's solutions have it
+      boxed = boxed.replace('\\fbox', '\\boxed')
+    gold = answers.gold_answer(boxed)
+    unmarked = gold == boxed
   if unmarked:
     raise InputError(f'{where}: no answer after #### or in \\boxed{{}}')
   for field, value in (('problem', text), ('answer', gold)):
@@ -256,7 +306,8 @@ def _problem(name: str, row: Mapping[str, Any], columns: Mapping[str, str],
       raise InputError(f'{where}: column {columns[field]!r} is empty')
   level = re.fullmatch(r'(?:Level )?([1-5])', str(row.get(columns.get('level'))))
   return Problem(
-      id=hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16],
+      # Of a file a problem. Other publishers' ids are not read: they are not of the text alone.
+      id=row['id'] if where.endswith('.json') else text_mark(text),
       prompt=prompt + '\n',
       answer=gold,
       level=int(level[1]) if level else None,
@@ -264,8 +315,9 @@ def _problem(name: str, row: Mapping[str, Any], columns: Mapping[str, str],
   )
 
 
-def _share(problem_id: str) -> str:
-  place = int(hashlib.sha256(f'share {problem_id}'.encode()).hexdigest()[:8], 16) % 100
+def _share(text: str) -> str:
+  """The split of a training problem, by its `text_mark`."""
+  place = int(hashlib.sha256(f'share {text}'.encode()).hexdigest()[:8], 16) % 100
   for name, percent in SHARES:
     place -= percent
     if place < 0:

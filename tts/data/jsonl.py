@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 import json
 import os
@@ -26,18 +27,26 @@ def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
   with file:
     for number, line in enumerate(file, 1):
       where = f'{path}, line {number}'
-      try:
-        text = line.decode('utf-8-sig' if number == 1 else 'utf-8').strip()
-        if not text:
-          continue
-        row = json.loads(text, parse_constant=_refuse)
-      except UnicodeDecodeError as e:
-        raise InputError(f'{where}: not UTF-8: save the file as UTF-8') from e
-      except (ValueError, RecursionError) as e:
-        raise InputError(f'{where}: not JSON: {_reason(e)}') from e
-      if not isinstance(row, dict):
-        raise InputError(f'{where}: not a JSON object: write {{"field": value}}')
-      yield where, row
+      line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+      if line.strip():
+        yield where, parsed(line, where)
+
+
+def parsed(data: bytes, where: str) -> dict[str, Any]:
+  """Returns the JSON object that `data` is, from `where` for messages.
+
+  Raises:
+    InputError: it is none, or not in UTF-8.
+  """
+  try:
+    row = json.loads(data.decode().strip(), parse_constant=_refuse)
+  except UnicodeDecodeError as e:
+    raise InputError(f'{where}: not UTF-8: save the file as UTF-8') from e
+  except (ValueError, RecursionError) as e:
+    raise InputError(f'{where}: not JSON: {_reason(e)}') from e
+  if not isinstance(row, dict):
+    raise InputError(f'{where}: not a JSON object: write {{"field": value}}')
+  return row
 
 
 def text_field(row: dict[str, Any], name: str, where: str) -> str:

@@ -38,7 +38,7 @@ class DataConfig:
     columns: (ours, theirs) pairs where your file names a column otherwise: ours is
       problem, answer, solution or level.
     lm, verifier, revision, validation, dev, test: a JSONL file in place of that
-      split; None takes the family's.
+      split; None takes the family's. A benchmark's other splits lose what is in `test`.
     grader: `exact` compares answers' normal forms; `math` asks math-verify too where
       these differ (`pip install tts[math]`).
   """
@@ -84,7 +84,8 @@ def load_split(
   if path is not None:
     return load_jsonl(path, graded=split != 'test')  # votes need no gold answers
   if data.family in benchmarks.BENCHMARKS:
-    return benchmarks.load(data.family, data.path, data.columns, split, os.fspath(root))
+    return benchmarks.load(data.family, data.path, data.columns, split, os.fspath(root),
+                           _held(data))
   task = tasks.TASKS[data.family]
   sizes = dict(task.options(data).sizes)
   if split not in sizes:
@@ -107,8 +108,15 @@ def draw(data: DataConfig, split: str) -> Iterator[Problem]:
 def source(data: DataConfig) -> dict[str, Any]:
   """What the problems of the family or benchmark depend on, for fingerprints."""
   if data.family in benchmarks.BENCHMARKS:
-    return benchmarks.fingerprint(data.family, data.path, data.columns)
+    return benchmarks.fingerprint(data.family, data.path, data.columns, _held(data))
   return dataclasses.asdict(tasks.TASKS[data.family].options(data))
+
+
+def _held(data: DataConfig) -> frozenset[str]:
+  """Marks of the texts that are tested on, where these are a file of the user's."""
+  if not data.test:
+    return frozenset()
+  return frozenset(benchmarks.text_mark(p.prompt) for p in load_jsonl(data.test, graded=False))
 
 
 def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Problem]:
