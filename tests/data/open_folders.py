@@ -91,9 +91,9 @@ def llama_3(folder: pathlib.Path) -> pathlib.Path:
   return folder
 
 
-def qwen(folder: pathlib.Path) -> pathlib.Path:
+def qwen(folder: pathlib.Path, more: tuple[str, ...] = ()) -> pathlib.Path:
   from tokenizers import normalizers, processors
-  tokenizer = byte_level(['<|endoftext|>', '<|im_start|>', '<|im_end|>'], ['<think>'])
+  tokenizer = byte_level(['<|endoftext|>', '<|im_start|>', '<|im_end|>', *more], ['<think>'])
   tokenizer.normalizer = normalizers.NFC()
   tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
   write(folder, tokenizer_config={
@@ -106,11 +106,11 @@ def qwen(folder: pathlib.Path) -> pathlib.Path:
   return folder
 
 
-def llama_2(folder: pathlib.Path) -> pathlib.Path:
+def llama_2(folder: pathlib.Path, texts: list[str] = TEXTS) -> pathlib.Path:
   """A SentencePiece model with a dummy prefix, whose newline is a byte."""
   model = io.BytesIO()
   sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=(line for text in TEXTS for line in text.splitlines()),
+      sentence_iterator=(line for text in texts for line in text.splitlines()),
       model_writer=model, model_type='bpe', vocab_size=440,
       byte_fallback=True, normalization_rule_name='identity', remove_extra_whitespaces=False,
       add_dummy_prefix=True, split_digits=True, character_coverage=1.0, hard_vocab_limit=False,
@@ -123,9 +123,9 @@ def llama_2(folder: pathlib.Path) -> pathlib.Path:
   return folder
 
 
-def llama_2_json(folder: pathlib.Path, legacy: bool) -> pathlib.Path:
+def llama_2_json(folder: pathlib.Path, legacy: bool, texts: list[str] = TEXTS) -> pathlib.Path:
   """The same as `tokenizer.json`, in the two ways that the dummy prefix is written there."""
-  llama_2(folder)
+  llama_2(folder, texts)
   model = sentencepiece.SentencePieceProcessor(str(folder / 'tokenizer.model'))
   (folder / 'tokenizer.model').unlink()
   pieces = {model.id_to_piece(i): i for i in range(model.vocab_size())}

@@ -60,8 +60,9 @@ def read(files: Sequence[str]) -> list[bytes]:
 
 
 def rows(files: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-  """Yields (file, object) of each, in order; the object's `id` is `<split>/<subject>/<number>.json`,
-  which is the `unique_id` of MATH-500.
+  """Yields (file, object) of each, in order.
+
+  The object's `id` is `<split>/<subject>/<number>.json`, which is the `unique_id` of MATH-500.
 
   Raises:
     InputError: with the file: it is damaged, or lacks a field.

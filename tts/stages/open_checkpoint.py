@@ -149,8 +149,11 @@ def _stored(fields: dict[str, Any]) -> str:
 
 
 def _id(tokenizer: Tokenizer, word: str) -> int:
-  """The id that a word ends in, alone."""
-  ids = tokenizer.encode(word)
+  """The id that a word ends in, where it stands at the beginning or after a blank.
+
+  Of Math-Shepherd's vocabulary that is `▁+`, and not the `+` of `1+1`.
+  """
+  ids = tokenizer.encode_prompt(word)[len(tokenizer.encode_prompt('')):]
   if not ids:
     raise InputError(f'the tokenizer has no id for {word!r}: give --words')
   return ids[-1]
