@@ -67,13 +67,15 @@ def num_groups(mesh: Mesh) -> int:
   return mesh.shape[DATA]
 
 
-def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callable:
+def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = (),
+            shardings: Any = None) -> Callable:
   """`step(shared, *block) -> tree` as `f(shared, *blocks) -> trees`, blocks stacked on axis 0.
 
   Args:
     step: per-device pure function; `shared` (parameters) is the same for every group.
     mesh: from `make_mesh`.
     donate: positions of arguments whose buffers the program may reuse.
+    shardings: of the results, as `jax.jit` takes them; None leaves them to the compiler.
 
   Returns:
     A compiled function whose block arguments and results have a leading axis G, a group each.
@@ -88,7 +90,7 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
       _TRACED.reset(traced)
     return jax.tree.map(lambda x: x[None], result)
 
-  # A `model` axis of one device has nothing to partition; without one a program may call the host.
+  # A `model` axis of one device has nothing to partition.
   manual = {DATA} if mesh.shape[MODEL] > 1 else {DATA, MODEL}
 
   # One device is mapped like many: a program of its own would round otherwise.
@@ -97,7 +99,8 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callabl
     return jax.shard_map(one_group, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(DATA),
                          axis_names=manual, check_vma=False)(shared, *blocks)
 
-  return jax.jit(mapped, donate_argnums=donate)
+  return jax.jit(mapped, donate_argnums=donate,
+                 **({} if shardings is None else {'out_shardings': shardings}))
 
 
 def constrain(x: jax.Array, *names: str | None) -> jax.Array:

@@ -11,12 +11,12 @@ from tests import toy
 from tts import parallel, rng
 from tts.data.step_format import FORMATS, Reader
 from tts.data.tokenizer import Tokenizer
-from tts.models.transformer import Arch
+from tts.models.transformer import Arch, abstract
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.search import tree
 from tts.search.search import BeamConfig
-from tts.stages import programs
+from tts.stages import blocks, driven, programs
 from tts.types import InputError
 
 WRITER = Tokenizer.train(['1+2=3\n', ' \u2047 '], 14)  # and how an unknown id is shown
@@ -32,13 +32,23 @@ def reader(name='trl', own=READER):
   return Reader(name, own, WRITER, 16, LIMITS.max_step_tokens, LIMITS.max_tokens, LIMITS.max_steps)
 
 
+def spread(arch, seed, mesh):
+  """Random parameters as a checkpoint's would lie on the devices."""
+  return parallel.place(toy.decoder_params(arch, seed), abstract(arch), mesh)
+
+
 @functools.cache
-def searched(made, arch=VALUE, lookahead=0, devices=1):
-  """Trees of a search of every question, each device with all of them."""
-  mesh = parallel.make_mesh(devices, 1, jax.devices()[:devices])
-  step = programs.search_step(
-      ARCH, arch, seed=0, stream='test', config=BeamConfig(N, 2, lookahead), limits=LIMITS,
-      sampling=SamplingConfig(), reader=made)
+def searched(made, arch=VALUE, lookahead=0, devices=1, model=1, sampling=SamplingConfig(),
+             writer=ARCH):
+  """Trees of a search of every question; each of the mesh's groups has all of them."""
+  mesh = parallel.make_mesh(devices, model)
+  fixed = dict(seed=0, stream='test', config=BeamConfig(N, 2, lookahead), limits=LIMITS,
+               sampling=sampling)
+  if made is None:
+    program = blocks.Program(programs.search_step(writer, arch, **fixed), mesh)
+  else:
+    parts = programs.search_parts(writer, arch, width=made.width, past=made.past, **fixed)
+    program = driven.Driven(parts, mesh, made, LIMITS.max_steps, lookahead)
   prompts = [WRITER.encode_prompt(q) for q in QUESTIONS]
   prefix = np.zeros((len(QUESTIONS), 16), np.int32)
   for row, prompt in zip(prefix, prompts):
@@ -46,10 +56,9 @@ def searched(made, arch=VALUE, lookahead=0, devices=1):
   inputs = (prefix, np.array([len(p) for p in prompts], np.int32),
             rng.problem_words(QUESTIONS), np.tile(np.arange(N, dtype=np.int32), (len(QUESTIONS), 1)),
             np.ones(len(QUESTIONS), bool), *(() if made is None else made.prompts(QUESTIONS, len(QUESTIONS))))
-  many = jax.tree.map(lambda x: np.stack([x] * devices), inputs)
-  params = (toy.decoder_params(ARCH), toy.decoder_params(arch, seed=1))
-  found = jax.device_get(parallel.pmapped(step, mesh)(params, *many))
-  return [tree.unroll(jax.tree.map(lambda x, g=g: x[g], found)) for g in range(devices)]
+  params = spread(writer, 0, mesh), spread(arch, 1, mesh)
+  return [tree.unroll(found)
+          for found in blocks.on_groups(program, params, [inputs] * devices, devices)]
 
 
 def from_scratch(made, arch, question, steps):

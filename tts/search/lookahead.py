@@ -18,7 +18,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.search import step as step_lib
 from tts.search.step import Candidates
 
-_GREEDY = SamplingConfig(temperature=0.0)
+GREEDY = SamplingConfig(temperature=0.0)
 
 
 @flax.struct.dataclass
@@ -56,7 +56,7 @@ def simulate(generator: Any, verifier: Any, candidates: Candidates, num_steps: i
   def body(carry):
     i, ahead, token, length, entered, attended = carry
     ahead = step_lib.gather(generator, verifier, ahead, identity)
-    ahead, step = step_lib.take(generator, verifier, ahead, _GREEDY, limits)
+    ahead, step = step_lib.take(generator, verifier, ahead, GREEDY, limits)
     put = lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 2)
     return (i + 1, ahead, put(token, step.token), put(length, step.length),
             entered + step.entered, attended + step.attended)

@@ -2,7 +2,8 @@
 
 A round: decode every live row to its step's end, let the verifier read the new tokens, look ahead
 where that is asked for, select, branch. The unit is `search_round`; `run` iterates it on the
-device.
+device. Where the host has to write a step anew for the verifier, it calls a round's parts itself:
+`step.write`, `step.read`, `choose` (`tts.stages.driven`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.search import beam, lookahead, methods, step as step_lib
-from tts.search.step import Candidates
+from tts.search.step import Candidates, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +81,34 @@ def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.
     (the state after branching, the next `parent`, the `Round`).
   """
   ahead, step = step_lib.take(generator, verifier, state.candidates, sampling, limits)
-  rows, simulation, judged = ahead.rows, None, ahead.score
+  simulation = None
   if config.lookahead:
     simulation = lookahead.simulate(generator, verifier, ahead, config.lookahead, limits)
-    judged = simulation.score
+  judged = ahead.score if simulation is None else simulation.score
+  state, parent, result = choose(generator, verifier, state.replace(candidates=ahead), step, judged,
+                                 parent, config, priority)
+  return state, parent, result.replace(simulation=simulation)
 
+
+def choose(generator: Any, verifier: Any, state: SearchState, step: Step, judged: jax.Array,
+           parent: jax.Array, config: BeamConfig, priority: methods.Priority) -> tuple:
+  """The end of a round: what is kept, and what goes on from it.
+
+  Args:
+    generator: see `search_round`.
+    verifier: see there.
+    state: with its candidates after the step.
+    step: theirs.
+    judged: float32 [B, N], what they are selected by.
+    parent: see there.
+    config: static.
+    priority: static.
+
+  Returns:
+    As `search_round`; the `Round` has no simulation.
+  """
+  ahead = state.candidates
+  rows = ahead.rows
   rank = jax.vmap(priority)(methods.Rows(
       score=judged, logprob=step.logprob, token=step.token, length=step.length, parent=parent,
       live=rows.live, finished=rows.finished))
@@ -93,7 +117,7 @@ def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.
   result = Round(
       parent=parent, token=step.token, length=step.length, logprob=step.logprob, score=ahead.score,
       live=rows.live, finished=rows.finished, kept=kept, entered=step.entered,
-      attended=step.attended, simulation=simulation)
+      attended=step.attended, simulation=None)
 
   still_open = state.open & ~stop
   after = step_lib.gather(generator, verifier, ahead, next_parent)

@@ -23,6 +23,17 @@ class Candidates:
 
 
 @flax.struct.dataclass
+class Draft:
+  """What was emitted, before the verifier has read it."""
+
+  token: jax.Array     # [B, N, C] int32, PAD_ID after `length`
+  length: jax.Array    # [B, N] int32, 0 where the row was not live
+  logprob: jax.Array   # [B, N] float32, summed over the step
+  entered: jax.Array   # [B] int32, tokens that entered the generator
+  attended: jax.Array  # [B] int32, and what those attended to
+
+
+@flax.struct.dataclass
 class Step:
   """What was emitted."""
 
@@ -33,14 +44,9 @@ class Step:
   attended: jax.Array  # [B, 2] int32, and what those attended to
 
 
-def decode_step(generator: Any, state: Any, rows: decode.Rows, sampling: SamplingConfig,
-                limits: decode.Limits) -> tuple:
-  """Extends every live row to the end of its step.
-
-  Returns:
-    (state, rows, token int32 [B, N, C], length int32 [B, N], summed log-probability float32
-    [B, N], tokens that entered int32 [B], tokens attended to int32 [B]).
-  """
+def write(generator: Any, state: Any, rows: decode.Rows, sampling: SamplingConfig,
+          limits: decode.Limits) -> tuple[Any, decode.Rows, Draft]:
+  """Extends every live row to the end of its step: (the generator's state, rows, the `Draft`)."""
   shape = rows.live.shape
   width = limits.max_step_tokens
   zeros = jnp.zeros(shape, jnp.int32)
@@ -62,7 +68,24 @@ def decode_step(generator: Any, state: Any, rows: decode.Rows, sampling: Samplin
            zeros, zeros.astype(jnp.float32), zeros, zeros)
   _, state, rows, _, token, length, logprob, entered, attended = jax.lax.while_loop(
       going, body, carry)
-  return state, rows, token, length, logprob, jnp.sum(entered, 1), jnp.sum(attended, 1)
+  return state, rows, Draft(token=token, length=length, logprob=logprob,
+                            entered=jnp.sum(entered, 1), attended=jnp.sum(attended, 1))
+
+
+def read(verifier: Any, state: Any, score: jax.Array, draft: Draft) -> tuple[Any, jax.Array, Step]:
+  """Scores a draft at its end: (the verifier's state, score [B, N], the `Step`).
+
+  Rows that have emitted nothing keep their `score` float32 [B, N].
+  """
+  values, state, counts = verifier.extend(state, draft.token, draft.length)
+  counts = jnp.sum(counts, axis=1)  # --> [B, 2]
+  last = jnp.maximum(draft.length - 1, 0)[..., None]
+  value = jnp.take_along_axis(values, last, axis=2)[..., 0]
+  step = Step(
+      token=draft.token, length=draft.length, logprob=draft.logprob,
+      entered=jnp.stack([draft.entered, counts[:, 0]], axis=1),
+      attended=jnp.stack([draft.attended, counts[:, 1]], axis=1))
+  return state, jnp.where(draft.length > 0, value, score), step
 
 
 def take(generator: Any, verifier: Any, candidates: Candidates, sampling: SamplingConfig,
@@ -72,18 +95,9 @@ def take(generator: Any, verifier: Any, candidates: Candidates, sampling: Sampli
   The step stays in the caches' chunks: `gather` before the next one.
   """
   c = candidates
-  gen_state, rows, token, length, logprob, gen_entered, gen_attended = decode_step(
-      generator, c.generator, c.rows, sampling, limits)
-  values, ver_state, read = verifier.extend(c.verifier, token, length)
-  read = jnp.sum(read, axis=1)  # --> [B, 2]
-  last = jnp.maximum(length - 1, 0)[..., None]
-  value = jnp.take_along_axis(values, last, axis=2)[..., 0]
-  step = Step(
-      token=token, length=length, logprob=logprob,
-      entered=jnp.stack([gen_entered, read[:, 0]], axis=1),
-      attended=jnp.stack([gen_attended, read[:, 1]], axis=1))
-  return Candidates(generator=gen_state, verifier=ver_state, rows=rows,
-                    score=jnp.where(length > 0, value, c.score)), step
+  gen_state, rows, draft = write(generator, c.generator, c.rows, sampling, limits)
+  ver_state, score, step = read(verifier, c.verifier, c.score, draft)
+  return Candidates(generator=gen_state, verifier=ver_state, rows=rows, score=score), step
 
 
 def gather(generator: Any, verifier: Any, candidates: Candidates,

@@ -104,9 +104,6 @@ class Run:
       self._write_given(name, meta, tokenizer)
     reader = None
     if meta.get('open', {}).get('format') is not None:
-      if self.mesh.shape[parallel.MODEL] > 1:
-        raise InputError(f'{folder} reads steps in ids of its own, on the host: set '
-                         '--config.mesh.model=1')
       limits = self.experiment.limits
       reader = Reader(meta['open']['format'], tokenizer, self.tokenizer,
                       limits.max_prompt_tokens, limits.max_step_tokens, limits.max_tokens,

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 
 from tts import rng
-from tts.data.step_format import Reader
 from tts.models.generator import Generator
 from tts.models.retokenised import Retokenised
 from tts.models.transformer import Arch, Decoder
@@ -20,7 +19,7 @@ from tts.models.verifier import Verifier
 from tts.revision import chains
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.search import methods, search
+from tts.search import lookahead, methods, search, step as step_lib
 
 
 def sample_step(arch: Arch, *, seed: int, stream: str, num_slots: int, sampling: SamplingConfig,
@@ -72,32 +71,77 @@ def score_step(arch: Arch, make: Callable[..., Any] = Verifier):
 
 def search_step(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
                 config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits,
-                reader: Reader | None = None, make: Callable[..., Any] = Verifier,
+                make: Callable[..., Any] = Verifier,
                 priority: methods.Priority = methods.by_score):
-  """Program: a whole search, generator and verifier in one loop of rounds.
+  """Program: a whole search, generator and verifier in one loop of rounds."""
 
-  A verifier with a tokenizer of its own has a `reader`; see `tts.models.retokenised`.
-  """
-
-  def step(params, prefix, prefix_len, words, slots, valid, *question):
-    """prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B].
-
-    question int32 [B, P'] and its length [B] where the prefix holds earlier answers too, or where
-    the verifier has other ids.
-    """
-    generator_params, verifier_params = params
-    generator = Generator(Decoder(arch), generator_params)
-    verifier = make(Decoder(verifier_arch), verifier_params)
-    if reader is not None:
-      verifier = Retokenised(verifier, reader.rewrite, reader.width, reader.past)
-    keys = rng.identity_keys(
-        rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
-    state = search.init(generator, verifier, prefix, prefix_len, keys, valid, limits,
-                        question or None)
-    history, _ = search.run(generator, verifier, state, config, sampling, limits, priority)
+  def step(params, *block):
+    """`block` is as `_begun` takes it."""
+    models = Generator(Decoder(arch), params[0]), make(Decoder(verifier_arch), params[1])
+    state = _begun(models, seed, stream, limits, *block)
+    history, _ = search.run(*models, state, config, sampling, limits, priority)
     return history
 
   return step
+
+
+def _begun(models: tuple[Any, Any], seed: int, stream: str, limits: decode.Limits,
+           prefix: jax.Array, prefix_len: jax.Array, words: jax.Array, slots: jax.Array,
+           valid: jax.Array, *question: jax.Array) -> search.SearchState:
+  """A search that has emitted nothing.
+
+  prefix int32 [B, P], its length [B], words uint32 [B, 2], slots int32 [B, N], valid [B]. question
+  int32 [B, P'] and its length [B] where the prefix holds earlier answers too, or where the verifier
+  has other ids.
+  """
+  keys = rng.identity_keys(
+      rng.problem_keys(rng.stream_key(seed, stream), words), slots[..., None])
+  return search.init(*models, prefix, prefix_len, keys, valid, limits, question or None)
+
+
+def search_parts(arch: Arch, verifier_arch: Arch, *, seed: int, stream: str,
+                 config: search.BeamConfig, sampling: SamplingConfig, limits: decode.Limits,
+                 width: int, past: int, make: Callable[..., Any] = Verifier,
+                 priority: methods.Priority = methods.by_score) -> dict[str, Callable[..., Any]]:
+  """Programs: `search_step` cut where the host has to write a step in the verifier's ids.
+
+  `tts.stages.driven` calls them. All have both models' parameters before the arguments that stand
+  here; `width` and `past` are those of a `step_format.Reader`.
+  """
+
+  def models(params, *step):
+    judge = Retokenised(make(Decoder(verifier_arch), params[1]), width, past, *step)
+    return Generator(Decoder(arch), params[0]), judge
+
+  def itself(like):
+    return jnp.broadcast_to(jnp.arange(like.shape[1], dtype=jnp.int32), like.shape)
+
+  def start(params, *block):
+    """A block --> (state, how its slots were dealt)."""
+    state = _begun(models(params), seed, stream, limits, *block)
+    return state, itself(state.candidates.score)
+
+  def writer(sampling):
+    """The generator's state and the rows --> both after a step of each, and its `Draft`."""
+    return lambda params, state, rows: step_lib.write(
+        models(params)[0], state, rows, sampling, limits)
+
+  def read(params, state, score, draft, ids, count):
+    """The verifier's state, the rows' scores, a draft and its ids --> both, and the `Step`."""
+    return step_lib.read(models(params, ids, count)[1], state, score, draft)
+
+  def choose(params, generator, verifier, rows, score, open_, step, judged, parent):
+    """Candidates after a step, and what of them counts --> as `search.choose`."""
+    ahead = step_lib.Candidates(generator=generator, verifier=verifier, rows=rows, score=score)
+    return search.choose(*models(params), search.SearchState(candidates=ahead, open=open_), step,
+                         judged, parent, config, priority)
+
+  def settle(params, candidates):
+    """Candidates after a step --> the same, ready for the next one."""
+    return step_lib.gather(*models(params), candidates, itself(candidates.score))
+
+  return {'start': start, 'write': writer(sampling), 'read': read, 'choose': choose,
+          **({'settle': settle, 'imagine': writer(lookahead.GREEDY)} if config.lookahead else {})}
 
 
 def forward_step(arch: Arch):

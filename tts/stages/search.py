@@ -20,7 +20,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
 from tts.search import methods, tree as tree_lib
 from tts.stages import blocks as blocks_lib
-from tts.stages import probe, programs, rows as rows_lib, scoring, verifiers
+from tts.stages import driven, probe, programs, rows as rows_lib, scoring, verifiers
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
@@ -107,6 +107,15 @@ def _program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
   return blocks_lib.Program(step(*arch, **fixed), mesh)
 
 
+@functools.cache
+def _driven(mesh: Any, shape: tuple[int, int], *arch: Any, reader: Any,
+            **fixed: Any) -> driven.Driven:
+  """The same of a search whose verifier has a tokenizer of its own."""
+  del shape
+  parts = programs.search_parts(*arch, width=reader.width, past=reader.past, **fixed)
+  return driven.Driven(parts, mesh, reader, fixed['limits'].max_steps, fixed['config'].lookahead)
+
+
 def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
             sampling: SamplingConfig, max_slots: int = MAX_SLOTS,
             first: int = 0) -> blocks_lib.OnBlocks:
@@ -158,11 +167,12 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
   """A function from blocks of `size` problems to search trees: per block, per problem, one."""
   writer, guide = run.model(model), run.model(verifier)
   num = strategy.num_candidates
-  program = _program(programs.search_step, run.mesh, (size, num), writer.arch, guide.arch,
-                     seed=run.seed, stream=stream, sampling=run.experiment.sampling,
-                     config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
-                     limits=run.limits, reader=guide.reader, make=guide.make,
-                     priority=methods.METHODS[strategy.method].priority)
+  made = (functools.partial(_program, programs.search_step) if guide.reader is None
+          else functools.partial(_driven, reader=guide.reader))
+  program = made(run.mesh, (size, num), writer.arch, guide.arch, seed=run.seed, stream=stream,
+                 sampling=run.experiment.sampling, limits=run.limits, make=guide.make,
+                 config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
+                 priority=methods.METHODS[strategy.method].priority)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
 
   def inputs(b: Block) -> tuple:
