@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import os
 
 
@@ -31,7 +31,7 @@ def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int
 def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None = None, *,
          max_prompt_tokens: int = 512, max_tokens: int = 1024, max_steps: int = 40,
          max_step_tokens: int = 256, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0,
-         **prompts: str):
+         plugins: Sequence[str] = (), reads: str = 'prm', **prompts: str):
   """A generator, and perhaps a verifier, to sample, score and search with.
 
   Args:
@@ -42,6 +42,8 @@ def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None =
     temperature: of samples; 0 is greedy.
     top_p: keep the likeliest tokens up to this total probability.
     seed: of everything that is drawn.
+    plugins: modules that add strategies or verifiers, e.g. ('examples.my_verifier',).
+    reads: how the verifier's model is read: `prm`, or by the verifier of a plugin, e.g. mean_value.
     prompts: how questions are put, fields of `tts.data.prompts.PromptConfig`: `kind='chat'`,
       `system=...`, `delimiter='blank_line'`.
 
@@ -57,5 +59,5 @@ def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None =
   from tts.sampling.logits import SamplingConfig
   from tts.stages.session import Session
   limits = LimitsConfig(max_prompt_tokens, max_tokens, max_steps, max_step_tokens)
-  return Session(base, verifier, limits, SamplingConfig(temperature, top_p=top_p), seed,
-                 prompts=PromptConfig(**prompts))
+  return Session(base, verifier, limits, SamplingConfig(temperature, top_p=top_p), seed, reads,
+                 plugins=tuple(plugins), prompts=PromptConfig(**prompts))

@@ -66,7 +66,8 @@ class ModelsConfig:
     base: the generator that test-time compute is spent on.
     mid: the same family with about 4x the parameters.
     large: the same with about 14x.
-    prm: process reward model, the one that the curves and the difficulty estimate are made with.
+    prm: process reward model, the one that the curves and the difficulty estimate are made with
+      unless `Experiment.verifier` is another.
     prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing
       else.
     orm: outcome reward model, the comparison.
@@ -255,6 +256,8 @@ class Experiment:
     seeds: of models, labels and search; the first one's files lie in the workdir itself, the
       others' in `seeds/<s>` there.
     plugins: modules of yours that add strategies, verifiers or task families; see README.md.
+    verifier: the main one, which guides every search and scores the pools: prm, prm_plain, or a
+      plugin's. The others are ablations.
     mesh: devices.
     data: where problems come from.
     tokenizer: trained with the base model.
@@ -272,6 +275,7 @@ class Experiment:
   name: str = 'quickstart'
   seeds: tuple[int, ...] = (0,)
   plugins: tuple[str, ...] = ()
+  verifier: str = 'prm'
   mesh: MeshConfig = MeshConfig()
   data: DataConfig = DataConfig()
   tokenizer: TokenizerConfig = TokenizerConfig()

@@ -1,9 +1,8 @@
-"""A verifier with ids of its own inside a search: what it read, from scratch, and what it is charged."""
+"""A verifier with ids of its own in a search: what it read, from scratch, and what it is charged."""
 
+import dataclasses
 import functools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,13 +36,15 @@ def spread(arch, seed, mesh):
   return parallel.place(toy.decoder_params(arch, seed), abstract(arch), mesh)
 
 
+READS = reader()
+
+
 @functools.cache
-def searched(made, arch=VALUE, lookahead=0, devices=1, model=1, sampling=SamplingConfig(),
-             writer=ARCH):
+def searched(made, arch=VALUE, lookahead=0, devices=1, model=1, writer=ARCH):
   """Trees of a search of every question; each of the mesh's groups has all of them."""
   mesh = parallel.make_mesh(devices, model)
   fixed = dict(seed=0, stream='test', config=BeamConfig(N, 2, lookahead), limits=LIMITS,
-               sampling=sampling)
+               sampling=SamplingConfig())
   if made is None:
     program = blocks.Program(programs.search_step(writer, arch, **fixed), mesh)
   else:
@@ -54,8 +55,10 @@ def searched(made, arch=VALUE, lookahead=0, devices=1, model=1, sampling=Samplin
   for row, prompt in zip(prefix, prompts):
     row[:len(prompt)] = prompt
   inputs = (prefix, np.array([len(p) for p in prompts], np.int32),
-            rng.problem_words(QUESTIONS), np.tile(np.arange(N, dtype=np.int32), (len(QUESTIONS), 1)),
-            np.ones(len(QUESTIONS), bool), *(() if made is None else made.prompts(QUESTIONS, len(QUESTIONS))))
+            rng.problem_words(QUESTIONS),
+            np.tile(np.arange(N, dtype=np.int32), (len(QUESTIONS), 1)),
+            np.ones(len(QUESTIONS), bool),
+            *(() if made is None else made.prompts(QUESTIONS, len(QUESTIONS))))
   params = spread(writer, 0, mesh), spread(arch, 1, mesh)
   return [tree.unroll(found)
           for found in blocks.on_groups(program, params, [inputs] * devices, devices)]
@@ -115,12 +118,42 @@ def test_same_ids_give_the_search_without_it():
   assert compared > 3
 
 
-def test_devices_and_lookahead():
-  made = reader()
-  one, two = searched(made, lookahead=1), searched(made, lookahead=1, devices=2)
-  for a, b in zip(one[0], two[1]):
-    assert [n.score for n in a.nodes] == [n.score for n in b.nodes]
-  assert any(n.simulation for a in one[0] for n in a.nodes)
+WIDE = [dataclasses.replace(arch, num_kv_heads=2) for arch in (ARCH, VALUE)]
+
+
+@functools.cache
+def looking(devices, model):
+  """With lookahead, by models whose heads two devices can share."""
+  return searched(READS, WIDE[1], 2, devices, model, WIDE[0])
+
+
+def test_lookahead_reads_on():
+  looked = 0
+  for question, found in zip(QUESTIONS, looking(1, 1)[0]):
+    for i, node in enumerate(found.nodes):
+      if node.simulation is None:
+        continue
+      ahead = node.simulation.tokens
+      ends = [0, *WRITER.roles().step_ends(ahead)]
+      steps = [found.nodes[j].tokens for j in found.path(i)]
+      steps += [ahead[a:b] for a, b in zip(ends, ends[1:])]
+      np.testing.assert_allclose(
+          node.simulation.score, from_scratch(READS, WIDE[1], question, steps), atol=1e-5)
+      looked += len(ends) > 2
+  assert looked > 3
+
+
+@pytest.mark.parametrize('model', [1, 2])
+def test_devices(model):
+  """Groups do alike, bit for bit; devices that share the models, to rounding."""
+  one, two = looking(1, 1)[0], looking(2, model)[1]
+  tolerance = 0 if model == 1 else 1e-4
+  for a, b in zip(one, two):
+    assert [n.tokens.tolist() for n in a.nodes] == [n.tokens.tolist() for n in b.nodes]
+    np.testing.assert_array_equal(a.entered, b.entered)
+    for score in (lambda n: n.score, lambda n: n.simulation.score if n.simulation else 0.0):
+      np.testing.assert_allclose([*map(score, a.nodes)], [*map(score, b.nodes)], rtol=0,
+                                 atol=tolerance)
 
 
 def test_sizes_and_text_of_a_format():

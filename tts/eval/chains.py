@@ -10,9 +10,8 @@ import numpy as np
 from tts.eval import contrasts, curves, metrics, revisions
 from tts.eval.outcomes import Outcome, scores
 from tts.eval.runfiles import RunFiles
-from tts.eval.samples import VERIFIERS, Samples
+from tts.eval.samples import Samples
 
-_JUDGES = (revisions.VERIFIER, 'revision_orm_alone', VERIFIERS[0])
 _TRAINED = 4  # answers in context, at most, of what the revision model has learnt from
 
 
@@ -46,10 +45,10 @@ def describe(run: RunFiles, found: Sequence[Outcome],
     return None
   return {
       **_along_chains(pool, bins), 'restem': restem and _along_chains(restem, bins),
-      'auc_within': {v: _auc(pool, v) for v in _JUDGES},
+      'auc_within': {v: _auc(pool, v) for v in revisions.judges(run.main)},
       'contrasts': [contrasts.row(id_, what, difference)
                     for id_, what, difference in (
-                        *_rises(pool), *_between(found), *_proposed(found))
+                        *_rises(pool), *_between(found, run.main), *_proposed(found))
                     if difference is not None],
   }
 
@@ -124,7 +123,7 @@ def _paid_for(spent: Outcome | None, offers: Sequence[Outcome | None]) -> Outcom
   return within[-1] if within else None
 
 
-def _between(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | None]]:
+def _between(found: Sequence[Outcome], guide: str) -> Iterator[tuple[str, str, np.ndarray | None]]:
   """Depth against breadth at equal N, and whose word is taken for it."""
   by = {(o.strategy, o.budget, o.selection, o.verifier, o.proposal): o for o in found}
   main = revisions.VERIFIER
@@ -132,7 +131,7 @@ def _between(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | 
   budgets = sorted({o.budget for o in found if o.strategy == 'sequential' and o.budget > 1})
   for n in budgets:
     own = get('sequential', n, 'hierarchical', main)
-    for verifier in _JUDGES:
+    for verifier in revisions.judges(guide):
       yield (f'sequential_minus_parallel_{verifier}_n{n}',
              f'one chain minus independent answers of the revision model at N = {n}, by {verifier}',
              contrasts.paired(get('sequential', n, 'hierarchical', verifier),
@@ -150,14 +149,14 @@ def _between(found: Sequence[Outcome]) -> Iterator[tuple[str, str, np.ndarray | 
     yield (f'sequential_minus_newest_n{n}',
            f'the verifier\'s choice over a chain of {n} minus its last answer',
            contrasts.paired(own, get('sequential', n, 'newest', None)))
-    for verifier in _JUDGES[1:]:
+    for verifier in revisions.judges(guide)[1:]:
       yield (f'revision_orm_minus_{verifier}_sequential_n{n}',
              f'one chain of {n} by revision_orm minus by {verifier}',
              contrasts.paired(own, get('sequential', n, 'hierarchical', verifier)))
     for name, other in (
         ('control', by.get(('parallel', n, 'best_of_n_weighted', 'control_orm',
                             'revision_control'))),
-        ('base', get('best_of_n_weighted', n, 'best_of_n_weighted', 'prm'))):
+        ('base', get('best_of_n_weighted', n, 'best_of_n_weighted', guide))):
       yield (f'sequential_minus_{name}_n{n}',
              f'one chain of {n} by revision_orm minus {n} independent answers of the {name}, by '
              f'{other.verifier if other else "its verifier"}', contrasts.paired(own, other))

@@ -11,6 +11,7 @@ from tts.eval import claims, contrasts, curves, exchange, records
 from tts.eval.claims import Claim, Lookup, Side
 from tts.eval.exchange import Larger, Small
 from tts.eval.outcomes import Outcome
+from tts.eval.samples import VERIFIERS
 from tts.types import InputError, num_candidates
 
 # By mechanism: revisions may be added to a run whose searches have been measured.
@@ -48,6 +49,7 @@ def _load(path: pathlib.Path) -> list[Claim]:
 def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[Larger]) -> Lookup:
   """Accuracy of a side at a budget, from a run's outcomes, its policies and the larger models."""
   by_mechanism = {small.mechanism: small for small in sides}
+  main = next((o.main for o in found), VERIFIERS[0])
   greedy = {side.name: side for side in larger if side.strategy == 'greedy'}
 
   def policy(side: Side, budget: int) -> Mapping[str, float] | None:
@@ -70,7 +72,8 @@ def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[La
     length = side.chain_length
     if length == 'sqrt':
       length = contrasts.width('sqrt', budget)
-    want = (side.strategy, budget, width, side.lookahead, side.verifier, side.aggregation,
+    verifier = main if side.verifier == VERIFIERS[0] else side.verifier
+    want = (side.strategy, budget, width, side.lookahead, verifier, side.aggregation,
             side.selection or curves.own_selection(side.strategy), None)
     for o in found:
       own = (o.strategy, o.budget, o.beam_width, o.lookahead, o.verifier, o.aggregation,

@@ -30,7 +30,7 @@ class Side:
     strategy: its name in the results, `compute_optimal` or a larger model's name.
     beam_width: M as a number or `sqrt`, or None.
     lookahead: k, or None.
-    verifier: the one that guides or scores; None where none is read.
+    verifier: the one that guides or scores, `prm` for the run's main one; None where none is read.
     aggregation: of step scores.
     bins: of a compute-optimal policy, the scheme of its bins.
     budget: this one, whatever the claim's budgets are; None takes those.

@@ -16,6 +16,11 @@ _HARD = (3, 4, 5)
 _NAMES = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM', 'orm_more': 'ORM on more solutions'}
 
 
+def name(verifier: str) -> str:
+  """In prose; a plugin's own."""
+  return _NAMES.get(verifier, verifier)
+
+
 def width(rule: str, budget: int) -> int:
   """M of a beam by the rule `sqrt` or a number."""
   return 2 ** ((budget.bit_length() - 1) // 2) if rule == 'sqrt' else min(int(rule), budget)
@@ -49,6 +54,7 @@ class _Outcomes:
 
   def __init__(self, outcomes: Sequence[Outcome]):
     self.all = outcomes
+    self.main = next((o.main for o in outcomes), VERIFIERS[0])  # verifier
     self._found = {(o.strategy, o.budget, o.verifier, o.beam_width): o for o in outcomes
                    if o.aggregation in (None, 'last')
                    and o.selection == ('best_of_n_weighted' if o.strategy == 'beam'
@@ -65,8 +71,8 @@ def _beams(found: _Outcomes, oracle: Mapping[str, int] | None) -> Iterator[dict[
   for budget in found.budgets('beam'):
     for rule in ('sqrt', '4') if budget > 1 else ():
       m = width(rule, budget)
-      beam = found.get('beam', budget, 'prm', m)
-      weighted = found.get('best_of_n_weighted', budget, 'prm')
+      beam = found.get('beam', budget, found.main, m)
+      weighted = found.get('best_of_n_weighted', budget, found.main)
       what = f'beam (M = {m}, by the rule M = {rule}) minus best-of-N weighted at N = {budget}'
       for name, where, bins in (('bins_3_to_5', 'bins 3 to 5', oracle),
                                 ('all', 'all questions', None)):
@@ -78,34 +84,35 @@ def _beams(found: _Outcomes, oracle: Mapping[str, int] | None) -> Iterator[dict[
 
 
 def _verifiers(found: _Outcomes, pool: Samples | None) -> Iterator[dict[str, Any]]:
-  largest = max(found.budgets('best_of_n_weighted'), default=0)
-  for other in VERIFIERS[1:]:
+  largest, main = max(found.budgets('best_of_n_weighted'), default=0), found.main
+  for other in (v for v in VERIFIERS if v != main):
     for budget in sorted({_AT, largest}):
-      difference = paired(found.get('best_of_n_weighted', budget, 'prm'),
+      difference = paired(found.get('best_of_n_weighted', budget, main),
                           found.get('best_of_n_weighted', budget, other))
       if difference is not None:
-        yield row(f'prm_minus_{other}_weighted_n{budget}',
-                   f'PRM minus {_NAMES[other]}, best-of-N weighted at N = {budget}', difference)
-    both = [] if pool is None else [scores(pool, v, 'last') for v in ('prm', other)]
+        yield row(f'{main}_minus_{other}_weighted_n{budget}',
+                  f'{name(main)} minus {name(other)}, best-of-N weighted at N = {budget}',
+                  difference)
+    both = [] if pool is None else [scores(pool, v, 'last') for v in (main, other)]
     if pool is not None and all(s is not None for s in both):
       difference = np.subtract(*(metrics.auc_by_question(s, pool.correct, pool.votes)
                                  for s in both))
       difference = difference[~np.isnan(difference)]
       if difference.size:
-        yield row(f'prm_minus_{other}_auc_within',
-                   f'PRM minus {_NAMES[other]}, AUC within a question', difference)
+        yield row(f'{main}_minus_{other}_auc_within',
+                  f'{name(main)} minus {name(other)}, AUC within a question', difference)
 
 
 def _selections(found: _Outcomes) -> Iterator[dict[str, Any]]:
   for id_, what, a, b in (
       (f'best_of_n_n{_AT}_minus_n1', f'plain best-of-N at N = {_AT} minus at N = 1',
-       ('best_of_n', _AT, 'prm'), ('best_of_n', 1, 'prm')),
+       ('best_of_n', _AT, found.main), ('best_of_n', 1, found.main)),
       (f'weighted_minus_majority_n{_AT}',
        f'best-of-N weighted minus majority at N = {_AT}',
-       ('best_of_n_weighted', _AT, 'prm'), ('majority', _AT)),
+       ('best_of_n_weighted', _AT, found.main), ('majority', _AT)),
       (f'weighted_minus_logprob_weighted_n{_AT}',
        f'best-of-N weighted minus the log-probability vote at N = {_AT}',
-       ('best_of_n_weighted', _AT, 'prm'), ('logprob_weighted', _AT))):
+       ('best_of_n_weighted', _AT, found.main), ('logprob_weighted', _AT))):
     difference = paired(found.get(*a), found.get(*b))
     if difference is not None:
       yield row(id_, what, difference)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tts.eval import metrics, select
 from tts.eval.outcomes import Outcome
-from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
+from tts.eval.samples import REVISION_VERIFIERS
 
 # N answers as p chains of s each: one chain, chains of one answer, all between.
 REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
@@ -26,7 +26,7 @@ def own_selection(strategy: str) -> str:
 
 def is_main(outcome: Outcome) -> bool:
   """Whether it is a strategy as the curves show it: last step, its own verifier, way to choose."""
-  verifier = REVISION_VERIFIERS[0] if outcome.strategy in REVISIONS else VERIFIERS[0]
+  verifier = REVISION_VERIFIERS[0] if outcome.strategy in REVISIONS else outcome.main
   return (outcome.verifier in (None, verifier) and outcome.aggregation in (None, 'last')
           and outcome.selection == own_selection(outcome.strategy) and outcome.proposal is None)
 

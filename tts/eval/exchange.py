@@ -108,9 +108,10 @@ class Once:
   Attributes:
     tokens: D_pretrain.
     training: 6 n D by model.
-    labels: of the PRM; None where they are not the run's.
-    trunk: the model that the PRM starts from, or `scratch`.
+    labels: of the verifier; None where they are not the run's.
+    trunk: the model that the verifier starts from, or `scratch`.
     pool: of the difficulty pool, by the bins that are estimated from it; no entry where unknown.
+    judge: the model that the main verifier reads.
   """
 
   tokens: int
@@ -118,12 +119,13 @@ class Once:
   labels: int | None
   trunk: str
   pool: Mapping[str, int]
+  judge: str = 'prm'
 
   def spent(self, generator: str, verifier: bool, bins: str = 'level') -> int | None:
     """One side's sum, or None where a part of it is unknown. `bins`: what the policy goes by."""
     parts = [self.training.get(generator)]
     if verifier or bins == 'predicted':
-      parts += [self.labels, self.training.get('prm')]
+      parts += [self.labels, self.training.get(self.judge)]
       if self.trunk not in ('scratch', generator):
         parts.append(self.training.get(self.trunk))
     if bins != 'level':

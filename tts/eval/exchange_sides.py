@@ -56,7 +56,7 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
           voters, run.models, strategy='majority', size=size, selection='majority')
       found['best_of_n'] = outcomes_lib.outcome(
           voters, run.models, strategy='best_of_n_weighted', size=size,
-          selection='best_of_n_weighted', verifier='prm', aggregation='last')
+          selection='best_of_n_weighted', verifier=run.main, aggregation='last')
     for strategy, outcome in found.items():
       if outcome is not None:
         yield Larger(name, strategy, outcome.budget, run.models[name]['params'] / base['params'],
@@ -128,10 +128,11 @@ def once(run: RunFiles) -> Once | None:
   if 'base' not in training:
     return None
   entries = run.ledger.table(run.models).get('difficulty', {})
-  sampled, scored = ((entries.get(name) or {}).get('flops') for name in ('base', 'prm'))
+  sampled, scored = ((entries.get(name) or {}).get('flops') for name in ('base', run.main))
   pool = {} if sampled is None else {'oracle': sampled}
   if pool and scored is not None:
     pool['predicted'] = sampled + scored
-  verifier: dict[str, Any] = ((run.run.get('config') or {}).get('models') or {}).get('prm') or {}
+  judge = (run.run.get('verifiers') or {}).get(run.main, run.main)  # of a plugin what it reads
+  verifier: dict[str, Any] = ((run.run.get('config') or {}).get('models') or {}).get(judge) or {}
   return Once(run.models['base']['metrics']['tokens'], training, run.ledger.label_flops(run.models),
-              verifier.get('init', 'scratch'), pool)
+              verifier.get('init', 'scratch'), pool, judge)

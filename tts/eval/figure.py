@@ -77,6 +77,15 @@ def _words(name: str) -> str:
   return name.replace('_', ' ')
 
 
+def main(results: Mapping[str, Any]) -> str:
+  """The run's main verifier."""
+  return (results['config'] or {}).get('verifier') or next(iter(VERIFIERS))
+
+
+def main_label(results: Mapping[str, Any]) -> str:
+  return VERIFIERS.get(main(results)) or _words(main(results))
+
+
 def judges(results: Mapping[str, Any]) -> dict[str, str]:
   """Verifier --> label, of those that a run may have."""
   return {name: VERIFIERS.get(name) or _words(name) for name in results['verifier']}

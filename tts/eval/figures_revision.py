@@ -77,7 +77,7 @@ def depth_figure(results: Mapping[str, Any]) -> Figure | None:
   return Figure(
       'revision_depth', 'Revising against sampling again',
       f'On {results["revisions"]["questions"]} questions; the base on all that it has answered, by '
-      'the PRM. Bands are 95% bootstrap intervals over questions, given these models.',
+      'the main verifier. Bands are 95% bootstrap intervals over questions, given these models.',
       [{'panel': title, 'line': label, **r} for title, found in panels.items()
        for label, rows in found.items() for r in rows], plots.png(figure))
 

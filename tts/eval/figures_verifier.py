@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tts.eval import plots
-from tts.eval.figure import LOGPROB, Figure, hollow, judges, number, overall, said
+from tts.eval.figure import LOGPROB, Figure, hollow, judges, main, main_label, number, overall, said
 
 _LAST = 'last'
 
@@ -22,7 +22,7 @@ def _variants(results: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]
   """Best-of-N weighted, all questions, by verifier or aggregation; labels without rows go."""
   weighted = [r for r in results['ablations']
               if r['strategy'] == 'best_of_n_weighted' and r['bin'] is None]
-  weighted += [{**r, 'verifier': 'prm', 'aggregation': 'last'} for r in results['curves']
+  weighted += [{**r, 'verifier': main(results), 'aggregation': 'last'} for r in results['curves']
                if r['strategy'] == 'best_of_n_weighted' and r['bin'] is None]
   found = {label: [r for r in weighted if all(r[k] == v for k, v in what.items())]
            for label, what in wanted.items()}
@@ -58,10 +58,10 @@ def verifiers_figure(results: Mapping[str, Any]) -> Figure | None:
 def aggregation_figure(results: Mapping[str, Any]) -> Figure | None:
   return _variants_figure(
       results, 'aggregation', 'From step scores to an answer\'s score',
-      'The PRM\'s value at the last step, its minimum or its product over the steps.',
-      {'last step': {'verifier': 'prm', 'aggregation': 'last'},
-       'minimum': {'verifier': 'prm', 'aggregation': 'min'},
-       'product': {'verifier': 'prm', 'aggregation': 'prod'}})
+      f'The {main_label(results)}\'s value at the last step, its minimum or its product over the '
+      'steps.',
+      {label: {'verifier': main(results), 'aggregation': how} for label, how in (
+          ('last step', 'last'), ('minimum', 'min'), ('product', 'prod'))})
 
 
 def calibration_figure(results: Mapping[str, Any]) -> Figure | None:

@@ -46,6 +46,7 @@ class Outcome:
     verifier_tokens: float64 [Q], tokens that the verifier read, or None.
     flops: float64 [Q], or None where a model or its tokens are unknown.
     seconds: per question, or None where nothing was timed.
+    main: the run's main verifier.
   """
 
   strategy: str
@@ -67,6 +68,7 @@ class Outcome:
   chains: int | None = None
   chain_length: int | None = None
   proposal: str | None = None
+  main: str = VERIFIERS[0]
 
 
 @functools.lru_cache(_KEPT)
@@ -168,7 +170,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       # The pool was timed as a whole; its samples share the time evenly.
       seconds=seconds and samples.seconds * size / num,
       chains=length and (size // length if samples.setting.method == 'chains' else 1),
-      chain_length=length, proposal=proposal)
+      chain_length=length, proposal=proposal, main=samples.main)
 
 
 def _averaged(tries: list[Outcome]) -> Outcome:
@@ -201,8 +203,8 @@ def greedy(run: RunFiles) -> Iterator[Outcome]:
 def pools(run: RunFiles) -> Iterator[Outcome]:
   """Best-of-N in all its forms, from the independent pools, by every verifier."""
   found = run.pools('base')
-  scored = [(VERIFIERS[0], how) for how in select.AGGREGATIONS]
-  scored += [(name, 'last') for name in run.verifiers[1:]]
+  main, *others = run.verifiers
+  scored = [(main, how) for how in select.AGGREGATIONS] + [(name, 'last') for name in others]
   for size in budgets(max((pool.setting.budget for pool in found), default=0)):
     samples = next(pool for pool in found if pool.setting.budget >= size)
     for name in ('majority', *['logprob_weighted'] * samples.logprob_known, 'oracle'):

@@ -85,7 +85,7 @@ def rows(seeds: Mapping[int, pathlib.Path]) -> list[dict[str, Any]]:
   return out
 
 
-def main_rows(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-  """Those that the curves show: the PRM or no verifier, its last step, the strategy's own vote."""
-  return [r for r in found if r['verifier'] in (None, 'prm')
+def main_rows(found: Sequence[Mapping[str, Any]], main: str = 'prm') -> list[Mapping[str, Any]]:
+  """Those that the curves show: the main verifier or none, last step, the strategy's own vote."""
+  return [r for r in found if r['verifier'] in (None, main)
           and r['selection'] == curves.own_selection(r['strategy'])]

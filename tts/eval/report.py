@@ -17,7 +17,7 @@ from typing import Any
 from tts.eval import difficulty, figures as figures_lib, figures_exchange
 from tts.eval import page, policy, pooled, records
 from tts.eval import results as results_lib, runfiles, table, tree
-from tts.eval.figure import Figure, judges, number
+from tts.eval.figure import Figure, judges, main, main_label, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
 
@@ -49,7 +49,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   text = (f'One sample of the base model is right on {one} of {top["n"]} questions; majority over '
           f'{top["budget"]} on {number(top["accuracy"], top["ci95"])}')
   if weighted:
-    text += (f', best-of-{top["budget"]} weighted by the PRM on '
+    text += (f', best-of-{top["budget"]} weighted by the {main_label(results)} on '
              f'{number(weighted[-1]["accuracy"], weighted[-1]["ci95"])}')
   lines.append(f'{text}; some sample is right on {number(oracle["accuracy"])}.')
   beams = _rows(results, 'beam')
@@ -67,17 +67,17 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
            else '.') + versus)
   else:
     lines.append('No beam search yet.' + versus)
-  prm = results['verifier']['prm'] or {}
+  prm, label = results['verifier'][main(results)] or {}, main_label(results)
   if prm.get('auc_within') is not None:
     lines.append(
-        'Between right and wrong answers of the same question the PRM\'s AUC is '
+        f'Between right and wrong answers of the same question the {label}\'s AUC is '
         f'{number(prm["auc_within"], prm["auc_within_ci95"])}'
         + ('' if prm['auc_gain_within'] is None else
            f', {prm["auc_gain_within"]:+z.3f} against the log-probability\'s')
         + '; it closes '
         f'{number(prm["gap_closed"], prm["gap_closed_ci95"])} of the gap from majority to pass@16.')
   else:
-    lines.append('The PRM has not scored the pool yet.')
+    lines.append(f'The {label} has not scored the pool yet.')
   return lines
 
 
@@ -102,14 +102,14 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
       n, tag = v['auc_within_n'], judges(results)[name]
       add(f'{tag}: AUC within a question', v['auc_within'], v['auc_within_ci95'], n)
       add(f'{tag}: gain over log-probability', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
-      if name == 'prm':
+      if name == main(results):
         add('log-probability: AUC within a question', v['auc_logprob_within'], None, n)
       if v['prefix_auc_within'] is not None:
         add(f'{tag}: AUC of unfinished steps', v['prefix_auc_within'], None,
             v['prefix_auc_within_n'])
       add(f'{tag}: AUC over all answers', v['auc_pooled'], None, asked)
       add(f'{tag}: share of the gap closed, N = 16', v['gap_closed'], v['gap_closed_ci95'], asked)
-  prm = results['verifier']['prm']
+  prm = results['verifier'][main(results)]
   if prm is not None:
     add('knowing only the question: AUC over all answers', prm['auc_question_only'], None, asked)
   return rows
@@ -297,7 +297,7 @@ def _over_seeds(results: Mapping[str, Any]) -> str:
   rows = [[r['strategy'], '' if r['beam_width'] is None else r['beam_width'],
            '' if r['lookahead'] is None else r['lookahead'], r['budget'],
            number(r['accuracy'], r['ci95']), ' '.join(f'{a:.3f}' for a in r['by_seed']), r['n']]
-          for r in pooled.main_rows(results['pooled'])]
+          for r in pooled.main_rows(results['pooled'], main(results))]
   return page.table(['strategy', 'M', 'k', 'N', 'accuracy', 'by seed', 'questions'], rows)
 
 

@@ -15,9 +15,14 @@ import numpy as np
 from tts.eval import outcomes
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import RunFiles
-from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS, Samples
+from tts.eval.samples import REVISION_VERIFIERS, Samples
 
 VERIFIER = REVISION_VERIFIERS[0]  # the one that the curves show
+
+
+def judges(main: str) -> tuple[str, ...]:
+  """Who scores answers in chains; `main` is the run's main verifier."""
+  return VERIFIER, 'revision_orm_alone', main
 
 
 def pools(run: RunFiles, model: str = 'revision') -> list[Samples]:
@@ -74,14 +79,13 @@ def _names(chains: int, length: int) -> list[str]:
 
 def every(run: RunFiles) -> Iterator[Outcome | None]:
   """Every split, its answers chosen in every way, and the control's independent samples."""
-  judges = (VERIFIER, 'revision_orm_alone', VERIFIERS[0])
   for chains, num in splits(run):
     length = chains.setting.chain_length
     for name in _names(num, length):
       made = lambda selection, verifier=None: outcomes.outcome(
           chains, run.models, strategy=name, size=num * length, selection=selection,
           verifier=verifier, aggregation=verifier and 'last')
-      yield from (made('hierarchical', verifier) for verifier in judges)
+      yield from (made('hierarchical', verifier) for verifier in judges(run.main))
       yield from (made(selection) for selection in ('majority', 'oracle'))
       if name == 'sequential':
         yield made('newest')
@@ -90,7 +94,7 @@ def every(run: RunFiles) -> Iterator[Outcome | None]:
     made = lambda selection, verifier=None: outcomes.outcome(
         control, run.models, strategy='parallel', size=size, selection=selection,
         verifier=verifier, aggregation=verifier and 'last', proposal='revision_control')
-    yield from (made('best_of_n_weighted', verifier) for verifier in ('control_orm', VERIFIERS[0]))
+    yield from (made('best_of_n_weighted', verifier) for verifier in ('control_orm', run.main))
     yield from (made(selection) for selection in ('majority', 'oracle'))
   yield from _proposed(run)
 

@@ -48,9 +48,14 @@ class RunFiles:
   trees: tuple[pathlib.Path, ...]
 
   @property
+  def main(self) -> str:
+    """The main verifier's name."""
+    return _main(self.run)
+
+  @property
   def verifiers(self) -> tuple[str, ...]:
-    """Ours, then those of the config's plugins."""
-    return (*VERIFIERS, *(self.run.get('verifiers') or {}))
+    """The main one, ours, then those of the config's plugins."""
+    return tuple(dict.fromkeys((self.main, *VERIFIERS, *(self.run.get('verifiers') or {}))))
 
   def setting(self, model: str, method: str) -> Samples | None:
     """An independent pool (`sample`) or the `greedy` answers of a model.
@@ -99,6 +104,10 @@ def _sorted(settings: dict[Setting, Samples], model: str, method: str) -> list[S
 
 def _widest(settings: dict[Setting, Samples], model: str, method: str) -> Samples | None:
   return next(iter(_sorted(settings, model, method)), None)
+
+
+def _main(run: dict[str, Any]) -> str:
+  return (run.get('config') or {}).get('verifier') or VERIFIERS[0]
 
 
 def _given(run: dict[str, Any], name: str) -> str | None:
@@ -159,7 +168,8 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
     if of in models:
       models[name] = {key: models[of].get(key) for key in ('arch', 'kind', 'params')}
   ledger = Ledger()
-  found = {stage: samples_lib.load(root, stage, ledger.add, mapped) for stage in _ANSWERS}
+  found = {stage: samples_lib.load(root, stage, ledger.add, mapped, _main(run))
+           for stage in _ANSWERS}
   stage_of = lambda path: path.relative_to(root / 'records').parts[0]
   others = [p for p in records.blocks(root) if stage_of(p) not in _ANSWERS]
   for path, (total, steps) in zip(others, mapped(functools.partial(_read, root), others)):

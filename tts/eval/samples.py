@@ -24,7 +24,8 @@ NO_ANSWER = -1
 # A row's fields of `Setting`, the stage apart.
 _common = operator.attrgetter('stream', 'model', 'strategy', 'theta.beam_width', 'theta.lookahead',
                               'budget', 'repeat', 'verifier', 'theta.chain_length')
-# What verifiers are called, in configs, records and results; the first is the main one.
+# What verifiers are called, in configs, records and results; the first is the main one of a run
+# whose config says nothing else.
 VERIFIERS = ('prm', 'prm_plain', 'orm', 'orm_more')
 GUIDES = ('prm', 'prm_plain')            # score unfinished solutions, so a search can follow them
 # Of revisions: with the answers before in its context, without them, and the control's own.
@@ -70,8 +71,8 @@ class Samples:
     answer: int64 [Q, N], equal where answers' normal forms are; NO_ANSWER has no vote.
     truncated: bool [Q, N], ran out of room before an answer.
     correct: bool [Q, N].
-    steps: float64 [Q, N, S], value of the guide, or else of the PRM, at each step end; NaN past a
-      row's last step.
+    steps: float64 [Q, N, S], value of the guide, or else of the main verifier, at each step end;
+      NaN past a row's last step.
     answer_score: float64 [Q, N], value at the last step; NaN where there is none.
     others: per other verifier float64 [Q, N, S], its values; an outcome verifier has S = 1.
     logprob: float64 [Q, N], summed over the row's own tokens, natural log.
@@ -79,6 +80,7 @@ class Samples:
     counts: per model int64 [Q, N, len(COUNTS)], a row's share of the tokens computed.
     row_seconds: measured seconds per row, or None where no block was timed.
     files: per question the record file that holds it.
+    main: the run's main verifier.
   """
 
   setting: Setting
@@ -96,11 +98,12 @@ class Samples:
   counts: dict[str, np.ndarray]
   row_seconds: float | None
   files: tuple[pathlib.Path, ...] = ()
+  main: str = VERIFIERS[0]
 
   @property
   def guide(self) -> str:
     """The verifier whose values `steps` and `answer_score` are."""
-    return self.setting.verifier or VERIFIERS[0]
+    return self.setting.verifier or self.main
 
   def scored(self, verifier: str) -> np.ndarray | None:
     """A verifier's values float64 [Q, N, S], or None where it has scored nothing."""
@@ -137,7 +140,7 @@ def numbered(texts: list[str | None]) -> list[int]:
 
 
 def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
-           row_seconds: float | None) -> Samples | None:
+           row_seconds: float | None, main: str) -> Samples | None:
   ids = sorted(c.id.different)
   place = {name: i for i, name in enumerate(ids)}
   question = np.array([place[name] for name in c.id.different], np.int64)[c.id.which]
@@ -175,7 +178,7 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
       logprob=spread(c.logprob, np.nan, float), length=spread(c.length, 0, np.int64),
       counts={model: spread(values[c.counts.which], 0, np.int64)
               for model, values in columns.counts(c.counts).items()},
-      row_seconds=row_seconds, files=tuple(files[i] for i in ids))
+      row_seconds=row_seconds, files=tuple(files[i] for i in ids), main=main)
   if setting.method in ('sample', 'greedy', 'chains'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
     samples = take(samples, np.flatnonzero(samples.present.all(axis=1)))
@@ -224,7 +227,7 @@ def _read(workdir: pathlib.Path, stage: str, path: pathlib.Path) -> _Block:
 
 def load(workdir: str | os.PathLike[str], stage: str,
          seen: Callable[[str, dict[str, Any]], None] | None = None,
-         mapped: Callable = map) -> dict[Setting, Samples]:
+         mapped: Callable = map, main: str = VERIFIERS[0]) -> dict[Setting, Samples]:
   """Every setting that a stage has recorded so far, in a fixed order.
 
   Questions of which an independent pool lacks samples are left out, and so are those without a
@@ -236,6 +239,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
     seen: called with the stage and the sum of each block's counts, those of rows that are left out
       too.
     mapped: `map`, or an executor's, to read blocks in several processes.
+    main: the run's main verifier, whose scores pools have in fields of their own.
 
   Raises:
     InputError: a block is corrupt, lacks a field, or two blocks hold the same sample.
@@ -259,7 +263,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
         timed[setting][1] += share * len(part.slot)
   order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
   dense = {s: _dense(s, Columns.joined(parts.pop(s)), files[s],
-                     timed[s][1] / timed[s][0] if s in timed else None)
+                     timed[s][1] / timed[s][0] if s in timed else None, main)
            for s in sorted(parts, key=order)}
   return {s: v for s, v in dense.items() if v is not None}
 

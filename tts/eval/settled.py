@@ -14,7 +14,7 @@ import numpy as np
 
 from tts.eval import metrics, outcomes as outcomes_lib, select
 from tts.eval.runfiles import RunFiles
-from tts.eval.samples import NO_ANSWER, VERIFIERS, Samples
+from tts.eval.samples import NO_ANSWER, Samples
 
 
 def drawn(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def rows(run: RunFiles) -> Iterator[dict[str, Any]]:
   """Per vote and budget how many samples are drawn on average, and its interval."""
   for pool in run.pools('base')[:1]:
     weights = {'majority': np.ones(pool.answer.shape)}
-    score = outcomes_lib.scores(pool, VERIFIERS[0], 'last')
+    score = outcomes_lib.scores(pool, pool.main, 'last')
     if score is not None:
       weights['best_of_n_weighted'] = score
     for size in outcomes_lib.budgets(pool.setting.budget)[1:]:

@@ -27,9 +27,9 @@ def sampler(run: Run, model: Model, stream: str, blocks: list[Block],
             how: Strategy) -> blocks_lib.OnBlocks:
   """A function from blocks to chains: per block, per problem, per chain its answers."""
   num, size = how.budget // how.chain_length, len(blocks[0].valid)
-  program = blocks_lib.Program(
-      programs.chain_step(model.arch, seed=run.seed, stream=stream, length=how.chain_length,
-                          sampling=run.experiment.sampling, limits=run.limits), run.mesh)
+  program = search_lib.cached_program(
+      programs.chain_step, run.mesh, (size, num), model.arch, seed=run.seed, stream=stream,
+      length=how.chain_length, sampling=run.experiment.sampling, limits=run.limits)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
   inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid)
   return blocks_lib.OnBlocks(program, model.params, inputs, pool_lib.collect, run.groups)
@@ -46,7 +46,8 @@ def work(run: Run, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
   table = functools.partial(rows_lib.chain_table, run, strategy=how, stream=stream, model=model,
                             split=split)
   mark = fingerprint(mark, writer.mark, dataclasses.asdict(run.experiment.sampling), stream,
-                     how.name, run.seed, [judge.mark for judge in judges], _FORMAT)
+                     how.name, run.seed, [judge.mark for judge in judges], _FORMAT,
+                     *scoring.layout(run, verifiers))
   return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
               scoring.judged(sample, table, score),
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,

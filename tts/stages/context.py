@@ -66,6 +66,11 @@ class Run:
   def groups(self) -> int:
     return parallel.num_groups(self.mesh)
 
+  @functools.cached_property
+  def main(self) -> str:
+    """The main verifier's name; see `verifiers.main`."""
+    return verifiers.main(self.experiment)
+
   def model_config(self, name: str) -> ModelConfig:
     return getattr(self.experiment.models, name)
 

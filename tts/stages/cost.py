@@ -12,7 +12,7 @@ from tts.config import Experiment
 from tts.eval import flops
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.models.transformer import Arch, Decoder, num_params
-from tts.stages import open_checkpoint
+from tts.stages import open_checkpoint, verifiers
 from tts.train.steps import init_params
 
 
@@ -28,7 +28,11 @@ class Cost:
 
 
 def arch(e: Experiment, name: str) -> dict:
-  """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary."""
+  """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary.
+
+  Of a plugin's verifier that of the model that it reads.
+  """
+  name = verifiers.model_of(name)
   config = getattr(e.models, name)
   if config.checkpoint:
     return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
@@ -50,7 +54,8 @@ def _params(arch: Arch) -> int:
 
 def read(e: Experiment, name: str, tokens: float, context: float) -> float:
   """FLOPs of `tokens` entering a model with `context` keys each."""
-  a, kind = arch(e, name), 'lm' if name in GENERATORS + REVISERS else name
+  a, of = arch(e, name), verifiers.model_of(name)
+  kind = 'lm' if of in GENERATORS + REVISERS else of
   return tokens * (flops.per_token(a) + context * flops.per_key(a) + flops.per_output(a, kind))
 
 

@@ -21,14 +21,14 @@ from tts.config import Experiment
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval.runfiles import GENERATORS, REVISERS
-from tts.eval.samples import GUIDES, REVISION_VERIFIERS, VERIFIERS
+from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
 from tts.models.transformer import Arch, Decoder, abstract, check_split
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.roles import Roles
 from tts.sampling.decode import Limits
 from tts.search import methods
 from tts.search.search import BeamConfig
-from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search
+from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search, verifiers
 from tts.stages.memory import Footprint
 from tts.train import lora, steps, update
 from tts.types import EOS_ID, InputError, Strategy
@@ -50,7 +50,7 @@ class DeviceProgram:
     rows: candidates, or texts, of a block.
     field: of the config, that sets the rows.
     each: rows that one problem has; fewer of them is another N.
-    models: names.
+    models: names; of a verifier of a plugin its own.
   """
 
   stage: str
@@ -64,7 +64,11 @@ class DeviceProgram:
 
 
 def architecture(e: Experiment, name: str) -> Arch:
-  """A model's, with its heads and its vocabulary, as its stage would make or load it."""
+  """A model's, with its heads and its vocabulary, as its stage would make or load it.
+
+  Of a plugin's verifier that of the model that it reads.
+  """
+  name = verifiers.model_of(name)
   config, fields = getattr(e.models, name), cost.arch(e, name)
   arch = Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
   if config.checkpoint:
@@ -154,7 +158,7 @@ class _Maker:
     self._of_run = dict(seed=e.seeds[0], limits=self._limits, sampling=e.sampling)
 
   def _has(self, name: str) -> bool:
-    return getattr(self._e.models, name).enabled
+    return getattr(self._e.models, verifiers.model_of(name)).enabled
 
   def _block_size(self, num: int) -> int:
     return search.block_size(self._e.search, num)
@@ -197,9 +201,10 @@ class _Maker:
     for name in filter(self._has, GENERATORS[1:]):
       num = config.large_samples
       yield self._sample('search', name, self._block_size(num), num, 'search.max_rows')
-    for guide in filter(self._has, GUIDES):
+    main = verifiers.main(e)
+    for guide in filter(self._has, (main, *verifiers.beside(e))):
       strategies = search.plain_strategies(config)
-      if guide == 'prm':
+      if guide == main:
         strategies = [how.strategy for how in search.searches(e)]
       for strategy in strategies:
         yield self._search('search', 'base', guide, strategy)
@@ -213,7 +218,7 @@ class _Maker:
         _PROBE, '', 1, ('base',))
 
   def scores(self):
-    for name in VERIFIERS:
+    for name in (*VERIFIERS, *verifiers.added(self._e)):
       if self._has(name):
         yield self._score('search', name, self._prompt)
 
@@ -234,9 +239,9 @@ class _Maker:
               a, width, problems=max(1, rows // c), columns=self._prompt, candidates=min(rows, c),
               length=l, tokens=self._limits.max_tokens),
           size * chains, 'config.search.max_rows', chains, ('revision',))
-    if self._has('prm'):
+    if self._has(main := verifiers.main(e)):
       for answers, budget in config.searched:
-        yield self._search('revise', 'revision', 'prm', proposal.strategy(answers, budget))
+        yield self._search('revise', 'revision', main, proposal.strategy(answers, budget))
     for name in REVISION_VERIFIERS:
       columns = self._prompt
       if name == 'revision_orm':  # it reads the answers before
@@ -270,12 +275,12 @@ class _Maker:
       columns, question = columns + MAX_CONTEXT * (limits.max_tokens + 1 + columns), columns
       block = _int(size, question), _int(size)
     block = (*self._block(size, num, columns), *block)
-    ahead = how.lookahead or 0
-    step = programs.search_step(arch, judge, stream='test',
+    ahead, make = how.lookahead or 0, verifiers.VERIFIERS[guide].make
+    step = programs.search_step(arch, judge, stream='test', make=make,
                                 config=BeamConfig(num, how.beam_width, ahead),
                                 priority=methods.METHODS[how.method].priority, **self._of_run)
     name = how.name if guide == 'prm' else f'{guide}-{how.name}'
-    return ('search', arch, judge, size, columns, how), DeviceProgram(
+    return ('search', arch, judge, make, size, columns, how), DeviceProgram(
         stage, f'{stage}/{name}', lambda mesh: _lower(step, [arch, judge], block, mesh),
         lambda rows, width: memory.search(
             arch, judge, width, problems=max(1, rows // num), columns=columns,
@@ -287,9 +292,10 @@ class _Maker:
     arch, tokens = architecture(self._e, name), self._limits.max_tokens
     texts = scoring.at_a_time([(columns, tokens)])
     block = _int(texts, columns), _int(texts), _int(texts, 1, tokens), _int(texts, 1)
-    return ('score', arch, texts, columns), DeviceProgram(
+    make = verifiers.VERIFIERS[name].make
+    return ('score', arch, make, texts, columns), DeviceProgram(
         stage, f'{stage}/score-{name}',
-        lambda mesh: _lower(programs.score_step(arch), [arch], block, mesh),
+        lambda mesh: _lower(programs.score_step(arch, make), [arch], block, mesh),
         lambda rows, width: memory.score(arch, width, texts=rows, columns=columns, tokens=tokens),
         texts, '', 1, (name,))
 

@@ -13,7 +13,7 @@ from tts.config import Experiment
 from tts.data import problems as problems_lib
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.stages import cost, device_programs, plan_revision, search
+from tts.stages import cost, device_programs, plan_revision, search, verifiers
 from tts.stages.cost import Cost
 from tts.types import Strategy
 
@@ -39,7 +39,7 @@ def costs(experiment: Experiment) -> list[Cost]:
   e, limits = experiment, experiment.limits
   prompt, solution = _lengths(e)
   text = prompt + solution
-  verifiers = [name for name in VERIFIERS if getattr(e.models, name).enabled]
+  main, trained = verifiers.main(e), [name for name in VERIFIERS if _enabled(e, name)]
   # Over that many solutions, by a generator or a verifier.
   read = lambda name, generations: cost.read(e, name, generations * solution, text * 0.75)
 
@@ -55,27 +55,32 @@ def costs(experiment: Experiment) -> list[Cost]:
   generations = samples + rollouts / 2  # a rollout writes about half a solution
   rows.append(Cost('labels', int(samples + rollouts), int(generations * solution),
                    int(read('base', generations))))
-  rows.append(cost.training(e, 'verifiers', verifiers))
+  rows.append(cost.training(e, 'verifiers', trained))
   if e.revision.enabled:
     rows += plan_revision.training(e, prompt, solution)
   sampled, guided = search_generations(e, steps)
-  scored = sum(read(name, sampled) for name in verifiers)
+  judges = [*trained, *(name for name in verifiers.added(e) if _enabled(e, name))]
+  scored = sum(read(name, sampled) for name in judges)
   searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
   larger = [name for name in GENERATORS[1:] if getattr(e.models, name).enabled]
   pool = e.search.questions * e.search.large_samples
   for name in larger:
     searched += read(name, pool + e.search.questions)
-    scored += read('prm', pool) if 'prm' in verifiers else 0
+    scored += read(main, pool) if main in judges else 0
   sampled_larger = len(larger) * (pool + e.search.questions)
   rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
                           read('base', sampled) + scored + searched))
   pool = e.search.questions * e.difficulty.samples
   rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
-      read('prm', pool) if 'prm' in verifiers else 0)))
+      read(main, pool) if main in judges else 0)))
   if e.revision.enabled:
     rows.append(plan_revision.answering(e, prompt, solution))
   most = device_programs.most(e)
   return [dataclasses.replace(row, memory=most.get(row.stage, 0)) for row in rows]
+
+
+def _enabled(e: Experiment, verifier: str) -> bool:
+  return getattr(e.models, verifiers.model_of(verifier)).enabled
 
 
 def written(strategy: Strategy, steps: float) -> float:
@@ -98,13 +103,13 @@ def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, floa
   """
   config = e.search
   deep = min(config.deep_questions, config.questions)
-  guided = {}
-  if e.models.prm.enabled:
-    guided['prm'] = sum(how.questions * written(how.strategy, steps)
-                        for how in search.searches(e))
-  if e.models.prm_plain.enabled:
-    guided['prm_plain'] = (deep or config.questions) * sum(
-        written(s, steps) for s in search.plain_strategies(config))
+  guided, main = {}, verifiers.main(e)
+  if _enabled(e, main):
+    guided[main] = sum(how.questions * written(how.strategy, steps) for how in search.searches(e))
+  for guide in verifiers.beside(e):
+    if _enabled(e, guide):
+      guided[guide] = (deep or config.questions) * sum(
+          written(s, steps) for s in search.plain_strategies(config))
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from tts.config import Experiment
 from tts.eval.samples import REVISION_VERIFIERS
 from tts.revision.trajectories import MAX_CONTEXT
-from tts.stages import cost, revision
+from tts.stages import cost, revision, verifiers
 from tts.stages.cost import Cost
-
-_JUDGES = ('prm', 'revision_orm_alone')  # they read an answer without its history
 
 
 def training(e: Experiment, prompt: float, solution: float) -> list[Cost]:
@@ -39,14 +37,16 @@ def answering(e: Experiment, prompt: float, solution: float) -> Cost:
     for t in range(length):
       read = min(t, MAX_CONTEXT) * text + solution
       spent += chains * cost.read(e, 'revision_orm', read, (read + prompt) / 2)
-  spent += sum(cost.read(e, name, answers * solution, text * 0.75) for name in _JUDGES)
+  main = verifiers.main(e)
+  spent += sum(cost.read(e, name, answers * solution, text * 0.75)
+               for name in (main, 'revision_orm_alone'))  # without an answer's history
   spent += sum(cost.read(e, name, most * solution, text * 0.75)
-               for name in ('revision_control', 'control_orm', 'prm'))
+               for name in ('revision_control', 'control_orm', main))
   for k, budget in config.searched:
     spent += _written(e, [(1, k)], prompt, solution)
     kept, context = budget - k, min(k, MAX_CONTEXT) * text
     spent += cost.read(e, 'revision', context + kept * solution, prompt + context)
-    spent += cost.read(e, 'prm', kept * solution, text * 0.75)
+    spent += cost.read(e, main, kept * solution, text * 0.75)
   generations = config.asked * (answers + most + sum(budget for _, budget in config.searched))
   return Cost('revise', generations, int(generations * solution), int(config.asked * spent))
 

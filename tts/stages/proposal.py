@@ -1,9 +1,9 @@
 """Search with the revision model as proposal: candidates that are written after earlier answers.
 
 The paper never combined its two mechanisms. Here k answers of a chain are written first; then a
-beam search, guided by the PRM, takes its steps from the revision model with these answers in
-context. The PRM reads the question and the candidate alone, as it was trained. All are charged:
-N = budget - k candidates are left to search. Records: `revise/revision-beam-m<M>-l<k>-n<budget>`.
+beam search, guided by the main verifier, takes its steps from the revision model with these
+answers in context. The verifier reads the question and the candidate alone, as it was trained. All
+are charged: N = budget - k candidates are left to search. Records: `revise/revision-beam-m<M>-l<k>-n<budget>`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def work(run: Run, blocks: list[Block], mark: str, how: Strategy, split: str) ->
   """One setting on every question of the blocks."""
   before = chain_pool.strategy(1, how.chain_length)
   write = chain_pool.sampler(run, run.model('revision'), 'test', blocks, before)
-  search = search_lib.searcher(run, how, 'prm', 'proposal', len(blocks[0].valid), 'revision')
+  search = search_lib.searcher(run, how, run.main, 'proposal', len(blocks[0].valid), 'revision')
 
   def compute(group: list[Block]) -> list[list[dict]]:
     written = [[chain for chain, in of_block] for of_block in write(group)]
@@ -45,11 +45,11 @@ def work(run: Run, blocks: list[Block], mark: str, how: Strategy, split: str) ->
                               int(with_answers.prefix_len[b]), int(block.prefix_len[b]))]
             for block, with_answers, of_block, found in zip(group, told, written, search(told))]
 
-  mark = fingerprint(mark, run.model('revision').mark, run.model('prm').mark,
+  mark = fingerprint(mark, run.model('revision').mark, run.model(run.main).mark,
                      dataclasses.asdict(run.experiment.sampling), how.name, run.seed, _FORMAT)
   return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks, compute,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
-               'model': 'revision', 'verifier': 'prm'})
+               'model': 'revision', 'verifier': run.main})
 
 
 def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
@@ -69,9 +69,9 @@ def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
 def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: list[Revision],
           context_tokens: int, prompt_tokens: int) -> list[dict[str, Any]]:
   """Rows of one question's candidates; the first pays for the answers before, which are dropped."""
-  rows = rows_lib.tree_rows(run, problem, how, tree, verifier='prm', split=split,
+  rows = rows_lib.tree_rows(run, problem, how, tree, verifier=run.main, split=split,
                             stream='proposal', prompt_tokens=prompt_tokens, model='revision',
-                            own_prompt=run.model('prm').own_prompt(problem))
+                            own_prompt=run.model(run.main).own_prompt(problem))
   total = lambda values: sum(int(v) for v in values)
   again = total(a.reencoded for a in before)
   rows[0]['counts']['revision'] = rows_lib.add(

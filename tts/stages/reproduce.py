@@ -64,6 +64,7 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   folder = Workdir(workdir)
   config = dataclasses.asdict(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
+  verifiers.main(experiment)  # a mistake is to show now
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},

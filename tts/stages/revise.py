@@ -28,8 +28,8 @@ def run_revise(run: Run) -> int | bool:
                                  verifiers=verifiers))
 
   for pair in config.chains:
-    chained(pair, 'revision', ('prm', 'revision_orm', 'revision_orm_alone'))
-  for answers, budget in config.searched if run.has_model('prm') else ():
+    chained(pair, 'revision', (run.main, 'revision_orm', 'revision_orm_alone'))
+  for answers, budget in config.searched if run.has_model(run.main) else ():
     how = proposal.strategy(answers, budget)
     blocks, mark = search_lib.questions(
         run, search_lib.block_size(search, how.num_candidates), config.asked)
@@ -42,5 +42,5 @@ def run_revise(run: Run) -> int | bool:
     works.append(search_lib.pool_work(
         run, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
         sampling=run.experiment.sampling, split=search.split, widest=search.block,
-        verifiers=('prm', 'control_orm')))
+        verifiers=(run.main, 'control_orm')))
   return blocks_lib.run(run.workdir, works, run.groups)

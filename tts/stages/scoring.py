@@ -137,12 +137,20 @@ def scorer(run: Run, verifier: Model,
             [_inputs(texts, shape, num) for texts in now], run.groups)
         for texts, (values, attended) in zip(now, results):
           for i, text in enumerate(texts):
-            _add(text, verifier.name, values[i, 0], int(attended[i, 0]))
+            _add(text, verifier.name, values[i, 0], int(attended[i, 0]), run.main)
 
   return compute
 
 
-def _add(text: _Text, name: str, values: np.ndarray, attended: int) -> None:
+def layout(run: Run, judges: Sequence[str]) -> list[str]:
+  """What a scored pool's fingerprint has beside its verifiers' own: the main one, if not the PRM.
+
+  It has other fields of a row than the rest. Unscored pools do not depend on it.
+  """
+  return [run.main] if judges and run.main != 'prm' else []
+
+
+def _add(text: _Text, name: str, values: np.ndarray, attended: int, main: str) -> None:
   own_ids = None
   if text.read is not None:
     own_ids, by_step = len(text.tokens), values
@@ -153,7 +161,7 @@ def _add(text: _Text, name: str, values: np.ndarray, attended: int) -> None:
   for row in text.rows:
     reread = len(text.prompt) if len(text.prompt) > text.question else 0
     rows_lib.add_scores(row, name, values, attended, text.question, first=row['slot'] == 0,
-                        context_tokens=reread, own_ids=own_ids)
+                        context_tokens=reread, own_ids=own_ids, main=main)
 
 
 def judged(sample: Callable[[list[Block]], list[Any]], table: Callable[[Block, Any], Table],

@@ -42,9 +42,9 @@ def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...],
 
 
 def plain_strategies(config: SearchConfig) -> list[Strategy]:
-  """What `prm_plain` searches with: the first width, where a choice is left to a verifier.
+  """What the other verifiers guide: the first width, where a choice is left to a verifier.
 
-  It is an ablation, and every setting is a program to compile.
+  They are ablations, and every setting is a program to compile.
   """
   return beam_strategies(tuple(b for b in config.budgets if b > 1), config.beam_widths[:1])
 
@@ -76,7 +76,7 @@ class Search:
 
 
 def searches(experiment: Experiment) -> list[Search]:
-  """What the PRM guides: our own strategies and those of the config's plugins."""
+  """What the main verifier guides: our own strategies and those of the config's plugins."""
   config, found = experiment.search, []
   few = lambda count: min(count, config.questions)
   for method in methods.METHODS.of(experiment.plugins).values():
@@ -100,8 +100,8 @@ def _width(rule: int | str, num: int, field: str) -> int:
 
 
 @functools.cache
-def _program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
-             **fixed: Any) -> blocks_lib.Program:
+def cached_program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
+                   **fixed: Any) -> blocks_lib.Program:
   """A compiled program, once for all that differ in weights alone. It has one `shape`."""
   del shape
   return blocks_lib.Program(step(*arch, **fixed), mesh)
@@ -121,9 +121,9 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
             first: int = 0) -> blocks_lib.OnBlocks:
   """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
   size = len(blocks[0].valid)
-  program = _program(programs.sample_step, run.mesh, (size, num), model.arch, seed=run.seed,
-                     stream=stream, num_slots=min(num, max_slots), sampling=sampling,
-                     limits=run.limits)
+  program = cached_program(programs.sample_step, run.mesh, (size, num), model.arch, seed=run.seed,
+                           stream=stream, num_slots=min(num, max_slots), sampling=sampling,
+                           limits=run.limits)
   identity = np.broadcast_to(np.arange(first, first + num, dtype=np.int32)[:, None], (size, num, 1))
 
   def inputs(b: Block) -> tuple:
@@ -155,7 +155,8 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
   table = functools.partial(rows_lib.sample_table, run, strategy=strategy, stream=stream,
                             model=model, split=split)
   mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
-                     [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT)
+                     [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
+                     *scoring.layout(run, verifiers))
   return Work(pool_folder(stage, model, strategy), mark, blocks,
               scoring.judged(sample, table, score),
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
@@ -167,7 +168,7 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
   """A function from blocks of `size` problems to search trees: per block, per problem, one."""
   writer, guide = run.model(model), run.model(verifier)
   num = strategy.num_candidates
-  made = (functools.partial(_program, programs.search_step) if guide.reader is None
+  made = (functools.partial(cached_program, programs.search_step) if guide.reader is None
           else functools.partial(_driven, reader=guide.reader))
   program = made(run.mesh, (size, num), writer.arch, guide.arch, seed=run.seed, stream=stream,
                  sampling=run.experiment.sampling, limits=run.limits, make=guide.make,
@@ -210,8 +211,11 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
       results.append(rows)
     return results
 
+  # The main verifier's trees are shown, so a search is made anew where that is another than was.
+  usual = (verifier == run.main) == (verifier == 'prm')
   mark = fingerprint(mark, base.mark, guide.mark, dataclasses.asdict(run.experiment.sampling),
-                     strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method))
+                     strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method),
+                     *([] if usual else [run.main]))
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
   return Work(f'search/{name}', mark, blocks, compute,
               {'strategy': strategy.method, 'budget': strategy.budget,
@@ -260,20 +264,20 @@ def run_search(run: Run) -> int:
     blocks, mark = questions(run, block_size(config, how.strategy.num_candidates), how.questions)
     works.append(beam_work(run, blocks, mark, how.strategy, verifier=verifier, trees=how.shown))
 
-  added = tuple(verifiers.added(run.experiment))
-  pool(config.pool, sampling, judges=(*VERIFIERS, *added))
+  pool(config.pool, sampling, judges=(*VERIFIERS, *verifiers.added(run.experiment)))
   pool(1, greedy)
   for name in filter(run.has_model, GENERATORS[1:]):
     pool(1, greedy, model=name)
-    pool(config.large_samples, sampling, model=name, judges=('prm',))
+    pool(config.large_samples, sampling, model=name, judges=(run.main,))
   deep = min(config.deep_questions, config.questions)
   if deep and config.deep_pool:
-    pool(config.deep_pool, sampling, deep, judges=('prm', 'prm_plain', 'orm'))
-  if run.has_model('prm'):
+    pool(config.deep_pool, sampling, deep,
+         judges=tuple(dict.fromkeys((run.main, 'prm', 'prm_plain', 'orm'))))
+  if run.has_model(run.main):
     for how in searches(run.experiment):
-      search('prm', how)
+      search(run.main, how)
   # Ablations: on fewer questions where there are many.
-  for guide in filter(run.has_model, ('prm_plain', *filter(verifiers.guides, added))):
+  for guide in filter(run.has_model, verifiers.beside(run.experiment)):
     for strategy in plain_strategies(config):
       search(guide, Search(strategy, deep or config.questions, shown=False))
   return blocks_lib.run(run.workdir, works, run.groups)
@@ -285,7 +289,7 @@ def run_difficulty(run: Run) -> int:
   blocks, mark = questions(run, config.block)
   work = pool_work(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
                    num=config.samples, sampling=run.experiment.sampling,
-                   split=run.experiment.search.split, widest=config.block, verifiers=('prm',))
+                   split=run.experiment.search.split, widest=config.block, verifiers=(run.main,))
   reused = blocks_lib.run(run.workdir, [work], run.groups)
   probe.run_probe(run)
   return reused

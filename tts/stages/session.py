@@ -12,7 +12,7 @@ from typing import Any
 from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
 from tts.sampling.logits import SamplingConfig
 from tts.search import methods
-from tts.stages import blocks as blocks_lib, rows as rows_lib, scoring, search
+from tts.stages import blocks as blocks_lib, rows as rows_lib, scoring, search, verifiers
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
@@ -46,22 +46,25 @@ class Session:
   """A generator, and perhaps a verifier, on the devices. See `tts.load`."""
 
   def __init__(self, base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None,
-               limits: LimitsConfig, sampling: SamplingConfig, seed: int, **fields: Any):
+               limits: LimitsConfig, sampling: SamplingConfig, seed: int, reads: str = 'prm',
+               **fields: Any):
     config = lambda path: ModelConfig(enabled=path is not None,
                                       checkpoint=None if path is None else os.fspath(path))
-    off = ModelConfig(enabled=False)
-    experiment = Experiment(
-        models=ModelsConfig(base=config(base), prm=config(verifier), mid=off, large=off, orm=off),
-        limits=limits, sampling=sampling, **fields)
+    verifiers.main(Experiment(verifier=reads, **fields))  # a mistake is to show now
+    off = dict.fromkeys(('mid', 'large', 'prm', 'orm'), ModelConfig(enabled=False))
+    models = off | {verifiers.model_of(reads): config(verifier)} | {'base': config(base)}
+    experiment = Experiment(models=ModelsConfig(**models), limits=limits, sampling=sampling,
+                            verifier=reads, **fields)
     self._folder = tempfile.TemporaryDirectory(prefix='tts-session-')
     self._run = Run(experiment, Workdir(self._folder.name), seed)
     self._run.model('base')  # a mistake is to show now
+    self._verifier = self._run.main
     if verifier is not None:
-      self._run.model('prm')
+      self._run.model(self._verifier)
 
   @property
   def _verified(self) -> bool:
-    return self._run.has_model('prm')
+    return self._run.has_model(self._verifier)
 
   def sample(self, questions: Sequence[str], n: int) -> list[list[Candidate]]:
     """n independent solutions of each question, scored where there is a verifier.
@@ -120,12 +123,13 @@ class Session:
       raise InputError(f'a budget of {budget} has no candidate with lookahead {lookahead}: give '
                        f'{lookahead + 1} or more')
     blocks = self._blocks(questions, strategy.num_candidates)
-    look = search.searcher(self._run, strategy, 'prm', _STREAM, len(blocks[0].valid))
+    look = search.searcher(self._run, strategy, self._verifier, _STREAM, len(blocks[0].valid))
+    judge = self._run.model(self._verifier)
 
     def tables(group: list[Block]) -> list[Any]:
       return [[rows_lib.tree_rows(
-          self._run, p, strategy, found, verifier='prm', split='', stream=_STREAM,
-          prompt_tokens=int(block.prefix_len[b]), own_prompt=self._run.model('prm').own_prompt(p))
+          self._run, p, strategy, found, verifier=self._verifier, split='', stream=_STREAM,
+          prompt_tokens=int(block.prefix_len[b]), own_prompt=judge.own_prompt(p))
                for b, (p, found) in enumerate(zip(block.problems, trees))]
               for block, trees in zip(group, look(group))]
 
@@ -155,7 +159,8 @@ class Session:
                 scored: bool) -> list[list[Candidate]]:
     """Rows of every question, a group of blocks at a time, in the order that was asked in."""
     run = self._run
-    add_scores = scoring.scorer(run, run.model('prm')) if scored and self._verified else None
+    add_scores = (scoring.scorer(run, run.model(self._verifier)) if scored and self._verified
+                  else None)
     found: dict[str, list[Candidate]] = collections.defaultdict(list)
     for at in range(0, len(blocks), run.groups):
       group = blocks[at:at + run.groups]

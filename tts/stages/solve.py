@@ -156,7 +156,7 @@ class Solver:
       sampling = dataclasses.replace(sampling, temperature=0.0)
     strategy = Strategy('greedy' if greedy else 'sample', num)
     sample = search.sampler(run, run.model('base'), _STREAM, blocks, num, sampling, first=first)
-    add_scores = scoring.scorer(run, run.model('prm')) if score else None
+    add_scores = scoring.scorer(run, run.model(run.main)) if score else None
     for at in range(0, len(blocks), run.groups):
       group = blocks[at:at + run.groups]
       tables = [rows_lib.sample_table(run, block, samples, strategy, stream=_STREAM, model='base',
@@ -184,14 +184,14 @@ class Solver:
         answers[problem.id] = own[problem.id] + more[problem.id]
       return
     blocks = self._blocks(problems, strategy.num_candidates)
-    look = search.searcher(run, strategy, 'prm', _STREAM, len(blocks[0].valid))
+    look = search.searcher(run, strategy, run.main, _STREAM, len(blocks[0].valid))
     for at in range(0, len(blocks), run.groups):
       group = blocks[at:at + run.groups]
       for block, found in zip(group, look(group)):
         for b, (problem, tree) in enumerate(zip(block.problems, found)):
-          rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier='prm', split='',
+          rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier=run.main, split='',
                                     stream=_STREAM, prompt_tokens=int(block.prefix_len[b]),
-                                    own_prompt=run.model('prm').own_prompt(problem))
+                                    own_prompt=run.model(run.main).own_prompt(problem))
           spent[problem.id] += rows
           answers[problem.id] = rows
           trees[problem.id] = rows_lib.tree_page(
@@ -203,10 +203,10 @@ class Solver:
     text = lambda row: self._run.tokenizer.decode(row['tokens'])
     cost, base = _total(spent, 'base'), self._run.model('base')
     total = flops.counted(dataclasses.asdict(base.arch), 'lm', cost)
-    read = _total(spent, 'prm')
+    read = _total(spent, self._run.main)
     if read['entered']:
-      prm = self._run.model('prm')
-      total += flops.counted(dataclasses.asdict(prm.arch), 'prm', read)
+      judge = self._run.model(self._run.main)
+      total += flops.counted(dataclasses.asdict(judge.arch), 'prm', read)
     strategy = choice.strategy
     pooled = strategy.method == 'sample'
     charge = math.ceil(self._policy.charge)

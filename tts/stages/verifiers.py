@@ -1,5 +1,9 @@
 """Verifiers by name: each reads a trained model, in a way of its own.
 
+One is the main one (`config.verifier`): it guides every search and scores what curves, policy and
+difficulty are made of. The others are ablations: they score the reported pool, and those that can
+guide a beam search.
+
 A new one is a class with the functions of `tts.models.verifier.Verifier`: `start`, `extend`,
 `gather`. The state is its own; `examples/my_verifier.py` has one.
 """
@@ -41,7 +45,8 @@ def register(name: str, of: str = 'prm') -> Callable[[Make], Make]:
   """A decorator that adds a class as a verifier, which reads the model `of`.
 
   The independent pool is scored by it, and where `of` scores unfinished solutions too it guides a
-  beam search at every budget: rows of `ablations`, a column of the ledger.
+  beam search at every budget: rows of `ablations`, a column of the ledger. Such a one can be the
+  main verifier too: `config.verifier` names it.
 
   Raises:
     InputError: the name is taken, or is none, or there is no such model.
@@ -72,3 +77,25 @@ def added(experiment: Experiment) -> dict[str, str]:
 def guides(name: str) -> bool:
   """Whether it scores unfinished solutions, so that a search can follow it."""
   return model_of(name) in (*GUIDES, 'base', 'mid', 'large')
+
+
+def main(experiment: Experiment) -> str:
+  """The main verifier.
+
+  Raises:
+    InputError: `config.verifier` names none that can guide a search.
+  """
+  known = _followed(experiment)
+  if experiment.verifier not in known:
+    raise InputError(f'config.verifier is {experiment.verifier!r}: one of {", ".join(known)}, or a '
+                     'verifier of unfinished solutions that a module of config.plugins registers')
+  return experiment.verifier
+
+
+def beside(experiment: Experiment) -> list[str]:
+  """The others that searches can follow."""
+  return [name for name in _followed(experiment) if name != main(experiment)]
+
+
+def _followed(experiment: Experiment) -> list[str]:
+  return [name for name in (*GUIDES, *added(experiment)) if guides(name)]

@@ -1,0 +1,56 @@
+"""A main verifier of another name: the same analysis, under that name."""
+
+import gzip
+import json
+import shutil
+
+import pytest
+
+from configs.claims import CLAIMS
+from tests.eval import synthetic
+from tts.eval import claim_sides, figure, records, results, runfiles
+
+PARTS = ('curves', 'ablations', 'contrasts', 'ledger', 'difficulty', 'compute_optimal', 'efficiency',
+         'moved', 'settled', 'flops_matched', 'break_even', 'claims')
+
+
+@pytest.fixture(scope='module')
+def workdirs(tmp_path_factory):
+  """A run by the PRM, and one with the very records whose verifier a plugin brought."""
+  usual = synthetic.write_run(tmp_path_factory.mktemp('run') / 'usual', questions=30, larger_pool=8)
+  claim_sides.save(CLAIMS, usual)
+  named = usual.with_name('named')
+  shutil.copytree(usual, named)
+  for path in named.rglob('*.jsonl.gz'):
+    text = gzip.decompress(path.read_bytes()).replace(b'"prm"', b'"mean_value"')
+    path.write_bytes(gzip.compress(text))
+  run = records.read_json(named / 'run.json')
+  records.write_json(named / 'run.json', run | {
+      'config': run['config'] | {'verifier': 'mean_value'}, 'verifiers': {'mean_value': 'prm'}})
+  return usual, named
+
+
+@pytest.fixture(scope='module')
+def made(workdirs):
+  return [results.assemble(runfiles.load(w)) for w in workdirs]
+
+
+@pytest.mark.parametrize('part', PARTS)
+def test_every_number_is_that_of_the_prm(made, part):
+  usual, named = made
+  text = json.dumps(named[part])
+  for own, theirs in (('"mean_value minus', '"PRM minus'), ('"mean_value', '"prm')):
+    text = text.replace(own, theirs)
+  assert json.loads(text) == json.loads(json.dumps(usual[part]))
+  assert usual[part]
+
+
+def test_it_is_called_by_its_name(made):
+  usual, named = made
+  assert list(named['verifier'])[:2] == ['mean_value', 'prm']
+  mine, prm = named['verifier']['mean_value'], usual['verifier']['prm']
+  assert {k: v for k, v in mine.items() if k != 'val_bce'} == {
+      k: v for k, v in prm.items() if k != 'val_bce'}
+  assert named['verifier']['prm']['auc_within'] is None  # it has scored nothing there
+  assert [figure.main_label(r) for r in made] == ['PRM', 'mean value']
+  assert {r['verifier'] for r in named['ablations']} >= {'mean_value', 'orm'}
