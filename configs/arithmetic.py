@@ -11,6 +11,7 @@ Everything was chosen on `dev` of the family `arith` under another seed (BUILD_N
 "Verifier"); `plan` runs as it comes.
 """
 
+from configs.quickstart import revised, revision_judge
 from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.plan import PlanConfig
@@ -32,13 +33,8 @@ def get_config():
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=600,
                         eval_every=100))
   # Of 1,800,000 places none was longer than a question and its answer, so contexts take more.
-  revised = lambda length, tokens: config.ModelConfig(
-      init='base', arch=base, train=TrainConfig(
-          learning_rate=1e-2, batch_size=8 * 480 // length, row_length=length, tokens=tokens,
-          eval_every=500))
-  revision_judge = lambda init, length, updates: config.ModelConfig(
-      init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2), train=TrainConfig(
-          learning_rate=3e-3, batch_size=16, row_length=length, steps=updates, eval_every=100))
+  reviser = lambda length, tokens: revised(base, length, tokens, 3840 // length, eval_every=500)
+  its_judge = lambda init, length: revision_judge(init, length, 16, 600, eval_every=100)
   return config.to_config_dict(config.Experiment(
       name='arithmetic',
       data=DataConfig(
@@ -53,12 +49,11 @@ def get_config():
               init='base', arch=base,
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=1600,
                                 eval_every=200)),
-          revision=revised(480, 8_000_000), revision_control=revised(128, 8_000_000),
+          revision=reviser(480, 8_000_000), revision_control=reviser(128, 8_000_000),
           # Answers that were cut off may stand in contexts here: five of the longest turns.
-          revision_restem=revised(488, 3_000_000),
-          revision_orm=revision_judge('revision', 488, 600),
-          revision_orm_alone=revision_judge('revision', 128, 600),
-          control_orm=revision_judge('revision_control', 128, 600)),
+          revision_restem=reviser(488, 3_000_000), revision_orm=its_judge('revision', 488),
+          revision_orm_alone=its_judge('revision', 128),
+          control_orm=its_judge('revision_control', 128)),
       limits=config.LimitsConfig(
           max_prompt_tokens=24, max_tokens=72, max_steps=8, max_step_tokens=12),
       labels=config.LabelsConfig(questions=7500, samples=8, rollouts=2, block=250),

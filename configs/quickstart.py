@@ -13,6 +13,19 @@ from tts.models.transformer import Arch
 from tts.train.steps import TrainConfig
 
 
+def revised(arch, length, tokens, batch_size, **train):
+  """The base finetuned to revise, in rows of `length` places."""
+  return config.ModelConfig(init='base', arch=arch, train=TrainConfig(
+      learning_rate=1e-2, batch_size=batch_size, row_length=length, tokens=tokens, **train))
+
+
+def revision_judge(init, length, batch_size, steps, **train):
+  """A verifier of what the model `init` writes."""
+  return config.ModelConfig(
+      init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2), train=TrainConfig(
+          learning_rate=3e-3, batch_size=batch_size, row_length=length, steps=steps, **train))
+
+
 def get_config():
   tokens = 1_800_000
   base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
@@ -28,12 +41,8 @@ def get_config():
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=400,
                         eval_every=100))
   # Small: what revisions take in a study is in configs/arithmetic.py.
-  revised = lambda length, tokens: config.ModelConfig(
-      init='base', arch=base, train=TrainConfig(
-          learning_rate=1e-2, batch_size=8 * 400 // length, row_length=length, tokens=tokens))
-  revision_judge = lambda init, length: config.ModelConfig(
-      init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2), train=TrainConfig(
-          learning_rate=3e-3, batch_size=3200 // length, row_length=length, steps=150))
+  reviser = lambda length, tokens: revised(base, length, tokens, 3200 // length)
+  its_judge = lambda init, length: revision_judge(init, length, 3200 // length, 150)
   return config.to_config_dict(config.Experiment(
       name='quickstart',
       data=DataConfig(arith=ArithConfig(
@@ -45,10 +54,10 @@ def get_config():
               init='base', arch=base,
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=800,
                                 eval_every=200)),
-          revision=revised(425, 1_000_000), revision_control=revised(100, 1_000_000),
-          revision_restem=revised(425, 400_000), revision_orm=revision_judge('revision', 425),
-          revision_orm_alone=revision_judge('revision', 100),
-          control_orm=revision_judge('revision_control', 100)),
+          revision=reviser(425, 1_000_000), revision_control=reviser(100, 1_000_000),
+          revision_restem=reviser(425, 400_000), revision_orm=its_judge('revision', 425),
+          revision_orm_alone=its_judge('revision', 100),
+          control_orm=its_judge('revision_control', 100)),
       limits=config.LimitsConfig(
           max_prompt_tokens=20, max_tokens=64, max_steps=7, max_step_tokens=12),
       labels=config.LabelsConfig(questions=4000, samples=8, rollouts=2, block=200),
