@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tts import rng
-from tts.models.transformer import Arch, Decoder, causal_mask
+from tts.models.transformer import Arch, Decoder
 from tts.roles import Roles
 from tts.types import BOS_ID, EOS_ID
 
@@ -207,7 +207,7 @@ def decoder_params(arch: Arch = ARCH, seed: int = 0):
   """Parameters of a decoder, all of them random: a fresh value head gives 0 for everything."""
   tokens = jnp.zeros((1, 2), jnp.int32)
   shapes = nn.meta.unbox(jax.eval_shape(lambda: Decoder(arch).init(
-      jax.random.key(0), tokens, tokens, causal_mask(tokens + 1), method='init_all')))
+      jax.random.key(0), tokens, tokens, method='init_all')))
   gen = np.random.default_rng(seed)
 
   def one(path, x):
@@ -225,7 +225,7 @@ def full_forward(arch: Arch, params, tokens) -> tuple[np.ndarray, ...]:
 def _forward(arch, params, tokens):
   decoder = Decoder(arch)
   position = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-  hidden, _ = decoder.apply(params, tokens, position, causal_mask(jnp.ones_like(tokens)))
+  hidden, _ = decoder.apply(params, tokens, position)
   return (decoder.apply(params, hidden.lm, method='logits'),
           jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values')))
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from tts.eval import flops
-from tts.models.transformer import Arch, Decoder, causal_mask
+from tts.models.transformer import Arch, Decoder
 
 ARCH = {'vocab_size': 11, 'num_layers': 3, 'width': 6, 'num_heads': 4, 'num_kv_heads': 2,
         'head_size': 5, 'mlp_width': 7, 'gated': False}
@@ -73,12 +73,11 @@ def test_a_full_forward_is_the_products_of_the_real_one(gated, kind, head):
   batch, length = 3, 24
   tokens = jnp.zeros((batch, length), jnp.int32)
   positions = jnp.broadcast_to(jnp.arange(length), tokens.shape)
-  mask = causal_mask(jnp.ones_like(tokens))
   params = jax.eval_shape(lambda: decoder.init(
-      jax.random.key(0), tokens, positions, mask, method='init_all'))
+      jax.random.key(0), tokens, positions, method='init_all'))
 
   def forward(params, tokens):
-    return decoder.apply(params, tokens, positions, mask, method='init_all')
+    return decoder.apply(params, tokens, positions, method='init_all')
 
   traced = jax.jit(forward).trace(params, tokens)
   expected = flops.full_forward(dataclasses.asdict(arch), kind, batch, length)

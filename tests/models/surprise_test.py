@@ -9,7 +9,7 @@ import pytest
 
 from tests import toy
 from tts.models import surprise
-from tts.models.transformer import Decoder, below_surprise, causal_mask
+from tts.models.transformer import Decoder, below_surprise
 from tts.models.verifier import Verifier
 from tts.train import steps
 
@@ -24,8 +24,8 @@ def fixture_params():
 
 
 @jax.jit
-def _values(params, tokens, positions, mask, own):
-  hidden, _ = Decoder(ARCH).apply(params, tokens, positions, mask, own=own)
+def _values(params, tokens, positions, segments, own):
+  hidden, _ = Decoder(ARCH).apply(params, tokens, positions, segments, own=own)
   return Decoder(ARCH).apply(params, hidden.top, method='values')
 
 
@@ -34,7 +34,7 @@ def whole(params, tokens, prompt_len):
   padded = np.zeros((1, 32), np.int32)
   padded[0, :len(tokens)] = tokens
   positions = jnp.arange(32)[None]
-  return np.asarray(_values(params, padded, positions, causal_mask(jnp.ones_like(positions)),
+  return np.asarray(_values(params, padded, positions, jnp.ones_like(positions),
                             positions >= prompt_len))[0, :len(tokens)]
 
 
@@ -90,7 +90,7 @@ def test_a_text_in_a_packed_row_is_read_as_if_alone(params):
   tokens = jnp.asarray([sum(texts, [])], jnp.int32)
   segments = jnp.asarray([np.repeat([1, 2, 3], [5, 7, 4])])
   positions = jnp.asarray([np.concatenate([np.arange(len(t)) for t in texts])])
-  values = _values(params, tokens, positions, causal_mask(segments), positions >= prompt)[0]
+  values = _values(params, tokens, positions, segments, positions >= prompt)[0]
   alone = np.concatenate([whole(params, t, prompt) for t in texts])
   np.testing.assert_allclose(values, alone, atol=ATOL)
 

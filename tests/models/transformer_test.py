@@ -10,7 +10,7 @@ from scipy import special
 
 from tests import toy
 from tts.models import rotary, transformer
-from tts.models.transformer import Arch, Decoder, causal_mask
+from tts.models.transformer import Arch, Decoder
 
 B, T = 3, 7
 
@@ -114,11 +114,12 @@ def influence(segments) -> np.ndarray:
   params = toy.decoder_params()
   tokens = jnp.arange(T)[None]  # every position has a token, and so an embedding, of its own
   positions = jnp.arange(T)[None]
-  mask = causal_mask(jnp.asarray(segments)[None])
+  segments = jnp.asarray(segments)[None]
 
   def summed(embed):
     changed = {'params': {**params['params'], 'embed': embed}}
-    return Decoder(toy.ARCH).apply(changed, tokens, positions, mask)[0].top[0].sum(-1)  # --> [T]
+    hidden, _ = Decoder(toy.ARCH).apply(changed, tokens, positions, segments)
+    return hidden.top[0].sum(-1)  # --> [T]
 
   jacobian = np.asarray(jax.jit(jax.jacrev(summed))(params['params']['embed']))
   assert np.isfinite(jacobian).all()
@@ -143,17 +144,12 @@ def test_packed_segments_are_independent(tokens):
   """Each segment as if it were alone, whatever stands beside it or in the padding."""
   params = toy.decoder_params()
   batch = lambda x: jnp.broadcast_to(jnp.asarray(x), (B, T))
-  packed = hidden(params, tokens, batch([0, 1, 2, 0, 1, 0, 0]), causal_mask(batch(SEGMENTS)))
+  packed = hidden(params, tokens, batch([0, 1, 2, 0, 1, 0, 0]), batch(SEGMENTS))
   assert np.isfinite(packed).all()
   for start, stop in ((0, 3), (3, 5)):
     alone = np.roll(tokens, -start, axis=1)  # the rest comes after, where it is not seen
-    want = hidden(params, alone, batch(np.arange(T)), causal_mask(jnp.ones_like(alone)))
+    want = hidden(params, alone, batch(np.arange(T)))
     np.testing.assert_allclose(packed[:, start:stop], want[:, :stop - start], atol=1e-5)
-
-
-def test_mask_keeps_padding_out():
-  mask = np.asarray(causal_mask(jnp.asarray(SEGMENTS)[None]))[0]
-  assert mask.dtype == bool and not mask[5:].any() and not mask[:, 5:].any()
 
 
 def test_rotation_is_relative():
@@ -171,10 +167,9 @@ def test_rotation_is_relative():
 
 def test_shifting_a_text_changes_nothing(tokens):
   params = toy.decoder_params()
-  mask = causal_mask(jnp.ones_like(tokens))
   position = jnp.broadcast_to(jnp.arange(T), (B, T))
   here, there, stretched = (
-      hidden(params, tokens, p, mask) for p in (position, position + 40, position * 2))
+      hidden(params, tokens, p) for p in (position, position + 40, position * 2))
   np.testing.assert_allclose(here, there, atol=1e-4)
   assert np.abs(here - stretched).max() > 1e-2
 
@@ -185,7 +180,7 @@ def test_every_parameter_names_its_axes():
   arch = VARIANTS['gated_untied']
   ones = jnp.ones((1, 2), jnp.int32)
   boxed = jax.eval_shape(lambda: Decoder(arch).init(
-      jax.random.key(0), ones, ones, causal_mask(ones), method='init_all'))
+      jax.random.key(0), ones, ones, method='init_all'))
   known = {name for name, _ in parallel.RULES}
   leaves = jax.tree.leaves(boxed, is_leaf=lambda x: hasattr(x, 'names'))
   matrices = [x for x in leaves if hasattr(x, 'names')]
@@ -199,7 +194,6 @@ def test_every_parameter_names_its_axes():
 def test_dropout_sees_both_branches_of_every_layer(tokens):
   seen = []
   params = toy.decoder_params()
-  mask = causal_mask(jnp.ones_like(tokens))
   jax.eval_shape(lambda: Decoder(toy.ARCH).apply(
-      params, tokens, tokens, mask, dropout=lambda x: seen.append(x.shape) or x))
+      params, tokens, tokens, dropout=lambda x: seen.append(x.shape) or x))
   assert seen == [(B, T, toy.ARCH.width)] * 2 * toy.ARCH.num_layers

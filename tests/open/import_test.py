@@ -14,7 +14,7 @@ import pytest
 from tests.open import tiny
 from tts.data.tokenizer import Tokenizer
 from tts.models import open_weights
-from tts.models.transformer import Decoder, causal_mask
+from tts.models.transformer import Decoder
 from tts.stages import open_checkpoint
 from tts.train import checkpoint
 from tts.types import InputError
@@ -57,8 +57,7 @@ def source(llama, tmp_path):
 def forward(arch, params, head='logits'):
   decoder = Decoder(arch)
   positions = jnp.broadcast_to(jnp.arange(TOKENS.shape[1]), TOKENS.shape)
-  hidden, _ = decoder.apply(params, jnp.asarray(TOKENS), positions,
-                            causal_mask(jnp.ones_like(TOKENS)))
+  hidden, _ = decoder.apply(params, jnp.asarray(TOKENS), positions)
   return np.asarray(decoder.apply(params, hidden.lm, method=head))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.open import tiny
 from tts.models import generator, open_config, open_weights
-from tts.models.transformer import Decoder, causal_mask
+from tts.models.transformer import Decoder
 
 pytest.importorskip('torch', reason='extra `parity`')
 pytest.importorskip('transformers', reason='extra `parity`')
@@ -29,8 +29,7 @@ def pair(request, tmp_path_factory):
 
 def forward(decoder, params, tokens):
   positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-  hidden, _ = decoder.apply(params, jnp.asarray(tokens), positions,
-                            causal_mask(jnp.ones_like(tokens)))
+  hidden, _ = decoder.apply(params, jnp.asarray(tokens), positions)
   return np.asarray(decoder.apply(params, hidden.lm, method='logits'))
 
 

@@ -12,7 +12,7 @@ from tests import reference, toy
 from tests.device_programs import JUDGE
 from tests.search.search_test import Kept
 from tts.models.generator import Generator
-from tts.models.transformer import Decoder, causal_mask
+from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
@@ -224,6 +224,6 @@ def whole_values(params, tokens, num_prompt):
   """Values of whole texts int32 [R, T], their first num_prompt [R] tokens given."""
   decoder = Decoder(JUDGE)
   position = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-  hidden, _ = decoder.apply(params, tokens, position, causal_mask(jnp.ones_like(tokens)),
+  hidden, _ = decoder.apply(params, tokens, position,
                             own=position >= num_prompt[:, None])
   return jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values'))

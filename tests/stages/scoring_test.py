@@ -10,7 +10,7 @@ import pytest
 
 from tests import toy
 from tts import parallel
-from tts.models.transformer import Decoder, causal_mask
+from tts.models.transformer import Decoder
 from tts.revision import chains
 from tts.sampling.decode import Limits
 from tts.stages import scoring
@@ -50,7 +50,7 @@ def score(*tables, groups=1, name='prm', history=False):
 @jax.jit
 def _values(tokens, prompt_len):
   positions = jnp.arange(tokens.shape[1])[None]
-  hidden, _ = Decoder(ARCH).apply(PARAMS, tokens, positions, causal_mask(jnp.ones_like(tokens)),
+  hidden, _ = Decoder(ARCH).apply(PARAMS, tokens, positions,
                                   own=positions >= prompt_len)
   return jax.nn.sigmoid(Decoder(ARCH).apply(PARAMS, hidden.top, method='values'))[0]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests import toy
 from tts import parallel
-from tts.models.transformer import Decoder, causal_mask
+from tts.models.transformer import Decoder
 from tts.train import checkpoint, fit as fit_lib, packed, steps
 from tts.types import InputError
 
@@ -146,8 +146,7 @@ def test_values_of_known_steps_are_recovered():
   params, metrics = fit_lib.fit(arch, config, many, kind='value', validation=HELD_OUT)
   data = HELD_OUT.arrays()
   decoder = Decoder(arch)
-  hidden, _ = decoder.apply(params, data['tokens'], data['positions'],
-                            causal_mask(data['segments']))
+  hidden, _ = decoder.apply(params, data['tokens'], data['positions'], data['segments'])
   value = jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values'))
   error = np.abs(value - data['label'])[data['label_mask']]
   assert error.max() < 0.15, error

@@ -59,8 +59,7 @@ def test_packed_row_sums_to_its_texts_alone(params, loss):
 def test_lm_loss_is_the_log_probability_of_the_own_tokens(params):
   prompt, own, _ = TEXTS[1]
   tokens = jnp.array([prompt + own])
-  mask = jnp.tril(jnp.ones((1, 7, 7), bool))
-  hidden, _ = DECODER.apply(params, tokens, jnp.arange(7)[None], mask)
+  hidden, _ = DECODER.apply(params, tokens, jnp.arange(7)[None])
   logp = jax.nn.log_softmax(DECODER.apply(params, hidden.lm, method='logits'))[0]
   expected = -sum(logp[i - 1, tokens[0, i]] for i in range(2, 7))
   loss, sums = steps.lm_loss(DECODER, params, pack(TEXTS[1:2], 11))
@@ -71,8 +70,7 @@ def test_lm_loss_is_the_log_probability_of_the_own_tokens(params):
 
 def test_value_loss_is_cross_entropy_with_soft_labels(params):
   batch = pack(TEXTS[1:2], 11)
-  hidden, _ = DECODER.apply(params, batch['tokens'], batch['positions'],
-                            jnp.tril(jnp.ones((1, 11, 11), bool)))
+  hidden, _ = DECODER.apply(params, batch['tokens'], batch['positions'])
   p = np.asarray(jax.nn.sigmoid(DECODER.apply(params, hidden.top, method='values')))[0]
   expected = -np.log(p[4]) - 0.5 * np.log(p[6]) - 0.5 * np.log(1 - p[6])
   loss, sums = steps.value_loss(DECODER, params, batch)

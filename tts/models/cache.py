@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.models import blockwise
+from tts.models.attention import MASKED, softcap
 
-_MASKED = -1e30
 # Logical axes of a part, for `parallel`: its devices share the heads.
 _PREFIX, _ROWS = (None, 'kv_heads', None, None), (None, None, 'kv_heads', None, None)
 
@@ -59,42 +60,33 @@ class Layer:
         jax.lax.dynamic_update_slice(old, jnp.swapaxes(new, 2, 3).astype(old.dtype), start)
         for old, new in zip(self.chunk, (k, v)))
     (pk, pv), (ok, ov), (ck, cv) = self.prefix, self.past, chunk
-    scores = [
-        jnp.einsum('bnckge,bkpe->bnkgcp', q, pk),
-        jnp.einsum('bnckge,bnkte->bnkgct', q, ok),
-        jnp.einsum('bnckge,bnkte->bnkgct', q, ck),
-    ]
-    weights = _softmax([softcap(s, cap) for s in scores],
-                       [m[:, :, None, None] for m in self.masks])
-    wp, wo, wc = (w.astype(q.dtype) for w in weights)
-    out = (jnp.einsum('bnkgcp,bkpe->bnckge', wp, pv)
-           + jnp.einsum('bnkgct,bnkte->bnckge', wo, ov)
-           + jnp.einsum('bnkgct,bnkte->bnckge', wc, cv))
-    return out, chunk
 
+    def some(q, masks):
+      scores = [
+          jnp.einsum('bnckge,bkpe->bnkgcp', q, pk),
+          jnp.einsum('bnckge,bnkte->bnkgct', q, ok),
+          jnp.einsum('bnckge,bnkte->bnkgct', q, ck),
+      ]
+      weights = _softmax([softcap(s, cap) for s in scores], [m[:, :, None, None] for m in masks])
+      wp, wo, wc = (w.astype(q.dtype) for w in weights)
+      return (jnp.einsum('bnkgcp,bkpe->bnckge', wp, pv)
+              + jnp.einsum('bnkgct,bnkte->bnckge', wo, ov)
+              + jnp.einsum('bnkgct,bnkte->bnckge', wc, cv))
 
-def softcap(x: jax.Array, cap: float | None) -> jax.Array:
-  """cap tanh(x / cap), which is x where it is small; x itself where `cap` is None."""
-  return x if cap is None else cap * jnp.tanh(x / cap)
+    num_columns = sum(part[0].shape[-2] for part in (self.prefix, self.past, chunk))
+    return blockwise.over(some, (q, self.masks), 2, num_columns), chunk
 
 
 def _softmax(scores, masks):
   """One softmax over the columns of all parts, in float32. scores [..., columns] per part."""
-  scores = [jnp.where(m, s.astype(jnp.float32), _MASKED) for s, m in zip(scores, masks)]
+  scores = [jnp.where(m, s.astype(jnp.float32), MASKED) for s, m in zip(scores, masks)]
   # A part may have no columns; the chunk has the token itself, so the sum is never zero.
   top = functools.reduce(jnp.maximum, (
-      jnp.max(s, axis=-1, keepdims=True, initial=_MASKED) for s in scores))
+      jnp.max(s, axis=-1, keepdims=True, initial=MASKED) for s in scores))
   weights = [jnp.exp(s - top) for s in scores]
   # A reciprocal by hand: where XLA chooses, it chooses otherwise for one device than for two.
   scale = 1.0 / sum(jnp.sum(w, axis=-1, keepdims=True) for w in weights)
   return [w * scale for w in weights]
-
-
-def attend_self(q, k, v, mask, cap=None):
-  """Plain attention. q [..., C, K_kv, G, E], k and v [..., C, K_kv, E], mask bool [..., C, C]."""
-  scores = softcap(jnp.einsum('...ckge,...tke->...kgct', q, k), cap).astype(jnp.float32)
-  weights = jax.nn.softmax(jnp.where(mask[..., None, None, :, :], scores, _MASKED), axis=-1)
-  return jnp.einsum('...kgct,...tke->...ckge', weights.astype(q.dtype), v)
 
 
 def init(prefix: tuple, prefix_len: jax.Array, past_size: int, chunk_size: int) -> Cache:

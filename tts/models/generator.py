@@ -27,10 +27,8 @@ def prefill(decoder: Decoder, params: Any, prefix: jax.Array) -> tuple:
   Padding at the end of a row needs no mask: nothing before it attends to it, and a row's
   `prefix_len` hides it afterwards.
   """
-  num_columns = prefix.shape[1]
-  position = jnp.broadcast_to(jnp.arange(num_columns, dtype=jnp.int32), prefix.shape)
-  mask = jnp.tril(jnp.ones((1, num_columns, num_columns), bool))
-  return decoder.apply(params, prefix, position, mask)
+  position = jnp.broadcast_to(jnp.arange(prefix.shape[1], dtype=jnp.int32), prefix.shape)
+  return decoder.apply(params, prefix, position)
 
 
 def advance(decoder: Decoder, params: Any, cache: cache_lib.Cache, tokens: jax.Array,

@@ -14,9 +14,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts.models import cache as cache_lib
-from tts.models import rotary, surprise
-from tts.models.cache import softcap
+from tts.models import attention, rotary, surprise
 from tts.types import InputError
 
 _ACTIVATIONS = {
@@ -131,13 +129,13 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-  """Returns (output, keys and values to keep). Without a cache the mask covers the input itself."""
+  """Returns (output, keys and values to keep). Without a cache's `layer` the input sees itself."""
 
   arch: Arch
   window: int | None
 
   @nn.compact
-  def __call__(self, x, positions, mask, layer):
+  def __call__(self, x, positions, segments, layer):
     a = self.arch
     group = a.num_heads // a.num_kv_heads
 
@@ -157,9 +155,8 @@ class Attention(nn.Module):
     k = rotary.rotate(k, positions, frequency)
     q = q.reshape(*q.shape[:-2], a.num_kv_heads, group, a.head_size)
     if layer is None:
-      if self.window is not None:
-        mask &= positions[..., :, None] - positions[..., None, :] < self.window
-      out, kept = cache_lib.attend_self(q, k, v, mask, a.attn_softcap), (k, v)
+      out, kept = attention.attend_self(
+          q, k, v, positions, segments, self.window, a.attn_softcap), (k, v)
     else:
       out, kept = layer.attend(q, k, v, a.attn_softcap)
     out = out.reshape(*out.shape[:-3], a.num_heads * a.head_size)
@@ -233,14 +230,15 @@ class Decoder(nn.Module):
       self.value_head = nn.Dense(
           1, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name='value')
 
-  def __call__(self, tokens, positions, mask=None, layers=None, dropout=None, own=None,
+  def __call__(self, tokens, positions, segments=None, layers=None, dropout=None, own=None,
                before=None):
     """Hidden states of `tokens`.
 
     Args:
       tokens: int32 [..., C].
       positions: int32 [..., C], where each token stands in its own text.
-      mask: bool [..., C, C], who attends to whom; without a cache only.
+      segments: int32 [..., C], which text of its row each token belongs to, 0 = padding; None for
+        rows of one text. Read without a cache only.
       layers: one `cache.Layer` per layer, or None.
       dropout: function applied to each residual branch, or None.
       own: bool [..., C], tokens that a generator wrote, whose surprise counts; None for none.
@@ -257,7 +255,7 @@ class Decoder(nn.Module):
     kept, lm = [], None
     for i in range(self.arch.num_layers):
       layer = None if layers is None else layers[i]
-      y, kv = self.attns[i](self.attn_norms[i](x), positions, mask, layer)
+      y, kv = self.attns[i](self.attn_norms[i](x), positions, segments, layer)
       if self.arch.post_norms:
         y = self.attn_post_norms[i](y)
       x = x + dropout(y)
@@ -294,7 +292,7 @@ class Decoder(nn.Module):
     table = self.embed if self.arch.tied else self.unembed
     logits = jnp.einsum('...d,vd->...v', hidden, table.astype(hidden.dtype),
                         preferred_element_type=jnp.float32)
-    return softcap(logits, self.arch.final_softcap)
+    return attention.softcap(logits, self.arch.final_softcap)
 
   def values(self, hidden):
     """Logit of the probability that the solution so far ends in a right answer, float32 [...]."""
@@ -303,18 +301,11 @@ class Decoder(nn.Module):
       hidden = jax.nn.relu(self.value_hidden(hidden))
     return self.value_head(hidden)[..., 0]
 
-  def init_all(self, tokens, positions, mask):
+  def init_all(self, tokens, positions):
     """Touches every parameter, for `init`."""
-    hidden, _ = self(tokens, positions, mask)
+    hidden, _ = self(tokens, positions)
     read = {'lm': lambda: self.logits(hidden.lm), 'value': lambda: self.values(hidden.top)}
     return [read[h]() for h in self.arch.heads]
-
-
-def causal_mask(segments: jax.Array) -> jax.Array:
-  """Who attends to whom in packed rows: int32 [B, T] (0 = padding) --> bool [B, T, T]."""
-  same = segments[:, :, None] == segments[:, None, :]
-  causal = jnp.tril(jnp.ones((1, *segments.shape[1:] * 2), bool))
-  return same & causal & (segments > 0)[:, :, None]
 
 
 def below_surprise(arch: Arch) -> frozenset[str]:
@@ -328,9 +319,8 @@ def below_surprise(arch: Arch) -> frozenset[str]:
 def abstract(arch: Arch):
   """Shapes of the parameters with their logical axes, for `parallel.placed`."""
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-  mask = jax.ShapeDtypeStruct((1, 1, 1), bool)
   return jax.eval_shape(lambda *args: Decoder(arch).init(
-      jax.random.key(0), *args, method='init_all'), tokens, tokens, mask)
+      jax.random.key(0), *args, method='init_all'), tokens, tokens)
 
 
 def check_split(arch: Arch, name: str, devices: int) -> None:

@@ -179,7 +179,7 @@ class _Maker:
             lambda rows, width, a=arch, t=train, k=kind: memory.training(
                 a, batch=rows, columns=t.row_length, labelled=k == 'value',
                 width=width if e.mesh.train else 1, groups=max(1, e.mesh.train),
-                adapters=_adapters(a, t.lora_rank)),
+                adapters=_adapters(a, t.lora_rank), remat=t.remat),
             train.batch_size, f'config.models.{name}.train.batch_size', 1, (name,))
 
   def labels(self):

@@ -15,6 +15,7 @@ import functools
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.models import blockwise
 from tts.models.transformer import Arch, abstract
 from tts.revision.trajectories import MAX_CONTEXT
 
@@ -66,9 +67,9 @@ def place(arch: Arch, width: int) -> int:
 
 def _scores(arch: Arch, width: int, rows: int, new: int, seen: int) -> int:
   """Bytes of one layer's attention weights, `new` tokens a row over `seen`; or of the MLP."""
-  heads = _shared(arch.num_heads, width)
-  return rows * new * max(heads * seen * _WORD, _shared(arch.mlp_width, width)
-                          * jnp.dtype(arch.dtype).itemsize)
+  scores = _shared(arch.num_heads, width) * blockwise.size(new, seen) * seen * _WORD
+  mlp = new * _shared(arch.mlp_width, width) * jnp.dtype(arch.dtype).itemsize
+  return rows * max(scores, mlp)
 
 
 def _reading(arch: Arch, width: int, texts: int, columns: int) -> int:
@@ -180,23 +181,31 @@ def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint
 
 
 def training(arch: Arch, *, batch: int, columns: int, labelled: bool, width: int = 1,
-             groups: int = 1, adapters: int = 0) -> Footprint:
+             groups: int = 1, adapters: int = 0, remat: bool = False) -> Footprint:
   """An update: weights and Adam's two moments, donated, and what is kept for it.
 
   `width` x `groups` devices share weights and moments, `groups` of them the rows too. With bytes of
   `adapters` these alone are learnt, and the weights are there once more, merged.
 
-  Rows that are `labelled` have a label a token, and masks of labels and of own tokens.
+  Rows that are `labelled` have a label a token, and masks of labels and of own tokens. With `remat`
+  a layer keeps what it begins with, and one at a time all of it. What is made in blocks, scores and
+  logits, is kept for none but the one at hand.
   """
   size, whole = weights(arch, width), batch * columns
   batch = -(-batch // groups)
-  kept = batch * columns * arch.num_layers * (
-      8 * arch.width + 4 * arch.mlp_width + arch.num_heads * columns * 2)
-  logits = 3 * batch * columns * arch.vocab_size
+  tokens, layers = batch * columns, arch.num_layers
+  block = blockwise.size(columns, columns)
+  layer = tokens * (8 * arch.width + 4 * arch.mlp_width)
+  scores = 2 * batch * arch.num_heads * block * columns
+  if block == columns:
+    layer, scores = layer + scores, 0
+  kept = layer + layers * 4 * tokens * arch.width if remat else layers * layer
+  logits = 3 * batch * blockwise.size(columns, arch.vocab_size) * arch.vocab_size
   learnt = size + 3 * adapters if adapters else 3 * size
   return Footprint(weights=learnt // groups, outputs=0,
                    inputs=whole * (3 * _WORD + 1 + (_WORD + 2) * labelled),
-                   working=size * (2 if adapters else 1) + (kept + logits) * jnp.dtype(arch.dtype).itemsize)
+                   working=(size * (2 if adapters else 1) + (kept + scores + logits)
+                            * jnp.dtype(arch.dtype).itemsize))
 
 
 def _vocabulary(arch: Arch, width: int) -> int:

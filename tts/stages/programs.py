@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import rng
+from tts.models import blockwise
 from tts.models.generator import Generator
 from tts.models.retokenised import Retokenised
 from tts.models.transformer import Arch, Decoder
@@ -151,14 +152,17 @@ def forward_step(arch: Arch):
     """tokens int32 [B, T], the first prompt_len int32 [B] of them given --> {head: float32}."""
     decoder = Decoder(arch)
     position = jnp.broadcast_to(jnp.arange(tokens.shape[1], dtype=jnp.int32), tokens.shape)
-    mask = jnp.tril(jnp.ones((1, tokens.shape[1], tokens.shape[1]), bool))
     own = position >= prompt_len[:, None]
-    hidden, _ = decoder.apply(params, tokens, position, mask, own=own)
+    hidden, _ = decoder.apply(params, tokens, position, own=own)
     result = {}
     if 'lm' in arch.heads:
-      log_probs = jax.nn.log_softmax(decoder.apply(params, hidden.lm, method='logits'), axis=-1)
-      result['logprobs'] = jnp.take_along_axis(
-          log_probs[:, :-1], tokens[:, 1:, None], axis=-1)[..., 0]
+      def log_prob(hidden, following):
+        log_probs = jax.nn.log_softmax(decoder.apply(params, hidden, method='logits'), axis=-1)
+        return jnp.take_along_axis(log_probs, following[..., None], axis=-1)[..., 0]
+
+      following = jnp.pad(tokens[:, 1:], ((0, 0), (0, 1)))
+      result['logprobs'] = blockwise.over(
+          log_prob, (hidden.lm, following), 1, arch.vocab_size)[:, :-1]
     if 'value' in arch.heads:
       result['values'] = jax.nn.sigmoid(decoder.apply(params, hidden.top, method='values'))
     return result
@@ -172,8 +176,7 @@ def prompt_step(arch: Arch):
   def step(params, prefix, prefix_len):
     """prefix int32 [B, P], its length [B] --> float32 [B, D]."""
     position = jnp.broadcast_to(jnp.arange(prefix.shape[1], dtype=jnp.int32), prefix.shape)
-    mask = jnp.tril(jnp.ones((1, prefix.shape[1], prefix.shape[1]), bool))
-    hidden, _ = Decoder(arch).apply(params, prefix, position, mask)
+    hidden, _ = Decoder(arch).apply(params, prefix, position)
     last = jnp.take_along_axis(hidden.top, (prefix_len - 1)[:, None, None], axis=1)
     return last[:, 0].astype(jnp.float32)
 

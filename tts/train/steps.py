@@ -24,7 +24,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tts.models.transformer import Decoder, Hidden, causal_mask
+from tts.models import blockwise
+from tts.models.transformer import Decoder, Hidden
 from tts.types import InputError
 
 Batch = dict[str, jax.Array]
@@ -118,7 +119,7 @@ def init_params(decoder: Decoder, seed: int, place: Callable[[Any], Any] = lambd
   """
   tokens = jnp.zeros((1, 1), jnp.int32)
   init = lambda *args: nn.unbox(decoder.init(*args, method='init_all'))
-  args = jax.random.key(seed), tokens, tokens, jnp.ones((1, 1, 1), bool)
+  args = jax.random.key(seed), tokens, tokens
   return jax.jit(init, out_shardings=place(jax.eval_shape(init, *args)))(*args)
 
 
@@ -166,19 +167,24 @@ def make_optimizer(config: TrainConfig,
 def _hidden(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | None) -> Hidden:
   """Hidden states [B, T, D]; texts that share a row do not see each other."""
   hidden, _ = decoder.apply(
-      params, batch['tokens'], batch['positions'], causal_mask(batch['segments']),
+      params, batch['tokens'], batch['positions'], batch['segments'],
       dropout=dropout, own=batch.get('own_mask'))
   return hidden
 
 
 def _nll(decoder: Decoder, params: Any, batch: Batch, hidden: jax.Array) -> Sums:
   """Next-token loss in nats, summed over the masked tokens, and their number."""
-  logits = decoder.apply(params, hidden, method='logits')  # --> [B, T, V]
   following = lambda x: jnp.pad(x[:, 1:], ((0, 0), (0, 1)))
   # A text's first token follows nothing, whatever stands before it in the row.
   same_text = following(batch['segments']) == batch['segments']
   mask = following(batch['loss_mask']) & same_text & (batch['segments'] > 0)
-  nll = optax.softmax_cross_entropy_with_integer_labels(logits, following(batch['tokens']))
+
+  def of_tokens(hidden, tokens):
+    logits = decoder.apply(params, hidden, method='logits')
+    return optax.softmax_cross_entropy_with_integer_labels(logits, tokens)
+
+  nll = blockwise.over(of_tokens, (hidden, following(batch['tokens'])), 1,
+                       decoder.arch.vocab_size)
   return {'nll': jnp.sum(jnp.where(mask, nll, 0.0)), 'tokens': jnp.sum(mask)}
 
 
