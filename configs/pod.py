@@ -6,7 +6,7 @@ Llama-3.1-8B and Qwen2.5-Math-PRM-7B by the fields that their `config.json` publ
 four chips a model: what a search with open checkpoints of that size asks of a pod. The verifier
 reads the generator's ids here; one with a tokenizer of its own goes through the host and needs
 mesh.model=1. To run such models import them and take configs/open.py; here nothing is loaded, and
-training them is not meant to fit. A program of 60 layers takes the compiler about half an hour of
+training them is not meant to fit. A program of 60 layers takes the compiler a quarter to half an hour of
 one core: --config=configs/pod.py:4 has so many layers in each model, and compiles in minutes.
 """
 

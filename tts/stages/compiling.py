@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import dataclasses
+import importlib.metadata
 import importlib.util
 import json
 import re
@@ -20,6 +21,7 @@ from tts.stages.device_programs import DeviceProgram
 from tts.types import InputError
 
 _MOST_ROWS = 1 << 20
+_PACKAGES = ('jax', 'jaxlib', 'libtpu')
 _LARGE = 1e-3  # of a model's bytes: a parameter that is whole on each device and larger is named
 
 
@@ -90,6 +92,7 @@ def run(experiment: Experiment, topology: str, only: str = '', output: str | Non
     with files.written_aside(output) as f:
       f.write(json.dumps({
           'topology': topology, 'groups': parallel.num_groups(mesh), 'chips_a_group': width,
+          'versions': {name: importlib.metadata.version(name) for name in _PACKAGES},
           'chip': dataclasses.asdict(chip), 'programs': rows,
           'whole_parameters': {name: dict(memory.whole(
               device_programs.architecture(experiment, name), width))

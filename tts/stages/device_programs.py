@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from tts import parallel
 from tts.config import Experiment
+from tts.data import hub
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval.runfiles import GENERATORS, REVISERS
@@ -151,7 +152,7 @@ class _Maker:
 
   def __init__(self, e: Experiment):
     self._e, given = e, e.models.base.checkpoint
-    roles = Prompts(e.prompts, Tokenizer.load(given)).roles if given else _ROLES
+    roles = Prompts(e.prompts, Tokenizer.load(hub.local(given))).roles if given else _ROLES
     limits = e.limits
     self._limits = Limits(limits.max_tokens, limits.max_steps, limits.max_step_tokens, roles)
     self._prompt = limits.max_prompt_tokens
