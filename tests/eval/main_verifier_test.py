@@ -54,3 +54,15 @@ def test_it_is_called_by_its_name(made):
   assert named['verifier']['prm']['auc_within'] is None  # it has scored nothing there
   assert [figure.main_label(r) for r in made] == ['PRM', 'mean value']
   assert {r['verifier'] for r in named['ablations']} >= {'mean_value', 'orm'}
+
+
+def test_scores_of_the_main_one_of_before_are_not_taken_for_its_own(workdirs, tmp_path):
+  """The config names another verifier; the pools have not been scored anew yet."""
+  for source, main in zip(workdirs, ('mean_value', 'prm')):
+    shutil.copytree(source, tmp_path / main)
+    run = records.read_json(tmp_path / main / 'run.json')
+    records.write_json(tmp_path / main / 'run.json', run | {'config': {'verifier': main}})
+    made = results.assemble(runfiles.load(tmp_path / main))
+    assert not any(r['strategy'] in ('beam', 'best_of_n_weighted') for r in made['curves'])
+    assert {'predicted'}.isdisjoint(r['bins'] for r in made['ablations'])
+    assert made['verifier'][main] is None or made['verifier'][main]['auc_within'] is None

@@ -47,6 +47,17 @@ def plugged(launcher, smoke, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def ruled(launcher, plugged, tmp_path_factory):
+  """That run, gone on with by the example verifier in the PRM's place."""
+  workdir = tmp_path_factory.mktemp('ruled') / 'w'
+  shutil.copytree(plugged, workdir)
+  launcher.ok('compare', SMOKE, f'--workdir={workdir}', '--config.search.budgets=(4,)',
+              '--config.search.beam_widths=(2,)', '--config.search.lookahead_questions=0',
+              "--config.plugins=('examples.my_verifier',)", '--config.verifier=mean_value')
+  return workdir
+
+
+@pytest.fixture(scope='module')
 def written(plugged):
   return json.loads((plugged / 'report' / 'results.json').read_text())
 
@@ -109,6 +120,51 @@ def test_a_verifier_scores_the_pool_and_guides_a_search(plugged, written):
   np.testing.assert_allclose([scored[p] for p in both], [guided[p] for p in both], atol=1e-5)
   prm = prefixes(pool, lambda r: r['step_scores'])
   assert np.abs([scored[p] - prm[p] for p in both]).max() > 1e-4
+
+
+def test_a_verifier_may_be_the_main_one(plugged, ruled, written):
+  """It takes the PRM's place, under its name: the same samples, the scores changed round."""
+  made = records.read_json(ruled / 'report' / 'results.json')
+  assert made['config']['verifier'] == 'mean_value' == next(iter(made['verifier']))
+  own, = (r for r in made['curves'] if (r['strategy'], r['bin']) == ('beam', None))
+  was, = (r for r in written['ablations'] if r['bin'] is None and r['selection'] ==
+          'best_of_n_weighted' and (r['strategy'], r['verifier'], r['aggregation']) == (
+              'beam', 'mean_value', 'last'))
+  assert {k: was[k] for k in ('accuracy', 'flops', 'verifier_tokens')} == {
+      k: own[k] for k in ('accuracy', 'flops', 'verifier_tokens')}
+  assert {(r['strategy'], r['verifier']) for r in made['ablations']} >= {
+      ('best_of_n_weighted', 'prm'), ('beam', 'prm')}
+  before, after = (records.read(w, 'search', 'sample-n4') for w in (plugged, ruled))
+  for old, new in zip(before, after):
+    assert new['tokens'] == old['tokens'] and new['answer_score'] == new['step_scores'][-1]
+    assert new['step_scores'] == old['other_scores']['mean_value']
+    assert new['other_scores']['prm'] == old['step_scores']
+  difficulty = records.read(ruled, 'difficulty')
+  assert {frozenset(r['counts']) for r in difficulty} == {frozenset(('base', 'mean_value'))}
+  for stage in ('search', 'difficulty'):
+    assert made['ledger'][stage]['mean_value']['ratio'] == 1.0
+  assert 'mean value: AUC within a question' in (ruled / 'report' / 'index.html').read_text()
+
+
+def test_questions_are_answered_by_the_main_verifier(ruled):
+  choice = policy_lib.Choice(Strategy('beam', 4, 2), 'best_of_n_weighted')
+  fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)
+  policy_lib.save(policy_lib.Policy('probe', 0.0, 0, (0.8, 0.6, 0.4, 0.2), {4: fit}, {4: fit}),
+                  ruled / 'policy.json')
+  question = '3;+4'
+  solution, = tts.solve(ruled, [question], 4)
+  texts = [c['text'] for c in solution.candidates]
+  sizes = dict(max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16)
+  models = ruled / 'models'
+  mine = tts.load(models / 'base', verifier=models / 'prm', reads='mean_value',
+                  plugins=('examples.my_verifier',), **sizes)
+  found, = mine.score([question], [texts])
+  np.testing.assert_allclose([c.score for c in found],
+                             [c['score'] for c in solution.candidates], atol=1e-5)
+  assert solution.verifier_tokens > 0
+  for reads in ('nobodys', 'orm'):
+    with pytest.raises(InputError, match=f"config.verifier is '{reads}'"):
+      tts.load(models / 'base', verifier=models / 'prm', reads=reads, **sizes)
 
 
 def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged):

@@ -61,12 +61,14 @@ def predicted_estimate(pool: Samples, samples: slice = slice(None)) -> np.ndarra
   """Mean verifier score of each question's samples, float64 [Q]; no gold answer is used.
 
   A sample without an answer scores 0: that it cannot be right needs no gold answer. None where the
-  pool has not been scored.
+  pool has not been scored by the main verifier.
 
   Args:
     pool: independent samples.
     samples: the slots that are read.
   """
+  if pool.guide != pool.main:
+    return None
   if np.isnan(pool.answer_score[pool.votes]).any() or not pool.votes.any():
     return None
   return np.where(pool.votes, pool.answer_score, 0.0)[:, samples].mean(axis=1)

@@ -102,8 +102,13 @@ class Samples:
 
   @property
   def guide(self) -> str:
-    """The verifier whose values `steps` and `answer_score` are."""
-    return self.setting.verifier or self.main
+    """The verifier whose values `steps` and `answer_score` are.
+
+    Of a pool the one that has read it and is in no `others`: the main one, or that of before where
+    the config has another since.
+    """
+    read = (v for v in self.counts if v not in self.others and v != self.setting.model)
+    return self.setting.verifier or next(read, self.main)
 
   def scored(self, verifier: str) -> np.ndarray | None:
     """A verifier's values float64 [Q, N, S], or None where it has scored nothing."""
