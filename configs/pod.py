@@ -4,10 +4,11 @@
 
 Llama-3.1-8B and Qwen2.5-Math-PRM-7B by the fields that their `config.json` publish, in bfloat16,
 four chips a model: what a search with open checkpoints of that size asks of a pod. The verifier
-reads the generator's ids here; one with a tokenizer of its own goes through the host and needs
-mesh.model=1. To run such models import them and take configs/open.py; here nothing is loaded, and
-training them is not meant to fit. A program of 60 layers takes the compiler a quarter to half an hour of
-one core: --config=configs/pod.py:4 has so many layers in each model, and compiles in minutes.
+reads the generator's ids here; one with a tokenizer of its own has the same matrices, longer
+buffers, and the host between two programs of a round (tts/stages/driven.py). To run such models
+import them and take configs/open.py with --config.mesh.model=4; here nothing is loaded, and
+training them is not meant to fit. A program of 60 layers takes the compiler a quarter to half an
+hour of one core: --config=configs/pod.py:4 has so many layers in each model, and compiles in minutes.
 """
 
 from tts import config

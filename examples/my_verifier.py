@@ -1,6 +1,6 @@
 """A verifier of your own: the mean of the PRM's values over all tokens so far.
 
-  --config.plugins="('examples.my_verifier',)"
+  --config.plugins="('examples.my_verifier',)" --config.verifier=mean_value
 """
 
 from __future__ import annotations

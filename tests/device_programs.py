@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 
 from tests import toy
@@ -41,5 +42,23 @@ def steps() -> dict:
                 (prefix, lengths, words, grid(B, N), np.ones(B, bool))),
       'score': (programs.score_step(JUDGE), other,
                 (prefix, lengths, grid(B, N, LIMITS.max_tokens), grid(B, N))),
+      **_cut(kwargs, (params, other), (prefix, lengths, words, grid(B, N), np.ones(B, bool))),
       'forward': (programs.forward_step(toy.ARCH), params, (grid(B, P), grid(B))),
   }
+
+
+def _cut(kwargs: dict, models: tuple, block: tuple) -> dict:
+  """A round of a search that the host drives."""
+  width = 6
+  parts = programs.search_parts(toy.ARCH, JUDGE, config=BeamConfig(N, 2), width=width, past=14,
+                                sampling=SamplingConfig(), **kwargs)
+  state, parent = jax.eval_shape(parts['start'], models, *block, *block[:2])
+  c = state.candidates
+  ids = np.zeros((B, N, width), np.int32), np.ones((B, N), np.int32)
+  *written, draft = jax.eval_shape(parts['write'], models, c.generator, c.rows)
+  verifier, score, step = jax.eval_shape(parts['read'], models, c.verifier, c.score, draft, *ids)
+  return {
+      'write': (parts['write'], models, (c.generator, c.rows)),
+      'read': (parts['read'], models, (c.verifier, c.score, draft, *ids)),
+      'choose': (parts['choose'], models,
+                 (written[0], verifier, written[1], score, state.open, step, score, parent))}

@@ -15,8 +15,8 @@ from tests import device_programs, toy
 from tts.models.transformer import Decoder
 from tts.train import steps
 
-LOOPING = ('sample', 'search', 'lookahead', 'chain')
-NAMES = (*LOOPING, 'score', 'forward')
+LOOPING = ('sample', 'search', 'lookahead', 'chain', 'write', 'choose')  # it deals by bisection
+NAMES = (*LOOPING, 'score', 'forward', 'read')
 
 
 @pytest.fixture(scope='module')
