@@ -8,7 +8,7 @@ reads the generator's ids here; one with a tokenizer of its own has the same mat
 buffers, and the host between two programs of a round (tts/stages/driven.py). To run such models
 import them and take configs/open.py with --config.mesh.model=4; here nothing is loaded, and
 training them is not meant to fit. A program of 60 layers takes the compiler a quarter to half an
-hour of one core: --config=configs/pod.py:4 has so many layers in each model, and compiles in minutes.
+hour of one core: --config=configs/pod.py:4 has so many layers in each model, and takes minutes.
 """
 
 from tts import config
