@@ -11,8 +11,9 @@ import pytest
 from configs import open as open_config
 from tests.open import tiny
 from tts import config
+from tts.data import hub
 from tts.eval import records
-from tts.stages import open_checkpoint, reproduce
+from tts.stages import device_programs, open_checkpoint, plan, reproduce
 from tts.train import checkpoint
 from tts.types import InputError
 
@@ -133,6 +134,20 @@ def test_open_folders_are_taken_as_they_are(models, tmp_path):
   assert len(list((tmp_path / 'w/imported').iterdir())) == 2
   with pytest.raises(InputError, match='has no verifier.s head'):
     open_checkpoint.imported(str(models / 'base-source'), str(tmp_path), False)
+
+
+def test_what_a_checkpoint_elsewhere_takes_is_known_before_a_run(models, monkeypatch, tmp_path):
+  """`--dry_run` and `launch.compile` of hf:// or gs:// names."""
+  monkeypatch.setattr(hub, 'local', lambda path, kind='model': path.replace('hf://o', str(models)))
+  made = open_config.get_config('chat')
+  for name in ('base', 'prm'):
+    made.models[name].checkpoint = f'hf://o/{name}-source'
+  made.data.test = str(tmp_path / 'test.jsonl')
+  (tmp_path / 'test.jsonl').write_text('{"problem": "1+1?", "answer": "2"}\n' * 3)
+  made.search.update(questions=3, lookahead_questions=0)
+  experiment = config.from_config_dict(made)
+  assert 'search' in plan.table(experiment)
+  assert {p.stage for p in device_programs.listed(experiment)} >= {'search', 'difficulty'}
 
 
 def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_path):
