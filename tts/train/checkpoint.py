@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import gc
 import hashlib
 import json
 import os
@@ -33,7 +34,7 @@ from tts.types import InputError
 
 MODEL_FILE = 'model.json'
 _PARAMS = 'params'
-_SAVED_AT_A_TIME_GB = 1
+_AT_A_TIME_GB = 1  # that Orbax holds beside a model that it writes or reads
 _DIGESTS = 'digests.json'  # of a training checkpoint's files, beside them
 # What a field of `Arch` is in JSON, by its annotation, and what messages call it.
 _NONE = type(None)
@@ -143,7 +144,7 @@ def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
   options = _this_process()
   # A folder a parameter: in one file all of them would be held once more, compressed.
   handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_compression=False,
-                                        save_concurrent_gb=_SAVED_AT_A_TIME_GB,
+                                        save_concurrent_gb=_in_flight(params),
                                         multiprocessing_options=options)
   with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
     writer.save(aside / _PARAMS, args=ocp.args.PyTreeSave(jax.tree.map(_on_host, params)))
@@ -192,15 +193,19 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
     raise InputError(f'checkpoint {directory}: its tokenizer has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   check_files(directory)
-  with ocp.StandardCheckpointer(multiprocessing_options=_this_process()) as reader:
-    path = directory / _PARAMS
+  path, options = directory / _PARAMS, _this_process()
+  with ocp.StandardCheckpointer(multiprocessing_options=options) as reader:
     stored = reader.metadata(path).item_metadata.tree
-    _check_shapes(directory, arch, stored)
-    where = (jax.tree.map(lambda _: parallel.one_device(), stored) if mesh is None else
-             jax.tree.map(lambda x: x.sharding, parallel.placed(abstract(arch), mesh)))
-    params = reader.restore(path, jax.tree.map(
-        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        stored, where))
+  _check_shapes(directory, arch, stored)
+  where = (jax.tree.map(lambda _: parallel.one_device(), stored) if mesh is None else
+           jax.tree.map(lambda x: x.sharding, parallel.placed(abstract(arch), mesh)))
+  like = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+                      stored, where)
+  handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=_in_flight(like),
+                                          multiprocessing_options=options)
+  with ocp.Checkpointer(handler, multiprocessing_options=options) as reader:
+    params = reader.restore(path, args=ocp.args.StandardRestore(like))
+  gc.collect()  # what was read is held by what the reader leaves behind
   check_finite(params, f'checkpoint {directory}')
   return arch, params, meta, tokenizer
 
@@ -258,6 +263,12 @@ def check_finite(params: Any, where: str) -> None:
     if not all(np.isfinite(np.asarray(part, np.float32)).all() for part in _parts(x)):
       raise InputError(f'{where}: parameter {name} holds NaN or infinity: its training diverged '
                        'or the file is damaged, use another checkpoint')
+
+
+def _in_flight(params: Any) -> float:
+  """Gigabytes for Orbax to hold at a time: it refuses an array that is as large as its limit."""
+  largest = max(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
+  return max(_AT_A_TIME_GB, 1.001 * largest / 1e9)
 
 
 def _on_host(x: Any) -> Any:
