@@ -18,6 +18,7 @@ from typing import Any
 
 from absl import logging
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from tts.data import answers
 from tts.data import family
@@ -90,10 +91,11 @@ class WordProblems(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _split_generators(self, dl_manager):
     path = self._path or os.fspath(dl_manager.manual_dir)
     splits = parse(self.builder_config.name, path, self._columns)
-    return {name: self._generate_examples(found) for name, found in splits.items()}
+    return {name: self._generate_examples(name, found) for name, found in splits.items()}
 
-  def _generate_examples(self, problems: list[Problem]):
-    for index, problem in enumerate(problems):
+  def _generate_examples(self, split: str, problems: list[Problem]):
+    for index, problem in enumerate(tqdm(problems, desc=f'{self.builder_config.name}/{split}',
+                                         unit='problem', delay=5, leave=False)):
       row = dataclasses.asdict(problem)
       yield index, row | {'level': problem.level or 0, 'solution': problem.solution or ''}
 
