@@ -1,6 +1,7 @@
 """Attention in blocks is the whole one, forward and backward, and both are what numpy says."""
 
 import dataclasses
+import re
 from unittest import mock
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 
 from configs import arithmetic, quickstart, smoke
 from tests import toy
-from tts import config
+from tts import config, parallel
 from tts.data import batching
 from tts.models import attention, blockwise, cache as cache_lib
 from tts.models.transformer import Decoder
@@ -171,6 +172,24 @@ def test_reading_behind_a_cache_is_the_whole_one():
       return [layer.attend(q, k, v, 0.8) for layer in layers]
 
   close(jax.jit(lambda: found(4))(), jax.jit(lambda: found(0))(), 1e-6)
+
+
+def test_devices_that_share_rows_and_heads_say_nothing_to_each_other():
+  case, mesh = Case(segments=False), parallel.make_mesh(2, 2)
+  q, k, v, positions, _ = inputs(case)
+
+  def found(spread):
+    with blocks(case.block):
+      back = jax.grad(lambda *x: jnp.sum(attention.attend_self(*x, positions)**2), argnums=(0, 1, 2))
+      compiled = jax.jit(back).lower(*spread).compile()
+    return compiled.as_text(), compiled(*spread)
+
+  rows_and_heads = jax.NamedSharding(
+      mesh, jax.sharding.PartitionSpec(parallel.DATA, None, parallel.MODEL))
+  text, shared = found([jax.device_put(x, rows_and_heads) for x in (q, k, v)])
+  assert not re.findall('all-gather|all-reduce|all-to-all|collective-permute', text)
+  assert shared[0].sharding.spec[:3] == (parallel.DATA, None, parallel.MODEL)
+  close(jax.device_get(shared), found([q, k, v])[1], 1e-6)
 
 
 def test_log_probabilities_of_long_texts_are_the_whole_ones():

@@ -10,6 +10,7 @@ import pytest
 from configs import pod, smoke
 from tests import toy
 from tts import config, parallel
+from tts.models import blockwise
 from tts.models.transformer import abstract
 from tts.stages import compiled, device_programs, memory
 from tts.types import InputError
@@ -114,6 +115,21 @@ def test_a_training_that_does_not_fit_asks_for_a_checkpoint():
   experiment = config.from_config_dict(pod.get_config('1'))
   with pytest.raises(InputError, match='train/base .* give --config.models.base.checkpoint'):
     device_programs.check_memory(experiment, 10**9)
+
+
+def test_long_rows_take_memory_by_their_length():
+  """Up to 1,024 tokens by its square; a layer that is computed again keeps what it begins with."""
+  arch = dataclasses.replace(toy.ARCH, num_layers=8, vocab_size=2048)
+  of = lambda columns, **how: memory.training(
+      arch, batch=2, columns=columns, labelled=False, **how).working - memory.weights(arch, 1)
+  assert of(1024) / of(512) > 3
+  assert of(8192) / of(4096) == pytest.approx(2, rel=0.2) and of(2048) < of(1024)
+  layers = lambda num: memory.training(dataclasses.replace(arch, num_layers=num), batch=2,
+                                       columns=64, labelled=False, remat=True)
+  more = layers(9).working - layers(8).working
+  assert more == 2 * 64 * 16 * 4 + (layers(9).weights - layers(8).weights) // 3
+  score = lambda tokens: memory.score(arch, 1, texts=1, columns=16, tokens=tokens).working
+  assert score(1008) == 4 * 1008 * 1024 * 4 and score(2032) == 4 * blockwise.BLOCK * 2048 * 4
 
 
 def test_models_that_devices_cannot_share_are_refused():

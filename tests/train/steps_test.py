@@ -138,6 +138,15 @@ def test_dropout_of_an_update_depends_on_its_number(params):
   assert losses[0] == losses[1] != losses[2]
 
 
+def test_layers_that_are_computed_again_drop_what_they_dropped(params):
+  batch, found = pack(TEXTS, 23), []
+  for remat in (False, True):
+    def loss(params, decoder=Decoder(toy.ARCH, remat)):
+      return steps.lm_loss(decoder, params, batch, steps.make_dropout(0.5, jax.random.key(0)))[0]
+    found.append(jax.jit(jax.value_and_grad(loss))(params))
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), *found)
+
+
 def test_schedule_and_weight_decay():
   config = steps.TrainConfig(learning_rate=0.5, steps=100, warmup_fraction=0.1,
                              final_lr_fraction=0.1, weight_decay=0.0)

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 
 BLOCK = 128  # places at a time
-# Numbers of one row (and head) up to which they are made at once, as of rows of 1,024 tokens. Below
-# that blocks save little memory and take longer (benchmarks/attention.py).
+# Numbers of one row (and head) that are made at once, the scores of 1,024 tokens: a row's stay in a
+# TPU's fast memory, where blocks save nothing, and no committed run has more (BUILD_NOTES.md,
+# "TPU"). On a CPU blocks take less time from 512 tokens on.
 WHOLE = 1 << 20
 
 

@@ -207,9 +207,8 @@ class Decoder(nn.Module):
     self.attn_norms, self.mlp_norms = norms('attn'), norms('mlp')
     if a.post_norms:
       self.attn_post_norms, self.mlp_post_norms = norms('attn_post'), norms('mlp_post')
-    attention, mlp = (nn.remat(x) if self.remat else x for x in (Attention, MLP))
-    self.attns = [attention(a, a.window(i), name=f'attn_{i}') for i in range(a.num_layers)]
-    self.mlps = [mlp(a, name=f'mlp_{i}') for i in range(a.num_layers)]
+    self.attns = [Attention(a, a.window(i), name=f'attn_{i}') for i in range(a.num_layers)]
+    self.mlps = [MLP(a, name=f'mlp_{i}') for i in range(a.num_layers)]
     self.final_norm = RMSNorm(a)
     if 'lm' in a.heads and not a.tied:
       self.unembed = self.param(
@@ -255,14 +254,18 @@ class Decoder(nn.Module):
     kept, lm = [], None
     for i in range(self.arch.num_layers):
       layer = None if layers is None else layers[i]
-      y, kv = self.attns[i](self.attn_norms[i](x), positions, segments, layer)
-      if self.arch.post_norms:
-        y = self.attn_post_norms[i](y)
-      x = x + dropout(y)
-      y = self.mlps[i](self.mlp_norms[i](x))
-      if self.arch.post_norms:
-        y = self.mlp_post_norms[i](y)
-      x = x + dropout(y)
+
+      def one(self, x, i=i, layer=layer):
+        y, kv = self.attns[i](self.attn_norms[i](x), positions, segments, layer)
+        if self.arch.post_norms:
+          y = self.attn_post_norms[i](y)
+        x = x + dropout(y)
+        y = self.mlps[i](self.mlp_norms[i](x))
+        if self.arch.post_norms:
+          y = self.mlp_post_norms[i](y)
+        return x + dropout(y), kv
+
+      x, kv = (nn.remat(one) if self.remat else one)(self, x)
       kept.append(kv)
       if i + 1 == self.arch.surprise_layer:
         lm = self.surprise_norm(x)
