@@ -14,6 +14,6 @@ def running():
   started = server.create_server('localhost', port, in_memory=True, default_bucket='bucket')
   started.start()
   try:
-    yield {'STORAGE_EMULATOR_HOST': f'http://localhost:{port}', 'GOOGLE_CLOUD_PROJECT': 'none'}
+    yield {'STORAGE_EMULATOR_HOST': f'http://localhost:{port}'}
   finally:
     started.stop()

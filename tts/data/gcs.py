@@ -37,7 +37,7 @@ def client() -> Any:
     from google.cloud import storage
   except ImportError as e:
     raise InputError('gs:// paths need google-cloud-storage: pip install "tts[gcs]"') from e
-  return storage.Client()
+  return storage.Client(project=None)  # objects have none, and not every account does
 
 
 @functools.cache
