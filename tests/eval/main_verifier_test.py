@@ -10,8 +10,8 @@ from configs.claims import CLAIMS
 from tests.eval import synthetic
 from tts.eval import claim_sides, figure, records, results, runfiles
 
-PARTS = ('curves', 'ablations', 'contrasts', 'ledger', 'difficulty', 'compute_optimal', 'efficiency',
-         'moved', 'settled', 'flops_matched', 'break_even', 'claims')
+PARTS = ('curves', 'ablations', 'contrasts', 'ledger', 'difficulty', 'compute_optimal',
+         'efficiency', 'moved', 'settled', 'flops_matched', 'break_even', 'claims')
 
 
 @pytest.fixture(scope='module')

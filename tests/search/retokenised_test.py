@@ -1,4 +1,4 @@
-"""A verifier with ids of its own in a search: what it read, from scratch, and what it is charged."""
+"""A verifier with ids of its own in a search: what it read, from scratch, and its charge."""
 
 import dataclasses
 import functools

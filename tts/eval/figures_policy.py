@@ -51,7 +51,7 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
       'compute_optimal', 'The best strategy per difficulty',
       f'{text}Strategies are chosen per bin on one half of the questions and scored on the other. '
       f'The charged policy pays for its estimate of difficulty ({CHARGED.replace("_", " ")} of the '
-      'samples, scored by the main verifier); for the others the pool behind the bins is free, as in '
-      'the paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
+      'samples, scored by the main verifier); for the others the pool behind the bins is free, as '
+      'in the paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
       [{'line': label, **{k: v for k, v in r.items() if not isinstance(v, list) or k == 'ci95'}}
        for label, rows in found.items() for r in rows], plots.png(figure))

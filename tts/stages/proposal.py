@@ -3,7 +3,8 @@
 The paper never combined its two mechanisms. Here k answers of a chain are written first; then a
 beam search, guided by the main verifier, takes its steps from the revision model with these
 answers in context. The verifier reads the question and the candidate alone, as it was trained. All
-are charged: N = budget - k candidates are left to search. Records: `revise/revision-beam-m<M>-l<k>-n<budget>`.
+are charged: N = budget - k candidates are left to search. Records:
+`revise/revision-beam-m<M>-l<k>-n<budget>`.
 """
 
 from __future__ import annotations
