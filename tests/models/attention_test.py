@@ -180,8 +180,8 @@ def test_devices_that_share_rows_and_heads_say_nothing_to_each_other():
 
   def found(spread):
     with blocks(case.block):
-      back = jax.grad(lambda *x: jnp.sum(attention.attend_self(*x, positions)**2), argnums=(0, 1, 2))
-      compiled = jax.jit(back).lower(*spread).compile()
+      loss = lambda *x: jnp.sum(attention.attend_self(*x, positions)**2)
+      compiled = jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(*spread).compile()
     return compiled.as_text(), compiled(*spread)
 
   rows_and_heads = jax.NamedSharding(
