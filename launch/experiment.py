@@ -17,7 +17,8 @@ _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Experiment file, e.g. configs/quickstart.py. Any field can be overridden: '
     '--config.search.budgets="(1, 4, 16)". --describe lists them all.', lock_config=True)
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'Folder of the run, here or gs://. Started again with the same folder, a run goes on.')
+    'workdir', None,
+    'Folder of the run, here or gs://. Started again with the same folder, a run goes on.')
 _DRY_RUN = flags.DEFINE_bool(
     'dry_run', False, 'Print what each stage would generate and cost, and stop.')
 _DESCRIBE = flags.DEFINE_bool(

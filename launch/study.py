@@ -78,8 +78,8 @@ def main(argv: list[str]) -> None:
   if _DIFFICULTY.value >= 1 and _DIFFICULTY.value % 1:
     raise InputError(f'--difficulty={_DIFFICULTY.value:g} is no share below 1 and no whole number')
   source = external.Source(
-      hub.local(_SAMPLES.value, 'dataset'), _DIFFICULTY.value, samples_file.parse_fields(_FIELDS.value),
-      tuple(_LOGITS.value), _params())
+      hub.local(_SAMPLES.value, 'dataset'), _DIFFICULTY.value,
+      samples_file.parse_fields(_FIELDS.value), tuple(_LOGITS.value), _params())
   with buckets.opened(flags.FLAGS.workdir) as workdir:
     if external.open_workdir(source, workdir):
       print('the records of this file are there already')

@@ -27,7 +27,8 @@ def start(launcher, module, num, *flags, devices=2, env=lambda process: {}):
   return [subprocess.Popen(
       command(module, SMOKE, f'--coordinator=localhost:{port}', f'--num_processes={num}',
               f'--process_id={i}', '--heartbeat_seconds=10', *flags),
-      cwd=ROOT, env=launcher.env | {'XLA_FLAGS': xla} | env(i), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+      cwd=ROOT, env=launcher.env | {'XLA_FLAGS': xla} | env(i), text=True,
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
           for i in range(num)]
 
 

@@ -25,7 +25,8 @@ def run(folder: str, source: str, target: str) -> None:
   files.check_place(target)
   arch, params, meta, tokenizer = checkpoint.load_model(hub.local(folder))
   roles = tokenizer.roles()
-  rows = [_with_tokens(row, where, tokenizer) for where, row in jsonl.read(hub.local(source, 'dataset'))]
+  rows = [_with_tokens(row, where, tokenizer)
+          for where, row in jsonl.read(hub.local(source, 'dataset'))]
   forward = jax.jit(programs.forward_step(arch))
   lengths = [len(row['tokens']) for row in rows]
   for members in tqdm(length_sorted_blocks(lengths, _BATCH), desc='scoring', delay=5):
