@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 
 import jax
@@ -21,6 +22,7 @@ pytest.importorskip('torch', reason='extra `parity`')
 transformers = pytest.importorskip('transformers', reason='extra `parity`')
 tokenizers = pytest.importorskip('tokenizers', reason='extra `open`')
 
+MATH500 = 'TTS_MATH500'
 PROBLEMS = [
     ('What is the value of $\\sqrt{144} + \\frac{1}{2}$?', '\\frac{25}{2}', 1),
     ('If $f(x) = x^2 - 3x + 2$, for how many integers $n$ is $f(n) = 0$?', '2', 3),
@@ -80,15 +82,21 @@ def save_verifier(model, folder):
             folder / 'model.safetensors')
 
 
-def test_math_problems_the_whole_way(models, tmp_path):
-  file = tmp_path / 'test.jsonl'
-  file.write_text(''.join(json.dumps({'problem': q, 'answer': a, 'level': level}) + '\n'
-                          for q, a, level in PROBLEMS))
+@pytest.mark.parametrize('published', [False, True])
+def test_math_problems_the_whole_way(models, tmp_path, published):
   made = open_config.get_config('chat')
-  made.data.test, made.data.grader = str(file), 'exact'
+  made.limits.update(max_prompt_tokens=90, max_tokens=24, max_steps=4, max_step_tokens=8)
+  if published:
+    if MATH500 not in os.environ:
+      pytest.skip(f'{MATH500} is not set: the folder of HuggingFaceH4/MATH-500')
+    made.data.path, made.limits.max_prompt_tokens = os.environ[MATH500], 800
+  else:
+    file = tmp_path / 'test.jsonl'
+    file.write_text(''.join(json.dumps({'problem': q, 'answer': a, 'level': level}) + '\n'
+                            for q, a, level in PROBLEMS))
+    made.data.test, made.data.grader = str(file), 'exact'
   for name in ('base', 'large', 'prm'):
     made.models[name].checkpoint = str(models / name)
-  made.limits.update(max_prompt_tokens=90, max_tokens=24, max_steps=4, max_step_tokens=8)
   made.search.update(questions=6, pool=4, large_samples=2, budgets=(1, 4), block=3, max_rows=12,
                      lookahead_questions=3, lookahead_budgets=(4,), lookahead=((1, 'sqrt'),))
   made.difficulty.update(samples=4, block=3)
