@@ -10,8 +10,8 @@ solutions (paper, 3.2 and appendix D). --config.revision.enabled=True adds the r
 control and their verifiers (section 6). All are finetuned by low-rank adapters. The paper: 12,000
 questions, 16 samples and 16 rollouts a step; here 2,000, 4 and 8, a twelfth of the rollouts.
 Expect hours on one accelerator: --dry_run says how many FLOPs, and how much memory. By its formula
-an update takes 13 GB for the PRM's rows of 1,536 tokens and 22 GB for the revision model's of
-7,680; chips of 16 GB share one with --config.mesh.train=-1.
+an update takes 16 GB for the PRM's rows of 1,536 tokens and 38 GB for the revision model's of
+7,680; smaller chips share one with --config.mesh.train=-1.
 """
 
 from configs.open import SYSTEM

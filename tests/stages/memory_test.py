@@ -127,7 +127,7 @@ def test_long_rows_take_memory_by_their_length():
   layers = lambda num: memory.training(dataclasses.replace(arch, num_layers=num), batch=2,
                                        columns=64, labelled=False, remat=True)
   more = layers(9).working - layers(8).working
-  assert more == 2 * 64 * 16 * 4 + (layers(9).weights - layers(8).weights) // 3
+  assert more == 4 * 2 * 64 * 16 * 4 + (layers(9).weights - layers(8).weights) // 3
   score = lambda tokens: memory.score(arch, 1, texts=1, columns=16, tokens=tokens).working
   assert score(1008) == 4 * 1008 * 1024 * 4 and score(2032) == 4 * blockwise.BLOCK * 2048 * 4
 

@@ -199,7 +199,8 @@ def training(arch: Arch, *, batch: int, columns: int, labelled: bool, width: int
   scores = 2 * batch * arch.num_heads * block * columns
   if block == columns:
     layer, scores = layer + scores, 0
-  kept = layer + layers * tokens * arch.width if remat else layers * layer
+  # One array of the width is all that a gradient asks for; the compiler's layers grow by four.
+  kept = layer + layers * 4 * tokens * arch.width if remat else layers * layer
   logits = 3 * batch * blockwise.size(columns, arch.vocab_size) * arch.vocab_size
   learnt = size + 3 * adapters if adapters else 3 * size
   return Footprint(weights=learnt // groups, outputs=0,
