@@ -41,7 +41,8 @@ def make_table(samples):
 
 def score(*tables, groups=1, name='prm', history=False):
   mesh = parallel.make_mesh(groups, 1)
-  run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.ROLES))
+  run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.ROLES),
+                              main='prm')
   add = scoring.scorer(run, Model(name, ARCH, PARAMS, ''), history)
   add([make_block() for _ in tables], list(tables))
   return tables
