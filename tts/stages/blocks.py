@@ -103,14 +103,14 @@ class OnBlocks:
   """A program with its parameters: a function from blocks to what it computes of each.
 
   Attributes:
-    program: the program.
+    program: a `Program`, or what is called and compiled as one (`tts.stages.driven`).
     params: shared by all groups.
     inputs: a block --> the program's other arguments, numpy.
     read: the program's result, numpy --> what is returned for the block.
     groups: G.
   """
 
-  program: Program
+  program: Any
   params: Any
   inputs: Callable[[Block], tuple]
   read: Callable[[Any], Any]
