@@ -22,7 +22,8 @@ def candidates_of(costs):
   """Best-of-N weighted at each cost, in the order given."""
   name = 'best_of_n_weighted'
   outcomes = tuple(types.SimpleNamespace(strategy=name, selection=name, budget=c, verifier='prm',
-                                         aggregation='last', proposal=None) for c in costs)
+                                         main='prm', aggregation='last', proposal=None)
+                   for c in costs)
   return Candidates((), tuple(costs), outcomes, None, {'generations': np.array(costs, float)},
                     'search', 'best_of_n_weighted', np.ones(len(costs), bool))
 
