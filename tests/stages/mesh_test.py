@@ -78,10 +78,16 @@ def test_groups_of_devices_write_what_one_group_writes(records_on, groups, width
 
 @pytest.mark.parametrize('width', [2, 4])
 def test_a_model_over_several_devices_says_the_same(records_on, width):
-  rows = [sorted((r for r in records.read(records_on(1, w), 'search') if r['strategy'] == 'greedy'),
-                 key=lambda r: r['problem_id']) for w in (1, width)]
-  assert len(rows[0]) == len(rows[1]) == 10
-  for one, several in zip(*rows):
-    assert one['tokens'] == several['tokens'] and len(one['tokens']) > 1
-    np.testing.assert_allclose(one['logprob'], several['logprob'], atol=1e-4)
-    np.testing.assert_allclose(one['step_scores'], several['step_scores'], atol=1e-4)
+  """Of drawn answers those are compared that are the same text: nearly all, a draw may be close."""
+  one, several = (
+      {(r['strategy'], r['problem_id'], r['slot']): r for r in records.read(
+          records_on(1, w), 'search') if r['strategy'] in ('greedy', 'sample')}
+      for w in (1, width))
+  assert one.keys() == several.keys() and len(one) == 50
+  same = [key for key in one if one[key]['tokens'] == several[key]['tokens']]
+  assert len(same) > 45 and {key for key in one if key[0] == 'greedy'} <= set(same)
+  for key in same:
+    a, b = one[key], several[key]
+    np.testing.assert_allclose(a['logprob'], b['logprob'], atol=1e-4)
+    np.testing.assert_allclose(a['step_scores'] or [], b['step_scores'] or [], atol=1e-4)
+  assert any(one[key]['step_scores'] for key in same)
