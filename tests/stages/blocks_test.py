@@ -166,6 +166,15 @@ def test_all_programs_are_compiled_before_a_block_is_timed(tmp_path):
   assert all(r['x'] == expected[r['problem_id']] for r in rows)
 
 
+def test_a_program_takes_blocks_of_other_shapes():
+  """Two sessions of one process may have other buffers; each shape is compiled once."""
+  traced = []
+  program = blocks_lib.Program(lambda w, x: traced.append(x.shape) or w + x, parallel.make_mesh(1))
+  for width in (3, 5, 3):
+    assert program(np.float32(1), np.zeros((1, width), np.float32)).tolist() == [[1.0] * width]
+  assert traced == [(3,), (5,)]
+
+
 def test_groups_that_have_no_block_change_nothing():
   program = lambda shared, x: {'y': x * shared}
   inputs = [(np.full((2,), i),) for i in range(3)]

@@ -67,27 +67,37 @@ def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
 
 
 class Program:
-  """A device step mapped over the mesh. It is compiled at its first call, if not ahead of it."""
+  """A device step mapped over the mesh. It is compiled for the shapes of its blocks, once each.
+
+  At the first call with them, if not ahead of it.
+  """
 
   compile_seconds = 0.0  # that this process has waited for compilers
   slot_steps = [0, 0]    # of samplers: slots that had a job, and all, summed over decoding steps
 
   def __init__(self, step: Callable, mesh: parallel.Mesh):
     self._mapped = parallel.pmapped(step, mesh)
-    self._compiling: futures.Future | None = None
-    self._compiled = None
+    self._compiling: dict[tuple, futures.Future] = {}  # by shapes
 
   def compile_ahead(self, pool: futures.Executor, *args: Any) -> futures.Future:
     """Begins to compile for arguments like these, if that has not begun."""
-    if self._compiling is None:
-      self._compiling = pool.submit(lambda: self._mapped.lower(*args).compile())
-    return self._compiling
+    shapes = self._shapes(*args)
+    if shapes not in self._compiling:
+      self._compiling[shapes] = pool.submit(lambda: self._mapped.lower(*args).compile())
+    return self._compiling[shapes]
 
   def __call__(self, *args: Any) -> Any:
-    if self._compiled is None:
+    compiling = self._compiling.get(self._shapes(*args))
+    if compiling is None or not compiling.done():
       with waiting(), futures.ThreadPoolExecutor(1) as pool:
-        self._compiled = self.compile_ahead(pool, *args).result()
-    return self._compiled(*args)
+        compiling = self.compile_ahead(pool, *args)
+        compiling.result()
+    return compiling.result()(*args)
+
+  @staticmethod
+  def _shapes(_: Any, *block: Any) -> tuple:
+    """Of a block; parameters are those of the step's architecture."""
+    return tuple(np.shape(x) for x in jax.tree.leaves(block))
 
 
 @contextlib.contextmanager
