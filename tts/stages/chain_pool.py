@@ -28,7 +28,7 @@ def sampler(run: Run, model: Model, stream: str, blocks: list[Block],
   """A function from blocks to chains: per block, per problem, per chain its answers."""
   num, size = how.budget // how.chain_length, len(blocks[0].valid)
   program = search_lib.cached_program(
-      programs.chain_step, run.mesh, (size, num), model.arch, seed=run.seed, stream=stream,
+      programs.chain_step, run.mesh, model.arch, seed=run.seed, stream=stream,
       length=how.chain_length, sampling=run.experiment.sampling, limits=run.limits)
   slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
   inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid)

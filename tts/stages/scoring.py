@@ -46,9 +46,8 @@ class _Text:
 
 
 @functools.cache
-def _program(arch: Arch, make: Any, mesh: Any, shape: tuple[int, int]) -> blocks_lib.Program:
-  """One program for all verifiers of an architecture that are read alike. It has one `shape`."""
-  del shape
+def _program(arch: Arch, make: Any, mesh: Any) -> blocks_lib.Program:
+  """One program for all verifiers of an architecture that are read alike."""
   return blocks_lib.Program(programs.score_step(arch, make), mesh)
 
 
@@ -133,7 +132,7 @@ def scorer(run: Run, verifier: Model,
       for first in range(0, len(mine), run.groups):
         now = mine[first:first + run.groups]
         results = blocks_lib.on_groups(
-            _program(verifier.arch, verifier.make, run.mesh, shape), verifier.params,
+            _program(verifier.arch, verifier.make, run.mesh), verifier.params,
             [_inputs(texts, shape, num) for texts in now], run.groups)
         for texts, (values, attended) in zip(now, results):
           for i, text in enumerate(texts):

@@ -100,17 +100,15 @@ def _width(rule: int | str, num: int, field: str) -> int:
 
 
 @functools.cache
-def cached_program(step: Any, mesh: Any, shape: tuple[int, int], *arch: Any,
-                   **fixed: Any) -> blocks_lib.Program:
-  """A compiled program, once for all that differ in weights alone. It has one `shape`."""
-  del shape
+def cached_program(step: Any, mesh: Any, *arch: Any, **fixed: Any) -> blocks_lib.Program:
+  """A compiled program, once for all that differ in weights alone."""
   return blocks_lib.Program(step(*arch, **fixed), mesh)
 
 
 @functools.cache
-def _driven(mesh: Any, shape: tuple[int, int], *arch: Any, reader: Any,
+def _driven(mesh: Any, *arch: Any, reader: Any, shape: tuple[int, int],
             **fixed: Any) -> driven.Driven:
-  """The same of a search whose verifier has a tokenizer of its own."""
+  """The same of a search whose verifier has a tokenizer of its own. It has one `shape`."""
   del shape
   parts = programs.search_parts(*arch, width=reader.width, past=reader.past, **fixed)
   return driven.Driven(parts, mesh, reader, fixed['limits'].max_steps, fixed['config'].lookahead)
@@ -121,7 +119,7 @@ def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
             first: int = 0) -> blocks_lib.OnBlocks:
   """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
   size = len(blocks[0].valid)
-  program = cached_program(programs.sample_step, run.mesh, (size, num), model.arch, seed=run.seed,
+  program = cached_program(programs.sample_step, run.mesh, model.arch, seed=run.seed,
                            stream=stream, num_slots=min(num, max_slots), sampling=sampling,
                            limits=run.limits)
   identity = np.broadcast_to(np.arange(first, first + num, dtype=np.int32)[:, None], (size, num, 1))
@@ -169,8 +167,8 @@ def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int
   writer, guide = run.model(model), run.model(verifier)
   num = strategy.num_candidates
   made = (functools.partial(cached_program, programs.search_step) if guide.reader is None
-          else functools.partial(_driven, reader=guide.reader))
-  program = made(run.mesh, (size, num), writer.arch, guide.arch, seed=run.seed, stream=stream,
+          else functools.partial(_driven, reader=guide.reader, shape=(size, num)))
+  program = made(run.mesh, writer.arch, guide.arch, seed=run.seed, stream=stream,
                  sampling=run.experiment.sampling, limits=run.limits, make=guide.make,
                  config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
                  priority=methods.METHODS[strategy.method].priority)
