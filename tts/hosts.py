@@ -1,8 +1,8 @@
 """Several processes of one run: who is first, and where they wait for each other.
 
-A process searches on its own devices alone, so nothing is exchanged but files: every process
-writes its own blocks, and the first one does all that is done once. The runtime, its heartbeats
-and its barriers are `jax.distributed`'s. With one process everything here does nothing.
+Nothing is exchanged here but files: every process writes its own blocks, and the first one does
+all that is done once. What processes compute together is `tts.parallel`'s. The runtime, its
+heartbeats and its barriers are `jax.distributed`'s. With one process everything here does nothing.
 """
 
 from __future__ import annotations

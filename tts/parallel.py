@@ -3,13 +3,19 @@
 A device step is a pure function of one block. `pmapped` maps it over the mesh's `data` axis, each
 group with its own loops and no collective over `data`; a `model` axis is left to the compiler.
 `jax.pmap` is `jit` of `shard_map` today; this is the same map with room for tensor parallelism.
+
+Of several processes each searches on a mesh of its own devices, for groups exchange nothing. Where
+a model needs more devices than a process has, processes next to each other share a mesh and do
+everything alike; so do all of them in a training that is shared.
 """
 
 from __future__ import annotations
 
 import contextvars
 import dataclasses
+import functools
 import os
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import flax.linen as nn
@@ -33,10 +39,10 @@ class MeshConfig:
   """Devices.
 
   Attributes:
-    data: groups that each run blocks of their own; -1 takes all there are.
-    model: devices that share one model's weights and caches.
+    data: groups of a process that each run blocks of their own; -1 takes all there are.
+    model: devices that share one model's weights and caches, of several processes if need be.
     train: groups that share a training, its rows, parameters and moments; -1 takes all there are,
-      0 trains on one device.
+      of all processes, 0 trains on one device.
     cpu_devices: on a CPU, how many devices to make of it; 0 makes one per core.
   """
 
@@ -46,10 +52,17 @@ class MeshConfig:
   cpu_devices: int = 0
 
 
-def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
+def counted(mesh: MeshConfig, devices: int) -> MeshConfig:
+  """With the number of groups that share a training, where that is as many as there are devices."""
+  groups = max(1, devices // mesh.model) if mesh.train == -1 else mesh.train
+  return dataclasses.replace(mesh, train=groups)
+
+
+def make_mesh(data: int = -1, model: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
   """A mesh of `data` x `model` devices; data = -1 takes as many groups as there are devices for.
 
-  The devices are this process's own: groups exchange nothing, so no program spans processes.
+  Raises:
+    ValueError: `devices`, this process's own if not given, do not suffice.
   """
   devices = jax.local_devices() if devices is None else devices
   if model < 1:
@@ -61,6 +74,38 @@ def make_mesh(data: int = -1, model: int = 1, devices=None) -> Mesh:
                      f'there are {len(devices)}')
   grid = np.array(devices[:data * model]).reshape(data, model)
   return Mesh(grid, (DATA, MODEL))
+
+
+def search_mesh(data: int, model: int) -> Mesh:
+  """The mesh that this process's blocks run on: its own devices, or with those of its neighbours.
+
+  Raises:
+    ValueError: there are too few, or processes of `model` devices cannot be put together.
+  """
+  own, count = jax.local_device_count(), jax.process_count()
+  if model <= own or count == 1:
+    return make_mesh(data, model)
+  team = model // own
+  if model % own or count % team or data not in (-1, 1) or len(jax.devices()) != own * count:
+    raise ValueError(f'a model on {model} devices asks for processes of {own} that can be put '
+                     f'together, with a group in all; there are {count}, data={data}')
+  first = jax.process_index() // team * team
+  return make_mesh(1, model, [d for d in every_device() if first <= d.process_index < first + team])
+
+
+def every_device() -> list[Any]:
+  """Those of all processes, a process's own next to each other."""
+  return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+
+
+def members(mesh: Mesh | None) -> list[int]:
+  """The processes whose devices a mesh has; None is the first device alone."""
+  return [0] if mesh is None else sorted({d.process_index for d in mesh.devices.flat})
+
+
+def is_first_of(mesh: Mesh) -> bool:
+  """Whether this process speaks for those that share a mesh."""
+  return jax.process_index() == members(mesh)[0]
 
 
 def num_groups(mesh: Mesh) -> int:
@@ -214,7 +259,38 @@ def _unboxed(x: Any) -> tuple[tuple[str | None, ...], Any]:
 
 def place(params: Any, boxed: Any, mesh: Mesh) -> Any:
   """Puts parameters on the devices of a mesh as `placed` says."""
-  return jax.device_put(params, jax.tree.map(lambda x: x.sharding, placed(boxed, mesh)))
+  return put(params, jax.tree.map(lambda x: x.sharding, placed(boxed, mesh)))
+
+
+def put(tree: Any, shardings: Any) -> Any:
+  """`jax.device_put`, of values that every process has whole where devices are of several."""
+  def one(x, sharding):
+    if sharding.is_fully_addressable or not getattr(x, 'is_fully_addressable', True):
+      return jax.device_put(x, sharding)
+    x = np.asarray(x)  # JAX's own would have the processes compare all of it
+    return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
+
+  return jax.tree.map(one, tree, shardings)
+
+
+def collected(tree: Any, keep: bool = True) -> Any:
+  """Arrays of which several processes have pieces as numpy, whole; others as they are.
+
+  All those processes have to call it, and get the same; one that does not `keep` it gets None. Of
+  one array at a time a device has all.
+  """
+  def one(x):
+    if isinstance(x, jax.Array) and not (x.is_fully_addressable or x.is_fully_replicated):
+      x = _collect(x.sharding.mesh)(x)
+      return np.asarray(x) if keep else None
+    return x if keep else None
+
+  return jax.tree.map(one, tree)
+
+
+@functools.cache
+def _collect(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
+  return jax.jit(lambda x: x, out_shardings=replicated(mesh))
 
 
 def stacked(block: Any, mesh: Mesh) -> Any:
@@ -258,7 +334,20 @@ def device_memory() -> int:
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
   """Places a tree whole on every device of the mesh."""
-  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+  return put(tree, jax.tree.map(lambda _: replicated(mesh), tree))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The sharding of what is whole on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def on_groups(block: Any, mesh: Mesh) -> Any:
+  """Numpy arrays [G, ...] as `pmapped` takes them where devices are of several processes."""
+  if len(members(mesh)) == 1:
+    return block
+  sharding = NamedSharding(mesh, PartitionSpec(DATA))
+  return put(block, jax.tree.map(lambda _: sharding, block))
 
 
 def sharder(mesh: Mesh | None) -> Callable[[Any], Any]:

@@ -54,7 +54,7 @@ def counted(tmp_path):
 
 def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
   workdir, calls, compute = counted(tmp_path)
-  run = lambda groups, mark='m': blocks_lib.run(workdir, [work_of(compute, mark=mark)], groups)
+  run = lambda groups, mark='m': blocks_lib.run(workdir, [work_of(compute, mark=mark)], parallel.make_mesh(groups))
   files = lambda: {p.name: p.read_bytes() for p in (tmp_path / 'w/records/search/x').glob('*.gz')}
   assert run(2) == 0 and calls == [[0, 1], [2, 3], [4]]
   before = files()
@@ -101,7 +101,7 @@ def test_every_cut_and_every_flipped_bit_of_a_block_is_found(tmp_path):
     lambda data: flipped(data, 33), lambda data: flipped(data, 8 * len(data) - 40)])
 def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage, caplog):
   workdir, calls, compute = counted(tmp_path)
-  blocks_lib.run(workdir, [work_of(compute)], 2)
+  blocks_lib.run(workdir, [work_of(compute)], parallel.make_mesh(2))
   folder = tmp_path / 'w/records/search/x'
   before = {p.name: p.read_bytes() for p in folder.iterdir()}
   block, timing = folder / 'block-00001.jsonl.gz', tmp_path / 'w/timings/search/x/block-00003.json'
@@ -111,7 +111,9 @@ def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage,
   both.write_bytes(b'')
   calls.clear()
   logging.get_absl_logger().propagate = True
-  assert blocks_lib.run(workdir, [work_of(compute)], 2) == 3 and calls == [[1, 3]]
+  blocks_lib.mend(workdir)
+  assert blocks_lib.run(workdir, [work_of(compute)], parallel.make_mesh(2)) == 3
+  assert calls == [[1, 3]]
   assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
   assert json.loads(timing.read_text())['strategy'] == 'x'
   assert all(str(path) in caplog.text for path in (block, timing, both))
@@ -134,7 +136,7 @@ def test_processes_share_the_blocks_out_whatever_their_number(tmp_path, monkeypa
     monkeypatch.setattr(hosts, 'wait', lambda: None)
     for index in range(num):
       monkeypatch.setattr(hosts, 'index', lambda index=index: index)
-      blocks_lib.run(workdir, [work_of(compute)], 2)
+      blocks_lib.run(workdir, [work_of(compute)], parallel.make_mesh(2))
     assert sorted(done) == list(range(5))
     files[num] = {p.name: p.read_bytes() for p in (tmp_path / str(num)).rglob('*.gz')}
   assert len(files[1]) == 5 and all(found == files[1] for found in files.values())
@@ -158,7 +160,7 @@ def test_all_programs_are_compiled_before_a_block_is_timed(tmp_path):
     return blocks_lib.Work(f'search/{name}', 'm', blocks, compute, {'strategy': name}, sums)
 
   for _ in range(2):  # what is there is neither compiled nor computed
-    blocks_lib.run(workdir, [work('a'), work('b')], 1)
+    blocks_lib.run(workdir, [work('a'), work('b')], mesh)
     assert sorted(set(traced)) == ['a', 'b'] and len(traced) == 2
   rows = list(records.read(tmp_path / 'w', stage='search'))
   assert len(rows) == 2 * len(PROBLEMS) and {r['traced'] for r in rows} == {2}
@@ -199,7 +201,7 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
       made.append((verifier, strategy.name))))
   monkeypatch.setattr(blocks_lib, 'run', lambda *args: 0)
   run = types.SimpleNamespace(
-      experiment=config.from_config_dict(quickstart.get_config()), groups=1,
+      experiment=config.from_config_dict(quickstart.get_config()), mesh=parallel.make_mesh(1),
       problems=lambda *args: [], workdir=types.SimpleNamespace(write_json=lambda *args: None),
       has_model=lambda name: True, main='prm')
   search.run_search(run)

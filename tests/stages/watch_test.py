@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tts import hosts
+from tts import hosts, parallel
 from tts.sampling.decode import NO_JOB, Log
 from tts.stages import blocks, watch
 from tts.stages.workdir import Workdir
@@ -40,7 +40,8 @@ def run_blocks(workdir, folder='search/x'):
     counts = {'base': {'prompt': 9, 'kept': 10, 'pruned': 3, 'simulated': 2, 'entered': 99}}
     return [[{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2 for _ in group]
 
-  blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {})], 2)
+  blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {})],
+             parallel.make_mesh(2))
 
 
 def test_blocks_leave_lines_in_a_stage_alone(workdir, monkeypatch):

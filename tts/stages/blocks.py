@@ -2,7 +2,8 @@
 
 A block file is complete or absent. A run that was killed does the missing blocks and ends with the
 same files, whatever the number of devices and processes: of P processes number p does the blocks i
-with i mod P = p, on its own devices.
+with i mod P = p, on its own devices. Processes that share their models count as one here: they
+compute the same, and the first of them writes it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from concurrent import futures
 import contextlib
 import dataclasses
 import os
+import pathlib
 import time
 from typing import Any, Callable
 
@@ -76,13 +78,14 @@ class Program:
   slot_steps = [0, 0]    # of samplers: slots that had a job, and all, summed over decoding steps
 
   def __init__(self, step: Callable, mesh: parallel.Mesh):
-    self._mapped = parallel.pmapped(step, mesh)
+    self._mapped, self._mesh = parallel.pmapped(step, mesh), mesh
     self._compiling: dict[tuple, futures.Future] = {}  # by shapes
 
   def compile_ahead(self, pool: futures.Executor, *args: Any) -> futures.Future:
     """Begins to compile for arguments like these, if that has not begun."""
     shapes = self._shapes(*args)
     if shapes not in self._compiling:
+      args = self._on_groups(*args)
       self._compiling[shapes] = pool.submit(lambda: self._mapped.lower(*args).compile())
     return self._compiling[shapes]
 
@@ -92,7 +95,10 @@ class Program:
       with waiting(), futures.ThreadPoolExecutor(1) as pool:
         compiling = self.compile_ahead(pool, *args)
         compiling.result()
-    return compiling.result()(*args)
+    return compiling.result()(*self._on_groups(*args))
+
+  def _on_groups(self, shared: Any, *block: Any) -> tuple:
+    return shared, *parallel.on_groups(block, self._mesh)
 
   @staticmethod
   def _shapes(_: Any, *block: Any) -> tuple:
@@ -149,7 +155,7 @@ def on_groups(program: Callable, shared: Any, inputs: list[tuple], groups: int) 
   """
   padded = inputs + [inputs[-1]] * (groups - len(inputs))
   stacked = jax.tree.map(lambda *xs: np.stack(xs), *padded)
-  result = jax.device_get(program(shared, *stacked))
+  result = jax.device_get(parallel.collected(program(shared, *stacked)))
   found = [jax.tree.map(lambda x, g=g: x[g], result) for g in range(len(inputs))]
   for log in (x for x in found if isinstance(x, Log)):
     busy = (log.job != NO_JOB).sum(axis=(1, 2))  # [L]
@@ -179,11 +185,10 @@ class Work:
   program: OnBlocks | None = None
 
 
-def run(workdir: Workdir, works: Sequence[Work], groups: int) -> int:
-  """Computes the blocks that are missing and writes each one's records, `groups` at a time.
+def run(workdir: Workdir, works: Sequence[Work], mesh: parallel.Mesh) -> int:
+  """Computes the blocks that are missing and writes each one's records, one a group at a time.
 
-  Each process does its share, and returns when all have done theirs. A block that is there and
-  damaged is moved away and computed anew.
+  Each process does its share, and returns when all have done theirs.
 
   Programs are compiled side by side, each by about two cores. Where the cores are the device as
   well, blocks wait for that, and their timings are not disturbed.
@@ -192,8 +197,10 @@ def run(workdir: Workdir, works: Sequence[Work], groups: int) -> int:
     How many blocks of this process were there already.
   """
   _claim(workdir, works)
-  shares = [range(hosts.index(), len(work.blocks), hosts.count()) for work in works]
-  missing = [[i for i in share if not _is_there(workdir, work.folder, i)]
+  team = parallel.members(mesh)
+  shares = [range(hosts.index() // len(team), len(work.blocks), hosts.count() // len(team))
+            for work in works]
+  missing = [[i for i in share if not os.path.exists(workdir.path(_records(work.folder, i)))]
              for work, share in zip(works, shares)]
   with futures.ThreadPoolExecutor(max(1, os.cpu_count() // 2)) as pool:
     compiling = {work.program.compile_ahead(pool, work.blocks[0])
@@ -204,7 +211,7 @@ def run(workdir: Workdir, works: Sequence[Work], groups: int) -> int:
                          total=len(compiling), delay=5, leave=False, disable=not hosts.is_first()):
           done.result()
     for work, share, left in zip(works, shares, missing):
-      _run(workdir, work, len(share), left, groups)
+      _run(workdir, work, len(share), left, mesh)
   hosts.wait()
   return sum(map(len, shares)) - sum(map(len, missing))
 
@@ -216,30 +223,37 @@ def _claim(workdir: Workdir, works: Sequence[Work]) -> None:
     workdir.claim(os.path.join('records', work.folder), work.mark)
 
 
-def _is_there(workdir: Workdir, folder: str, i: int) -> bool:
-  """Whether a block has whole records, and seconds; what is damaged is moved away."""
-  relative, timing = f'records/{folder}/{_name(i)}.jsonl.gz', f'timings/{folder}/{_name(i)}.json'
-  if not os.path.exists(workdir.path(relative)):
-    return False
-  faults = []
-  for read, path in ((records.check, workdir.path(relative)), (workdir.read_json, timing)):
-    try:
-      read(path)
-    except InputError as error:
-      logging.warning('computed anew: %s', fault(error))
-      faults.append(error)
-  if faults:
-    workdir.retire(relative, 'is damaged')
-  return not faults
+def mend(workdir: Workdir) -> None:
+  """Moves every block away of which the records or the seconds are damaged: it is computed anew.
+
+  Of all stages at once, as a report reads them all.
+  """
+  for path in sorted(pathlib.Path(workdir.path('records')).rglob('block-*.jsonl.gz')):
+    relative = path.relative_to(workdir.root)
+    timing = pathlib.Path('timings', *relative.parts[1:-1], relative.name.split('.')[0] + '.json')
+    faults = []
+    for read, what in ((records.check, str(path)), (workdir.read_json, str(timing))):
+      try:
+        read(what)
+      except InputError as error:
+        logging.warning('computed anew: %s', fault(error))
+        faults.append(error)
+    if faults:
+      workdir.retire(str(relative), 'is damaged')
 
 
-def _name(i: int) -> str:
-  return f'block-{i:05d}'
+def _records(folder: str, i: int) -> str:
+  return f'records/{folder}/block-{i:05d}.jsonl.gz'
 
 
-def _run(workdir: Workdir, work: Work, share: int, missing: list[int], groups: int) -> None:
+def _timing(folder: str, i: int) -> str:
+  return f'timings/{folder}/block-{i:05d}.json'
+
+
+def _run(workdir: Workdir, work: Work, share: int, missing: list[int],
+         mesh: parallel.Mesh) -> None:
   """Computes the missing of a process's `share` blocks."""
-  folder = work.folder
+  folder, groups = work.folder, parallel.num_groups(mesh)
   with tqdm(total=share, initial=share - len(missing), desc=f'  {folder}', unit='block', delay=5,
             leave=False, disable=not hosts.is_first()) as bar:
     spent = 0.0
@@ -250,10 +264,10 @@ def _run(workdir: Workdir, work: Work, share: int, missing: list[int], groups: i
       with watch.traced(workdir) if first or len(missing) <= groups else contextlib.nullcontext():
         results = work.compute([work.blocks[i] for i in now])
       seconds = (time.monotonic() - Program.compile_seconds - begun) / len(now)
-      for i, rows in zip(now, results):
-        workdir.write_json(f'timings/{folder}/{_name(i)}.json', {
+      for i, rows in zip(now, results if parallel.is_first_of(mesh) else []):
+        workdir.write_json(_timing(folder, i), {
             **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
-        records.write_block(workdir.path('records', folder, f'{_name(i)}.jsonl.gz'), rows)
+        records.write_block(workdir.path(_records(folder, i)), rows)
       buckets.push()
       bar.update(len(now))
       spent += seconds * len(now)

@@ -48,19 +48,28 @@ class Run:
     self.experiment, self.workdir, self.seed = experiment, workdir, seed
     mesh = experiment.mesh
     try:
-      self.mesh = parallel.make_mesh(mesh.data, mesh.model)
+      self.mesh = parallel.search_mesh(mesh.data, mesh.model)
     except ValueError as error:
-      alone = ' in each process, and no model spans several' if hosts.count() > 1 else ''
-      raise InputError(f'config.mesh: {error}{alone}') from error
+      raise InputError(f'config.mesh: {error}') from error
 
   @functools.cached_property
   def train_mesh(self) -> parallel.Mesh | None:
-    """What a training is shared by; None is the first device alone."""
-    mesh = self.experiment.mesh
+    """What a training is shared by: the first process's devices or everyone's.
+
+    None is the first device alone.
+    """
+    mesh, groups = self.experiment.mesh, self.experiment.mesh.train
     try:
-      return parallel.make_mesh(mesh.train, mesh.model) if mesh.train else None
+      found = parallel.make_mesh(groups, mesh.model, parallel.every_device()) if groups else None
     except ValueError as error:
       raise InputError(f'config.mesh.train: {error}') from error
+    if (num := len(parallel.members(found))) not in (1, hosts.count()):
+      raise InputError(f'config.mesh.train={groups}: {groups} groups are of {num} processes out of '
+                       f'{hosts.count()}: those of the first, or of all (-1), share a training')
+    if found is None and len(parallel.members(self.mesh)) > 1:
+      raise InputError(f'config.mesh.train is 0, and no process has the {mesh.model} devices of a '
+                       'model: set --config.mesh.train=-1, which shares a training among all')
+    return found
 
   @property
   def groups(self) -> int:

@@ -53,7 +53,7 @@ class Driven:
                           lowered.out_info, found[name].output_shardings)
 
     places = lambda tree: jax.tree.map(lambda x: x.sharding, tree)
-    state, parent = made('start', *block)
+    state, parent = made('start', *parallel.on_groups(block, self._mesh))
     c = state.candidates
     generator, rows, draft = made('write', c.generator, c.rows, donate=(1,),
                                   kept=(places(c.generator), places(c.rows), None))
@@ -74,7 +74,7 @@ class Driven:
     if self._programs is None:
       with blocks.waiting(), futures.ThreadPoolExecutor(1) as pool:
         self._programs = self.compile_ahead(pool, params, *block).result()
-    state, parent = self._programs['start'](params, *block)
+    state, parent = self._programs['start'](params, *parallel.on_groups(block, self._mesh))
     rounds: list[tuple[Round, _Imagined | None]] = []
     while len(rounds) < self._max_rounds:
       taken = self._take('write', params, state.candidates)
@@ -87,21 +87,21 @@ class Driven:
           params, c.generator, c.verifier, c.rows, c.score, state.open, step, judged, parent)
       rounds.append((result, imagined))
     return jax.tree.map(lambda *each: np.stack(each, axis=1),
-                        *(self._round(*one) for one in jax.device_get(rounds)))
+                        *(self._round(*one) for one in jax.device_get(parallel.collected(rounds))))
 
   def _take(self, writer: str, params: Any, c: Candidates) -> tuple[Candidates, Step] | None:
     """As `step.take`, in which the host has its part; None where nothing was written."""
     generator, rows, draft = self._programs[writer](params, c.generator, c.rows)
-    token, length, steps, used = jax.device_get(
-        (draft.token, draft.length, c.verifier.steps, c.verifier.used))
+    token, length, steps, used = jax.device_get(parallel.collected(
+        (draft.token, draft.length, c.verifier.steps, c.verifier.used)))
     if not length.any():
       return None
     reader, flat = self._reader, lambda x: x.reshape(length.size, *x.shape[length.ndim:])
     room = np.minimum(reader.width, reader.past - used)
     ids, count = reader.rewrite(*map(flat, (token, length, steps, room)))
-    verifier, score, step = self._programs['read'](
-        params, c.verifier, c.score, draft, ids.reshape(*length.shape, -1),
-        count.reshape(length.shape))
+    read = parallel.on_groups((ids.reshape(*length.shape, -1), count.reshape(length.shape)),
+                              self._mesh)
+    verifier, score, step = self._programs['read'](params, c.verifier, c.score, draft, *read)
     return Candidates(generator=generator, verifier=verifier, rows=rows, score=score), step
 
   def _imagine(self, params: Any, c: Candidates) -> _Imagined:

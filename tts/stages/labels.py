@@ -126,7 +126,7 @@ def _run_rollouts(run: Run, base: Model, blocks: list[Block], sampling: Sampling
 
   work = Work(_FOLDER, mark, blocks, compute,
               {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, sample)
-  return blocks_lib.run(run.workdir, [work], run.groups)
+  return blocks_lib.run(run.workdir, [work], run.mesh)
 
 
 def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: SamplingConfig,
@@ -148,7 +148,7 @@ def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: Sampling
 
   work = Work('labels/outcomes', fingerprint(mark, num), blocks, compute,
               {'strategy': 'sample', 'budget': num, 'theta': {}}, sample)
-  return blocks_lib.run(run.workdir, [work], run.groups)
+  return blocks_lib.run(run.workdir, [work], run.mesh)
 
 
 def samples_for_flops(rows: list[dict[str, Any]], arch: dict[str, Any], questions: int,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tts import hosts
+from tts import hosts, parallel
 from tts.eval import records
 from tts.models.transformer import Arch
 from tts.stages import blocks as blocks_lib, programs
@@ -89,9 +89,15 @@ def _training(run: Run) -> tuple[list[Problem], np.ndarray]:
   return problems, np.array([np.mean(right[p.id]) for p in problems])
 
 
-@hosts.by_first
 def run_probe(run: Run) -> None:
   """Writes `probe.json`: an estimate of every reported question's pass@1. Needs the label stage."""
+  if 0 in parallel.members(run.mesh):
+    _probe(run)
+  hosts.wait()
+
+
+def _probe(run: Run) -> None:
+  """In the first process, and in those that share its models."""
   labels = run.workdir.mark('records/labels/rollouts')
   if labels is None:
     return
@@ -105,6 +111,8 @@ def run_probe(run: Run) -> None:
   weights, explained = fit_ridge(hidden_states(run, problems), share)
   asked = run.problems(config.split, config.questions)
   estimate = predict(weights, hidden_states(run, asked))
+  if not hosts.is_first():
+    return
   run.workdir.write_json('probe.json', {
       'fingerprint': mark, 'questions': len(problems),
       'held_out_r2': None if np.isnan(explained) else float(explained),

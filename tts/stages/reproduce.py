@@ -18,7 +18,8 @@ from tts.data import grading
 from tts.eval import claim_sides, report, votes
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
-from tts.stages import labels, restem, revise, revision, revision_orm, search, train, verifiers
+from tts.stages import blocks, labels, restem, revise, revision, revision_orm, search, train
+from tts.stages import verifiers
 from tts.stages.blocks import Program
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
@@ -70,6 +71,10 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
       'device': parallel.device_name(), 'seeds': list(experiment.seeds),
       **({'verifiers': added} if (added := verifiers.added(experiment)) else {})})
+  blocks.mend(folder)
+  for field in dataclasses.fields(experiment.models):  # no two processes are to import one model
+    if (model := run.model_config(field.name)).enabled and model.checkpoint:
+      run.model_folder(field.name)
   return run
 
 

@@ -43,4 +43,4 @@ def run_revise(run: Run) -> int | bool:
         run, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
         sampling=run.experiment.sampling, split=search.split, widest=search.block,
         verifiers=(run.main, 'control_orm')))
-  return blocks_lib.run(run.workdir, works, run.groups)
+  return blocks_lib.run(run.workdir, works, run.mesh)

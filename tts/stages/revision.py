@@ -11,17 +11,15 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
-import jax
-
-from tts import hosts
 from tts.eval import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
-from tts.stages import blocks as blocks_lib, search as search_lib, train as train_lib, watch
+from tts.stages import blocks as blocks_lib, search as search_lib, train as train_lib
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
-from tts.train import fit as fit_lib, packed
+from tts.train import packed
 from tts.train.packed import Continuation
+from tts.train.steps import TrainConfig
 from tts.types import InputError, Strategy
 
 MODELS = ('revision', 'revision_control')
@@ -60,7 +58,7 @@ def _sample(run: Run) -> int:
       model='base', stream='revision_pool', num=config.samples, split='revision',
       sampling=dataclasses.replace(run.experiment.sampling, temperature=config.temperature),
       widest=config.block)
-  return blocks_lib.run(run.workdir, [work], run.groups)
+  return blocks_lib.run(run.workdir, [work], run.mesh)
 
 
 def _train(run: Run, name: str) -> bool:
@@ -71,7 +69,6 @@ def _train(run: Run, name: str) -> bool:
   return finetune(run, name, mark, lambda: _examples(run, name == 'revision'))
 
 
-@hosts.by_first
 def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) -> bool:
   """Trains a language model from the one that its config starts from. Whether it was there already.
 
@@ -84,18 +81,12 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
   config = run.model_config(name)
   trunk = None if config.init == 'scratch' else run.model(config.init)
   mark = fingerprint(data_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
-  if train_lib.is_trained(run, name, mark):
-    return True
-  arch = train_lib.with_heads(run, name, ('lm',), trunk)
-  train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
-  data, validation = (packed.pack_continuations(items, train.row_length, train.seed)
-                      for items in examples())
-  params, metrics = fit_lib.fit(
-      arch, train, data, workdir=run.workdir.root, name=name,
-      init=trunk and jax.device_get(trunk.params), validation=validation,
-      mesh=run.train_mesh, **watch.training(run.workdir))
-  train_lib.publish(run, name, mark, arch, params, 'lm', metrics, trunk)
-  return False
+
+  def sets(train: TrainConfig) -> tuple[packed.Packed, packed.Packed]:
+    return tuple(packed.pack_continuations(items, train.row_length, train.seed)
+                 for items in examples())
+
+  return train_lib.trained(run, name, mark, ('lm',), sets, trunk)
 
 
 def _examples(run: Run, with_context: bool) -> Sets:

@@ -34,7 +34,7 @@ def run_orms(run: Run) -> int | bool:
   works = {name: _control(run) if name == 'control_orm' else _chains(run) for name in names}
   # Two of them learn from one pool.
   pools = list({work.folder: work for work in works.values()}.values())
-  reused = blocks_lib.run(run.workdir, pools, run.groups)
+  reused = blocks_lib.run(run.workdir, pools, run.mesh)
   trained = [_train(run, name, work.folder) for name, work in works.items()]
   return reused if all(trained) else 0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tts import hosts
+from tts import hosts, parallel
 from tts.eval import select
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
@@ -189,7 +189,8 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
   config = run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
   search = searcher(run, strategy, verifier, 'test', len(blocks[0].valid))
-  shown = {p.id for p in _shown(run, blocks)} if trees and strategy.num_candidates > 1 else set()
+  trees &= strategy.num_candidates > 1 and parallel.is_first_of(run.mesh)
+  shown = {p.id for p in _shown(run, blocks)} if trees else set()
 
   def compute(group: list[Block]) -> list[list[dict]]:
     results = []
@@ -278,7 +279,7 @@ def run_search(run: Run) -> int:
   for guide in filter(run.has_model, verifiers.beside(run.experiment)):
     for strategy in plain_strategies(config):
       search(guide, Search(strategy, deep or config.questions, shown=False))
-  return blocks_lib.run(run.workdir, works, run.groups)
+  return blocks_lib.run(run.workdir, works, run.mesh)
 
 
 def run_difficulty(run: Run) -> int:
@@ -288,6 +289,6 @@ def run_difficulty(run: Run) -> int:
   work = pool_work(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
                    num=config.samples, sampling=run.experiment.sampling,
                    split=run.experiment.search.split, widest=config.block, verifiers=(run.main,))
-  reused = blocks_lib.run(run.workdir, [work], run.groups)
+  reused = blocks_lib.run(run.workdir, [work], run.mesh)
   probe.run_probe(run)
   return reused

@@ -11,7 +11,7 @@ from typing import Any
 from absl import logging
 import jax
 
-from tts import hosts
+from tts import hosts, parallel
 from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
 from tts.eval.samples import OUTCOME_VERIFIERS
@@ -20,6 +20,7 @@ from tts.stages import blocks, search, watch
 from tts.stages.context import Model, Run
 from tts.stages.workdir import fault, fingerprint
 from tts.train import checkpoint, fit as fit_lib, packed
+from tts.train.steps import TrainConfig
 from tts.types import InputError, Problem
 
 
@@ -69,8 +70,45 @@ def with_heads(run: Run, name: str, heads: tuple[str, ...], trunk: Model | None 
   return dataclasses.replace(arch, vocab_size=size, heads=heads)
 
 
-def publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
-            metrics: dict[str, Any], trunk: Model | None = None) -> None:
+def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
+            sets: Callable[[TrainConfig], tuple[packed.Packed, packed.Packed]],
+            trunk: Model | None = None) -> bool:
+  """Trains a model and publishes it, unless it is there: by the first process, or by all together.
+
+  Args:
+    run: gives the config, the devices and the folder.
+    name: of the model.
+    mark: fingerprint of all that it is made of.
+    heads: of the model; one without a value is a language model.
+    sets: rows to learn from, and those that are held out.
+    trunk: what it starts from; None starts from nothing.
+
+  Returns:
+    Whether it was there already.
+  """
+  hosts.by_first(_drop_other)(run, name, mark)
+  there = run.workdir.mark(f'models/{name}', checkpoint.MODEL_FILE) == mark
+  hosts.wait()  # none writes before all have looked
+  if there:
+    return True
+  if hosts.index() in parallel.members(run.train_mesh):
+    arch, config = with_heads(run, name, heads, trunk), run.model_config(name).train
+    config = dataclasses.replace(config, seed=config.seed + run.seed)
+    data, validation = sets(config)
+    init = trunk and _lower(arch, jax.device_get(parallel.collected(trunk.params)))
+    params, metrics = fit_lib.fit(
+        arch, config, data, kind='value' if 'value' in heads else 'lm', name=name, init=init,
+        workdir=run.workdir.root, validation=validation, mesh=run.train_mesh,
+        **watch.training(run.workdir))
+    params = parallel.collected(params, hosts.is_first())
+    if hosts.is_first():
+      _publish(run, name, mark, arch, params, name if 'value' in heads else 'lm', metrics, trunk)
+  hosts.wait()
+  return False
+
+
+def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
+             metrics: dict[str, Any], trunk: Model | None) -> None:
   """Writes a trained model's checkpoint and removes what its training kept.
 
   What was finetuned from an open checkpoint stays one: its tables are padded, it can be exported.
@@ -82,22 +120,19 @@ def publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
   fit_lib.forget(run.workdir.root, name)
 
 
-def is_trained(run: Run, name: str, mark: str) -> bool:
-  """Whether the model is there and whole; one made with another config is moved away."""
+def _drop_other(run: Run, name: str, mark: str) -> None:
+  """Moves the model away that was made with another config, or is damaged."""
   folder = f'models/{name}'
   if run.workdir.mark(folder, checkpoint.MODEL_FILE) != mark:
     run.workdir.retire(folder)
-    return False
+    return
   try:
     checkpoint.check_files(run.workdir.path(folder))
   except InputError as error:
     logging.warning('trained anew: %s', fault(error))
     run.workdir.retire(folder, 'is damaged')
-    return False
-  return True
 
 
-@hosts.by_first
 def train_lm(run: Run, name: str) -> bool:
   """Trains a language model on problems and their worked solutions.
 
@@ -109,17 +144,12 @@ def train_lm(run: Run, name: str) -> bool:
     return True
   mark = fingerprint(run.data_mark('lm'), run.tokenizer_mark(), config.arch, config.train,
                      run.seed)
-  if is_trained(run, name, mark):
-    return True
-  arch = with_heads(run, name, ('lm',))
-  train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
-  rows = {split: _lm_rows(run, split, train.row_length, train.seed)
-          for split in ('lm', 'validation')}
-  params, metrics = fit_lib.fit(
-      arch, train, rows['lm'], workdir=run.workdir.root, name=name,
-      validation=rows['validation'], mesh=run.train_mesh, **watch.training(run.workdir))
-  publish(run, name, mark, arch, params, 'lm', metrics)
-  return False
+
+  def sets(train: TrainConfig) -> tuple[packed.Packed, packed.Packed]:
+    return tuple(_lm_rows(run, split, train.row_length, train.seed)
+                 for split in ('lm', 'validation'))
+
+  return trained(run, name, mark, ('lm',), sets)
 
 
 @functools.lru_cache(maxsize=2)
@@ -145,7 +175,6 @@ def train_verifier(run: Run, name: str) -> bool:
   return fit_verifier(run, name, labels_mark, lambda: _labelled(run, folder))
 
 
-@hosts.by_first
 def fit_verifier(run: Run, name: str, labels_mark: str,
                  labelled: Callable[[], tuple[list[packed.Labelled], list[packed.Labelled]]],
                  ) -> bool:
@@ -163,20 +192,13 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
   config = run.model_config(name)
   trunk = None if config.init == 'scratch' else run.model(config.init)
   mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
-  if is_trained(run, name, mark):
-    return True
   reads_lm = config.train.lm_loss_weight or config.arch.surprise_layer
-  arch = with_heads(run, name, ('lm', 'value') if reads_lm else ('value',), trunk)
-  train = dataclasses.replace(config.train, seed=config.train.seed + run.seed)
-  last_only = name in OUTCOME_VERIFIERS
-  train_set, validation = (packed.pack_labels(s, train.row_length, train.seed, last_only=last_only)
-                           for s in labelled())
-  params, metrics = fit_lib.fit(
-      arch, train, train_set, kind='value', workdir=run.workdir.root, name=name,
-      init=trunk and _lower(arch, jax.device_get(trunk.params)), validation=validation,
-      mesh=run.train_mesh, **watch.training(run.workdir))
-  publish(run, name, mark, arch, params, name, metrics, trunk)
-  return False
+
+  def sets(train: TrainConfig) -> tuple[packed.Packed, packed.Packed]:
+    return tuple(packed.pack_labels(some, train.row_length, train.seed,
+                                    last_only=name in OUTCOME_VERIFIERS) for some in labelled())
+
+  return trained(run, name, mark, ('lm', 'value') if reads_lm else ('value',), sets, trunk)
 
 
 def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:

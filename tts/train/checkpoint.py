@@ -21,11 +21,12 @@ import pathlib
 import shutil
 from typing import Any
 
+from absl import logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tts import parallel
+from tts import hosts, parallel
 from tts.data import buckets, files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.models.transformer import Arch, Decoder, abstract, check_split, num_params
@@ -52,13 +53,15 @@ class TrainingCheckpoints:
   that they cannot be of different steps.
   """
 
-  def __init__(self, directory: str | os.PathLike[str]):
+  def __init__(self, directory: str | os.PathLike[str], together: bool = False):
+    """together: all processes make every call, as the first alone writes and all read."""
     self._directory = os.path.abspath(directory)  # Orbax fails late on a relative one
+    self._together, self._writes = together, not together or hosts.is_first()
     # Saving blocks: the next update is to reuse the memory that is being written.
     os.makedirs(self._directory, exist_ok=True)
     options = ocp.CheckpointManagerOptions(
         preservation_policy=ocp.checkpoint_managers.LatestN(1), create=False,
-        cleanup_tmp_directories=True, enable_async_checkpointing=False,
+        cleanup_tmp_directories=self._writes, enable_async_checkpointing=False,
         multiprocessing_options=_this_process())
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
@@ -70,7 +73,10 @@ class TrainingCheckpoints:
 
   def save(self, state: TrainState, meta: Mapping[str, Any], best: Any = None) -> None:
     """Writes `state` under the step that it is at; `meta` is JSON."""
-    # From the host: of several processes this one alone has the arrays.
+    # From the host: Orbax refuses arrays that one of several processes has.
+    state, best = parallel.collected((state, best), self._writes)
+    if not self._writes:
+      return
     save = lambda tree: ocp.args.StandardSave(jax.tree.map(np.asarray, tree))
     items = {'params': save(state.params), 'opt_state': save(state.opt_state),
              'meta': ocp.args.JsonSave(dict(meta))}
@@ -89,10 +95,13 @@ class TrainingCheckpoints:
     Raises:
       InputError: it cannot be read, or is not as it was saved.
     """
+    if self._together:
+      self._agree()
     step = self._manager.latest_step()
     if step is None:
       return None
-    self._check(step)
+    if not self._together:
+      self._check(step)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     items = {'params': ocp.args.StandardRestore(abstract.params),
              'opt_state': ocp.args.StandardRestore(abstract.opt_state),
@@ -104,14 +113,24 @@ class TrainingCheckpoints:
     except (ValueError, OSError, KeyError) as e:
       raise InputError(f'training checkpoint {self._directory}/{step} cannot be read: remove it '
                        'and the training starts over') from e
-    place = lambda x: jax.device_put(np.asarray(step, np.int32), x.sharding)
-    state = TrainState(step=place(like.step), params=found['params'],
+    state = TrainState(step=parallel.put(np.int32(step), like.step.sharding), params=found['params'],
                        opt_state=found['opt_state'])
     return state, found['meta'], found.get('best')
 
   def discard(self) -> None:
     """Removes the newest state."""
     self._manager.delete(self._manager.latest_step())
+
+  def _agree(self) -> None:
+    """The first process looks at the newest state, so that all see a whole one, or none."""
+    if self._writes and (step := self._manager.latest_step()) is not None:
+      try:
+        self._check(step)
+      except InputError as error:
+        logging.warning('%s', error)
+        self.discard()
+    hosts.wait()
+    self._manager.reload()
 
   def _check(self, step: int) -> None:
     folder = pathlib.Path(self._directory, str(step))

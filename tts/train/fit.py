@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from tts import parallel
+from tts import hosts, parallel
 from tts.models.transformer import Arch, Decoder, abstract, below_surprise
 from tts.train import lora, steps as steps_lib, update as update_lib
 from tts.train.checkpoint import TrainingCheckpoints
@@ -95,7 +95,9 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
     init: parameters to start from; those that it lacks are fresh, those without use are left out.
     validation: held-out rows; apart from `data` by question, which is the caller's to see to.
     progress: called with a `Progress` every few updates; `progress_bar` makes one.
-    mesh: shares each batch over its `data` axis, parameters and moments over all of it.
+    mesh: shares each batch over its `data` axis, parameters and moments over all of it. Where its
+      devices are of several processes each of them has to make this call, with the same values; the
+      first alone writes checkpoints, for all to read.
     trace: makes a context for the first updates of this call.
 
   Returns:
@@ -118,7 +120,7 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
   if workdir is None:
     return run.train(None)
   folder = pathlib.Path(workdir) / 'train' / f'{name}-{run.fingerprint()}'
-  with TrainingCheckpoints(folder) as checkpoints:
+  with TrainingCheckpoints(folder, run.together) as checkpoints:
     return run.train(checkpoints)
 
 
@@ -178,6 +180,7 @@ class _Run:
     self._evaluate = None
     self._base = ()  # what adapters are added to
     self._boxed = None if mesh is None else abstract(arch)
+    self.together = len(parallel.members(mesh)) > 1  # several processes share it
     if config.lora_rank and init is None:
       raise InputError(f'{name}: lora_rank={config.lora_rank} needs a model to start from: set '
                        'init to its name')
@@ -203,6 +206,8 @@ class _Run:
     try:
       found = checkpoints and checkpoints.restore(state)
     except InputError as error:
+      if self.together:  # the others may have read it
+        raise
       logging.warning('%s starts over: %s', self._name, error)
       checkpoints.discard()
       found = None
@@ -321,7 +326,7 @@ class _Run:
     return None if self._mesh is None else parallel.spread(tree, self._boxed, self._mesh)
 
   def _spread(self, tree):
-    return self._place(tree) if self._mesh is None else jax.device_put(tree, self._places(tree))
+    return self._place(tree) if self._mesh is None else parallel.put(tree, self._places(tree))
 
   def _place(self, tree):
     """On every device of the mesh; named even if it is one, as a restored state's devices are."""
@@ -348,8 +353,8 @@ class _Run:
       return jax.lax.fori_loop(0, count, body, (state, blank, blank))
 
     rows = self._place(np.zeros((_BLOCK, self._config.batch_size), np.int32))
-    after = None if self._mesh is None else (
-        jax.tree.map(lambda x: x.sharding, state), None, None)
+    whole = self._mesh and parallel.replicated(self._mesh)
+    after = self._mesh and (jax.tree.map(lambda x: x.sharding, state), whole, whole)
     jitted = jax.jit(block, donate_argnums=0, out_shardings=after)
     return jitted.lower(state, self._base, data, rows, self._place(np.int32(0))).compile()
 
@@ -365,7 +370,8 @@ def make_evaluate(loss: steps_lib.Loss, data: Packed, batch_size: int,
   batches = jax.device_put(batches) if mesh is None else parallel.replicate(batches, mesh)
   shard = parallel.sharder(mesh)
   sums = jax.jit(lambda params, batches: jax.lax.map(
-      lambda batch: loss(params, shard(batch), None)[1], batches))
+      lambda batch: loss(params, shard(batch), None)[1], batches),
+                 out_shardings=mesh and parallel.replicated(mesh))
   # Added up on the host, where float64 keeps the total exact enough for any number of rows.
   return lambda params: {k: float(np.asarray(x, np.float64).sum())
                          for k, x in sums(params, batches).items()}

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from tts import parallel
 from tts.models import blockwise
 from tts.models.transformer import Decoder, Hidden
 from tts.types import InputError
@@ -134,12 +135,13 @@ def graft(fresh: Any, given: Any, name: str) -> Any:
   found = dict(jax.tree_util.tree_leaves_with_path(given))
 
   def choose(path, x):
-    y = found.get(path, x)
+    if (y := found.get(path)) is None:
+      return x
     if y.shape != x.shape:
       raise InputError(f'{name}: parameter {jax.tree_util.keystr(path, simple=True, separator="/")}'
                        f' is {list(y.shape)} in the checkpoint to start from and {list(x.shape)} '
                        'here: give both models one architecture')
-    return jax.device_put(jnp.array(y, x.dtype, copy=True), x.sharding)
+    return parallel.put(jnp.array(y, x.dtype, copy=True), x.sharding)
 
   return jax.tree_util.tree_map_with_path(choose, fresh)
 
