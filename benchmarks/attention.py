@@ -11,9 +11,7 @@ the Pallas kernels `flash` (which has no groups of heads, window or cap) and `sp
 
 from __future__ import annotations
 
-from launch import compile as compile_lib  # pylint: disable=unused-import # the environment
-
-from collections.abc import Callable  # pylint: disable=wrong-import-order
+from collections.abc import Callable
 import functools
 import time
 from typing import Any
@@ -24,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from launch import common
+from launch import common, experiment
 from tts import parallel
 from tts.models import attention, blockwise
 from tts.stages import compiled
@@ -129,7 +127,7 @@ def compiled_for(topology: str) -> None:
         begin = time.perf_counter()
         lowered = jax.jit(function).lower(*shapes(length, jnp.bfloat16, sharding))
         try:
-          facts = compiled.facts(lowered.compile(), mesh)
+          facts = compiled.facts(lowered, mesh)
         except jax.errors.JaxRuntimeError as error:
           print(f'| {length} | {name} | {kind} | {str(error).splitlines()[0][:80]} |', flush=True)
           continue
@@ -139,9 +137,9 @@ def compiled_for(topology: str) -> None:
 
 
 def main(_):
-  topology = flags.FLAGS.topology
-  if topology:
-    compiled_for(topology)
+  if experiment.TOPOLOGY.value:
+    common.compile_only()
+    compiled_for(experiment.TOPOLOGY.value)
   else:
     timed()
 

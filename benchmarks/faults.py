@@ -104,9 +104,23 @@ def _killed(workdir: pathlib.Path, num: int, gap: float, rng: random.Random) -> 
 
 
 def _kill(num: int, unbroken: pathlib.Path, gap: float) -> bool:
-  workdir, rng = pathlib.Path(_FOLDER.value, f'killed-{num}'), random.Random(_SEED.value + num)
+  """Kills as often as asked; one run after another, where one is done before that."""
+  rng, left, passed = random.Random(_SEED.value + num), _KILLS.value, []
+  while left:
+    workdir = pathlib.Path(_FOLDER.value, f'killed-{num}-{len(passed)}')
+    kills, right = _kill_one(workdir, num, unbroken, gap, rng, left)
+    if not kills:
+      sys.exit(f'a run was done before it could be killed, see {workdir}.*.log')
+    left -= kills
+    passed.append(right)
+  return all(passed)
+
+
+def _kill_one(workdir: pathlib.Path, num: int, unbroken: pathlib.Path, gap: float,
+              rng: random.Random, most: int) -> tuple[int, bool]:
+  """A run's kills, and whether it ended as it should."""
   again, kills = 0, 0
-  for _ in range(_KILLS.value):
+  for _ in range(most):
     there = _records(workdir)
     if not _killed(workdir, num, gap, rng):
       break
@@ -122,7 +136,7 @@ def _kill(num: int, unbroken: pathlib.Path, gap: float) -> bool:
   print(f'{num} processes, {kills} kills: {len(_hashes(workdir))} record files '
         f'{"equal" if same else "NOT EQUAL"}, {again} written again, {ratio:.2f} times the '
         f'seconds of blocks and updates ({allowed:.2f} allowed)', flush=True)
-  return same and not again and ratio <= allowed
+  return kills, same and not again and ratio <= allowed
 
 
 def _damage(unbroken: pathlib.Path) -> bool:

@@ -8,11 +8,9 @@ and nothing may cross the `data` axis. What is not simulated: hosts that feed th
 that wait at the end of a call for the one with the longest search.
 """
 
-from launch import compile as compile_lib  # sets the compiler's environment
+from absl import flags
 
-from absl import flags  # pylint: disable=wrong-import-order
-
-from launch import common, experiment
+from launch import common, compile as compile_lib, experiment
 from tts import parallel
 from tts.stages import compiling
 from tts.types import InputError
@@ -24,6 +22,7 @@ _TOPOLOGIES = flags.DEFINE_list(
 
 def main(_):
   config = experiment.read()
+  common.compile_only()
   program = compiling.selected(config, compile_lib.ONLY.value)[0]
   print(f'{program.name}, {program.rows} rows a group, per chip; loop bodies count once\n\n'
         '| topology | chips | groups | GFLOP | GB read | arguments MB | temporary MB | over data, '

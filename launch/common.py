@@ -149,6 +149,18 @@ def _quiet_logging() -> None:
   logger.addFilter(lambda r: '/tts/' in r.pathname or '/launch/' in r.pathname)
 
 
+def compile_only() -> None:
+  """Leaves TPUs alone, whose compiler is all that is wanted; call before JAX is used.
+
+  The compiler is a library of its own that looks for TPUs where it is not told that there are none;
+  others on this machine may hold it too.
+  """
+  import jax
+  os.environ |= {'TPU_SKIP_MDS_QUERY': '1', 'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
+                 'TPU_ACCELERATOR_TYPE': 'v5litepod-1', 'TPU_WORKER_HOSTNAMES': 'localhost'}
+  jax.config.update('jax_platforms', 'cpu')
+
+
 def set_up_devices(mesh) -> None:
   """Splits a CPU into one device per core, unless the user chose; call before JAX is used."""
   import jax

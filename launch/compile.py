@@ -7,31 +7,23 @@ one pass by the roofline, what chips say to each other on which axis of the mesh
 formula of --dry_run says. `pip install tts[tpu]` brings the compiler.
 """
 
-import os
+from absl import flags
 
-# The compiler is a library of its own and looks for TPUs where it is not told that there are none;
-# others on this machine may hold it too.
-os.environ |= {'JAX_PLATFORMS': 'cpu', 'TPU_SKIP_MDS_QUERY': '1', 'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
-               'TPU_ACCELERATOR_TYPE': 'v5litepod-1', 'TPU_WORKER_HOSTNAMES': 'localhost'}
+from launch import common, experiment
+from tts.types import InputError
 
-from absl import flags  # pylint: disable=wrong-import-position
-
-from launch import common, experiment  # pylint: disable=wrong-import-position
-from tts.types import InputError  # pylint: disable=wrong-import-position
-
-_TOPOLOGY = flags.DEFINE_string(
-    'topology', None, 'Chips: v4, v5e, v5p or v6e and their shape, e.g. v5e:4x4 or v5p:2x2x2.')
 ONLY = flags.DEFINE_string(
     'only', '', 'Compile only programs with this in their names, e.g. search/beam.')
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write: everything that is known.')
 
 
 def main(_):
-  if not _TOPOLOGY.value:
-    raise InputError(f'--topology is missing: {_TOPOLOGY.help}')
+  if not (topology := experiment.TOPOLOGY).value:
+    raise InputError(f'--topology is missing: {topology.help}')
   config = experiment.read()
+  common.compile_only()
   from tts.stages import compiling
-  compiling.run(config, _TOPOLOGY.value, ONLY.value, _OUTPUT.value)
+  compiling.run(config, topology.value, ONLY.value, _OUTPUT.value)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Callable
 
 from absl import flags
@@ -21,6 +22,9 @@ _WORKDIR = flags.DEFINE_string(
     'Folder of the run, here or gs://. Started again with the same folder, a run goes on.')
 _DRY_RUN = flags.DEFINE_bool(
     'dry_run', False, 'Print what each stage would generate and cost, and stop.')
+TOPOLOGY = flags.DEFINE_string(
+    'topology', None, 'Chips that need not be there: v4, v5e, v5p or v6e and their shape, e.g. '
+    'v5e:4x4 or v5p:2x2x2. With --dry_run their compiler says of each program whether it fits.')
 _DESCRIBE = flags.DEFINE_bool(
     'describe', False, 'Print every config field, its value and its meaning, and stop.')
 _PROFILE = flags.DEFINE_bool(
@@ -64,13 +68,13 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
     for name, value, meaning in config_lib.describe(experiment):
       print(f'--{name}={value!r}\n    {meaning}')
     return
+  if TOPOLOGY.value:
+    if not _DRY_RUN.value:
+      raise InputError('--topology is for --dry_run and launch.compile: a run takes what is there')
+    common.compile_only()
   common.set_up_devices(experiment.mesh)
   if _DRY_RUN.value:
-    from tts import parallel
-    from tts.stages import device_programs, plan
-    print(plan.table(experiment))
-    device_programs.check(experiment, experiment.mesh.model)
-    device_programs.check_memory(experiment, parallel.device_memory())
+    _dry_run(experiment)
     return
   if _WORKDIR.value is None:
     raise InputError('--workdir is missing: the folder that the run writes to')
@@ -80,6 +84,20 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
     watch.profile_stages()
   with buckets.opened(_WORKDIR.value) as workdir:
     job(experiment, workdir)
+
+
+def _dry_run(experiment: config_lib.Experiment) -> None:
+  """Prints what each stage would cost, and refuses what will not fit a device."""
+  from tts import parallel
+  from tts.stages import compiling, device_programs, plan
+  devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
+  here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))
+  print(plan.table(here))
+  device_programs.check(here, here.mesh.model)
+  if TOPOLOGY.value:
+    compiling.check(experiment, TOPOLOGY.value)
+  else:
+    device_programs.check_memory(here, parallel.device_memory())
 
 
 def _join_processes() -> None:

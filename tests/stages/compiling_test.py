@@ -55,6 +55,30 @@ def test_the_compilers_refusal_is_a_row():
   assert row['error'] == 'Used 20.10G of 15.75G hbm' and not row['fits']
 
 
+def test_a_dry_run_refuses_what_the_compiler_says_does_not_fit(topology, monkeypatch):
+  chip = compiled.CHIPS['v5e']
+  most = lambda program: program.footprint(program.rows, 1).total
+  said = {}
+
+  def measured(program, mesh, _):
+    said[program.name] = most(program)
+    return {'error': None, 'fits': True, 'memory': most(program)} | worse.get(program.name, {})
+
+  monkeypatch.setattr(compiling, 'measured', measured)
+  worse = {}
+  compiling.check(SMOKE, topology)
+  assert list(said) == [p.name for p in device_programs.listed(SMOKE)]
+  name = 'search/beam-m4-n4'
+  program, = compiling.selected(SMOKE, name)
+  half = program.footprint(program.rows // 2, 1).total
+  worse = {name: {'fits': False, 'memory': chip.memory - half + most(program)}}
+  with pytest.raises(InputError, match=f'{name} needs 16.0. GB .* {program.rows // 2} fit: set --'):
+    compiling.check(SMOKE, topology)
+  worse = {name: {'error': 'Used 20G of 16G hbm', 'fits': False}}
+  with pytest.raises(InputError, match=f'{name} cannot be compiled .*Used 20G of 16G'):
+    compiling.check(SMOKE, topology)
+
+
 def test_mistakes_are_named(topology, monkeypatch, tmp_path):
   def refused(match, *args, experiment=SMOKE):
     with pytest.raises(InputError, match=match):

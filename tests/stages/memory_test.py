@@ -111,10 +111,22 @@ def test_what_does_not_fit_is_refused_with_what_does():
     device_programs.check_memory(big, fewer)
 
 
-def test_a_training_that_does_not_fit_asks_for_a_checkpoint():
+def test_a_training_that_does_not_fit_is_shared_or_asks_for_a_checkpoint():
   experiment = config.from_config_dict(pod.get_config('1'))
-  with pytest.raises(InputError, match='train/base .* give --config.models.base.checkpoint'):
+  with pytest.raises(InputError, match='train/base .* share it, --config.mesh.train=-1'):
     device_programs.check_memory(experiment, 10**9)
+  asked = dataclasses.replace(experiment.mesh, train=-1)
+  totals = []
+  for devices in (4, 16, 64):
+    shared = dataclasses.replace(experiment, mesh=parallel.counted(asked, devices))
+    assert shared.mesh.train == devices // 4
+    with pytest.raises(InputError, match='train/base .* give --config.models.base.checkpoint'):
+      device_programs.check_memory(shared, 10**8)
+    training = device_programs.listed(shared)[0]
+    totals.append(training.footprint(training.rows, 4))
+  of_state = [t.weights for t in totals]
+  assert of_state == pytest.approx([of_state[0], of_state[0] / 4, of_state[0] / 16], rel=1e-6)
+  assert parallel.counted(experiment.mesh, 16) == experiment.mesh
 
 
 def test_long_rows_take_memory_by_their_length():

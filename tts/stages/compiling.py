@@ -67,18 +67,44 @@ def selected(experiment: Experiment, only: str) -> list[DeviceProgram]:
   return found
 
 
+def check(experiment: Experiment, topology: str) -> None:
+  """Whether every program fits a topology's chips: by the formula, then by the compiler.
+
+  Raises:
+    InputError: one does not, as `device_programs.check_memory`; or as `mesh_of`.
+  """
+  chip, mesh = chip_of(topology), mesh_of(experiment, topology)
+  experiment = _counted(experiment, mesh)
+  device_programs.check_memory(experiment, chip.memory)
+  programs = device_programs.listed(experiment)
+  for program in tqdm(programs, desc='compiling', unit='program', delay=5, leave=False):
+    row = measured(program, mesh, chip)
+    if row['error']:
+      raise InputError(f'{program.name} cannot be compiled for --topology={topology}: '
+                       f'{row["error"]}')
+    if not row['fits']:
+      raise device_programs.too_large(experiment, program, row['memory'], chip.memory)
+
+
+def _counted(experiment: Experiment, mesh: parallel.Mesh) -> Experiment:
+  return dataclasses.replace(
+      experiment, mesh=parallel.counted(experiment.mesh, mesh.devices.size))
+
+
 def run(experiment: Experiment, topology: str, only: str = '', output: str | None = None) -> None:
   """Prints a line a program as it comes, and writes all that is known of them to `output`."""
-  chip, programs = chip_of(topology), selected(experiment, only)
+  chip = chip_of(topology)
   device_programs.check(experiment, experiment.mesh.model)
+  selected(experiment, only)  # a mistake is to show now
   if output:
     files.check_place(output)
   mesh = mesh_of(experiment, topology)
   width = mesh.shape[parallel.MODEL]
+  experiment = _counted(experiment, mesh)
   print(f'{topology}: {parallel.num_groups(mesh)} groups of {width} chips, {chip.memory / 1e9:.0f} '
         'GB each. Per chip; loop bodies count once.')
   print(_line(_HEAD))
-  rows = []
+  programs, rows = selected(experiment, only), []
   with tqdm(programs, desc='compiling', unit='program', delay=5, leave=False) as bar:
     for program in bar:
       rows.append(measured(program, mesh, chip))

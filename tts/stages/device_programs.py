@@ -128,23 +128,28 @@ def check_memory(e: Experiment, limit: int) -> None:
   Raises:
     InputError: one does not; the largest N that does, or the field to lower.
   """
-  width = e.mesh.model
   for program in listed(e):
-    total = program.footprint(program.rows, width).total
-    if total <= limit:
-      continue
-    rows = largest(program, width, limit, program.rows)
-    how = 'let more devices share a model: raise --config.mesh.model'
-    if program.name.startswith('train/'):
-      how = f'it is trained on one device: give --config.models.{program.models[0]}.checkpoint'
-    if rows >= program.each and program.field:
-      value = rows // program.each if program.field.endswith('block') else rows
-      how = f'{rows} fit: set --{program.field}={value}'
-    elif rows:
-      how = f'the largest N that fits is {rows}, or {how}'
-    raise InputError(f'{program.name} needs {total / 1e9:.2f} GB on a device that has '
-                     f'{limit / 1e9:.2f}, for {program.rows} rows of {program.each} a question: '
-                     f'{how}')
+    if (total := program.footprint(program.rows, e.mesh.model).total) > limit:
+      raise too_large(e, program, total, limit)
+
+
+def too_large(e: Experiment, program: DeviceProgram, total: int, limit: int) -> InputError:
+  """Says how many rows fit where a program takes `total` bytes of `limit`, or what else helps."""
+  more = total - program.footprint(program.rows, e.mesh.model).total  # than the formula says
+  rows = largest(program, e.mesh.model, limit - more, program.rows)
+  how = 'let more devices share a model: raise --config.mesh.model'
+  if program.name.startswith('train/'):
+    name = program.models[0]
+    how = (f'give --config.models.{name}.checkpoint' if e.mesh.train else
+           'it is trained on one device: share it, --config.mesh.train=-1')
+  if rows >= program.each and program.field:
+    value = rows // program.each if program.field.endswith('block') else rows
+    how = f'{rows} fit: set --{program.field}={value}'
+  elif rows:
+    how = f'the largest N that fits is {rows}, or {how}'
+  return InputError(f'{program.name} needs {total / 1e9:.2f} GB on a device that has '
+                    f'{limit / 1e9:.2f}, for {program.rows} rows of {program.each} a question: '
+                    f'{how}')
 
 
 class _Maker:
@@ -179,7 +184,7 @@ class _Maker:
             lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh, e.mesh.train),
             lambda rows, width, a=arch, t=train, k=kind: memory.training(
                 a, batch=rows, columns=t.row_length, labelled=k == 'value',
-                width=width if e.mesh.train else 1, groups=max(1, e.mesh.train),
+                width=width if e.mesh.train else 1, groups=e.mesh.train or 1,
                 adapters=_adapters(a, t.lora_rank), remat=t.remat),
             train.batch_size, f'config.models.{name}.train.batch_size', 1, (name,))
 
