@@ -195,6 +195,49 @@ def test_more_blocks_than_groups_is_an_error(groups):
     program(0.0, np.arange(2 * groups))
 
 
+@dataclasses.dataclass(frozen=True)
+class Device:
+  id: int
+  process_index: int
+
+
+@pytest.fixture
+def four_processes(monkeypatch):
+  """Of two devices each, by numbers that do not follow the processes."""
+  devices = [Device(i, i % 4) for i in range(8)]
+  monkeypatch.setattr(jax, 'devices', lambda: devices)
+  monkeypatch.setattr(jax, 'process_count', lambda: 4)
+  monkeypatch.setattr(jax, 'local_device_count', lambda: 2)
+
+  def process(index):
+    monkeypatch.setattr(jax, 'process_index', lambda: index)
+    monkeypatch.setattr(jax, 'local_devices',
+                        lambda: [d for d in devices if d.process_index == index])
+
+  return process
+
+
+@pytest.mark.parametrize('model, teams', [
+    (1, [[0], [1], [2], [3]]), (2, [[0], [1], [2], [3]]), (4, [[0, 1], [2, 3]]), (8, [[0, 1, 2, 3]])])
+def test_processes_share_what_one_has_not(four_processes, model, teams):
+  found = {}
+  for index in range(4):
+    four_processes(index)
+    mesh = parallel.search_mesh(-1, model)
+    assert mesh.shape == {'data': max(1, 2 // model), 'model': model}
+    assert mesh.devices.size == 2 * len(parallel.members(mesh))
+    assert [d.process_index for d in mesh.devices.flat] == sorted(parallel.members(mesh) * 2)
+    found.setdefault(tuple(parallel.members(mesh)), []).append(parallel.is_first_of(mesh))
+  assert found == {tuple(team): [True] + [False] * (len(team) - 1) for team in teams}
+
+
+@pytest.mark.parametrize('data, model', [(-1, 3), (-1, 6), (2, 4), (-1, 16)])
+def test_processes_that_cannot_share_a_model(four_processes, data, model):
+  four_processes(0)
+  with pytest.raises(ValueError, match=f'model={model}, data={data} on 4 processes of 2 devices'):
+    parallel.search_mesh(data, model)
+
+
 def test_meshes():
   shape = lambda *args, **kwargs: dict(parallel.make_mesh(*args, **kwargs).shape)
   assert shape() == {'data': 8, 'model': 1}

@@ -77,18 +77,18 @@ def make_mesh(data: int = -1, model: int = 1, devices: Sequence[Any] | None = No
 
 
 def search_mesh(data: int, model: int) -> Mesh:
-  """The mesh that this process's blocks run on: its own devices, or with those of its neighbours.
+  """The mesh that this process's blocks run on: its own devices, with its neighbours' if need be.
 
   Raises:
-    ValueError: there are too few, or processes of `model` devices cannot be put together.
+    ValueError: there are too few, or processes cannot be put together so that they have `model`.
   """
   own, count = jax.local_device_count(), jax.process_count()
   if model <= own or count == 1:
     return make_mesh(data, model)
   team = model // own
   if model % own or count % team or data not in (-1, 1) or len(jax.devices()) != own * count:
-    raise ValueError(f'a model on {model} devices asks for processes of {own} that can be put '
-                     f'together, with a group in all; there are {count}, data={data}')
+    raise ValueError(f'model={model}, data={data} on {count} processes of {own} devices: a model on '
+                     'more than one has takes all devices of so many that divide them, and data=-1')
   first = jax.process_index() // team * team
   return make_mesh(1, model, [d for d in every_device() if first <= d.process_index < first + team])
 

@@ -18,14 +18,14 @@ from tts.data import buckets, gcs
 from tts.train import checkpoint
 
 
-def start(launcher, module, num, *flags, devices=2, env=lambda process: {}):
+def start(launcher, module, num, *flags, config=SMOKE, devices=2, env=lambda process: {}):
   """Starts all processes of a command; their standard errors are text."""
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   xla = re.sub('count=[0-9]+', f'count={devices}', launcher.env['XLA_FLAGS'])
   return [subprocess.Popen(
-      command(module, SMOKE, f'--coordinator=localhost:{port}', f'--num_processes={num}',
+      command(module, config, f'--coordinator=localhost:{port}', f'--num_processes={num}',
               f'--process_id={i}', '--heartbeat_seconds=10', *flags),
       cwd=ROOT, env=launcher.env | {'XLA_FLAGS': xla} | env(i), text=True,
       stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from configs import open as open_config
+from tests.launch import conftest as launch, hosts_test
 from tests.open import tiny
 from tts import config
 from tts.data import hub
@@ -143,6 +144,30 @@ def test_open_folders_are_taken_as_they_are(models, tmp_path):
   assert len(list((tmp_path / 'w/imported').iterdir())) == 2
   with pytest.raises(InputError, match='has no verifier.s head'):
     open_checkpoint.imported(str(models / 'base-source'), str(tmp_path), False)
+
+
+@pytest.mark.slow
+def test_hosts_share_open_models_of_which_one_has_a_tokenizer_of_its_own(models, tmp_path):
+  """The first imports them; both drive the rounds that the verifier reads in ids of its own."""
+  launcher = launch.Launcher(tmp_path / 'cache')
+  (tmp_path / 'test.jsonl').write_text(''.join(
+      json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in PROBLEMS))
+  config_flag, *flags = '--config=configs/open.py:chat', *(f'--config.{x}' for x in (
+      f'data.test={tmp_path / "test.jsonl"}', 'data.grader=exact', 'mesh.model=2',
+      *(f'models.{name}.checkpoint={models / name}-source' for name in ('base', 'prm')),
+      'limits.max_prompt_tokens=90', 'limits.max_tokens=24', 'limits.max_steps=4',
+      'limits.max_step_tokens=8', 'search.questions=6', 'search.pool=4', 'search.budgets=(4,)',
+      'search.beam_widths=(2,)', 'search.block=3', 'search.max_rows=12',
+      'search.lookahead_questions=3', 'search.lookahead_budgets=(4,)',
+      'search.lookahead=((1,"sqrt"),)', 'difficulty.samples=4', 'difficulty.block=3'))
+  one, two = tmp_path / 'one', tmp_path / 'two'
+  launcher.ok('evaluate', config_flag, f'--workdir={one}', *flags)
+  for status, _, said in hosts_test.finish(hosts_test.start(
+      launcher, 'evaluate', 2, f'--workdir={two}', *flags, config=config_flag, devices=1)):
+    assert status == 0, said[-3000:]
+  hashes = launch.record_hashes(two)
+  assert hashes == launch.record_hashes(one) and any('lookahead' in path for path in hashes)
+  assert len(list((two / 'imported').iterdir())) == 2
 
 
 def test_what_a_checkpoint_elsewhere_takes_is_known_before_a_run(models, monkeypatch, tmp_path):

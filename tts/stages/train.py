@@ -86,7 +86,7 @@ def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
   Returns:
     Whether it was there already.
   """
-  hosts.by_first(_drop_other)(run, name, mark)
+  _drop_other(run, name, mark)
   there = run.workdir.mark(f'models/{name}', checkpoint.MODEL_FILE) == mark
   hosts.wait()  # none writes before all have looked
   if there:
@@ -120,6 +120,7 @@ def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
   fit_lib.forget(run.workdir.root, name)
 
 
+@hosts.by_first
 def _drop_other(run: Run, name: str, mark: str) -> None:
   """Moves the model away that was made with another config, or is damaged."""
   folder = f'models/{name}'

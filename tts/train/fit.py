@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from tts import hosts, parallel
+from tts import parallel
 from tts.models.transformer import Arch, Decoder, abstract, below_surprise
 from tts.train import lora, steps as steps_lib, update as update_lib
 from tts.train.checkpoint import TrainingCheckpoints
