@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from tests.conftest import QUICK_TO_COMPILE
+
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = '--config=configs/smoke.py:revisions'
 
@@ -21,10 +23,9 @@ def command(module: str, *flags: str) -> list[str]:
 
 def environment(cache: pathlib.Path) -> dict[str, str]:
   """The user's environment, but two devices and compiled programs kept between runs."""
-  # Compiling is most of it, so nothing is optimised.
   return os.environ | {
-      'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2 '
-      '--xla_backend_optimization_level=0',
+      'JAX_PLATFORMS': 'cpu',
+      'XLA_FLAGS': f'--xla_force_host_platform_device_count=2 {QUICK_TO_COMPILE}',
       'JAX_COMPILATION_CACHE_DIR': str(cache), 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
 
 

@@ -103,7 +103,7 @@ def test_a_torn_record_is_named_and_the_rest_kept(launcher, smoke, tmp_path):
   torn.write_bytes(torn.read_bytes()[:100])
   assert torn.name in launcher.error('report', f'--workdir={tmp_path / "w"}')
   torn.unlink()
-  launcher.ok('reproduce', SMOKE, f'--workdir={tmp_path / "w"}')
+  launcher.ok('search', SMOKE, f'--workdir={tmp_path / "w"}')
   assert record_hashes(tmp_path / 'w') == record_hashes(smoke)
 
 
@@ -121,5 +121,5 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(launcher, smoke,
   assert limited.returncode == 2 and len(lines) == 1, limited.stderr[-3000:]
   assert 'Traceback' not in limited.stderr
   assert not list((workdir / 'tmp').iterdir())
-  launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+  launcher.ok('search', SMOKE, f'--workdir={workdir}')
   assert record_hashes(workdir) == record_hashes(smoke)

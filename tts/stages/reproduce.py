@@ -120,7 +120,9 @@ def run_stage(run: Run, name: str) -> None:
 
 
 @hosts.by_first
-def _report(run: Run) -> dict[str, Any]:
+def _report(run: Run, only_news: bool = False) -> dict[str, Any] | None:
+  if only_news and not _has_news(run):
+    return None
   usage = Usage()
   results = report.write(run.workdir.root)
   config = run.experiment.search
@@ -132,6 +134,14 @@ def _report(run: Run) -> dict[str, Any]:
   planned = dict(run.experiment.stage_seconds).get('report')
   run.workdir.finish_stage('report', usage, budget_seconds=planned)
   return results
+
+
+def _has_news(run: Run) -> bool:
+  """Whether records were written since the last report."""
+  report = pathlib.Path(run.workdir.path('report', 'results.json'))
+  return not report.exists() or any(
+      path.stat().st_mtime >= report.stat().st_mtime
+      for path in pathlib.Path(run.workdir.path('records')).rglob('*.gz'))
 
 
 def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
@@ -157,8 +167,9 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
     seed = f', seed {run.seed}' if len(runs) > 1 else ''
     logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed, left)
     run_stage(run, name)
-    if name in ('search', 'difficulty') or (name == 'revise' and experiment.revision.enabled):
-      _report(run)
+    shown = ('search', 'difficulty', *(('revise',) if experiment.revision.enabled else ()))
+    if name in shown:
+      _report(run, only_news=name != shown[-1])
   if len(runs) > 1:  # the first seed's report shows all of them
     _report(runs[0])
   logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
