@@ -7,8 +7,8 @@ four chips a model: what a search with open checkpoints of that size asks of a p
 reads the generator's ids here; one with a tokenizer of its own has the same matrices, longer
 buffers, and the host between two programs of a round (tts/stages/driven.py). To run such models
 import them and take configs/open.py with --config.mesh.model=4; here nothing is loaded, and
-training them is not meant to fit. A program of 60 layers takes the compiler a quarter to half an
-hour of one core: --config=configs/pod.py:4 has so many layers in each model, and takes minutes.
+training them is not meant to fit. A program of 60 layers takes the compiler about ten minutes of
+one core: --config=configs/pod.py:4 has so many layers in each model, and takes two.
 """
 
 from tts import config
