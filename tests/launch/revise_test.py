@@ -143,6 +143,7 @@ def test_two_models_are_trained_from_the_base(smoke):
   assert any(r['correct'] for r in rows)
 
 
+@pytest.mark.slow
 def test_other_trajectories_of_the_same_samples_make_other_models(launcher, smoke, tmp_path):
   """Of the control too: it learns the same answers."""
   workdir = tmp_path / 'w'

@@ -98,8 +98,9 @@ def test_math_problems_the_whole_way(models, tmp_path, published):
     made.data.test, made.data.grader = str(file), 'exact'
   for name in ('base', 'large', 'prm'):
     made.models[name].checkpoint = str(models / name)
-  made.search.update(questions=6, pool=4, large_samples=2, budgets=(1, 4), block=3, max_rows=12,
-                     lookahead_questions=3, lookahead_budgets=(4,), lookahead=((1, 'sqrt'),))
+  made.search.update(questions=6, pool=4, large_samples=2, budgets=(4,), beam_widths=(2,), block=3,
+                     max_rows=12, lookahead_questions=3, lookahead_budgets=(4,),
+                     lookahead=((1, 'sqrt'),))
   made.difficulty.update(samples=4, block=3)
   made.mesh.model = 1 + published  # devices may share models whose verifier has ids of its own
   workdir = tmp_path / 'w'

@@ -73,11 +73,14 @@ def test_time_of_interrupted_starts_adds_up(tmp_path):
   for _ in range(2):
     workdir.finish_stage('base', Usage(), budget_seconds=3)
   (tmp_path / 'w/stages/base.json').write_text(json.dumps({'stage': 'base', 'wall_seconds': 10,
-                                                           'cpu_seconds': 20}))
-  workdir.finish_stage('base', Usage(), budget_seconds=3)
+                                                           'cpu_seconds': 20,
+                                                           'peak_rss_bytes': 10**15}))
+  for _ in range(2):
+    workdir.finish_stage('base', Usage(), budget_seconds=3, compile_seconds=2.0)
   spent = workdir.read_json('stages/base.json')
   assert spent['wall_seconds'] >= 10 and spent['cpu_seconds'] >= 20
-  assert spent['budget_seconds'] == 3
+  assert spent['compile_seconds'] == 4 and spent['budget_seconds'] == 3
+  assert spent['peak_rss_bytes'] == 10**15
 
 
 def test_fingerprints_follow_contents(tmp_path):

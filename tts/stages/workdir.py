@@ -155,13 +155,15 @@ class Workdir:
               file, 'sha256').hexdigest()
     return found
 
-  def finish_stage(self, name: str, usage: 'Usage', **extra: Any) -> None:
+  def finish_stage(self, name: str, usage: 'Usage', budget_seconds: int | None = None,
+                   **seconds: float) -> None:
     """Records what a stage took, added to what earlier, interrupted starts took."""
     relative = f'stages/{name}.json'
     before = self._read_dict(relative)
-    spent = {k: before.get(k, 0) + v for k, v in usage.spent().items()}
-    self.write_json(relative, {'stage': name, **spent, **extra,
-                               'peak_rss_bytes': peak_rss_bytes()})
+    spent = {k: before.get(k, 0) + v for k, v in (usage.spent() | seconds).items()}
+    peak = max(before.get('peak_rss_bytes', 0), peak_rss_bytes())
+    self.write_json(relative, {'stage': name, **spent, 'budget_seconds': budget_seconds,
+                               'peak_rss_bytes': peak})
 
 
 class Usage:
