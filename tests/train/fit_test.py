@@ -99,6 +99,23 @@ def test_killed_training_ends_as_an_unbroken_one(tmp_path, kill_at, kind, groups
       k: v for k, v in metrics.items() if 'seconds' not in k}
 
 
+@pytest.mark.parametrize('before, after', [((4, 2), None), (None, (2, 2))])
+def test_a_killed_training_goes_on_with_other_devices(tmp_path, kill_at, before, after):
+  mesh = lambda shape: shape and parallel.make_mesh(*shape)
+  config, told = dataclasses.replace(CONFIG, batch_size=8, dropout=0.0), []
+  args = dict(workdir=tmp_path / 'cut', progress=told.append)
+  kill_at(34)
+  with pytest.raises(Killed):
+    fit_lib.fit(ARCH, config, DATA, mesh=mesh(before), **args)
+  kill_at(None)
+  done = len(told)
+  found, metrics = fit_lib.fit(ARCH, config, DATA, mesh=mesh(after), **args)
+  assert told[done].step > told[0].step and metrics['steps'] == 40
+  whole, _ = fit_lib.fit(ARCH, config, DATA)
+  close = lambda x, y: np.testing.assert_allclose(x, y, rtol=5e-3, atol=2e-4)
+  jax.tree.map(close, jax.device_get(found), jax.device_get(whole))
+
+
 def test_a_damaged_checkpoint_is_named_and_the_training_starts_over(tmp_path, kill_at, caplog):
   whole, _ = fit_lib.fit(ARCH, CONFIG, DATA, workdir=tmp_path / 'whole')
   kill_at(34)

@@ -2,7 +2,8 @@
 
 What an update does depends on the state and the number of the update alone: which rows it reads
 comes from (seed, epoch), its dropout from (seed, update). So a resumed training equals an
-unbroken one bit for bit on the same mesh, wherever it was cut.
+unbroken one bit for bit on the same mesh, wherever it was cut. On another mesh it goes on too, and
+rounds otherwise.
 """
 
 from __future__ import annotations
@@ -189,11 +190,9 @@ class _Run:
     return jax.jit(lora.merge)(self._base, learnt) if self._config.lora_rank else learnt
 
   def fingerprint(self) -> str:
-    """Of all that the result depends on: another setting is another training."""
-    mesh = None if self._mesh is None else sorted(self._mesh.shape.items())
+    """Of all that the result depends on but for rounding: another setting is another training."""
     digest = hashlib.sha256(json.dumps(
-        [dataclasses.asdict(self._arch), dataclasses.asdict(self._config), self._kind, mesh]
-    ).encode())
+        [dataclasses.asdict(self._arch), dataclasses.asdict(self._config), self._kind]).encode())
     for tree in (self._init, self._data.arrays(),
                  None if self._validation is None else self._validation.arrays()):
       for path, x in jax.tree_util.tree_leaves_with_path(tree):
