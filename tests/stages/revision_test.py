@@ -1,16 +1,14 @@
 """The stage that trains the revision model: what it learns from, and that it goes on."""
 
-import dataclasses
 import types
 
 import pytest
 
-from configs import smoke
 from tts import config
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
-from tts.stages import reproduce, revision
+from tts.stages import revision
 from tts.types import InputError, Problem
 
 PROBLEMS = [Problem(f'p{i}', f'{i}+{i}\n', str(2 * i)) for i in range(20)]
@@ -75,11 +73,3 @@ def test_a_pool_without_right_answers_is_named(tokenizer, tmp_path):
   records.write_block(block, rows)
   with pytest.raises(InputError, match='too few right answers'):
     revision._examples(run, True)
-
-
-def test_without_revisions_nothing_is_done(tmp_path):
-  experiment = config.from_config_dict(smoke.get_config())
-  experiment = dataclasses.replace(
-      experiment, revision=dataclasses.replace(experiment.revision, enabled=False))
-  assert revision.run_revision(reproduce.open_run(experiment, str(tmp_path))) is True
-  assert not (tmp_path / 'records').exists()

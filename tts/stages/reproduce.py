@@ -34,15 +34,11 @@ def _verifiers(run: Run) -> bool:
   return all([train.train_verifier(run, n) for n in names])
 
 
-def _larger(run: Run, name: str) -> bool:
-  return not run.model_config(name).enabled or train.train_lm(run, name)
-
-
 STAGES: dict[str, Callable[[Run], Any]] = {
     'data': train.prepare,
     'base': lambda run: train.train_lm(run, 'base'),
-    'mid': lambda run: _larger(run, 'mid'),
-    'large': lambda run: _larger(run, 'large'),
+    'mid': lambda run: train.train_lm(run, 'mid'),
+    'large': lambda run: train.train_lm(run, 'large'),
     'labels': labels.run_labels,
     'verifiers': _verifiers,
     'revision': revision.run_revision,
@@ -52,6 +48,14 @@ STAGES: dict[str, Callable[[Run], Any]] = {
     'difficulty': search.run_difficulty,
     'revise': revise.run_revise,
 }
+
+
+def _stages(experiment: Experiment) -> list[str]:
+  """Those that a run of this config has, in order."""
+  models, revising = experiment.models, experiment.revision.enabled
+  has = {'mid': models.mid.enabled, 'large': models.large.enabled} | dict.fromkeys(
+      ('revision', 'revision_orms', 'restem', 'revise'), revising)
+  return [name for name in STAGES if has.get(name, True)]
 
 
 def open_run(experiment: Experiment, workdir: str) -> Run:
@@ -96,10 +100,11 @@ def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
 
 
 def run_stages(experiment: Experiment, workdir: str, names: Sequence[str]) -> None:
-  """Runs some stages for every seed."""
+  """Runs some stages for every seed, if the config has them."""
   for run in open_runs(experiment, workdir):
     for name in names:
-      run_stage(run, name)
+      if name in _stages(experiment):
+        run_stage(run, name)
 
 
 def run_stage(run: Run, name: str) -> None:
@@ -161,7 +166,7 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
     claim_sides.save(claims, pathlib.Path(workdir))
     if experiment.revision.enabled:
       claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
-  work = [(run, name) for run in runs for name in STAGES]
+  work = [(run, name) for run in runs for name in _stages(experiment)]
   for i, (run, name) in enumerate(work):
     left = sum(planned.get(n, 0) for _, n in work[i:])
     seed = f', seed {run.seed}' if len(runs) > 1 else ''

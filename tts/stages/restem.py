@@ -21,7 +21,7 @@ _FORMAT = 1  # of trajectories; a model of another one is made anew
 def run_restem(run: Run) -> bool:
   """Trains the model; whether it was there already."""
   config = run.model_config(MODEL)
-  if not run.experiment.revision.enabled or not config.enabled or config.checkpoint:
+  if not config.enabled or config.checkpoint:
     return True
   folder = revision_orm.chain_folder(run)
   mark = run.workdir.mark(f'records/{folder}')

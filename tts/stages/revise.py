@@ -15,8 +15,6 @@ from tts.types import InputError
 def run_revise(run: Run) -> int | bool:
   """Every pool that the revision study is made of; how much of it was there already."""
   config, search = run.experiment.revision, run.experiment.search
-  if not config.enabled:
-    return True
   if not run.has_model('revision'):
     raise InputError(f'{run.model_folder("revision")} is missing: run launch.train_revision first')
   works = []

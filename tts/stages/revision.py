@@ -31,8 +31,6 @@ _FORMAT = 1  # of trajectories; models of another one are made anew
 
 def run_revision(run: Run) -> int | bool:
   """Samples, and trains both models; how much of it was there already."""
-  if not run.experiment.revision.enabled:
-    return True
   models = {n: run.model_config(n) for n in MODELS}
   names = [n for n, c in models.items() if c.enabled and not c.checkpoint]
   if not names:

@@ -29,7 +29,7 @@ def run_orms(run: Run) -> int | bool:
   """Answers training questions, and trains the verifiers; how much of it was there already."""
   configs = {name: run.model_config(name) for name in REVISION_VERIFIERS}
   names = [n for n, c in configs.items() if c.enabled and not c.checkpoint]
-  if not run.experiment.revision.enabled or not names:
+  if not names:
     return True
   works = {name: _control(run) if name == 'control_orm' else _chains(run) for name in names}
   # Two of them learn from one pool.
