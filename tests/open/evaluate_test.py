@@ -21,35 +21,9 @@ from tts.types import InputError
 
 pytest.importorskip('torch', reason='extra `parity`')
 transformers = pytest.importorskip('transformers', reason='extra `parity`')
-tokenizers = pytest.importorskip('tokenizers', reason='extra `open`')
+pytest.importorskip('tokenizers', reason='extra `open`')
 
 MATH500 = 'TTS_MATH500'
-PROBLEMS = [
-    ('What is the value of $\\sqrt{144} + \\frac{1}{2}$?', '\\frac{25}{2}', 1),
-    ('If $f(x) = x^2 - 3x + 2$, for how many integers $n$ is $f(n) = 0$?', '2', 3),
-    ('Compute $\\dbinom{6}{2}$.', '15', 2), ('Let $a = 5$.\n\nFind $2a + 1$.', '11', 1),
-    ('Evaluate $\\lfloor \\pi \\rfloor$.', '3', 5),
-    ('Express $0.\\overline{3}$ as a fraction.', '\\frac13', 4)]
-TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}')
-
-
-def save_tokenizer(folder, extra=()):
-  """A byte-level vocabulary in Qwen's manner."""
-  made = tokenizers.Tokenizer(tokenizers.models.BPE())
-  made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-  made.decoder = tokenizers.decoders.ByteLevel()
-  special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', *extra]
-  # The formats' own words become few ids, as in a real vocabulary.
-  words = [q for q, *_ in PROBLEMS] + ['system\nuser\nassistant\n', open_config.SYSTEM] * 9
-  made.train_from_iterator(words, tokenizers.trainers.BpeTrainer(
-      vocab_size=480 + len(special), special_tokens=special, show_progress=False,
-      initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet()))
-  made.save(str(folder / 'tokenizer.json'))
-  (folder / 'tokenizer_config.json').write_text(json.dumps(
-      {'eos_token': '<|im_end|>', 'chat_template': TEMPLATE}))
-  return made.get_vocab_size()
 
 
 @pytest.fixture(scope='module')
@@ -60,7 +34,8 @@ def models(tmp_path_factory):
                              ('prm', 'qwen2', 'qwen_prm')):
     folder = root / f'{name}-source'
     folder.mkdir()
-    size = save_tokenizer(folder, ('<extra_0>',) if kind == 'qwen_prm' else ())
+    special = ('<extra_0>',) if kind == 'qwen_prm' else ()
+    size = tiny.save_tokenizer(folder, open_config.SYSTEM, special).get_vocab_size()
     model = tiny.make(family, seed=len(name), vocab_size=size + 4, tie_word_embeddings=True,
                       max_position_embeddings=2048)
     if kind == 'lm':
@@ -94,7 +69,7 @@ def test_math_problems_the_whole_way(models, tmp_path, published):
   else:
     file = tmp_path / 'test.jsonl'
     file.write_text(''.join(json.dumps({'problem': q, 'answer': a, 'level': level}) + '\n'
-                            for q, a, level in PROBLEMS))
+                            for q, a, level in tiny.PROBLEMS))
     made.data.test, made.data.grader = str(file), 'exact'
   for name in ('base', 'large', 'prm'):
     made.models[name].checkpoint = str(models / name)
@@ -152,7 +127,7 @@ def test_hosts_share_open_models_of_which_one_has_a_tokenizer_of_its_own(models,
   """The first imports them; both drive the rounds that the verifier reads in ids of its own."""
   launcher = launch.Launcher(tmp_path / 'cache')
   (tmp_path / 'test.jsonl').write_text(''.join(
-      json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in PROBLEMS))
+      json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in tiny.PROBLEMS))
   config_flag, *flags = '--config=configs/open.py:chat', *(f'--config.{x}' for x in (
       f'data.test={tmp_path / "test.jsonl"}', 'data.grader=exact', 'mesh.model=2',
       *(f'models.{name}.checkpoint={models / name}-source' for name in ('base', 'prm')),
@@ -188,7 +163,7 @@ def test_what_a_checkpoint_elsewhere_takes_is_known_before_a_run(models, monkeyp
 def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_path):
   file = tmp_path / 'test.jsonl'
   file.write_text(''.join(json.dumps({'id': f'q{i}', 'problem': q}) + '\n'
-                          for i, (q, *_) in enumerate(PROBLEMS[:3])))
+                          for i, (q, *_) in enumerate(tiny.PROBLEMS[:3])))
   made = open_config.get_config('chat')
   made.data.test, made.data.grader = str(file), 'exact'
   for name in ('base', 'prm'):
@@ -213,10 +188,11 @@ def test_the_exchange_between_two_models_of_a_family(tmp_path, family):
   """Folders as they are published, few-shot prompts, no verifier."""
   for seed, name in enumerate(('base', 'large')):
     (tmp_path / name).mkdir()
-    size = save_tokenizer(tmp_path / name)
+    size = tiny.save_tokenizer(tmp_path / name, open_config.SYSTEM).get_vocab_size()
     tiny.save(family, tmp_path / name, seed, vocab_size=size + 4, max_position_embeddings=2048)
   file = tmp_path / 'test.jsonl'
-  file.write_text(''.join(json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in PROBLEMS))
+  file.write_text(''.join(
+      json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in tiny.PROBLEMS))
   made = open_config.get_config('few_shot')
   made.data.test, made.data.grader = str(file), 'exact'
   for name in ('base', 'large'):

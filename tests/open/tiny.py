@@ -1,7 +1,11 @@
-"""Tiny random models of every open family, each with all that sets its family apart."""
+"""Tiny random models of every open family, each with all that sets its family apart.
+
+With problems, and a vocabulary of them. It can be imported without PyTorch.
+"""
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -26,6 +30,16 @@ FAMILIES = {
                                     'query_pre_attn_scalar': 24}),
 }
 
+PROBLEMS = [  # in MATH's form: question, answer, level
+    ('What is the value of $\\sqrt{144} + \\frac{1}{2}$?', '\\frac{25}{2}', 1),
+    ('If $f(x) = x^2 - 3x + 2$, for how many integers $n$ is $f(n) = 0$?', '2', 3),
+    ('Compute $\\dbinom{6}{2}$.', '15', 2), ('Let $a = 5$.\n\nFind $2a + 1$.', '11', 1),
+    ('Evaluate $\\lfloor \\pi \\rfloor$.', '3', 5),
+    ('Express $0.\\overline{3}$ as a fraction.', '\\frac13', 4)]
+_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}')
+
 
 def make(family: str, seed: int = 0, **changes: Any):
   """A model of `transformers` in float32, every parameter random, norms and biases too."""
@@ -48,6 +62,27 @@ def save(family: str, directory: pathlib.Path, seed: int = 0, shard: str = '5GB'
   model = make(family, seed, **changes)
   model.save_pretrained(directory, max_shard_size=shard)
   return model
+
+
+def save_tokenizer(folder: pathlib.Path, system: str, special: tuple[str, ...] = (),
+                   added: tuple[str, ...] = (), size: int = 480):
+  """A byte-level vocabulary in Qwen's manner, with a chat template; returns it."""
+  import tokenizers
+
+  made = tokenizers.Tokenizer(tokenizers.models.BPE())
+  made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+  made.decoder = tokenizers.decoders.ByteLevel()
+  special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', *special]
+  # The formats' own words become few ids, as in a real vocabulary.
+  words = [q for q, *_ in PROBLEMS] + ['system\nuser\nassistant\n', system] * 9
+  made.train_from_iterator(words, tokenizers.trainers.BpeTrainer(
+      vocab_size=size + len(special), special_tokens=special, show_progress=False,
+      initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet()))
+  made.add_tokens(list(added))
+  made.save(str(folder / 'tokenizer.json'))
+  (folder / 'tokenizer_config.json').write_text(json.dumps(
+      {'eos_token': '<|im_end|>', 'chat_template': _TEMPLATE}))
+  return made
 
 
 def logits(model, tokens):

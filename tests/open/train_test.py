@@ -7,7 +7,6 @@ import pytest
 
 from configs import open_train
 from tests.open import tiny
-from tests.open.evaluate_test import PROBLEMS, TEMPLATE
 from tts import config
 from tts.eval import records
 from tts.stages import open_checkpoint, reproduce
@@ -15,7 +14,7 @@ from tts.train import checkpoint
 
 torch = pytest.importorskip('torch', reason='extra `parity`')
 pytest.importorskip('transformers', reason='extra `parity`')
-tokenizers = pytest.importorskip('tokenizers', reason='extra `open`')
+pytest.importorskip('tokenizers', reason='extra `open`')
 
 # A random model writes these as often as all else: some answers are right, and have steps.
 FREQUENT = ('\n\n', '<|im_end|>', *(f'\\boxed{{{i}}}' for i in (1, 2, 3)))
@@ -25,19 +24,7 @@ FREQUENT = ('\n\n', '<|im_end|>', *(f'\\boxed{{{i}}}' for i in (1, 2, 3)))
 def source(tmp_path_factory):
   """A folder of a tiny Qwen 2 as it is published."""
   folder = tmp_path_factory.mktemp('qwen')
-  made = tokenizers.Tokenizer(tokenizers.models.BPE())
-  made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-  made.decoder = tokenizers.decoders.ByteLevel()
-  special = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
-  made.train_from_iterator(
-      [q for q, *_ in PROBLEMS] + ['system\nuser\nassistant\n', open_train.SYSTEM] * 9,
-      tokenizers.trainers.BpeTrainer(
-          vocab_size=400, special_tokens=special, show_progress=False,
-          initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet()))
-  made.add_tokens(list(FREQUENT[:1] + FREQUENT[2:]))
-  made.save(str(folder / 'tokenizer.json'))
-  (folder / 'tokenizer_config.json').write_text(json.dumps(
-      {'eos_token': '<|im_end|>', 'chat_template': TEMPLATE}))
+  made = tiny.save_tokenizer(folder, open_train.SYSTEM, added=FREQUENT[:1] + FREQUENT[2:], size=397)
   model = tiny.make('qwen2', vocab_size=made.get_vocab_size() + 4, tie_word_embeddings=False,
                     max_position_embeddings=2048)
   with torch.no_grad():
@@ -49,8 +36,9 @@ def source(tmp_path_factory):
 
 def written(folder, name, count):
   (folder / name).write_text(''.join(json.dumps({
-      'problem': f'{PROBLEMS[i % 6][0]} ({name}, {i})', 'answer': str(1 + i % 3), 'level': 1 + i % 5,
-      'solution': f'It is $\\boxed{{{1 + i % 3}}}$.'}) + '\n' for i in range(count)))
+      'problem': f'{tiny.PROBLEMS[i % 6][0]} ({name}, {i})', 'answer': str(1 + i % 3),
+      'level': 1 + i % 5, 'solution': f'It is $\\boxed{{{1 + i % 3}}}$.'}) + '\n'
+                                      for i in range(count)))
 
 
 @pytest.mark.slow
