@@ -7,6 +7,7 @@ import logging as python_logging
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -32,6 +33,10 @@ def run(main, arguments: tuple[str, ...] = ()) -> None:
   _end_at_sigterm()
   try:
     main(_parse(sys.argv, arguments))
+    sys.stdout.flush()
+  except BrokenPipeError:  # `| head` has read enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _leave(128 + signal.SIGPIPE)
   except FloatingPointError as error:
     _fail(str(error), 1)
   except (InputError, flags.Error) as error:
@@ -186,8 +191,13 @@ def join_processes(coordinator: str | None, num_processes: int | None, process_i
   try:
     jax.distributed.initialize(coordinator, num_processes, process_id,
                                heartbeat_timeout_seconds=heartbeat_seconds)
+    index = jax.process_index()
   except (ValueError, RuntimeError) as error:
-    raise InputError(f'cannot join the other processes: {str(error).splitlines()[0]}') from error
+    why = str(error).splitlines()[0]
+    if 'gloo' in why:
+      why = (f'this machine cannot look up its own name, {socket.gethostname()}: put it into '
+             '/etc/hosts')
+    raise InputError(f'cannot join the other processes: {why}') from error
   _joined = True
-  if jax.process_index():
+  if index:
     logging.set_verbosity(logging.WARNING)

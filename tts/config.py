@@ -7,6 +7,7 @@ turns it into the dataclasses that the rest of the project sees.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import types
 import typing
@@ -382,6 +383,6 @@ def describe(value: Any, path: str = 'config') -> list[tuple[str, Any, str]]:
 
 def _attribute_docs(kind: type) -> dict[str, str]:
   """The entries of a class docstring's `Attributes:` section."""
-  _, _, block = (kind.__doc__ or '').partition('Attributes:\n')
-  entries = re.findall(r'^ {4}([\w, ]+): (.*(?:\n {5,}.*)*)', block, flags=re.MULTILINE)
+  _, _, block = inspect.getdoc(kind).partition('Attributes:\n')
+  entries = re.findall(r'^ {2}([\w, ]+): (.*(?:\n {3,}.*)*)', block, flags=re.MULTILINE)
   return {name: ' '.join(text.split()) for names, text in entries for name in names.split(', ')}

@@ -4,6 +4,7 @@ import json
 import pathlib
 import shlex
 import shutil
+import signal
 import subprocess
 
 import numpy as np
@@ -95,6 +96,14 @@ def test_nan_in_weights(launcher, smoke, tmp_path):
   params['params']['final_norm']['scale'] = np.full(arch.width, np.nan, np.float32)
   checkpoint.save_model(tmp_path / 'model', arch, params, meta, tokenizer)
   assert 'final_norm' in evaluate_error(launcher, smoke, tmp_path, tmp_path / 'model')
+
+
+def test_a_reader_that_has_read_enough(launcher, tmp_path):
+  process = subprocess.Popen(
+      command('search', SMOKE, f'--workdir={tmp_path}', '--describe'), cwd=ROOT, env=launcher.env,
+      text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  process.stdout.close()
+  assert process.stderr.read() == '' and process.wait() == 128 + signal.SIGPIPE
 
 
 def test_a_torn_record_is_named_and_the_rest_kept(launcher, smoke, tmp_path):

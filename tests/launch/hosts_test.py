@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 import jax
+from launch import common
 from tests import bucket_server
 from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
 from tts.data import buckets, gcs
 from tts.train import checkpoint
+from tts.types import InputError
 
 
 def start(launcher, module, num, *flags, config=SMOKE, devices=2, env=lambda process: {}):
@@ -118,6 +120,15 @@ def test_a_place_among_processes_is_told_whole_or_not_at_all(launcher, tmp_path)
   assert 'process_id' in launcher.error('search', *flags, '--coordinator=localhost:1',
                                         '--num_processes=2', '--process_id=2')
   assert not (tmp_path / 'w').exists()
+
+
+def test_a_machine_that_does_not_know_its_own_name(monkeypatch):
+  def initialize(*_, **__):
+    raise RuntimeError('[enforce fail at external/gloo/transport/tcp/device.cc:99] rv == 0. -2 vs 0')
+
+  monkeypatch.setattr(jax.distributed, 'initialize', initialize)
+  with pytest.raises(InputError, match='cannot look up its own name.*/etc/hosts'):
+    common.join_processes('localhost:1', 2, 0, 10)
 
 
 @pytest.mark.slow

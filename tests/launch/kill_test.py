@@ -22,18 +22,21 @@ def progress(workdir):
 
 
 def kill_and_finish(launcher, module, workdir, reference, kills, seconds, seed):
-  """Kills a command `kills` times, each within `seconds` of new progress, then lets it finish."""
-  rng = random.Random(seed)
+  """Kills a command `kills` times, each within `seconds` of new progress, then lets it finish.
+
+  Fewer times where it is faster than that: once at least.
+  """
+  rng, killed = random.Random(seed), 0
   for _ in range(kills):
     there, blocks = progress(workdir), written(workdir)
     process = launcher.start(module, SMOKE, f'--workdir={workdir}')
-    while not progress(workdir) - there:
-      assert process.poll() is None
+    while not progress(workdir) - there and process.poll() is None:
       time.sleep(0.05)
     time.sleep(rng.uniform(0, seconds))
     process.kill()
-    process.wait()
+    killed += process.wait() != 0
     assert written(workdir).items() >= blocks.items()  # what is there is not computed again
+  assert killed
   launcher.ok(module, SMOKE, f'--workdir={workdir}')
   assert record_hashes(workdir) == record_hashes(reference)
 
