@@ -20,6 +20,8 @@ slice scp "$archive" "$pod:tts.tgz"
 slice ssh "$pod" --command='
   set -e
   mkdir -p tts && tar -xzf tts.tgz -C tts
-  python3 -m venv --upgrade-deps tts-env
-  tts-env/bin/pip install --quiet -e "tts[gcs,open,math,tensorboard]" "jax[tpu]"'
+  python3 -m venv --upgrade-deps uv-env && uv-env/bin/pip install --quiet uv
+  # Images on Ubuntu 22.04 have Python 3.10, which is too old for JAX; uv fetches another.
+  uv-env/bin/uv venv --quiet --allow-existing --python 3.12 tts-env
+  uv-env/bin/uv pip install --quiet --python tts-env -e "tts[gcs,open,math,tensorboard]" "jax[tpu]"'
 slice ssh "$pod" --command="cd tts && ../tts-env/bin/python -m launch.$launcher $(printf '%q ' "$@") --distributed"

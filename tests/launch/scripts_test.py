@@ -27,13 +27,13 @@ for command in (a.partition('=')[2] for a in args if a.startswith('--command='))
 def cluster(tmp_path):
   """Runs a script; its status, its standard error, and every call of a command, in order."""
   host, bin_, notes = tmp_path / 'host', tmp_path / 'bin', tmp_path / 'notes'
-  for folder in (bin_, host / 'tts', host / 'tts-env' / 'bin'):
+  for folder in (bin_, host / 'tts', host / 'uv-env' / 'bin', host / 'tts-env' / 'bin'):
     folder.mkdir(parents=True)
-  for name in ('gcloud', 'srun', 'xpk', 'python', 'pip', 'tar'):
+  for name in ('gcloud', 'srun', 'xpk', 'python', 'pip', 'uv', 'tar'):
     (bin_ / name).write_text(STANDS_IN)
     (bin_ / name).chmod(0o755)
-  for name in ('python', 'pip'):
-    (host / 'tts-env' / 'bin' / name).symlink_to(bin_ / name)
+  for env, name in (('uv', 'pip'), ('uv', 'uv'), ('tts', 'python')):
+    (host / f'{env}-env' / 'bin' / name).symlink_to(bin_ / name)
   # `-m venv` on the host is not what is tested.
   (bin_ / 'python3').write_text('#!/bin/sh\n[ "$1 $2" = "-m venv" ] && exit 0\n'
                                 f'exec {os.path.realpath(os.sys.executable)} "$@"\n')
@@ -63,6 +63,9 @@ def test_a_tpu_slice(cluster):
       ['compute', 'tpus', 'tpu-vm', what, '--zone=zone', '--worker=all']
       for what in ('scp', 'ssh', 'ssh')]
   assert slices[0][-1] == 'pod:tts.tgz' and not os.path.exists(slices[0][-2])
+  *_, made, installed, _, _ = calls
+  assert made[:2] == ['uv', 'venv'] and installed[:3] == ['uv', 'pip', 'install']
+  assert made[-1] in installed  # the environment that it is run in
 
 
 def test_slurm(cluster):
