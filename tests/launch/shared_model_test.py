@@ -80,11 +80,13 @@ def test_two_processes_share_a_training_that_is_killed_and_goes_on(launcher, cop
 
 
 @pytest.mark.slow
-def test_a_whole_run_of_processes_that_share_everything(launcher, tmp_path):
-  one, two = tmp_path / 'one', tmp_path / 'two'
-  launcher.ok('reproduce', SMOKE, f'--workdir={one}', MODEL, TRAIN)
-  finished(start(launcher, 'reproduce', 2, f'--workdir={two}', MODEL, TRAIN, devices=1),
-           timeout=3000)
-  same_models(one, two, [p.name for p in (one / 'models').iterdir()])
-  assert record_hashes(one) == record_hashes(two)
-  assert (two / 'report' / 'results.json').exists()
+@pytest.mark.parametrize('num', [2, 4])
+def test_a_whole_run_of_processes_that_share_everything(launcher, tmp_path, num):
+  """Of a device each: one team that shares models, or two."""
+  one, many = tmp_path / 'one', tmp_path / 'many'
+  for workdir, processes, devices in ((one, 1, num), (many, num, 1)):
+    finished(start(launcher, 'reproduce', processes, f'--workdir={workdir}', MODEL, TRAIN,
+                   devices=devices), timeout=3000)
+  same_models(one, many, [p.name for p in (one / 'models').iterdir()])
+  assert record_hashes(one) == record_hashes(many)
+  assert (many / 'report' / 'results.json').exists()
