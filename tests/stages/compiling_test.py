@@ -18,6 +18,7 @@ SMOKE = config.from_config_dict(smoke.get_config())
 @pytest.fixture(name='topology')
 def _topology(monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
+  monkeypatch.setattr(compiling, '_PACKAGES', ('jax', 'jaxlib'))
   monkeypatch.setattr(parallel, 'topology', lambda name: jax.devices())
   return 'v5e:2x4'
 
