@@ -13,7 +13,7 @@ from configs import open as open_config
 from tests.launch import conftest as launch, hosts_test
 from tests.open import tiny
 from tts import config
-from tts.data import hub
+from tts.data import hub, step_format
 from tts.eval import records
 from tts.stages import device_programs, open_checkpoint, plan, reproduce
 from tts.train import checkpoint
@@ -99,7 +99,7 @@ def test_math_problems_the_whole_way(models, tmp_path, published):
   assert pathlib.Path(workdir / 'report' / 'index.html').exists()
 
 
-def test_open_folders_are_taken_as_they_are(models, tmp_path):
+def test_open_folders_are_taken_as_they_are(models, tmp_path, monkeypatch):
   """One command: what launch.import_checkpoint would make is made in the run's folder, once."""
   from tts.stages.context import Run
   from tts.stages.workdir import Workdir
@@ -116,6 +116,11 @@ def test_open_folders_are_taken_as_they_are(models, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
     planned = open_checkpoint.planned_arch(str(models / f'{name}-source'), name == 'base')
     assert planned | {'param_dtype': None} == dataclasses.asdict(arch) | {'param_dtype': None}
+  before = run.model('base').mark, run.model('prm').mark
+  changed = dataclasses.replace(step_format.FORMATS['qwen_prm'], resume='\n')
+  monkeypatch.setitem(step_format.FORMATS, 'qwen_prm', changed)
+  again = Run(run.experiment, run.workdir, 0)
+  assert again.model('base').mark == before[0] and again.model('prm').mark != before[1]
   assert open_checkpoint.imported(str(models / 'base'), str(tmp_path), True) == str(models / 'base')
   assert len(list((tmp_path / 'w/imported').iterdir())) == 2
   with pytest.raises(InputError, match='has no verifier.s head'):

@@ -90,6 +90,7 @@ class Reader:
     prompt_width: ids of a question at most; a longer one is an error.
     width: ids of a step at most; a longer one loses its beginning.
     past: ids of a solution at most; what no longer fits is not read.
+    mark: what the layout is, for fingerprints.
   """
 
   def __init__(self, name: str, own: Any, writer: Any, prompt_tokens: int, step_tokens: int,
@@ -103,6 +104,7 @@ class Reader:
       raise InputError(f'a verifier\'s format is {name!r}: one of {", ".join(FORMATS)}')
     self._own, self._writer = own, writer
     f = self._format = _by_template(FORMATS[name], own)
+    self.mark = dataclasses.astuple(f)
     for text in (f.head, f.ask, f.end, f.resume):
       for word in _CONTROL.findall(text):
         if not _has(own, word):

@@ -71,5 +71,6 @@ def ratios(baseline_cost: np.ndarray, baseline: np.ndarray, policy_cost: np.ndar
   out = []
   for share in SHARES:
     level = low + share * (high - low)
-    out.append(np.exp(reach(logs[0], fits[0], level) - reach(logs[1], fits[1], level)))
+    with np.errstate(invalid='ignore'):  # where a flat baseline and the policy both miss its level
+      out.append(np.exp(reach(logs[0], fits[0], level) - reach(logs[1], fits[1], level)))
   return np.where((high > low)[:, None], np.stack(out, axis=1), np.nan)

@@ -127,6 +127,8 @@ class Run:
                        'one run must share theirs')
     mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
+    if reader is not None:
+      mark = workdir_lib.fingerprint(mark, reader.mark)
     return Model(name, arch, params, mark, reader, meta.get('open'))
 
   def _write_given(self, name: str, meta: dict[str, Any], tokenizer: Tokenizer) -> None:
