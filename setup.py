@@ -11,7 +11,7 @@ setuptools.setup(
     packages=setuptools.find_packages(include=['tts', 'tts.*', 'launch']),
     install_requires=[
         'absl-py>=2.1',
-        'array_record>=0.8; platform_system == "Linux"',  # the only TFDS format without TensorFlow
+        'array_record>=0.8; platform_system != "Windows"',  # the only TFDS format without TensorFlow
         'flax>=0.12',
         'importlib_resources',  # TFDS needs it and does not say so
         'jax>=0.10',

@@ -15,6 +15,7 @@ import traceback
 
 from absl import flags, logging
 
+from tts import machine
 from tts.types import InputError, LostError
 
 _TERMINATED = 128 + signal.SIGTERM
@@ -171,7 +172,7 @@ def set_up_devices(mesh) -> None:
   import jax
   if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', ''):
     return
-  cores = mesh.cpu_devices or len(os.sched_getaffinity(0))
+  cores = mesh.cpu_devices or machine.cores()
   jax.config.update('jax_num_cpu_devices', max(cores, mesh.model, mesh.data * mesh.model))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import os
 import pathlib
 
 from absl import flags
 from tqdm import tqdm
 
 from launch import common
+from tts import machine
 from tts.data import buckets
 from tts.eval import report
 from tts.types import InputError
@@ -22,7 +22,7 @@ def write(workdir: str) -> None:
   """Writes the report, with a process per core, and says where it is."""
   # Spawned, since a fork may inherit a lock that some thread holds.
   spawn = multiprocessing.get_context('spawn')
-  workers = len(os.sched_getaffinity(0))
+  workers = machine.cores()
   with concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn) as pool:
     report.write(workdir, lambda f, xs: tqdm(
         pool.map(f, xs), total=len(xs), leave=False, mininterval=1))

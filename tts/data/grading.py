@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 
+from tts import machine
 from tts.data import answers
 from tts.types import InputError
 
@@ -123,7 +124,7 @@ class WorkerPool:
       seconds: of processor time that one pair may take.
       memory_bytes: that a worker may map, where the platform has such a limit.
     """
-    self._most = workers or min(_MAX_WORKERS, os.cpu_count() or 1, _affinity())
+    self._most = workers or min(_MAX_WORKERS, machine.cores())
     self._limits = seconds, memory_bytes
     self._workers: list[_Worker] = []
     self._cache: dict[tuple[str, str], bool] = {}
@@ -231,10 +232,6 @@ class _Worker:
     self._process.stdin.close()
     self._process.stdout.close()
     self._process.wait()
-
-
-def _affinity() -> int:
-  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else _MAX_WORKERS
 
 
 @functools.cache

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from tts import hosts, parallel, rng
+from tts import hosts, machine, parallel, rng
 from tts.data import buckets
 from tts.data.batching import length_sorted_blocks
 from tts.data.prompts import Prompts
@@ -202,7 +202,7 @@ def run(workdir: Workdir, works: Sequence[Work], mesh: parallel.Mesh) -> int:
             for work in works]
   missing = [[i for i in share if not os.path.exists(workdir.path(_records(work.folder, i)))]
              for work, share in zip(works, shares)]
-  with futures.ThreadPoolExecutor(max(1, os.cpu_count() // 2)) as pool:
+  with futures.ThreadPoolExecutor(max(1, machine.cores() // 2)) as pool:
     compiling = {work.program.compile_ahead(pool, work.blocks[0])
                  for work, left in zip(works, missing) if left and work.program is not None}
     if jax.default_backend() == 'cpu':

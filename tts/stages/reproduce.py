@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import logging
 
-from tts import hosts, parallel
+from tts import hosts, machine, parallel
 from tts.config import Experiment
 from tts.data import grading
 from tts.eval import claim_sides, report, votes
@@ -22,7 +22,7 @@ from tts.stages import blocks, labels, restem, revise, revision, revision_orm, s
 from tts.stages import verifiers
 from tts.stages.blocks import Program
 from tts.stages.context import Run
-from tts.stages.workdir import Usage, Workdir, fingerprint, peak_rss_bytes
+from tts.stages.workdir import Usage, Workdir, fingerprint
 from tts.types import InputError
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets',
@@ -178,7 +178,7 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
   if len(runs) > 1:  # the first seed's report shows all of them
     _report(runs[0])
   logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
-               peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
+               machine.peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
 
 
 def compare(experiment: Experiment, workdir: str) -> dict[str, Any] | None:

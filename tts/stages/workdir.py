@@ -10,14 +10,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import platform
 import re
-import resource
 import time
 from typing import Any
 
 from absl import logging
 
+from tts import machine
 from tts.eval import records
 from tts.types import InputError
 
@@ -161,7 +160,7 @@ class Workdir:
     relative = f'stages/{name}.json'
     before = self._read_dict(relative)
     spent = {k: before.get(k, 0) + v for k, v in (usage.spent() | seconds).items()}
-    peak = max(before.get('peak_rss_bytes', 0), peak_rss_bytes())
+    peak = max(before.get('peak_rss_bytes', 0), machine.peak_rss_bytes())
     self.write_json(relative, {'stage': name, **spent, 'budget_seconds': budget_seconds,
                                'peak_rss_bytes': peak})
 
@@ -176,7 +175,3 @@ class Usage:
     return {'wall_seconds': time.monotonic() - self._wall,
             'cpu_seconds': time.process_time() - self._cpu}
 
-
-def peak_rss_bytes() -> int:
-  unit = 1 if platform.system() == 'Darwin' else 1024
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
