@@ -34,14 +34,15 @@ def run(main, arguments: tuple[str, ...] = ()) -> None:
   _end_at_sigterm()
   try:
     main(_parse(sys.argv, arguments))
-    sys.stdout.flush()
+    if sys.stdout:  # none where the caller has closed it
+      sys.stdout.flush()
   except BrokenPipeError:  # `| head` has read enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     _leave(128 + signal.SIGPIPE)
   except FloatingPointError as error:
     _fail(str(error), 1)
   except (InputError, flags.Error) as error:
-    _fail(str(error), 2)
+    _fail(plainly(error), 2)
   except OSError as error:  # a full disk, a folder that may not be written to, ...
     if error.errno is None:
       raise
@@ -86,6 +87,14 @@ def _help() -> str:
     if module.startswith('launch') or module == sys.argv[0] or '/launch/' in module:
       lines += [f'  --{f.name}: {f.help}' for f in defined]
   return '\n'.join(lines)
+
+
+def plainly(error: Exception) -> str:
+  """What an error says; the last line, where a library has put a traceback or its tries into it."""
+  said = str(error).strip()
+  if 'Traceback (most recent' in said or 'Attempted [' in said:
+    said = re.sub(r'^tts\.types\.InputError: ', '', said.splitlines()[-1].strip())
+  return re.sub(r"\('Non-boolean argument to boolean flag', .*\)", 'it takes True or False', said)
 
 
 def _explain(error: Exception, argv: list[str]) -> str:
@@ -137,8 +146,8 @@ def _fail(message: str, status: int) -> None:
 
 def _leave(status: int) -> None:
   """Ends this process; one of several does not wait for the others at exit, which wait for it."""
-  sys.stdout.flush()
-  sys.stderr.flush()
+  for stream in filter(None, (sys.stdout, sys.stderr)):
+    stream.flush()
   if _joined or status == _TERMINATED:
     os._exit(status)
   sys.exit(status)
@@ -165,6 +174,7 @@ def compile_only() -> None:
   os.environ |= {'TPU_SKIP_MDS_QUERY': '1', 'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
                  'TPU_ACCELERATOR_TYPE': 'v5litepod-1', 'TPU_WORKER_HOSTNAMES': 'localhost'}
   jax.config.update('jax_platforms', 'cpu')
+  jax.config.update('jax_enable_compilation_cache', False)  # there is no client to read them back
 
 
 def set_up_devices(mesh) -> None:

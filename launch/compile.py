@@ -4,7 +4,7 @@
 
 A line a program, per chip: what the TPU compiler says of its memory, FLOPs and bytes, the time of
 one pass by the roofline, what chips say to each other on which axis of the mesh; beside it what the
-formula of --dry_run says. `pip install tts[tpu]` brings the compiler.
+formula of --dry_run says. `pip install -e ".[tpu]"` brings the compiler.
 """
 
 from absl import flags

@@ -52,7 +52,7 @@ def _read_config() -> ml_collections.ConfigDict:
     raise
   except Exception as error:
     name = config_flags.get_config_filename(flags.FLAGS['config'])
-    raise InputError(f'--config={name} cannot be read: {error}') from error
+    raise InputError(f'--config={name} cannot be read: {common.plainly(error)}') from error
 
 
 def read() -> config_lib.Experiment:
@@ -96,6 +96,7 @@ def _dry_run(experiment: config_lib.Experiment) -> None:
   device_programs.check(here, here.mesh.model)
   if TOPOLOGY.value:
     compiling.check(experiment, TOPOLOGY.value)
+    print(f'all of it fits {TOPOLOGY.value}, by the formula and by its compiler')
   else:
     device_programs.check_memory(here, parallel.device_memory())
 

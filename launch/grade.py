@@ -34,7 +34,7 @@ _GRADER = flags.DEFINE_enum(
     'exact',
     grading.GRADERS,
     'exact: answers are equal if their normal forms are. math: where these differ, '
-    'math-verify decides, which knows algebra (pip install tts[math]).',
+    'math-verify decides, which knows algebra (pip install -e ".[math]").',
 )
 
 # Lines that are in memory at once, their answers shared out among the workers.

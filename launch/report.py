@@ -25,7 +25,7 @@ def write(workdir: str) -> None:
   workers = machine.cores()
   with concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn) as pool:
     report.write(workdir, lambda f, xs: tqdm(
-        pool.map(f, xs), total=len(xs), leave=False, mininterval=1))
+        pool.map(f, xs), 'report', len(xs), leave=False, delay=5))
   print(pathlib.Path(workdir) / 'report' / 'index.html')
 
 

@@ -1,6 +1,6 @@
 """Answers the reported questions in chains of revisions, and by the control, with every verifier.
 
-  python -m launch.revise --config=configs/quickstart.py --workdir=W \
+  python -m launch.revise --config=configs/quickstart.py --workdir=W \\
     --config.revision.enabled=True
 """
 

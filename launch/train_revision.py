@@ -1,6 +1,6 @@
 """Trains the model that corrects its own answers, its control, their verifiers, and its successor.
 
-  python -m launch.train_revision --config=configs/quickstart.py --workdir=W \
+  python -m launch.train_revision --config=configs/quickstart.py --workdir=W \\
     --config.revision.enabled=True
 """
 

@@ -184,3 +184,13 @@ def test_a_killed_preparation_leaves_nothing_that_is_read(splits, tmp_path):
     process.wait()
   assert list(tmp_path.rglob('incomplete*'))
   assert arith.Arith.load(CONFIG, 'test', str(tmp_path)) == splits['test']
+
+
+@pytest.mark.parametrize('file', ['arith-test.array_record*', 'dataset_info.json'])
+def test_damaged_files_are_named(tmp_path, file):
+  config = arith.ArithConfig(sizes=(('lm', 20), ('test', 20)))
+  arith.Arith.load(config, 'test', str(tmp_path))
+  path, = tmp_path.rglob(file)
+  path.write_bytes(path.read_bytes()[:len(path.read_bytes()) // 2])
+  with pytest.raises(InputError, match=f'{tmp_path} are damaged .* remove that folder'):
+    arith.Arith.load(config, 'test', str(tmp_path))

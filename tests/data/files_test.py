@@ -58,3 +58,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(InputError, match=said):
       with files.written_aside(path):
         pass
+
+
+def test_a_link_stays_one_and_a_pipe_is_left_alone(tmp_path):
+  (tmp_path / 'link').symlink_to(tmp_path / 'file')
+  with files.written_aside(tmp_path / 'link') as file:
+    file.write(b'1')
+  assert (tmp_path / 'link').is_symlink() and (tmp_path / 'file').read_bytes() == b'1'
+  os.mkfifo(tmp_path / 'pipe')
+  with pytest.raises(InputError, match='pipe: it is no file'):
+    files.check_place(tmp_path / 'pipe')

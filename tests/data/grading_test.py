@@ -220,7 +220,7 @@ def test_exact_is_as_before_and_starts_nothing(monkeypatch):
 def test_a_missing_library_and_a_wrong_name_are_input_errors(monkeypatch):
   monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
   grading.check('exact')
-  with pytest.raises(InputError, match=r'pip install tts\[math\]'):
+  with pytest.raises(InputError, match=r'pip install -e "\.\[math\]"'):
     grading.are_correct('math', [])
   with pytest.raises(InputError, match='exact, math'):
     grading.check('maths')

@@ -168,5 +168,5 @@ def test_a_local_path_passes_through_without_the_library():
 
 def test_the_missing_library_is_named(monkeypatch):
   monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
-  with pytest.raises(InputError, match=r'pip install "tts\[open\]"'):
+  with pytest.raises(InputError, match=r'pip install -e "\.\[open\]"'):
     hub.local('hf://org/name')

@@ -205,7 +205,7 @@ def test_an_end_is_named_somewhere(folders, tmp_path):
 
 def test_without_the_library_the_extra_is_named(folders, monkeypatch):
   monkeypatch.setitem(sys.modules, 'tokenizers', None)
-  with pytest.raises(InputError, match=r'pip install tts\[open\]'):
+  with pytest.raises(InputError, match=r'pip install -e "\.\[open\]"'):
     Tokenizer.load(folders['qwen'])
 
 

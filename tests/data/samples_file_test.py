@@ -134,7 +134,7 @@ def test_without_gold_nothing_is_right_or_wrong(tmp_path):
     ('{"problem_id": "a", ', 'not JSON'), ('[1]', 'not a JSON object'),
     ('{"problem_id": "a", "prediction": "7", "score": NaN}', 'NaN'),
     ({'prediction': '7'}, '"problem_id"'), ({'problem_id': 'a'}, '--fields=prediction'),
-    ({**ONE, 'prediction': None}, '--fields=prediction'), ({**ONE, 'prediction': {}}, 'not text'),
+    ({**ONE, 'prediction': None}, '--fields=prediction'), ({**ONE, 'prediction': {}}, 'neither text nor'),
     ({**ONE, 'answer': '8'}, "'8'.*'7'"), ({**ONE, 'answer': ' '}, 'empty'),
     ({**ONE, 'problem': 'What is 4+3?'}, 'another prompt'),
     ({**ONE, 'level': 7}, '1 to 5'),

@@ -23,7 +23,8 @@ def test_unknown_field_names_the_nearest(launcher, tmp_path):
 @pytest.mark.parametrize('flag,expected', [
     ('--config.search.questions=many', 'config.search.questions'),
     ("--config.search.beam_widths='(0,)'", 'config.search.beam_widths'),
-    ('--config.search.questions=100000', '100000'),
+    ('--config.search.questions=100000', 'set --config.search.questions=40 or less'),
+    ('--config.revision.enabled=Flase', 'enabled=Flase: it takes True or False'),
     ('--config.mesh.data=99', 'config.mesh'),
     ('--config.data.family=sudoku', 'sudoku'),
 ])
@@ -36,6 +37,16 @@ def test_missing_flags_and_files(launcher, tmp_path):
   assert '--workdir' in launcher.error('reproduce', SMOKE)
   missing = launcher.error('reproduce', '--config=configs/none.py', f'--workdir={tmp_path / "w"}')
   assert 'configs/none.py' in missing
+  odd = launcher.error('reproduce', '--config=configs/smoke.py:foo', f'--workdir={tmp_path / "w"}')
+  assert odd == 'error: --config=configs/smoke.py:foo: nothing or `revisions` stands there'
+
+
+def test_what_is_refused_leaves_the_run_as_it_was(launcher, smoke, tmp_path):
+  shutil.copy(smoke / 'run.json', tmp_path / 'run.json')
+  message = launcher.error('reproduce', SMOKE, f'--workdir={tmp_path}',
+                           '--config.data.family=gsm8k')
+  assert 'needs --config.data.path' in message
+  assert (tmp_path / 'run.json').read_bytes() == (smoke / 'run.json').read_bytes()
 
 
 def test_a_folder_that_is_no_workdir_is_left_alone(launcher, tmp_path):

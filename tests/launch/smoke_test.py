@@ -151,10 +151,11 @@ def test_logprobs_of_a_model_agree_with_what_its_sampler_recorded(launcher, smok
   from tts.data.tokenizer import Tokenizer
   tokenizer = Tokenizer.load(smoke / 'tokenizer')
   prompts = {r['problem_id']: None for r in rows}
-  from tts.stages import reproduce
+  from tts.stages.context import Run
+  from tts.stages.workdir import Workdir
   from tts import config
   experiment = config.from_config_dict(_smoke_config())
-  for p in reproduce.open_run(experiment, str(smoke)).problems('test', 24):
+  for p in Run(experiment, Workdir(str(smoke)), 0).problems('test', 24):
     prompts[p.id] = tokenizer.encode_prompt(p.prompt)
   source, target = tmp_path / 'f.jsonl', tmp_path / 'g.jsonl'
   source.write_text(''.join(

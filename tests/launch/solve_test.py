@@ -138,6 +138,13 @@ def test_a_budget_below_the_policy_s_is_said_before_any_work(workdir, tmp_path):
     tts.solve(folder, QUESTIONS, 3)
 
 
+def test_a_question_that_it_cannot_read_is_named_before_any_work(workdir, monkeypatch):
+  monkeypatch.setattr(solve_lib.Solver, '_chunk', lambda *_: pytest.fail('it began'))
+  problems = [Problem('good', '3;+4\n', None), Problem('bad', 'three\n', None)]
+  with pytest.raises(InputError, match='problem bad: .* has no id for'):
+    next(solve_lib.Solver(str(workdir)).solve(problems, 4))
+
+
 def test_a_folder_that_is_no_run(tmp_path):
   with pytest.raises(InputError, match='run.json'):
     tts.solve(tmp_path, QUESTIONS, 4)

@@ -108,7 +108,7 @@ def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage,
   block.write_bytes(damage(before[block.name]))
   timing.write_bytes(timing.read_bytes()[:9])
   both = tmp_path / 'w/timings/search/x/block-00001.json'
-  both.write_bytes(b'')
+  both.write_bytes(b'{}')
   calls.clear()
   logging.get_absl_logger().propagate = True
   blocks_lib.mend(workdir)
@@ -200,6 +200,7 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   monkeypatch.setattr(search, 'beam_work', lambda run, blocks, mark, strategy, *, verifier, trees: (
       made.append((verifier, strategy.name))))
   monkeypatch.setattr(blocks_lib, 'run', lambda *args: 0)
+  monkeypatch.setattr(search, '_forget_trees', lambda *args: None)
   run = types.SimpleNamespace(
       experiment=config.from_config_dict(quickstart.get_config()), mesh=parallel.make_mesh(1),
       problems=lambda *args: [], workdir=types.SimpleNamespace(write_json=lambda *args: None),

@@ -99,4 +99,4 @@ def test_mistakes_are_named(topology, monkeypatch, tmp_path):
   monkeypatch.setattr(parallel, 'topology', unknown)
   refused(r'--topology=v5e:3x5 is none that libtpu knows.*no v5e:3x5', 'v5e:3x5')
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  refused(r'pip install tts\[tpu\]', topology)
+  refused(r'pip install -e "\.\[tpu\]"', topology)

@@ -1,15 +1,20 @@
 """A run's folder: what fits stays, what does not is moved away, nothing is deleted."""
 
 import dataclasses
+import fcntl
 import json
+import subprocess
+import sys
+import time
 import types
 
 import pytest
 
 from tts import config
+from tts.stages import search, workdir as workdir_lib
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, file_fingerprint, fingerprint
-from tts.types import InputError, Strategy
+from tts.types import InputError, Problem, Strategy
 
 
 def test_results_of_another_config_are_moved_to_stale(tmp_path):
@@ -106,3 +111,41 @@ def test_the_grader_is_part_of_what_is_graded_alone():
   for split in ('verifier', 'revision', 'dev', 'test'):
     assert mark(split, grader='math') != mark(split, grader='exact')
   assert mark('lm', grader='math') == mark('lm', grader='exact')
+
+
+HOLD = 'import sys; from tts.stages.workdir import Workdir; Workdir(sys.argv[1]).hold(); input()'
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+  """Not even by other configs; the lock ends with its process, however that ends."""
+  workdir = Workdir(tmp_path)
+  workdir.write_json('run.json', {})
+  other = subprocess.Popen([sys.executable, '-c', HOLD, str(tmp_path)], stdin=subprocess.PIPE)
+  try:
+    while True:
+      workdir.hold()  # not yet the other's
+      fcntl.flock(workdir_lib._HELD[workdir.root], fcntl.LOCK_UN)
+      del workdir_lib._HELD[workdir.root]
+      assert other.poll() is None
+      time.sleep(0.05)
+  except InputError as error:
+    assert 'another process is at work' in str(error)
+  other.kill()
+  other.wait()
+  workdir.hold()
+  workdir.hold()  # its own
+
+
+def test_a_study_is_not_run_over(tmp_path):
+  (tmp_path / 'run.json').write_text('{"config": {"samples": {"sha256": "0"}}}')
+  with pytest.raises(InputError, match='holds a study'):
+    Workdir(tmp_path).hold()
+
+
+def test_trees_of_questions_that_are_not_asked_any_more_go(tmp_path):
+  workdir = Workdir(tmp_path)
+  for name in ('a-beam-m4-n4', 'b_c-beam-m4-n4', 'old-beam-m4-n4'):
+    workdir.write_json(f'trees/{name}.json', {})
+  search._forget_trees(types.SimpleNamespace(workdir=workdir), [
+      Problem('a', '1\n', '1'), Problem('b/c', '1\n', '1')])
+  assert {p.name[0] for p in (tmp_path / 'trees').iterdir()} == {'a', 'b'}

@@ -120,7 +120,7 @@ def load(name: str, path: str | None, columns: tuple[tuple[str, str], ...], spli
   folder = os.path.join(root, mark.hexdigest()[:12])
   make = lambda: WordProblems(config=name, data_dir=folder, path=local, columns=columns)
   try:
-    found = family.read(make, split)
+    found = family.read(make, split, folder)
   except KeyError as e:
     raise InputError(
         f'data.family={name} has no split {split!r} in {path}: give data.{split} a file of its own'

@@ -102,7 +102,7 @@ def _main() -> None:
   try:
     result = {'text': _render(**request)}
   except ImportError:
-    result = {'error': 'chat templates need the library jinja2: pip install tts[open]'}
+    result = {'error': 'chat templates need the library jinja2: pip install -e ".[open]"'}
   except MemoryError:
     result = {'error': 'it took too much memory'}
   except Exception as e:  # pylint: disable=broad-exception-caught  # whatever a template does

@@ -18,7 +18,7 @@ from absl import logging
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tts.types import Problem
+from tts.types import InputError, Problem
 
 
 # Of every builder here. Level 0 and an empty solution stand for none.
@@ -58,7 +58,7 @@ class Family(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   @classmethod
   def load(cls, options: Any, split: str, root: str) -> list[Problem]:
     """Reads one split; prepares all of them where that has not been done."""
-    return read(lambda: cls(options, root), split)
+    return read(lambda: cls(options, root), split, root)
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
@@ -82,7 +82,7 @@ class Family(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def read(
-    make: Callable[[], tfds.core.DatasetBuilder], split: str
+    make: Callable[[], tfds.core.DatasetBuilder], split: str, root: str
 ) -> list[Problem]:
   """Reads one split of a builder; prepares all of them where that has not been done.
 
@@ -93,12 +93,15 @@ def read(
     make: gives the builder, of the features that `Family` has; level 0 and an
       empty solution stand for none.
     split: one of its splits.
+    root: the folder that it writes to, for messages.
 
   Raises:
     KeyError: the builder has no such split.
+    InputError: what was written is damaged.
   """
   with _quiet():
-    builder = make()
+    with _whole(root):
+      builder = make()
     if not builder.data_path.exists():
       try:
         builder.download_and_prepare()
@@ -108,8 +111,21 @@ def read(
       builder = make()
     if split not in builder.info.splits:
       raise KeyError(split)
-    source = builder.as_data_source(split=split)
-  return [_problem(row) for row in source.__getitems__(range(len(source)))]
+    with _whole(root):
+      source = builder.as_data_source(split=split)
+      return [_problem(row) for row in source.__getitems__(range(len(source)))]
+
+
+@contextlib.contextmanager
+def _whole(root: str):
+  """At damaged files TFDS, and what it reads with, raise all kinds of errors."""
+  try:
+    yield
+  except (InputError, OSError):
+    raise
+  except Exception as e:
+    raise InputError(f'the problems in {root} are damaged ({type(e).__name__}): remove that folder, '
+                     'they are made anew') from e
 
 
 def _problem(row: dict[str, Any]) -> Problem:

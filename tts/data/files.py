@@ -45,7 +45,7 @@ def check_place(path: str | os.PathLike[str]) -> None:
   """Whether a file can be written at `path`, to be asked before hours of work.
 
   Raises:
-    InputError: there is no such folder, or `path` is one.
+    InputError: there is no such folder, or `path` is one, or a device.
   """
   if buckets.is_remote(path):
     return
@@ -54,6 +54,8 @@ def check_place(path: str | os.PathLike[str]) -> None:
     raise InputError(f'cannot write {path}: create the folder {path.parent} first')
   if path.is_dir():
     raise InputError(f'cannot write {path}: it is a folder, give a file name')
+  if path.exists() and not path.is_file():
+    raise InputError(f'cannot write {path}: it is no file that another could take the place of')
 
 
 @contextlib.contextmanager
@@ -71,6 +73,6 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     with buckets.written(os.fspath(path)) as file:
       yield file
     return
-  path = pathlib.Path(path)
+  path = pathlib.Path(os.path.realpath(path))  # a link stays one
   with replacing(path, path.with_name(f'.{path.name}.{uuid.uuid4().hex}')) as file:
     yield file

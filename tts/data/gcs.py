@@ -36,7 +36,7 @@ def client() -> Any:
   try:
     from google.cloud import storage
   except ImportError as e:
-    raise InputError('gs:// paths need google-cloud-storage: pip install "tts[gcs]"') from e
+    raise InputError('gs:// paths need google-cloud-storage: pip install -e ".[gcs]"') from e
   return storage.Client(project=None)  # objects have none, and not every account does
 
 
@@ -79,7 +79,7 @@ def reasons(path: str) -> Iterator[None]:
     from google.auth import exceptions as auth
     import requests
   except ImportError as e:
-    raise InputError('gs:// paths need google-cloud-storage: pip install "tts[gcs]"') from e
+    raise InputError('gs:// paths need google-cloud-storage: pip install -e ".[gcs]"') from e
   try:
     yield
   except auth.GoogleAuthError as e:

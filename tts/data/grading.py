@@ -52,7 +52,7 @@ def check(grader: str) -> None:
   if grader not in GRADERS:
     raise InputError(f'grader {grader!r}: choose of {", ".join(GRADERS)}')
   if grader == 'math' and importlib.util.find_spec('math_verify') is None:
-    raise InputError('grader "math" needs math-verify: pip install tts[math]')
+    raise InputError('grader "math" needs math-verify: pip install -e ".[math]"')
 
 
 def are_correct(grader: str, pairs: Iterable[tuple[str, str]]) -> list[bool]:

@@ -48,7 +48,7 @@ def local(path: str | os.PathLike[str], kind: str = 'model') -> str:
   try:
     import huggingface_hub  # pylint: disable=g-import-not-at-top
   except ImportError as e:
-    raise InputError(f'{path}: needs huggingface_hub: pip install "tts[open]"') from e
+    raise InputError(f'{path}: needs huggingface_hub: pip install -e ".[open]"') from e
   try:
     if is_file:
       return huggingface_hub.hf_hub_download(repo, inner, repo_type=kind, revision=revision)

@@ -113,7 +113,7 @@ def _build(text: str, source: str) -> Any:
   try:
     import tokenizers
   except ImportError as e:
-    raise InputError(f'{source} needs the library tokenizers: pip install tts[open]') from e
+    raise InputError(f'{source} needs the library tokenizers: pip install -e ".[open]"') from e
   with _sound(source):
     built = tokenizers.Tokenizer.from_str(text)
   built.no_truncation()

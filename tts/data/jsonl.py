@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 import json
+import math
 import os
 from typing import Any
 
@@ -49,6 +50,15 @@ def parsed(data: bytes, where: str) -> dict[str, Any]:
   return row
 
 
+def check_characters(row: dict[str, Any], where: str) -> None:
+  """Raises InputError where a text of the object cannot be written as UTF-8."""
+  try:
+    json.dumps(row, ensure_ascii=False).encode()
+  except UnicodeEncodeError as e:
+    raise InputError(f'{where}: it has half of a surrogate pair, \\ud800 to \\udfff: leave that '
+                     'out, or write the whole character') from e
+
+
 def text_field(row: dict[str, Any], name: str, where: str) -> str:
   """Returns a field as text, a number as it is written in JSON.
 
@@ -60,9 +70,9 @@ def text_field(row: dict[str, Any], name: str, where: str) -> str:
   value = row[name]
   if isinstance(value, str):
     return value
-  if isinstance(value, (int, float)) and not isinstance(value, bool):
+  if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
     return json.dumps(value)
-  raise InputError(f'{where}: field "{name}" is not text: write it as a string')
+  raise InputError(f'{where}: field "{name}" is neither text nor a finite number: write it as a string')
 
 
 def _refuse(constant: str):
@@ -72,7 +82,7 @@ def _refuse(constant: str):
 def _reason(error: Exception) -> str:
   """The parser's complaint in one line, without the place it repeats."""
   if isinstance(error, json.JSONDecodeError):
-    return f'{error.msg} at column {error.colno}'
+    return f'{error.msg.removesuffix(" at")} at column {error.colno}'
   if isinstance(error, RecursionError):
     return 'nested too deeply'
   return str(error)

@@ -40,7 +40,7 @@ class DataConfig:
     lm, verifier, revision, validation, dev, test: a JSONL file in place of that
       split; None takes the family's. A benchmark's other splits lose what is in `test`.
     grader: `exact` compares answers' normal forms; `math` asks math-verify too where
-      these differ (`pip install tts[math]`).
+      these differ (`pip install -e ".[math]"`).
   """
 
   family: str = 'arith'
@@ -138,6 +138,7 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
   seen = {}
   copies = collections.Counter()
   for where, row in jsonl.read(hub.local(path, 'dataset')):
+    jsonl.check_characters(row, where)
     question = 'problem' if 'problem' in row else 'question'
     if question not in row:
       raise InputError(f'{where}: no field "problem" or "question"')

@@ -23,6 +23,7 @@ from tts.types import Strategy
 
 MODELS = ('base', 'mid', 'large')
 METHODS = ('sample', 'greedy', 'beam', 'lookahead')
+_MOST = 1 << 16  # candidates: each is a place in an array
 UNNAMED = 'prm'  # the verifier of scores that have no name; it is the main one
 
 # Field -> what files call it; of several in one line the first counts.
@@ -141,6 +142,7 @@ def read(path: str | os.PathLike[str], fields: Mapping[str, str] | None = None,
   settings = collections.defaultdict(lambda: collections.defaultdict(list))
   models: dict[str, str] = {}  # -> where it was first seen
   for where, row in tqdm.tqdm(jsonl.read(path), 'reading', unit=' lines', delay=5):
+    jsonl.check_characters(row, where)
     row = _known(row, names)
     line = int(where.rpartition(' ')[2])
     name = _question(row, where, questions)
@@ -205,10 +207,10 @@ def _question(row: dict[str, Any], where: str, questions: dict[str, Question]) -
   return name
 
 
-def _whole(row: Mapping[str, Any], field: str, where: str, least: int) -> int:
+def _whole(row: Mapping[str, Any], field: str, where: str, least: int, most: int = 2**31) -> int:
   value = row.get(field)
-  if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
-    raise InputError(f'{where}: field "{field}" is not a whole number of at least {least}')
+  if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+    raise InputError(f'{where}: field "{field}" is not a whole number from {least} to {most}')
   return value
 
 
@@ -218,9 +220,9 @@ def _strategy(row: Mapping[str, Any], where: str) -> Strategy:
     raise InputError(f'{where}: strategy {str(method)[:40]!r} is unknown: choose of {METHODS}')
   if method in ('sample', 'greedy'):
     return Strategy(method, int(method == 'greedy'))
-  depth = _whole(row, 'lookahead', where, 1) if method == 'lookahead' else None
-  found = Strategy(method, _whole(row, 'budget', where, 1), _whole(row, 'beam_width', where, 1),
-                   depth)
+  depth = _whole(row, 'lookahead', where, 1, _MOST) if method == 'lookahead' else None
+  found = Strategy(method, _whole(row, 'budget', where, 1, _MOST),
+                   _whole(row, 'beam_width', where, 1, _MOST), depth)
   if not found.num_candidates:
     raise InputError(f'{where}: a budget of {found.budget} pays for no candidate at lookahead '
                      f'{depth}: it is candidates x (lookahead + 1)')

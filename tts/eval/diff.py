@@ -97,7 +97,7 @@ def text(runs: tuple[Any, Any], measured: tuple[Sequence[Outcome], Sequence[Outc
   name, x, y = chosen
   flips, prompts = flipped(x, y), runs[0].questions() | runs[1].questions()
   lines += ['', f'{len(flips)} questions flipped by {name}'
-            + (f', the first {questions}:' if len(flips) > questions else ':')]
+            + (f', the first {questions}:' if len(flips) > questions else ':' if flips else '')]
   for f in flips[:questions]:
     prompt = ' '.join((prompts.get(f.problem_id) or {}).get('prompt', '').split())
     lines.append(f'  {f.problem_id}  {f.before:.2f} -> {f.after:.2f}  {prompt[:60]}')

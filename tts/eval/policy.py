@@ -130,12 +130,22 @@ def choose(policy: Policy, estimate: float, budget: int, shared: bool = False) -
   if math.isnan(estimate):
     raise ValueError('the estimate is not a number')
   fits = policy.shared if shared else policy.fits
+  return fits[fitted(policy, budget, shared)].choices[bin_of(policy, estimate) - 1]
+
+
+def fitted(policy: Policy, budget: int, shared: bool = False) -> int:
+  """The largest budget that was fitted, of those within `budget`.
+
+  Raises:
+    InputError: it is below all of them.
+  """
+  fits = policy.shared if shared else policy.fits
   within = [b for b in fits if b <= budget]
   if not within:
     start = f'starts at {min(fits)} generations; give at least that' if fits else (
         'has no shared budgets; run launch.report, which writes it anew')
     raise InputError(f'--budget={budget}: the policy {start}')
-  return fits[max(within)].choices[bin_of(policy, estimate) - 1]
+  return max(within)
 
 
 def methods(policy: Policy) -> set[str]:

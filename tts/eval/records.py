@@ -109,7 +109,9 @@ _GZIP_HEADER = gzipped(b'')[:10]
 
 
 def _spoilt(path: pathlib.Path, why: str) -> InputError:
-  return InputError(f'{path}: {why}; delete it; the run recomputes it')
+  fix = ('start the run again, which writes it anew' if path.name == 'run.json' else
+         'delete it; the run recomputes it')
+  return InputError(f'{path}: {why}; {fix}')
 
 
 def _lines(path: pathlib.Path) -> list[bytes]:

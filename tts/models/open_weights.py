@@ -165,7 +165,7 @@ def _opened(path: pathlib.Path):
   try:
     import safetensors
   except ImportError as e:
-    raise InputError('open checkpoints need the library safetensors: pip install tts[open]') from e
+    raise InputError('open checkpoints need safetensors: pip install -e ".[open]"') from e
   try:
     return safetensors.safe_open(path, framework='numpy')
   except (safetensors.SafetensorError, OSError) as e:

@@ -48,12 +48,12 @@ class Block:
 def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
         size: int) -> list[Block]:
   """Problems of similar prompt length together, so that few wait for a longer one."""
-  encoded = [prompts.encode(p.prompt) for p in problems]
+  encoded = [_encoded(p, prompts) for p in problems]
   for problem, tokens in zip(problems, encoded):
     if len(tokens) > max_prompt_tokens:
       raise InputError(
           f'problem {problem.id} has {len(tokens)} prompt tokens, the buffer {max_prompt_tokens}: '
-          f'set --config.limits.max_prompt_tokens={len(tokens)} or more')
+          f'make the run with --config.limits.max_prompt_tokens={len(tokens)} or more')
   blocks = []
   for members in length_sorted_blocks([len(t) for t in encoded], size):
     prefix = np.zeros((size, max_prompt_tokens), np.int32)
@@ -66,6 +66,13 @@ def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
     blocks.append(Block([problems[i] for i in members], prefix, lengths, words,
                         np.arange(size) < len(members)))
   return blocks
+
+
+def _encoded(problem: Problem, prompts: Prompts) -> list[int]:
+  try:
+    return prompts.encode(problem.prompt)
+  except InputError as error:
+    raise InputError(f'problem {problem.id}: {error}') from error
 
 
 class Program:
@@ -232,14 +239,20 @@ def mend(workdir: Workdir) -> None:
     relative = path.relative_to(workdir.root)
     timing = pathlib.Path('timings', *relative.parts[1:-1], relative.name.split('.')[0] + '.json')
     faults = []
-    for read, what in ((records.check, str(path)), (workdir.read_json, str(timing))):
+    for check in (lambda: records.check(str(path)), lambda: _check_timing(workdir, str(timing))):
       try:
-        read(what)
+        check()
       except InputError as error:
         logging.warning('computed anew: %s', fault(error))
         faults.append(error)
     if faults:
       workdir.retire(str(relative), 'is damaged')
+
+
+def _check_timing(workdir: Workdir, relative: str) -> None:
+  found = workdir.read_json(relative)
+  if not isinstance(found, dict) or not isinstance(found.get('seconds'), (int, float)):
+    raise InputError(f'{workdir.path(relative)}: no "seconds"')
 
 
 def _records(folder: str, i: int) -> str:

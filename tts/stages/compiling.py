@@ -32,7 +32,7 @@ def mesh_of(experiment: Experiment, topology: str) -> parallel.Mesh:
     InputError: libtpu is not installed, there is no such topology, or the mesh does not fit it.
   """
   if importlib.util.find_spec('libtpu') is None:
-    raise InputError('the TPU compiler is not installed: pip install tts[tpu]')
+    raise InputError('the TPU compiler is not installed: pip install -e ".[tpu]"')
   try:
     devices = parallel.topology(topology)
   except RuntimeError as error:

@@ -158,11 +158,13 @@ class Run:
   def prompts(self) -> Prompts:
     return Prompts(self.experiment.prompts, self.tokenizer)
 
-  def problems(self, split: str, count: int | None = None) -> list[Problem]:
-    """The split's first `count` problems."""
+  def problems(self, split: str, count: int | None = None,
+               field: str = 'search.questions') -> list[Problem]:
+    """The split's first `count` problems; `field` of the config is what asks for so many."""
     found = self._split(split)
     if count is not None and len(found) < count:
-      raise InputError(f'split {split} has {len(found)} problems, the config asks for {count}')
+      raise InputError(f'split {split} has {len(found)} problems, the config asks for {count}: set '
+                       f'--config.{field}={len(found)} or less')
     return found[:count]
 
   @functools.cache

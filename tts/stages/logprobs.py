@@ -51,19 +51,26 @@ def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, A
   if type(given) is not int or given < 1:
     raise InputError(f'{where}: "prompt_tokens" is {given!r}: it must be how many of the tokens '
                      'are the prompt, 1 or more')
+  try:
+    json.dumps(row, allow_nan=False)
+  except ValueError as error:
+    raise InputError(f'{where}: a number is too large for JSON') from error
   if 'tokens' in row:
     tokens = row['tokens']
     if not isinstance(tokens, list) or not tokens or not all(
         type(t) is int and 0 <= t < tokenizer.vocab_size for t in tokens):
       raise InputError(f'{where}: "tokens" must be a list of ids from 0 to '
                        f'{tokenizer.vocab_size - 1}, at least one')
-    return row
-  if not isinstance(row.get('text'), str):
+  elif not isinstance(row.get('text'), str):
     raise InputError(f'{where}: needs "tokens" (a list of ids) or "text" (a string)')
-  try:
-    return {**row, 'tokens': tokenizer.encode_prompt(row['text'])}
-  except InputError as error:
-    raise InputError(f'{where}: {error}') from error
+  else:
+    try:
+      tokens = tokenizer.encode_prompt(row['text'])
+    except InputError as error:
+      raise InputError(f'{where}: {error}') from error
+  if given > len(tokens):
+    raise InputError(f'{where}: "prompt_tokens" is {given}, of {len(tokens)} tokens')
+  return {**row, 'tokens': tokens}
 
 
 def _prompt_length(row: dict[str, Any], roles: Roles) -> int:

@@ -67,9 +67,11 @@ def open_run(experiment: Experiment, workdir: str) -> Run:
 @hosts.by_first
 def _begin(experiment: Experiment, workdir: str) -> Run:
   folder = Workdir(workdir)
+  folder.hold()
   config = dataclasses.asdict(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
-  verifiers.main(experiment)  # a mistake is to show now
+  verifiers.main(experiment)  # a mistake is to show now, while nothing has changed
+  run.data_mark(experiment.search.split)
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
       'versions': {p: importlib.metadata.version(p) for p in _PACKAGES},
@@ -207,3 +209,4 @@ def evaluate(experiment: Experiment, workdir: str) -> None:
   for name in ('search', 'difficulty', *(('revise',) if revising else ())):
     run_stage(run, name)
   _report(run)
+  logging.info('done: %s', run.workdir.path('report', 'index.html'))

@@ -47,7 +47,8 @@ def _folder(run: Run) -> str:
 def _sample(run: Run) -> int:
   """Writes a pool of the base's samples for every training question."""
   config, limits = run.experiment.revision, run.experiment.limits
-  blocks = blocks_lib.cut(run.problems('revision', config.questions), run.prompts,
+  blocks = blocks_lib.cut(run.problems(
+      'revision', config.questions, 'revision.questions'), run.prompts,
                           limits.max_prompt_tokens, config.block)
   work = search_lib.pool_work(
       run, _STAGE, blocks,

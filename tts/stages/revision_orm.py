@@ -46,7 +46,8 @@ def _train(run: Run, name: str, folder: str) -> bool:
 
 def _questions(run: Run) -> tuple[list[Block], str]:
   config, limits = run.experiment.revision, run.experiment.limits
-  blocks = blocks_lib.cut(run.problems('verifier', config.orm_questions), run.prompts,
+  blocks = blocks_lib.cut(run.problems(
+      'verifier', config.orm_questions, 'revision.orm_questions'), run.prompts,
                           limits.max_prompt_tokens, config.block)
   return blocks, fingerprint(run.data_mark('verifier'), config.orm_questions, config.block, limits,
                              run.tokenizer_mark())
@@ -92,7 +93,8 @@ class Answers:
 
   @classmethod
   def read(cls, run: Run, folder: str) -> Answers:
-    problems = run.problems('verifier', run.experiment.revision.orm_questions)
+    problems = run.problems('verifier', run.experiment.revision.orm_questions,
+                            'revision.orm_questions')
     rows: dict[str, dict[int, dict[str, Any]]] = {}
     for row in records.iterate(run.workdir.root, *folder.split('/')):
       rows.setdefault(row['problem_id'], {})[row['slot']] = row

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 import math
+import pathlib
 import re
 from typing import Any
 
@@ -24,7 +26,7 @@ from tts.stages import driven, probe, programs, rows as rows_lib, scoring, verif
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
-from tts.types import InputError, Strategy, num_candidates
+from tts.types import InputError, Problem, Strategy, num_candidates
 
 MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -205,8 +207,7 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
         if problem.id in shown:
           page = rows_lib.tree_page(problem, strategy, tree, run.tokenizer,
                                     select.best_of_n_weighted_answer(mine))
-          name = re.sub(r'[^\w.-]', '_', problem.id)
-          run.workdir.write_json(f'trees/{name}-{strategy.name}.json', page)
+          run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
       results.append(rows)
     return results
 
@@ -226,6 +227,18 @@ def _shown(run: Run, blocks: list[Block]) -> list[Any]:
   problems = [p for block in blocks for p in block.problems]
   count = min(run.experiment.search.trees, len(problems))
   return [problems[(2 * i + 1) * len(problems) // (2 * count)] for i in range(count)]
+
+
+def _file_name(problem: Problem) -> str:
+  return re.sub(r'[^\w.-]', '_', problem.id)
+
+
+def _forget_trees(run: Run, asked: Sequence[Problem]) -> None:
+  """Removes the trees of questions that are not asked any more."""
+  names = tuple(f'{_file_name(p)}-' for p in asked)
+  for path in pathlib.Path(run.workdir.path('trees')).glob('*.json'):
+    if not path.name.startswith(names):
+      path.unlink()
 
 
 def questions(run: Run, block: int, count: int | None = None) -> tuple[list[Block], str]:
@@ -250,6 +263,7 @@ def run_search(run: Run) -> int:
   if hosts.is_first():
     run.workdir.write_json('questions.json', {
         p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
+    _forget_trees(run, asked)
   works: list[Work] = []
 
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',

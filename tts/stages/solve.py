@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from absl import logging
 import ml_collections
 import numpy as np
 
@@ -112,8 +113,12 @@ class Solver:
     Raises:
       InputError: a prompt is too long, or the budget is below the policy's smallest.
     """
-    # Before any work: is the budget one that it knows?
-    policy_lib.choose(self._policy, 0.0, budget, shared)
+    known = policy_lib.fitted(self._policy, budget, shared)  # an error is to show before any work
+    if known < budget:
+      logging.warning('a budget of %d: the run measured none between %d and that, so at most %d '
+                      'are spent', budget, known, known)
+    if problems:
+      self._blocks(list(problems), 1)  # so is a question that it cannot read
     for first in range(0, len(problems), _CHUNK):
       yield from self._chunk(list(problems[first:first + _CHUNK]), budget, shared)
 

@@ -7,6 +7,7 @@ fingerprints. A folder whose fingerprint has changed is moved to `stale/`; nothi
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -57,6 +58,9 @@ def fault(error: InputError) -> str:
   """What is wrong with a damaged file, without the advice what to do: it is done here."""
   return re.sub(r'[;:] (delete|copy) it.*', '', str(error))
 
+# Folders that this process keeps to itself -> a descriptor, whose lock ends with the process.
+_HELD: dict[str, int] = {}
+
 
 class Workdir:
   """Paths under one run's folder."""
@@ -72,6 +76,28 @@ class Workdir:
                        'of a run; give an empty or a new folder')
     os.makedirs(self.path('tmp'), exist_ok=True)
     self.stage: str | None = None  # that is being run
+
+  def hold(self) -> None:
+    """Keeps other runs out of the folder for as long as this process lives.
+
+    Raises:
+      InputError: another process has it, or it holds what `launch.study` made.
+    """
+    if 'samples' in (self._read_dict('run.json').get('config') or {}):
+      raise InputError(f'--workdir={self.root} holds a study of samples from elsewhere: give an '
+                       'empty or a new folder')
+    if self.root in _HELD:
+      return
+    folder = os.open(self.root, os.O_RDONLY)
+    try:
+      fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+      os.close(folder)
+      raise InputError(f'another process is at work in --workdir={self.root}: let it finish, or end '
+                       'it') from e
+    except OSError:  # a file system without locks
+      pass
+    _HELD[self.root] = folder
 
   def path(self, *parts: str) -> str:
     return os.path.join(self.root, *parts)
