@@ -69,8 +69,7 @@ def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
     rest = flags.FLAGS(argv)
   except flags.Error:
     raise
-  except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, ImportError,
-          FileNotFoundError) as error:
+  except Exception as error:  # a config file is a program: it raises what it likes
     raise InputError(_explain(error, argv)) from error
   given = len(rest) - 1
   if given > len(arguments):
@@ -99,7 +98,7 @@ def plainly(error: Exception) -> str:
 
 def _explain(error: Exception, argv: list[str]) -> str:
   """One line for an error that reading the config raised: the field and the nearest name."""
-  text = ' '.join(str(error).split())
+  text = ' '.join(str(error).split()) or type(error).__name__
   overrides = [a.partition('=')[0].removeprefix('--') for a in argv if a.startswith('--config.')]
   for override in overrides:
     name = override.rsplit('.', 1)[-1]
@@ -108,7 +107,8 @@ def _explain(error: Exception, argv: list[str]) -> str:
       near = difflib.get_close_matches(override, known, n=1, cutoff=0.0)
       hint = f'; did you mean --{near[0]}?' if near else ''
       return f'--{override} is no field of the config{hint} (--describe lists them)'
-  return f'cannot read the config: {text}'
+  file = re.search(r'^--?config[=\n](.+)', '\n'.join(argv), flags=re.MULTILINE)
+  return f'cannot read the config{" " + file[1] if file else ""}: {text}'
 
 
 def _config_fields():

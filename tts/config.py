@@ -15,7 +15,7 @@ from typing import Any
 
 import ml_collections
 
-from tts import plugins
+from tts import bounds, plugins
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
@@ -333,11 +333,14 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
   if extra:
     raise InputError(f'{path}.{extra[0]} is no field: {path} has {", ".join(values)}')
   try:
-    return kind(**values)
+    made = kind(**values)
   except InputError:
     raise
   except ValueError as error:
     raise InputError(f'{path}: {error}') from error
+  if isinstance(made, Experiment):
+    bounds.check(made)
+  return made
 
 
 def _without_none(hint: Any) -> Any:
