@@ -54,6 +54,8 @@ def main(argv: list[str]) -> None:
     while batch := list(itertools.islice(rows, _BATCH[_GRADER.value])):
       pairs = [(jsonl.text_field(row, 'prediction', where), jsonl.text_field(row, 'answer', where))
                for where, row in batch]
+      for where, row in batch:
+        jsonl.gold_field(row, where)  # one that is too long would be compared with nothing
       verdicts = grading.are_correct(_GRADER.value, pairs)
       for (where, row), (prediction, _), verdict in zip(batch, pairs, verdicts):
         row['extracted'], row['correct'] = answers.extract(prediction), verdict

@@ -47,6 +47,7 @@ def test_same_lines_same_order_with_verdicts(tmp_path):
         ('{"prediction": "3"}', 'line 2: no field "answer"'),
         ('{"answer": "3"}', 'line 2: no field "prediction"'),
         ('{"answer": "3", "prediction": null}', 'line 2: field "prediction"'),
+        (f'{{"answer": "{"3" * 401}", "prediction": ""}}', 'line 2: field "answer" has an answer'),
         ('{"answer": "3", "prediction": "", "x": 1e999}', 'line 2: a number is too large'),
     ],
 )

@@ -127,6 +127,7 @@ GOOD = b'{"problem": "p", "answer": "1", "id": "a"}\n'
         (b'{"question": ["p"], "answer": "1"}\n', 'line 1: field "question" is neither text nor'),
         (b'{"question": "p", "answer": 1e999}\n', 'line 1: field "answer" is neither'),
         (b'{"question": "p", "answer": "\\ud800"}\n', 'line 1: it has half of a surrogate'),
+        (b'{"question": "p", "answer": "' + b'7' * 401 + b'"}\n', 'an answer of 401 characters'),
         (b'{"question": " ", "answer": "1"}\n', 'line 1: field "question" is empty'),
         (b'{"question": "p", "answer": ""}\n', 'line 1: field "answer" is empty'),
         (GOOD + GOOD, "line 2: id 'a' is also that of line 1"),

@@ -9,6 +9,7 @@ import math
 import os
 from typing import Any
 
+from tts.data import answers
 from tts.types import InputError
 
 
@@ -57,6 +58,19 @@ def check_characters(row: dict[str, Any], where: str) -> None:
   except UnicodeEncodeError as e:
     raise InputError(f'{where}: it has half of a surrogate pair, \\ud800 to \\udfff: leave that '
                      'out, or write the whole character') from e
+
+
+def gold_field(row: dict[str, Any], where: str) -> str:
+  """Returns the gold answer in the field `answer`.
+
+  Raises:
+    InputError: as `text_field`; or it is so long that every prediction would be wrong.
+  """
+  gold = answers.gold_answer(text_field(row, 'answer', where))
+  if len(gold) > answers.MAX_LENGTH:
+    raise InputError(f'{where}: field "answer" has an answer of {len(gold)} characters: at most '
+                     f'{answers.MAX_LENGTH} are compared')
+  return gold
 
 
 def text_field(row: dict[str, Any], name: str, where: str) -> str:

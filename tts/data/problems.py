@@ -10,7 +10,6 @@ import os
 import re
 from typing import Any
 
-from tts.data import answers
 from tts.data import arith
 from tts.data import benchmarks
 from tts.data import grading
@@ -146,7 +145,7 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
     answer = gold = None
     if graded or row.get('answer') is not None:
       answer = jsonl.text_field(row, 'answer', where)
-      gold = answers.gold_answer(answer)
+      gold = jsonl.gold_field(row, where)
     if not text.strip() or gold == '':
       empty = question if not text.strip() else 'answer'
       raise InputError(f'{where}: field "{empty}" is empty')

@@ -191,7 +191,7 @@ def _question(row: dict[str, Any], where: str, questions: dict[str, Question]) -
   known = questions.setdefault(name, Question())
   gold = None
   if 'answer' in row:
-    gold = answers.gold_answer(jsonl.text_field(row, 'answer', where))
+    gold = jsonl.gold_field(row, where)
     if not gold:
       raise InputError(f'{where}: the gold answer is empty: leave the field out if it is unknown')
   for field, value in (('prompt', text), ('level', problems.level_of(row.get('level'), where))):
