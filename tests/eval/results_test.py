@@ -355,3 +355,14 @@ def test_a_half_scored_pool_is_not_scored(tmp_path):
   assert 'only in part' in made['reasons']['verifier.prm']
   shutil.rmtree(tmp_path / 'records')
   assert assemble(tmp_path)['curves'] == []
+
+
+@pytest.mark.parametrize('file, text', [
+    ('run.json', '[]'), ('stages/search.json', '{}'), ('models/base/model.json', '{"arch": {}}'),
+    ('questions.json', '[]'), ('timings/*/*/*.json', '{}')])
+def test_json_that_is_not_what_it_should_be_is_named(tmp_path, file, text):
+  synthetic.write_run(tmp_path, questions=10)
+  path = next(iter(sorted(tmp_path.glob(file))), tmp_path / file)
+  path.write_text(text)
+  with pytest.raises(InputError, match=f'{path}: not a JSON object with'):
+    runfiles.load(tmp_path).questions()

@@ -229,6 +229,14 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     raise _spoilt(path, f'not JSON ({e})') from e
 
 
+def read_object(path: str | os.PathLike[str], *keys: str) -> dict[str, Any]:
+  """As `read_json`, of a JSON object that has these keys; InputError if it is another value."""
+  value = read_json(path)
+  if not isinstance(value, dict) or not value.keys() >= set(keys):
+    raise _spoilt(pathlib.Path(path), f'not a JSON object with {", ".join(keys) or "fields"}')
+  return value
+
+
 def blocks(workdir: str | os.PathLike[str], stage: str | None = None,
            strategy: str | None = None) -> list[pathlib.Path]:
   """Record files of a run in a fixed order: by stage, strategy, block name.

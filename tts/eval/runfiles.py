@@ -75,7 +75,7 @@ class RunFiles:
   def questions(self) -> dict[str, dict[str, Any]]:
     """id -> `prompt` and `answer` of the reported questions, as far as they are written down."""
     path = self.root / 'questions.json'
-    return records.read_json(path) if path.is_file() else {}
+    return records.read_object(path) if path.is_file() else {}
 
   def probe(self) -> dict[str, float]:
     """id -> what the probe makes of a question's prompt; empty where there is none.
@@ -155,15 +155,15 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   if not (root / 'run.json').is_file():
     raise InputError(f'--workdir={workdir} holds no run.json: it is not the folder of a run; '
                      'launch.reproduce makes one')
-  run = records.read_json(root / 'run.json')
-  stages = {p.stem: records.read_json(p) for p in sorted(root.glob('stages/*.json'))}
+  run = records.read_object(root / 'run.json')
+  stages = {p.stem: records.read_object(p, 'wall_seconds') for p in sorted(root.glob('stages/*.json'))}
   place = {name: i for i, name in enumerate(_ORDER)}
   stages = dict(sorted(stages.items(), key=lambda kv: (place.get(kv[0], len(place)), kv[0])))
   models = {}
   for name in (*GENERATORS, *VERIFIERS, *REVISERS, *REVISION_VERIFIERS):
     path = root / (GIVEN if _given(run, name) else 'models') / name / 'model.json'
     if path.is_file():
-      models[name] = records.read_json(path)
+      models[name] = records.read_object(path, 'arch', 'params')
   for name, of in (run.get('verifiers') or {}).items():  # a plugin's is another way to read `of`
     if of in models:
       models[name] = {key: models[of].get(key) for key in ('arch', 'kind', 'params')}

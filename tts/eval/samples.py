@@ -277,4 +277,4 @@ def block_seconds(workdir: pathlib.Path, block: pathlib.Path) -> float | None:
   """Measured seconds of a record file, from the same place under `timings`; None without one."""
   place = block.relative_to(workdir / 'records')
   timing = workdir / 'timings' / place.parent / (block.name.split('.jsonl')[0] + '.json')
-  return records.read_json(timing)['seconds'] if timing.exists() else None
+  return records.read_object(timing, 'seconds')['seconds'] if timing.exists() else None

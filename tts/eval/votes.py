@@ -30,7 +30,7 @@ def write(workdir: str | os.PathLike[str]) -> None:
     workdir: of a run, or of a study of samples from elsewhere.
   """
   root = pathlib.Path(workdir)
-  asked = records.read_json(root / 'questions.json')
+  asked = records.read_object(root / 'questions.json')
   lines = {name: {'id': name, 'answer': asked[name]['answer']} for name in sorted(asked)}
   found = {name: _rows(root, 'search', name) for name in _settings(root, 'search')}
   pools = [name for name in found if _SAMPLES.fullmatch(name)]

@@ -85,7 +85,7 @@ class Solver:
     if not os.path.isfile(os.path.join(folder, 'run.json')):
       raise InputError(f'--workdir={folder} holds no run.json: it is not the folder of a run; '
                        'launch.reproduce makes one')
-    written = records.read_json(os.path.join(folder, 'run.json'))
+    written = records.read_object(os.path.join(folder, 'run.json'), 'config')
     experiment = config_lib.from_config_dict(ml_collections.ConfigDict(written['config']))
     self._run = Run(experiment, Workdir(folder), experiment.seeds[0])
     self._policy: Policy = policy_lib.load(os.path.join(folder, 'policy.json'))
@@ -95,7 +95,7 @@ class Solver:
                        'of ours or of the config\'s plugins; delete it and run launch.report')
     self._weights = None
     if self._policy.estimator == 'probe':
-      self._weights = np.array(records.read_json(os.path.join(folder, 'probe.json'))['weights'])
+      self._weights = np.array(records.read_object(os.path.join(folder, 'probe.json'), 'weights')['weights'])
 
   @property
   def experiment(self) -> config_lib.Experiment:
