@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 from absl import flags
 import tqdm
@@ -59,11 +58,7 @@ def main(argv: list[str]) -> None:
       verdicts = grading.are_correct(_GRADER.value, pairs)
       for (where, row), (prediction, _), verdict in zip(batch, pairs, verdicts):
         row['extracted'], row['correct'] = answers.extract(prediction), verdict
-        try:
-          line = json.dumps(row, allow_nan=False)
-        except ValueError as e:
-          raise InputError(f'{where}: a number is too large for JSON') from e
-        output.write(line.encode() + b'\n')
+        output.write(jsonl.dumped(row, where).encode() + b'\n')
         total += 1
         right += verdict
         missing += row['extracted'] is None

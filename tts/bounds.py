@@ -68,7 +68,7 @@ def check(experiment: Any) -> None:
   """Raises InputError at the first field of a `config.Experiment` that is out of its bounds."""
   models = {field.name: getattr(experiment.models, field.name)
             for field in dataclasses.fields(experiment.models)}
-  for path, value in _leaves(experiment):
+  for path, value, _ in leaves(experiment):
     group, name, *_ = f'{path}.'.split('.')
     table = BOUNDS if group == 'models' and not models[name].arch.num_layers else _ALL
     bound = next((b for pattern, b in table.items() if fnmatch.fnmatchcase(path, pattern)), None)
@@ -115,14 +115,14 @@ def _check_model(name: str, models: dict[str, Any]) -> None:
                      f'{a.num_layers} layers, or none')
 
 
-def _leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
-  """(path, value) of every field that has no fields of its own."""
+def leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any, type]]:
+  """(path, value, class that has it) of every field that has no fields of its own."""
   for field in dataclasses.fields(value):
     item, where = getattr(value, field.name), f'{path}{field.name}'
     if dataclasses.is_dataclass(item):
-      yield from _leaves(item, f'{where}.')
+      yield from leaves(item, f'{where}.')
     else:
-      yield where, item
+      yield where, item, type(value)
 
 
 def _numbers(value: Any) -> Iterator[int | float]:

@@ -7,6 +7,7 @@ turns it into the dataclasses that the rest of the project sees.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
@@ -373,17 +374,11 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
 
 def describe(value: Any, path: str = 'config') -> list[tuple[str, Any, str]]:
   """(field, value, meaning) of every leaf, meanings from the classes' own docstrings."""
-  docs = _attribute_docs(type(value))
-  rows = []
-  for field in dataclasses.fields(value):
-    item, where = getattr(value, field.name), f'{path}.{field.name}'
-    if dataclasses.is_dataclass(item):
-      rows += describe(item, where)
-    else:
-      rows.append((where, item, docs.get(field.name, '')))
-  return rows
+  return [(where, item, _attribute_docs(kind).get(where.rpartition('.')[2], ''))
+          for where, item, kind in bounds.leaves(value, f'{path}.')]
 
 
+@functools.cache
 def _attribute_docs(kind: type) -> dict[str, str]:
   """The entries of a class docstring's `Attributes:` section."""
   _, _, block = inspect.getdoc(kind).partition('Attributes:\n')

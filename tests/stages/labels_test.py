@@ -198,7 +198,7 @@ def test_a_block_without_an_answer_keeps_its_counts():
 def test_a_row_that_only_carries_counts_teaches_nothing(tmp_path):
   run = make_run()
   problems = [Problem(f'p{i}', '5 6', GOLD) for i in range(10)]  # the last is held out
-  run.problems = lambda split, count: problems
+  run.problems = lambda split, count, field: problems
   run.workdir = types.SimpleNamespace(root=tmp_path)
   row = lambda i, labels: {'problem_id': f'p{i}', 'tokens': [5, 7, EOS_ID], 'step_ends': [3],
                            'correct': bool(labels), 'labels': labels}

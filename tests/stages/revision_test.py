@@ -36,7 +36,8 @@ def pool_run(tokenizer, root):
   return types.SimpleNamespace(
       experiment=experiment, seed=0, tokenizer=tokenizer,
       prompts=Prompts(PromptConfig(), tokenizer),
-      limits=types.SimpleNamespace(roles=tokenizer.roles()), problems=lambda split, count: PROBLEMS,
+      limits=types.SimpleNamespace(roles=tokenizer.roles()),
+      problems=lambda split, count, field: PROBLEMS,
       workdir=types.SimpleNamespace(root=str(root), path=lambda *parts: '/'.join(parts)))
 
 

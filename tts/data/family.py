@@ -124,8 +124,8 @@ def _whole(root: str):
   except (InputError, OSError):
     raise
   except Exception as e:
-    raise InputError(f'the problems in {root} are damaged ({type(e).__name__}): remove that folder, '
-                     'they are made anew') from e
+    raise InputError(f'the problems in {root} are damaged ({type(e).__name__}): remove that '
+                     'folder, they are made anew') from e
 
 
 def _problem(row: dict[str, Any]) -> Problem:

@@ -51,6 +51,14 @@ def parsed(data: bytes, where: str) -> dict[str, Any]:
   return row
 
 
+def dumped(row: dict[str, Any], where: str) -> str:
+  """Returns the object as JSON; InputError where a number is infinite."""
+  try:
+    return json.dumps(row, allow_nan=False)
+  except ValueError as e:
+    raise InputError(f'{where}: a number is too large for JSON') from e
+
+
 def check_characters(row: dict[str, Any], where: str) -> None:
   """Raises InputError where a text of the object cannot be written as UTF-8."""
   try:
@@ -86,7 +94,8 @@ def text_field(row: dict[str, Any], name: str, where: str) -> str:
     return value
   if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
     return json.dumps(value)
-  raise InputError(f'{where}: field "{name}" is neither text nor a finite number: write it as a string')
+  raise InputError(f'{where}: field "{name}" is neither text nor a finite number: write it as a '
+                   'string')
 
 
 def _refuse(constant: str):

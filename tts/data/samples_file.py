@@ -207,7 +207,8 @@ def _question(row: dict[str, Any], where: str, questions: dict[str, Question]) -
   return name
 
 
-def _whole(row: Mapping[str, Any], field: str, where: str, least: int, most: int = 2**31) -> int:
+def _whole(row: Mapping[str, Any], field: str, where: str, least: int,
+           most: int = 2**31 - 1) -> int:
   value = row.get(field)
   if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
     raise InputError(f'{where}: field "{field}" is not a whole number from {least} to {most}')

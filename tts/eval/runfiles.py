@@ -156,7 +156,8 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
     raise InputError(f'--workdir={workdir} holds no run.json: it is not the folder of a run; '
                      'launch.reproduce makes one')
   run = records.read_object(root / 'run.json')
-  stages = {p.stem: records.read_object(p, 'wall_seconds') for p in sorted(root.glob('stages/*.json'))}
+  stages = {p.stem: records.read_object(p, 'wall_seconds')
+            for p in sorted(root.glob('stages/*.json'))}
   place = {name: i for i, name in enumerate(_ORDER)}
   stages = dict(sorted(stages.items(), key=lambda kv: (place.get(kv[0], len(place)), kv[0])))
   models = {}

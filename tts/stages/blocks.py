@@ -48,12 +48,7 @@ class Block:
 def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
         size: int) -> list[Block]:
   """Problems of similar prompt length together, so that few wait for a longer one."""
-  encoded = [_encoded(p, prompts) for p in problems]
-  for problem, tokens in zip(problems, encoded):
-    if len(tokens) > max_prompt_tokens:
-      raise InputError(
-          f'problem {problem.id} has {len(tokens)} prompt tokens, the buffer {max_prompt_tokens}: '
-          f'make the run with --config.limits.max_prompt_tokens={len(tokens)} or more')
+  encoded = [encode(p, prompts, max_prompt_tokens) for p in problems]
   blocks = []
   for members in length_sorted_blocks([len(t) for t in encoded], size):
     prefix = np.zeros((size, max_prompt_tokens), np.int32)
@@ -68,11 +63,21 @@ def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
   return blocks
 
 
-def _encoded(problem: Problem, prompts: Prompts) -> list[int]:
+def encode(problem: Problem, prompts: Prompts, max_prompt_tokens: int) -> list[int]:
+  """Ids of a problem's prompt.
+
+  Raises:
+    InputError: the tokenizer cannot write it, or it is too long.
+  """
   try:
-    return prompts.encode(problem.prompt)
+    tokens = prompts.encode(problem.prompt)
   except InputError as error:
     raise InputError(f'problem {problem.id}: {error}') from error
+  if len(tokens) > max_prompt_tokens:
+    raise InputError(
+        f'problem {problem.id} has {len(tokens)} prompt tokens, the buffer {max_prompt_tokens}: '
+        f'make the run with --config.limits.max_prompt_tokens={len(tokens)} or more')
+  return tokens
 
 
 class Program:
@@ -250,9 +255,11 @@ def mend(workdir: Workdir) -> None:
 
 
 def _check_timing(workdir: Workdir, relative: str) -> None:
-  found = workdir.read_json(relative)
-  if not isinstance(found, dict) or not isinstance(found.get('seconds'), (int, float)):
-    raise InputError(f'{workdir.path(relative)}: no "seconds"')
+  path = workdir.path(relative)
+  if not os.path.exists(path):  # a report does without
+    return
+  if not isinstance(records.read_object(path, 'seconds')['seconds'], (int, float)):
+    raise InputError(f'{path}: "seconds" is no number')
 
 
 def _records(folder: str, i: int) -> str:

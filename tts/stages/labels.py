@@ -96,9 +96,8 @@ def run_labels(run: Run) -> int:
   config, limits = run.experiment.labels, run.experiment.limits
   base = run.model('base')
   sampling = dataclasses.replace(run.experiment.sampling, temperature=config.temperature)
-  blocks = blocks_lib.cut(run.problems(
-      'verifier', config.questions, 'labels.questions'), run.prompts,
-                          limits.max_prompt_tokens, config.block)
+  problems = run.problems('verifier', config.questions, 'labels.questions')
+  blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
   mark = fingerprint(base.mark, run.data_mark('verifier'), config, limits, sampling, run.seed,
                      run.tokenizer_mark(), _FORMAT)
   reused = _run_rollouts(run, base, blocks, sampling, mark)

@@ -51,10 +51,7 @@ def _with_tokens(row: dict[str, Any], where: str, tokenizer: Any) -> dict[str, A
   if type(given) is not int or given < 1:
     raise InputError(f'{where}: "prompt_tokens" is {given!r}: it must be how many of the tokens '
                      'are the prompt, 1 or more')
-  try:
-    json.dumps(row, allow_nan=False)
-  except ValueError as error:
-    raise InputError(f'{where}: a number is too large for JSON') from error
+  jsonl.dumped(row, where)  # after hours of scoring is too late to find that it cannot be
   if 'tokens' in row:
     tokens = row['tokens']
     if not isinstance(tokens, list) or not tokens or not all(

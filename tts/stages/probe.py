@@ -84,8 +84,8 @@ def _training(run: Run) -> tuple[list[Problem], np.ndarray]:
   for row in records.iterate(run.workdir.root, 'labels', 'rollouts'):
     if row['labels']:
       right.setdefault(row['problem_id'], []).append(bool(row['correct']))
-  problems = [p for p in run.problems('verifier', run.experiment.labels.questions)
-              if p.id in right]
+  asked = run.problems('verifier', run.experiment.labels.questions, 'labels.questions')
+  problems = [p for p in asked if p.id in right]
   return problems, np.array([np.mean(right[p.id]) for p in problems])
 
 

@@ -103,9 +103,10 @@ def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
 
 def run_stages(experiment: Experiment, workdir: str, names: Sequence[str]) -> None:
   """Runs some stages for every seed, if the config has them."""
+  has = _stages(experiment)
   for run in open_runs(experiment, workdir):
     for name in names:
-      if name in _stages(experiment):
+      if name in has:
         run_stage(run, name)
 
 
@@ -168,13 +169,14 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
     claim_sides.save(claims, pathlib.Path(workdir))
     if experiment.revision.enabled:
       claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
-  work = [(run, name) for run in runs for name in _stages(experiment)]
+  names = _stages(experiment)
+  shown = [name for name in names if name in ('search', 'difficulty', 'revise')]
+  work = [(run, name) for run in runs for name in names]
   for i, (run, name) in enumerate(work):
     left = sum(planned.get(n, 0) for _, n in work[i:])
     seed = f', seed {run.seed}' if len(runs) > 1 else ''
     logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed, left)
     run_stage(run, name)
-    shown = ('search', 'difficulty', *(('revise',) if experiment.revision.enabled else ()))
     if name in shown:
       _report(run, only_news=name != shown[-1])
   if len(runs) > 1:  # the first seed's report shows all of them

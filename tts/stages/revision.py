@@ -47,9 +47,8 @@ def _folder(run: Run) -> str:
 def _sample(run: Run) -> int:
   """Writes a pool of the base's samples for every training question."""
   config, limits = run.experiment.revision, run.experiment.limits
-  blocks = blocks_lib.cut(run.problems(
-      'revision', config.questions, 'revision.questions'), run.prompts,
-                          limits.max_prompt_tokens, config.block)
+  problems = run.problems('revision', config.questions, 'revision.questions')
+  blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
   work = search_lib.pool_work(
       run, _STAGE, blocks,
       fingerprint(run.data_mark('revision'), config.questions, config.block, limits,
@@ -93,7 +92,7 @@ def _examples(run: Run, with_context: bool) -> Sets:
 
   Without context they end in the same answers, right after the question.
   """
-  problems = run.problems('revision', run.experiment.revision.questions)
+  problems = run.problems('revision', run.experiment.revision.questions, 'revision.questions')
   prompts = {p.id: run.prompts.encode(p.prompt) for p in problems}
   pools = collections.defaultdict(list)
   for row in records.iterate(run.workdir.root, *_folder(run).split('/')):

@@ -46,9 +46,8 @@ def _train(run: Run, name: str, folder: str) -> bool:
 
 def _questions(run: Run) -> tuple[list[Block], str]:
   config, limits = run.experiment.revision, run.experiment.limits
-  blocks = blocks_lib.cut(run.problems(
-      'verifier', config.orm_questions, 'revision.orm_questions'), run.prompts,
-                          limits.max_prompt_tokens, config.block)
+  problems = run.problems('verifier', config.orm_questions, 'revision.orm_questions')
+  blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
   return blocks, fingerprint(run.data_mark('verifier'), config.orm_questions, config.block, limits,
                              run.tokenizer_mark())
 

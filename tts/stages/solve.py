@@ -95,7 +95,8 @@ class Solver:
                        'of ours or of the config\'s plugins; delete it and run launch.report')
     self._weights = None
     if self._policy.estimator == 'probe':
-      self._weights = np.array(records.read_object(os.path.join(folder, 'probe.json'), 'weights')['weights'])
+      read = records.read_object(os.path.join(folder, 'probe.json'), 'weights')
+      self._weights = np.array(read['weights'])
 
   @property
   def experiment(self) -> config_lib.Experiment:
@@ -117,8 +118,8 @@ class Solver:
     if known < budget:
       logging.warning('a budget of %d: the run measured none between %d and that, so at most %d '
                       'are spent', budget, known, known)
-    if problems:
-      self._blocks(list(problems), 1)  # so is a question that it cannot read
+    for problem in problems:  # so is a question that it cannot read
+      blocks_lib.encode(problem, self._run.prompts, self.experiment.limits.max_prompt_tokens)
     for first in range(0, len(problems), _CHUNK):
       yield from self._chunk(list(problems[first:first + _CHUNK]), budget, shared)
 

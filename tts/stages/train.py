@@ -36,11 +36,12 @@ def prepare(run: Run) -> None:
     _train_tokenizer(run, problems)
   search.beam_strategies(e.search.budgets, e.search.beam_widths)
   search.lookahead_strategies(e.search.lookahead_budgets, e.search.lookahead)
-  asked = [('verifier', e.labels.questions), (e.search.split, e.search.questions)]
+  asked = [('verifier', e.labels.questions, 'labels.questions'),
+           (e.search.split, e.search.questions, 'search.questions')]
   if e.revision.enabled:
-    asked.append(('revision', e.revision.questions))
-  for split, count in asked:
-    blocks.cut(run.problems(split, count), run.prompts, e.limits.max_prompt_tokens, count)
+    asked.append(('revision', e.revision.questions, 'revision.questions'))
+  for problem in (p for one in asked for p in run.problems(*one)):
+    blocks.encode(problem, run.prompts, e.limits.max_prompt_tokens)
 
 
 def _train_tokenizer(run: Run, problems: list[Problem]) -> None:
@@ -204,7 +205,8 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
 
 def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:
   """Labelled solutions to learn from, and those of the last tenth of the questions."""
-  problems = {p.id: p for p in run.problems('verifier', run.experiment.labels.questions)}
+  problems = {p.id: p for p in run.problems(
+      'verifier', run.experiment.labels.questions, 'labels.questions')}
   prompts = {i: run.prompts.encode(p.prompt) for i, p in problems.items()}
   held_out = set(list(problems)[-(len(problems) // 10):])
   sets: tuple[list, list] = ([], [])

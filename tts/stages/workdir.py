@@ -58,6 +58,7 @@ def fault(error: InputError) -> str:
   """What is wrong with a damaged file, without the advice what to do: it is done here."""
   return re.sub(r'[;:] (delete|copy) it.*', '', str(error))
 
+
 # Folders that this process keeps to itself -> a descriptor, whose lock ends with the process.
 _HELD: dict[str, int] = {}
 
@@ -93,8 +94,8 @@ class Workdir:
       fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as e:
       os.close(folder)
-      raise InputError(f'another process is at work in --workdir={self.root}: let it finish, or end '
-                       'it') from e
+      raise InputError(f'another process is at work in --workdir={self.root}: let it finish, or '
+                       'end it') from e
     except OSError:  # a file system without locks
       pass
     _HELD[self.root] = folder
@@ -200,4 +201,3 @@ class Usage:
   def spent(self) -> dict[str, float]:
     return {'wall_seconds': time.monotonic() - self._wall,
             'cpu_seconds': time.process_time() - self._cpu}
-
