@@ -17,6 +17,7 @@ setuptools.setup(
         'jax>=0.10',
         'matplotlib>=3.8',
         'ml_collections>=1.0',
+        'mpmath>=1.3',  # irrational numbers in answers
         'msgspec>=0.19',
         'numpy>=2.0',
         'optax>=0.2.5',

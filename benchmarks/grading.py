@@ -15,7 +15,7 @@ import time
 
 from absl import app, flags
 
-from tts.data import grading
+from tts.answers import grading
 
 _COUNT = flags.DEFINE_integer('count', 2000, 'Answers of each kind.')
 

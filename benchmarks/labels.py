@@ -20,7 +20,7 @@ import numpy as np
 
 from launch import experiment as experiment_lib
 from tts.config import Experiment
-from tts.data import answers
+from tts import answers
 from tts.eval import flops
 from tts.sampling import pool as pool_lib
 from tts.stages import blocks as blocks_lib, labels, programs, rollouts, search

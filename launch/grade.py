@@ -8,9 +8,9 @@ from absl import flags
 import tqdm
 
 from launch import common
-from tts.data import answers
+from tts import answers
 from tts.data import files
-from tts.data import grading
+from tts.answers import grading
 from tts.data import hub
 from tts.data import jsonl
 from tts.types import InputError
@@ -25,15 +25,16 @@ _OUTPUT = flags.DEFINE_string(
     'output',
     None,
     'JSONL file to write, in an existing folder: the same lines in the same order '
-    'and two fields more, "extracted" (the last answer in the prediction, null if '
-    'there is none) and "correct".',
+    'and three fields more: "extracted" (the answer in the prediction, null if '
+    'there is none), "found_by" (what marked it: box, marker, tag, label, sentence, bold, bare) and '
+    '"correct".',
 )
 _GRADER = flags.DEFINE_enum(
     'grader',
     'exact',
     grading.GRADERS,
-    'exact: answers are equal if their normal forms are. math: where these differ, '
-    'math-verify decides, which knows algebra (pip install -e ".[math]").',
+    'exact: answers are compared by the kinds of value that they are. math: what exact cannot read '
+    '(sums, integrals, limits) is compared by math-verify (pip install -e ".[math]").',
 )
 
 # Lines that are in memory at once, their answers shared out among the workers.
@@ -57,7 +58,9 @@ def main(argv: list[str]) -> None:
         jsonl.gold_field(row, where)  # one that is too long would be compared with nothing
       verdicts = grading.are_correct(_GRADER.value, pairs)
       for (where, row), (prediction, _), verdict in zip(batch, pairs, verdicts):
-        row['extracted'], row['correct'] = answers.extract(prediction), verdict
+        found = answers.find(prediction)
+        row['extracted'], row['found_by'] = (found.answer, found.rule) if found else (None, None)
+        row['correct'] = verdict
         output.write(jsonl.dumped(row, where).encode() + b'\n')
         total += 1
         right += verdict

@@ -17,7 +17,8 @@ from absl import flags
 from tqdm import tqdm
 
 from launch import common
-from tts.data import files, grading, problems as problems_lib
+from tts.answers import grading
+from tts.data import files, problems as problems_lib
 from tts.types import InputError, Problem
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of a run, with models and policy.json.')

@@ -23,6 +23,7 @@ FORBIDDEN = {
                      ('tts.models.cache',)),
     'tts/models': (('tts.data', 'tts.eval', 'tts.search', 'tts.sampling', 'tts.train',
                     'tts.stages'), ()),
+    'tts/answers': ((*JAX, 'tts.data', 'tts.eval', 'tts.models', 'tts.stages'), ()),
     'tts/data': ((*JAX, 'tts.eval', 'tts.models', 'tts.stages'), ()),
     'tts/eval': ((*JAX, 'tts.models', 'tts.search', 'tts.sampling', 'tts.train', 'tts.stages'), ()),
     'tts/types.py': ((*JAX, 'tts'), ()),

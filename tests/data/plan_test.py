@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tts.data import answers
+from tts import answers
 from tts.data import plan
 from tts.data import problems as problems_lib
 from tts.data import tokenizer as tokenizer_lib

@@ -8,7 +8,8 @@ import pytest
 
 from tests.data import open_folders
 from tts import config as config_lib
-from tts.data import answers, chat_template, prompts as prompts_lib
+from tts import answers
+from tts.data import chat_template, prompts as prompts_lib
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.types import InputError

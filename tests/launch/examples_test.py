@@ -14,7 +14,8 @@ import tts
 from configs import smoke as smoke_config
 from tests.launch.conftest import ROOT, SMOKE, record_hashes
 from tts import config, plugins
-from tts.data import answers, problems, tasks
+from tts import answers
+from tts.data import problems, tasks
 from tts.eval import candidates, figure, policy as policy_lib, records, report, results, runfiles
 from tts.search import methods
 from tts.stages import search, solve as solve_lib, train, verifiers

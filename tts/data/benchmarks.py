@@ -20,7 +20,7 @@ from absl import logging
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from tts.data import answers
+from tts import answers
 from tts.data import family
 from tts.data import hub
 from tts.data import jsonl

@@ -9,7 +9,7 @@ import math
 import os
 from typing import Any
 
-from tts.data import answers
+from tts import answers
 from tts.types import InputError
 
 

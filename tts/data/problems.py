@@ -12,7 +12,7 @@ from typing import Any
 
 from tts.data import arith
 from tts.data import benchmarks
-from tts.data import grading
+from tts.answers import grading
 from tts.data import hub
 from tts.data import jsonl
 from tts.data import plan

@@ -15,7 +15,7 @@ from typing import Any
 
 import tqdm
 
-from tts.data import answers
+from tts import answers
 from tts.data import jsonl
 from tts.data import problems
 from tts.types import InputError

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tts.data import answers
+from tts import answers
 
 COUNTS = ('prompt', 'kept', 'pruned', 'simulated', 'reencoded', 'last', 'entered', 'attended')
 _counted = operator.attrgetter(*COUNTS)

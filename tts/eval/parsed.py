@@ -21,7 +21,7 @@ from tts.eval import records
 
 _T = TypeVar('_T')
 _LEVEL = 1  # zlib: about as large as the records; higher ones save little
-_READERS = ('columns.py', 'records.py', 'runfiles.py', 'samples.py', '../data/answers.py')
+_READERS = ('columns.py', 'records.py', 'runfiles.py', 'samples.py', '../answers/*.py')
 _Key = tuple[str, int, int]  # program, size and time of the record file
 
 
@@ -45,7 +45,8 @@ _ENCODER = msgspec.msgpack.Encoder(enc_hook=_encoded)
 def _program() -> str:
   """Of the code that reads rows: what another one made of them is not to be taken."""
   here = pathlib.Path(__file__)
-  return hashlib.sha256(b''.join((here.parent / n).read_bytes() for n in _READERS)).hexdigest()
+  return hashlib.sha256(b''.join(
+      path.read_bytes() for name in _READERS for path in sorted(here.parent.glob(name)))).hexdigest()
 
 
 def decoder(kind: Any) -> msgspec.msgpack.Decoder:

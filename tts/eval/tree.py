@@ -7,7 +7,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from tts.data import answers
+from tts import answers
 from tts.eval import page
 from tts.types import InputError, num_candidates
 

@@ -14,7 +14,7 @@ from absl import logging
 
 from tts import hosts, machine, parallel
 from tts.config import Experiment
-from tts.data import grading
+from tts.answers import grading
 from tts.eval import claim_sides, report, votes
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterable
 import numpy as np
 
 from tts.config import LabelsConfig
-from tts.data import grading
+from tts.answers import grading
 from tts.sampling import pool as pool_lib
 from tts.stages import blocks as blocks_lib, rows as rows_lib
 from tts.stages.context import Run

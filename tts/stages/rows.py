@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tts.data import answers, grading
+from tts import answers
+from tts.answers import grading
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.revision.pool import Revision
 from tts.sampling.pool import Sample

@@ -1,34 +1,19 @@
-"""Grades predictions: by normal form, and where that says no by math-verify.
-
-The first stage is `answers.is_correct`, exact and fast. The second knows algebra
-(`2\\sqrt{2}` is `\\sqrt{8}`), but computes whatever it is given: `9^{9^9}` never ends. So it
-runs in worker processes of its own, each with limits of time and memory. A pair that exceeds
-them costs its worker, which is replaced, and is wrong.
-"""
+"""Worker processes that compare answers by math-verify, each with limits of time and memory."""
 
 from __future__ import annotations
 
-import atexit
 import collections
-from collections.abc import Iterable, Sequence
-import fractions
-import functools
-import importlib.util
+from collections.abc import Sequence
 import json
 import multiprocessing.connection
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import threading
 import time
 
 from tts import machine
-from tts.data import answers
-from tts.types import InputError
-
-GRADERS = ('exact', 'math')
 
 # Of one pair: processor seconds, after which the kernel ends the worker whatever it is doing. They
 # do not depend on what else the machine does, so verdicts do not either.
@@ -40,76 +25,6 @@ MEMORY_BYTES = 1 << 30
 _MAX_WORKERS = 8
 _MAX_CACHE = 1 << 18
 _WORKER = pathlib.Path(__file__).with_name('grading_worker.py')
-
-_DOLLARS = re.compile(r'\\?\$|(?<!\\)\\[()\[\]]')
-_NUMBERS = re.compile(r'(\\\{|[(\[]?)(-?\d+(?:/\d+)?(?:, ?-?\d+(?:/\d+)?)*)(\\\}|[)\]]?)')
-_CLOSE = fractions.Fraction(1, 1000)  # math-verify rounds to six decimals
-_BASE = re.compile(r'[0-9][0-9A-F]*\}?\s*_')
-
-
-def check(grader: str) -> None:
-  """Raises InputError where there is no such grader, or its library is not installed."""
-  if grader not in GRADERS:
-    raise InputError(f'grader {grader!r}: choose of {", ".join(GRADERS)}')
-  if grader == 'math' and importlib.util.find_spec('math_verify') is None:
-    raise InputError('grader "math" needs math-verify: pip install -e ".[math]"')
-
-
-def are_correct(grader: str, pairs: Iterable[tuple[str, str]]) -> list[bool]:
-  """Whether the last answers of predictions are the gold ones.
-
-  Args:
-    grader: of `GRADERS`. `exact` starts no process.
-    pairs: (prediction, gold), the texts that `answers.is_correct` takes. Many at once are
-      shared out among the workers.
-
-  Raises:
-    InputError: as `check`.
-  """
-  check(grader)
-  pairs = list(pairs)
-  right = [answers.is_correct(*pair) for pair in pairs]
-  if grader == 'exact':
-    return right
-  asked = {i: _question(*pairs[i]) for i, exact in enumerate(right) if not exact}
-  asked = {i: question for i, question in asked.items() if question is not None}
-  for i, verdict in zip(asked, _pool().equal(list(asked.values()))):
-    right[i] = verdict
-  return right
-
-
-def _question(prediction: str, gold: str) -> tuple[str, str] | None:
-  """(gold answer, answer) as the workers take them; None where these have nothing to say."""
-  answer, gold = answers.extract(prediction), answers.gold_answer(gold)
-  if answer is None or max(len(answer), len(gold)) > answers.MAX_LENGTH:
-    return None
-  if _BASE.search(answer):
-    return None  # math-verify would drop the base: 21_8 is not 21_9
-  if '%' not in answer + gold and _far_apart(answers.normalize(answer), answers.normalize(gold)):
-    return None  # most wrong answers, some of which take the library a tenth of a second
-  pair = _DOLLARS.sub('', gold).strip(), _DOLLARS.sub('', answer).strip()
-  return pair if all(map(_one_group, pair)) else None
-
-
-def _far_apart(form: str, other: str) -> bool:
-  """Whether normal forms are numbers, or as many in the same brackets, and surely not equal."""
-  found = [_NUMBERS.fullmatch(form), _NUMBERS.fullmatch(other)]
-  if not all(found) or found[0].group(1, 3) != found[1].group(1, 3):
-    return False
-  ordered = found[0][1] in ('(', '[')
-  values = [[fractions.Fraction(n) for n in match[2].split(',')] for match in found]
-  left, right = values if ordered else map(sorted, values)
-  return len(left) == len(right) and any(abs(a - b) > _CLOSE for a, b in zip(left, right))
-
-
-def _one_group(text: str) -> bool:
-  """Whether `\\boxed{text}` is one box. Of several any would count."""
-  depth = 0
-  for token in re.findall(r'\\.?|[{}]', text, re.DOTALL):
-    depth += (token == '{') - (token == '}')
-    if depth < 0 or token == '\\':
-      return False
-  return depth == 0 and text != '' and '\\boxed' not in text and '\\fbox' not in text
 
 
 class WorkerPool:
@@ -127,11 +42,11 @@ class WorkerPool:
     self._most = workers or min(_MAX_WORKERS, machine.cores())
     self._limits = seconds, memory_bytes
     self._workers: list[_Worker] = []
-    self._cache: dict[tuple[str, str], bool] = {}
+    self._cache: dict[tuple[str, str], bool | None] = {}
     self._lock = threading.Lock()
 
-  def equal(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """Whether answers are equal. A pair that exceeds its limits is not.
+  def equal(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+    """Whether answers are equal; None of a pair that exceeds its limits.
 
     Args:
       pairs: (gold, answer), each the LaTeX of one answer alone.
@@ -167,7 +82,7 @@ class WorkerPool:
         worker = waiting[fd]
         pair, said = worker.pair, worker.read()
         if pair is not None:
-          self._cache[pair] = said == b'1'
+          self._cache[pair] = {b'1': True, b'0': False}.get(said)
         elif said != b'r':
           raise RuntimeError('a grading worker ended before it was ready: is math-verify whole?')
         if not said:
@@ -175,7 +90,7 @@ class WorkerPool:
       for worker in [w for w in waiting.values() if w.late]:
         if worker.pair is None:
           raise RuntimeError(f'a grading worker was not ready after {_START_SECONDS} s')
-        self._cache[worker.pair] = False
+        self._cache[worker.pair] = None
         self._replace(worker)
 
   def _replace(self, worker: _Worker) -> None:
@@ -232,11 +147,3 @@ class _Worker:
     self._process.stdin.close()
     self._process.stdout.close()
     self._process.wait()
-
-
-@functools.cache
-def _pool() -> WorkerPool:
-  """This process's own, made when it is first needed."""
-  pool = WorkerPool()
-  atexit.register(pool.close)
-  return pool

@@ -1,4 +1,4 @@
-"""A worker process of `grading`: compares answers by math-verify, one pair at a time.
+"""A worker process of `workers`: compares answers by math-verify, one pair at a time.
 
   python -P grading_worker.py SECONDS BYTES
 
@@ -60,11 +60,21 @@ def _comparer() -> Callable[[str, str], bool]:
   def equal(gold: str, prediction: str) -> bool:
     random.seed(0)  # SymPy tries random points: a verdict must not depend on the pairs before
     try:
-      return bool(math_verify.verify(parse(gold), parse(prediction), timeout_seconds=None))
+      sides = parse(gold), parse(prediction)
+      return bool(math_verify.verify(*sides, float_rounding=12, timeout_seconds=None)) and not (
+          _numbers_differ(*(side[0] for side in sides)))
     except Exception:  # pylint: disable=broad-except
       return False
 
   return equal
+
+
+def _numbers_differ(gold, prediction) -> bool:
+  """Whether two constants are not the same one: the library takes small and close ones for equal."""
+  if getattr(gold, 'free_symbols', True) or getattr(prediction, 'free_symbols', True):
+    return False
+  a, b = gold.evalf(40), prediction.evalf(40)
+  return bool(a.is_number and b.is_number and abs(a - b) > abs(a) * 10**-15)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import random
 import re
 
-from tts.data import answers
+from tts import answers
 
 # Of the kinds that competition problems have.
 KINDS = (

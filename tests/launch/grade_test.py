@@ -32,10 +32,11 @@ def test_same_lines_same_order_with_verdicts(tmp_path):
   assert '2 of 4 correct, 1 without an answer' in result.stdout
   assert result.stderr == ''
   graded = [json.loads(line) for line in target.read_text().splitlines()]
-  verdicts = [('19', True), (r'\frac{1}{2}', True), (None, False), ('4', False)]
+  verdicts = [('19', 'marker', True), (r'\frac{1}{2}', 'box', True), (None, None, False),
+              ('4', 'sentence', False)]
   assert graded == [
-      row | {'extracted': extracted, 'correct': correct}
-      for row, (extracted, correct) in zip(ROWS, verdicts, strict=True)
+      row | {'extracted': extracted, 'found_by': rule, 'correct': correct}
+      for row, (extracted, rule, correct) in zip(ROWS, verdicts, strict=True)
   ]
   assert sorted(p.name for p in tmp_path.iterdir()) == ['f.jsonl', 'g.jsonl']
 
