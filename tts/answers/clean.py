@@ -34,6 +34,7 @@ _SIGNS = {
 }
 _ASCII = re.compile(r'[\x20-\x7e]*')
 
+_MAY_BE_TEXT = re.compile(r'\\(?:text|m?box|hbox|math[brsi]|oper|bold|bm|emph|under)')
 _PLAIN = frozenset('\\*<>!~{')  # none of them: there is nothing to rewrite
 _TEXT = re.compile(
     r'\\(?:text(?:bf|it|rm|normal|sf|tt|up)?|mbox|hbox|mathrm|mathbf|mathit|mathsf|textsc|'
@@ -44,41 +45,40 @@ _REPEATING = re.compile(
     r'(?<![\d.])(\d{0,20})\.(\d{0,20})(?:\\(?:overline|bar)\s*\{?\s*(\d{1,20})\s*\}?'
     r'|\\dot\s*\{?\s*(\d)\s*\}?(?:(\d{0,20})\\dot\s*\{?\s*(\d)\s*\}?)?'
     r'|(?:(\d)\7{2,}|(\d{2,6})\8+)\s*(?:\\[lc]?dots|\.\.\.)|\((\d{1,20})\))')
-_REWRITES = tuple((re.compile(pattern), new) for pattern, new in (
-    (r'(?<!\\)\\[()\[\]](?!\d*(?:pt|em|ex))', ' '),
-    (r'(?<!\\)\\[!,]|\\thinspace(?![A-Za-z])', ''),
-    (r'\\(?:left|right|[bB]ig+[lrm]?|displaystyle|textstyle|limits|quad|qquad)(?![A-Za-z])'
-     r'|(?<!\\)\\[;:>/]', ' '),
-    (r'\\(?:hspace|vspace|[hv]?phantom|label|tag)\*?\s*\{[^{}]*\}', ' '),
-    (rf'\\frac\s*\{{\s*({WORD}[A-Za-z]+)\s*\}}\s*\{{\s*({WORD}[A-Za-z]+)\s*\}}', r'\1 / \2'),
-    (r'\{([^{}\\]+)\\choose([^{}]+)\}', r'\\binom{\1}{\2}'),
-    (r'(?:\{\s*\})?_\{?(\d+)\}?\s*C\s*_\{?(\d+)\}?', r'\\binom{\1}{\2}'),
-    (r'\\surd(?![A-Za-z])', r'\\sqrt'),
-    (r'(?<!\\)\\[ ~]|~|\\\\\s*$', ' '),
-    (r'\\[dtc]frac(?![A-Za-z])', r'\\frac'),
-    (r'\\[dt]binom(?![A-Za-z])', r'\\binom'),
-    (r'\\(?:cdot|times|ast)(?![A-Za-z])', '*'),
-    (r'\\div(?![A-Za-z])', '/'),
-    (r'\*\*', '^'),
-    (r'\\(?:leq|leqslant)(?![A-Za-z])|<=|=<', r'\\le '),
-    (r'\\(?:geq|geqslant)(?![A-Za-z])|>=', r'\\ge '),
-    (r'\\lt(?![A-Za-z])', '<'),
-    (r'\\gt(?![A-Za-z])', '>'),
-    (r'\\neq(?![A-Za-z])|!=|\\not\s*=', r'\\ne '),
-    (r'\\(?:lbrace|rbrace)(?![A-Za-z])', lambda m: r'\{' if 'l' in m[0][1:2] else r'\}'),
-    (r'\\(?:lbrack)(?![A-Za-z])', '['),
-    (r'\\(?:rbrack)(?![A-Za-z])', ']'),
-    (r'\\(?:langle)(?![A-Za-z])', r'\\langle '),
-    (r'\\(?:mid|vert|lvert|rvert)(?![A-Za-z])', '|'),
-    (r'\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree)(?![A-Za-z]))|\\degrees?(?![A-Za-z])',
-     r'\\degree '),
-    (r'\\varnothing(?![A-Za-z])', r'\\emptyset '),
-    (r'\\(?:approx|simeq)(?![A-Za-z])', ' '),
-    (r'\{\s*([,:.])\s*\}', r'\1'),
-    (r'(?<=\d) , (?=\d{3}(?!\d))', ','),  # what \text{,} leaves
-    (r'\\%', '%'),
-    (r'\\#', ''),
+# Other names of a command, and commands that only set type.
+_COMMANDS = {
+    **dict.fromkeys('left right big bigl bigr bigm Big Bigl Bigr bigg biggl biggr displaystyle '
+                    'textstyle limits quad qquad approx simeq'.split(), ' '),
+    'thinspace': '', 'surd': r'\sqrt', 'cdot': '*', 'times': '*', 'ast': '*', 'div': '/', 'lt': '<',
+    'gt': '>', 'lbrace': r'\{', 'rbrace': r'\}', 'lbrack': '[', 'rbrack': ']',
+    'langle': r'\langle ', 'varnothing': r'\emptyset ',
+    **dict.fromkeys(('dfrac', 'tfrac', 'cfrac'), r'\frac'),
+    **dict.fromkeys(('dbinom', 'tbinom'), r'\binom'),
+    **dict.fromkeys(('le', 'leq', 'leqslant'), r'\le '), **dict.fromkeys(('ge', 'geq', 'geqslant'), r'\ge '),
+    **dict.fromkeys(('ne', 'neq'), r'\ne '), **dict.fromkeys(('mid', 'vert', 'lvert', 'rvert'), '|'),
+    **dict.fromkeys(('degree', 'degrees', 'circ'), r'\degree '),
+}
+_COMMAND = re.compile(r'\\([A-Za-z]+)')
+# (what is in every text that changes, pattern, what it becomes).
+_REWRITES = tuple((needle, re.compile(pattern), new) for needle, pattern, new in (
+    ('\\', r'(?<!\\)\\[()\[\]](?!\d*(?:pt|em|ex))|(?<!\\)\\[;:>/ ~]|\\\\\s*$', ' '),
+    ('\\', r'(?<!\\)\\[!,#]', ''),
+    ('\\%', r'\\%', '%'),
+    ('~', '~', ' '),
+    ('degree', r'\^\s*(?:\{\s*\\degree\s*\}|\\degree)', r'\\degree '),
+    (WORD, rf'\\frac\s*\{{\s*({WORD}[A-Za-z]+)\s*\}}\s*\{{\s*({WORD}[A-Za-z]+)\s*\}}', r'\1 / \2'),
+    ('choose', r'\{([^{}\\]+)\\choose([^{}]+)\}', r'\\binom{\1}{\2}'),
+    ('_', r'(?:\{\s*\})?_\{?(\d+)\}?\s*C\s*_\{?(\d+)\}?', r'\\binom{\1}{\2}'),
+    ('**', r'\*\*', '^'),
+    ('<=', r'<=', r'\\le '),
+    ('=<', r'=<', r'\\le '),
+    ('>=', r'>=', r'\\ge '),
+    ('!=', r'!=', r'\\ne '),
+    (r'\not', r'\\not\s*=', r'\\ne '),
+    ('{', r'\{\s*([,:.])\s*\}', r'\1'),
+    (' , ', r'(?<=\d) , (?=\d{3}(?!\d))', ','),  # what \text{,} leaves
 ))
+_SPACING = re.compile(r'\\(?:hspace|vspace|[hv]?phantom|label|tag)\*?\s*\{[^{}]*\}')
 
 
 def clean(answer: str) -> str:
@@ -95,11 +95,15 @@ def clean(answer: str) -> str:
     text = _HALF_OF_DAY.sub(r'\1m', text)
   if not _PLAIN.isdisjoint(text):
     for _ in range(3):  # text inside text
-      text, found = _TEXT.subn(lambda m: f' {_marked(m[1])} ', text)
-      if not found:
+      if not _MAY_BE_TEXT.search(text):
         break
-    for pattern, new in _REWRITES:
-      text = pattern.sub(new, text)
+      text = _TEXT.sub(lambda m: f' {_marked(m[1])} ', text)
+    if '\\' in text:
+      text = _SPACING.sub(' ', text)
+      text = _COMMAND.sub(lambda m: _COMMANDS.get(m[1], m[0]), text)
+    for needle, pattern, new in _REWRITES:
+      if needle in text:
+        text = pattern.sub(new, text)
   if '.' in text:
     text = _REPEATING.sub(_as_fraction, text)
   if '_' in text:
@@ -110,8 +114,8 @@ def clean(answer: str) -> str:
     # An odd number of dollar signs, or one after a backslash, is money; a pair is mathematics.
     money = r'\usd ' if text.replace('\\$', '').count('$') % 2 else ''
     text = text.replace('\\$', r'\usd ').replace('$', money)
-  text = re.sub(r'\s+', ' ', text).strip()
-  return re.sub(r'(?<=[^.])[.]$', '', text).strip()
+  text = ' '.join(text.split())
+  return text[:-1].rstrip() if text.endswith('.') and not text.endswith('..') and text != '.' else text
 
 
 def _in_ascii(text: str) -> str:

@@ -92,8 +92,9 @@ def find(text: str) -> Found | None:
   in the last line. An unfinished one does not count. A text that is a number, a formula or an option
   and nothing else is its own answer. Linear in the text.
   """
-  text = _answered(text[-_MAX_TEXT:].replace('\x08oxed', '\\boxed'))  # JSON's \b
-  text = _END_OF_TURN.split(text, maxsplit=1)[0]
+  text = text[-_MAX_TEXT:].replace('\x08oxed', '\\boxed')  # JSON's \b
+  if '<' in text:
+    text = _END_OF_TURN.split(_answered(text), maxsplit=1)[0]
   if next_question := _NEXT_QUESTION.search(text):
     before = _ranked(text[:next_question.start()])
     if before is not None and clauses.says_something(before.answer):
@@ -166,7 +167,7 @@ def _boxed(text: str) -> Iterator[str]:
 
 def _after_marks(text: str) -> Iterator[str]:
   """What follows `####` on its line, from the last on."""
-  for match in _last(_MARK, text):
+  for match in _last(_MARK, text) if '####' in text else ():
     line = text[match.end() : match.end() + 2 * MAX_LENGTH].partition('\n')[0]
     if answer := line.partition('####')[0].strip():
       yield answer
@@ -174,14 +175,16 @@ def _after_marks(text: str) -> Iterator[str]:
 
 def _marked(text: str) -> Iterator[str]:
   """The same where no heading is meant: words are one, but in the text's last line."""
-  last = text.rstrip().rpartition('\n')[2]
   for answer in _after_marks(text):
     plain = answer.strip(_EDGES)
+    if reading.MAYBE_NUMBER.fullmatch(plain):
+      yield answer
+      continue
     if _LABEL.search(plain) or _HEADING.match(plain):
       continue  # `#### Answer: 5` is read as a label
     if said := list(_said(plain)):
       yield said[0]
-    elif not _is_heading(plain) or last.endswith(answer) and len(plain) <= 40:
+    elif not _is_heading(plain) or len(plain) <= 40 and text.rstrip().endswith(answer):
       yield answer
 
 

@@ -18,7 +18,9 @@ _BEFORE = re.compile(
     rf'total of|equals|is|are|approx\.?)\s)*)(?:{WORD}?(?:US|CA|AU)(?=\\usd))?', re.IGNORECASE)
 _CODES = re.compile(rf'{WORD}?(USD|Rs\.?|INR|EUR|GBP) ?(?=[\d.])')
 _DECIMAL = re.compile(r'-?(?:\d*)\.(\d+)|-?\d+')
-_PLAIN = re.compile(r'-?(?:\d+(?:\.\d+)?|\.\d+)')
+# Numbers, operators and the plainest commands: nothing that may be a unit, a list or a word.
+ARITHMETIC = re.compile(r'(?:[\d.+*/^{}!-]|\\(?:frac|sqrt|pi)(?![A-Za-z]))+')
+_FRACTION = re.compile(r'(-?)\\frac\{(\d{1,15})\}\{(\d{1,15})\}')
 # Where a unit may begin: behind a digit, a closing bracket, `%` or a command's name.
 _UNIT_STARTS = re.compile(
     rf'(?<=[0-9)}}%])(?=\s*[(/]?\s*(?:{WORD}|[A-Za-z]))|(?<=[A-Za-z])(?=\s+{WORD})|(?<=\w)(?= \()')
@@ -44,14 +46,25 @@ def has_words(text: str) -> bool:
       re.search(r'(?<![\\A-Za-z])[A-Za-z]{4,}', text) is not None)
 
 
+def plain(text: str) -> Value:
+  """The number that `ARITHMETIC` is.
+
+  Raises:
+    Unreadable: as `expression.read`.
+  """
+  if match := _FRACTION.fullmatch(text):
+    top, bottom = int(match[2]), int(match[3])
+    if bottom:
+      return values.number(Fraction(-top if match[1] else top, bottom))
+  return _number(text, 1, False, None)
+
+
 def read(text: str) -> Value:
   """The quantity or function that cleaned text is.
 
   Raises:
     Unreadable: it is none.
   """
-  if _PLAIN.fullmatch(text):  # the most frequent, at once
-    return _number(text, 1, False, None)
   text = text.replace(WORD, '', 1) if text.startswith(WORD) and len(text) == 2 else text
   text = _BEFORE.match(text) and text[_BEFORE.match(text).end():] or text
   if bound := _BOUND.match(text.replace(WORD, '')):

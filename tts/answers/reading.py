@@ -26,7 +26,9 @@ MAX_LENGTH = 400
 _MAX_DEPTH = 12
 _MAX_PARTS = 60
 
-_INTEGER = re.compile(r'-?[0-9]{1,18}')
+MAYBE_NUMBER = re.compile(r'[-+]?\$?\d[\d,.]*(?:/\d+)?|-?\\frac\{\d+\}\{\d+\}')
+_INTEGER = re.compile(r'-?(?:[0-9]{1,18}|[0-9]{1,3}(?:,[0-9]{3}){1,5})')
+_INTEGERS = re.compile(r'\((?: ?-?[0-9]{1,18} ?,)+ ?-?[0-9]{1,18} ?\)')
 _GROUPED = re.compile(
     r"(?<![0-9.,'])[0-9]{1,3}(?:(?:,[0-9]{3})+(?![0-9,])|(?:'[0-9]{3})+(?![0-9'])"
     r'|(?:,[0-9]{2})+,[0-9]{3}(?![0-9,])|(?: [0-9]{3})+(?![0-9]| ?/)|(?:\.[0-9]{3}){2,}(?![0-9.]))')
@@ -68,7 +70,7 @@ def read(answer: str) -> Value:
   """The value of an answer as it is written. Never raises; costs milliseconds at most."""
   text = answer.strip(' \n\r')
   if _INTEGER.fullmatch(text):
-    return values.number(Fraction(int(text)))
+    return _integer(text)
   if len(text) > MAX_LENGTH:
     return Value('unread', text)
   text = clean.clean(text)
@@ -78,6 +80,10 @@ def read(answer: str) -> Value:
     return _value(text, 0)
   except (Unreadable, RecursionError):
     return _text(text)
+
+
+def _integer(text: str) -> Value:
+  return values.number(Fraction(int(text.replace(',', ''))), places=0)
 
 
 def _is_prose(text: str) -> bool:
@@ -102,6 +108,11 @@ def _value(text: str, depth: int) -> Value:
     if depth:
       raise Unreadable('a part is missing')
     return Value('unread', '')
+  # The most frequent kinds, at once.
+  if _INTEGERS.fullmatch(text):
+    return values.tuple_of([_integer(part) for part in text[1:-1].split(',')])
+  if quantity.ARITHMETIC.fullmatch(text) and text.count('.') < 2:
+    return quantity.plain(text)
   if match := _OPTION.fullmatch(text):
     return _option(match)
   if _REALS.fullmatch(text):
