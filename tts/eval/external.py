@@ -37,6 +37,8 @@ class Source:
     fields: as `samples_file.read` takes them.
     logits: the same.
     params: parameters of models, by `base`, `mid`, `large` or a verifier's name.
+    grader: how answers are compared, of `grading.GRADERS`.
+    skip_bad: whether lines that cannot be used are left out.
   """
 
   path: str
@@ -44,6 +46,8 @@ class Source:
   fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
   logits: tuple[str, ...] = ()
   params: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  grader: str = 'exact'
+  skip_bad: bool = False
 
   def config(self) -> dict[str, Any]:
     """What `run.json` says of it: the file by its contents, not by its place."""
@@ -53,8 +57,11 @@ class Source:
     except OSError as e:
       raise InputError(f'cannot read --samples={self.path}: {e.strerror}') from e
     name = os.path.basename(self.path)
-    return {'name': f'a study of {name}',
-            'samples': {**dataclasses.asdict(self), 'path': name, 'sha256': digest}}
+    fields = {**dataclasses.asdict(self), 'path': name, 'sha256': digest}
+    for option in ('grader', 'skip_bad'):  # off, they leave a study of before as it is
+      if fields[option] == getattr(Source, option):
+        del fields[option]
+    return {'name': f'a study of {name}', 'samples': fields}
 
 
 def open_workdir(source: Source, workdir: str | os.PathLike[str]) -> bool:
@@ -98,9 +105,11 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
     InputError: a mistake in the file, with its line, or in the flags.
   """
   root = pathlib.Path(workdir)
-  found = samples_file.read(source.path, source.fields, source.logits)
+  found = samples_file.read(source.path, source.fields, source.logits, source.grader,
+                            source.skip_bad)
   names = _verifier_names(found, source)
   pools, held, said = _split(found, source)
+  said = [*found.said, *said]
   models = _models(source.params, names)
   graded = [q for q in found.questions.values() if q.gold is not None]
   if len(graded) < len(found.questions):
@@ -192,7 +201,8 @@ def _split(found: SamplesFile, source: Source,
           raise InputError(f'{source.path}, line {samples[most].line}: question {name!r} has '
                            f'{len(samples)} rows of {strategy.name} by {model}, which has {most}: '
                            'give no more')
-      if strategy.method != 'greedy' and not all(s.scores for v in by_question.values() for s in v):
+      if strategy.method != 'greedy' and not all(
+          s.scores or s.answer is None for v in by_question.values() for s in v):
         raise InputError(f'{source.path}, line {next(iter(by_question.values()))[0].line}: '
                          f'{strategy.name} needs the scores of the verifier that guided it: give '
                          '"score"')
@@ -239,14 +249,15 @@ class _Rows:
     known = self._questions[question]
     guided = VERIFIERS[0] if strategy.method in ('beam', 'lookahead') else None
     for slot, s in enumerate(samples):
+      text = s.text or ''
       scores = {self._names[name]: values for name, values in s.scores.items()}
       steps, score = scores.pop(VERIFIERS[0], (None, None))
       yield {
           'split': 'test', 'stream': 'difficulty' if stage == 'difficulty' else 'test',
           'model': model, 'problem_id': question, 'strategy': strategy.method,
           'theta': strategy.theta, 'budget': strategy.budget, 'seed': 0, 'repeat': 0, 'slot': slot,
-          'text': s.text, 'num_tokens': s.tokens,
-          'step_ends': step_ends(s.text, max([len(v) for v, _ in s.scores.values()], default=1)),
+          'text': text, 'num_tokens': s.tokens,
+          'step_ends': step_ends(text, max([len(v) for v, _ in s.scores.values()], default=1)),
           'step_scores': steps, 'answer': s.answer, 'truncated': s.truncated, 'correct': s.correct,
           'answer_score': score, 'verifier': guided,
           'other_scores': {name: values for name, (values, _) in scores.items()},
