@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 
 import numpy as np
@@ -155,3 +156,13 @@ def test_chosen_needs_an_answer():
   assert solve_lib.chosen([row], 'best_of_n_weighted') is None
   better = {'answer': '7', 'truncated': False, 'answer_score': 0.1, 'logprob': -2.0}
   assert solve_lib.chosen([row, better], 'best_of_n_weighted') is better
+
+
+def test_chosen_groups_by_the_grader():
+  rows = [{'answer': a, 'truncated': False, 'answer_score': s, 'logprob': math.log(s)}
+          for a, s in (('3', 0.5), (r'2\sqrt2', 0.3), (None, 0.9), (r'\sqrt8', 0.4))]
+  same = [(r'2\sqrt2', r'\sqrt8')]
+  for selection in ('best_of_n_weighted', 'logprob_weighted', 'majority'):
+    assert solve_lib.chosen(rows, selection) is rows[0]
+    assert solve_lib.chosen(rows, selection, same) is rows[1]
+  assert solve_lib.chosen(rows, 'best_of_n', same) is rows[0]

@@ -18,7 +18,7 @@ import tqdm
 
 from tts.data import samples_file
 from tts.data.samples_file import Sample, SamplesFile
-from tts.eval import columns, records, votes
+from tts.eval import columns, comparing, records, verdicts, votes
 from tts.eval.samples import VERIFIERS
 from tts.types import InputError, Strategy
 
@@ -83,7 +83,11 @@ def open_workdir(source: Source, workdir: str | os.PathLike[str]) -> bool:
                      'flags: give a new folder')
   if not (root / _MARK).is_file():
     return False
-  return all((root / 'records' / name).is_file() for name in records.read_json(root / _MARK))
+  blocks = [root / 'records' / name for name in records.read_json(root / _MARK)]
+  if source.grader != 'exact' and not all(
+      verdicts.path(root, b).is_file() for b in blocks if 'search' in b.relative_to(root).parts):
+    return False
+  return all(block.is_file() for block in blocks)
 
 
 def _plain(value: Any) -> Any:
@@ -139,7 +143,10 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
       for number, block in enumerate(_blocks(by_question)):
         name = f'{stage}/{prefix}{strategy.name}/block-{number:05d}.jsonl.gz'
         made = [row for i in block for row in rows.of(stage, model, strategy, i, by_question[i])]
-        records.write_block(root / 'records' / name, made)
+        block = root / 'records' / name
+        if stage == 'search':
+          verdicts.write(root, block, comparing.of_rows(source.grader, made))
+        records.write_block(block, made)
         written.append(name)
         bar.update(len(made))
   votes.write(root)
