@@ -233,6 +233,10 @@ def test_lm_evaluation_harness(tmp_path):
   assert read(tmp_path, other).questions['0'] == samples_file.Question('q', '7', None)
   requests = logged('none', [], resps=[['#### 7'], ['#### 8']], scores=[[0.5], [0.25]])
   assert [s.scores['prm'][1] for s in samples(read(tmp_path, requests), '0')] == [0.5, 0.25]
+  # Other fields may be nested as the texts are, or one list.
+  for values in ([[0.5, 0.25]], [0.5, 0.25], [[[0.1, 0.5], [0.25]]]):
+    row = logged('none', [], scores={'rm': values})
+    assert [s.scores['rm'][1] for s in samples(read(tmp_path, row), '0')] == [0.5, 0.25]
 
 
 def test_tokens_that_are_not_all_counted_are_no_cost(tmp_path):
