@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from absl import flags
 import tqdm
 
 from launch import common
 from tts import answers
-from tts.data import files
 from tts.answers import grading
+from tts.data import files
 from tts.data import hub
 from tts.data import jsonl
+from tts.data import sample_texts
 from tts.types import InputError
 
 _INPUT = flags.DEFINE_string(
     'input',
     None,
-    'JSONL file. Every line has "prediction", the text that a model wrote, and '
-    '"answer", the gold one: bare, in \\boxed{}, or at the end after ####.',
+    'JSONL file. Every line has "prediction", the text that a model wrote, null where it wrote '
+    'none, and "answer", the gold one: bare, in \\boxed{}, or at the end after ####. As in '
+    'launch.study, there may be other names for these and a list of texts.',
 )
 _OUTPUT = flags.DEFINE_string(
     'output',
@@ -27,7 +30,7 @@ _OUTPUT = flags.DEFINE_string(
     'JSONL file to write, in an existing folder: the same lines in the same order '
     'and three fields more: "extracted" (the answer in the prediction, null if '
     'there is none), "found_by" (what marked it: box, marker, tag, label, sentence, bold, bare) and '
-    '"correct".',
+    '"correct"; of a list of texts they are lists.',
 )
 _GRADER = flags.DEFINE_enum(
     'grader',
@@ -35,6 +38,10 @@ _GRADER = flags.DEFINE_enum(
     grading.GRADERS,
     'exact: answers are compared by the kinds of value that they are. math: what exact cannot read '
     '(sums, integrals, limits) is compared by math-verify (pip install -e ".[math]").',
+)
+_SKIP_BAD = flags.DEFINE_bool(
+    'skip_bad', False, 'Leave out lines that cannot be graded, and say how many; else the first '
+    'one ends it and nothing is written.'
 )
 
 # Lines that are in memory at once, their answers shared out among the workers.
@@ -47,25 +54,46 @@ def main(argv: list[str]) -> None:
     if not flags.FLAGS[name].value:
       raise InputError(f'--{name} is missing: give --{name}=FILE.jsonl')
   grading.check(_GRADER.value)
-  total = right = missing = 0
+  total = right = missing = silent = 0
+  bad = jsonl.BadLines(_SKIP_BAD.value)
   with files.written_aside(_OUTPUT.value) as output:
     # Silent unless it takes a while.
-    rows = iter(tqdm.tqdm(jsonl.read(hub.local(_INPUT.value, 'dataset')), unit=' lines', delay=5))
-    while batch := list(itertools.islice(rows, _BATCH[_GRADER.value])):
-      pairs = [(jsonl.text_field(row, 'prediction', where), jsonl.text_field(row, 'answer', where))
-               for where, row in batch]
-      for where, row in batch:
-        jsonl.gold_field(row, where)  # one that is too long would be compared with nothing
-      verdicts = grading.are_correct(_GRADER.value, pairs)
-      for (where, row), (prediction, _), verdict in zip(batch, pairs, verdicts):
-        found = answers.find(prediction)
-        row['extracted'], row['found_by'] = (found.answer, found.rule) if found else (None, None)
-        row['correct'] = verdict
-        output.write(jsonl.dumped(row, where).encode() + b'\n')
-        total += 1
-        right += verdict
-        missing += row['extracted'] is None
-  print(f'{right} of {total} correct, {missing} without an answer')
+    rows = iter(tqdm.tqdm(jsonl.read(hub.local(_INPUT.value, 'dataset'), bad), unit=' lines',
+                          delay=5))
+    while lines := list(itertools.islice(rows, _BATCH[_GRADER.value])):
+      asked = []
+      for where, row in lines:
+        with bad.left_out():
+          asked.append((where, row, *_asked(row, where)))
+      verdicts = iter(grading.are_correct(
+          _GRADER.value, [(text or '', gold) for *_, texts, gold in asked for text in texts]))
+      for where, row, listed, texts, gold in asked:
+        found = [answers.find(text or '') for text in texts]
+        fields = {'extracted': [f and f.answer for f in found],
+                  'found_by': [f and f.rule for f in found],
+                  'correct': [next(verdicts) for _ in texts]}
+        row |= fields if listed else {name: values[0] for name, values in fields.items()}
+        with bad.left_out():
+          output.write(jsonl.dumped(row, where).encode() + b'\n')
+          total += len(texts)
+          right += sum(fields['correct'])
+          missing += found.count(None)
+          silent += texts.count(None)
+  without = f', {silent} of them without a text' if silent else ''
+  print(f'{right} of {total} correct, {missing} without an answer{without}', *bad.said(), sep='\n')
+
+
+def _asked(row: dict[str, Any], where: str) -> tuple[bool, list[str | None], str]:
+  """Whether a line has a list of texts, its texts, None where there is none, and its gold answer.
+
+  Raises:
+    InputError: one of these is missing, or is no text; or the gold answer is too long.
+  """
+  texts = sample_texts.texts(row, where)
+  known = sample_texts.known_fields(row, {'answer': sample_texts.NAMES['answer']})
+  jsonl.gold_field(known, where)  # one that is too long would be compared with nothing
+  listed = isinstance(texts, list)
+  return listed, texts if listed else [texts], jsonl.text_field(known, 'answer', where)
 
 
 if __name__ == '__main__':

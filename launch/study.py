@@ -12,7 +12,9 @@ problem, question, prompt    its text; may be left out where there is an id
 answer, gold, ground_truth   the right answer; without any, W/votes.jsonl is all that is measured
 prediction, text, response, completion, output; lists: responses, completions, outputs, choices, ...
                              what the model wrote; its last answer counts. Of a list, the other
-                             fields of samples are lists of the same length, or in its objects
+                             fields of samples are lists of the same length, or in its objects.
+                             null: no text, as of a sample that was cut off, so no answer
+resps, doc, doc_id, target   as lm-evaluation-harness logs them; of several filters the first one's
 score, reward                of the whole answer, 0 to 1 (else --logits)
 step_scores                  of each step, the last one counts; beside `score`, that one does
 scores                       either, or {verifier: either}, up to four; the first is the main one
@@ -39,6 +41,7 @@ from absl import flags
 from configs import claims
 from launch import common
 from launch import report
+from tts.answers import grading
 from tts.data import buckets, hub, samples_file
 from tts.eval import claim_sides, external
 from tts.types import InputError
@@ -52,6 +55,12 @@ _FIELDS = flags.DEFINE_string(
 _LOGITS = flags.DEFINE_list(
     'logits', [], 'Verifiers whose scores are not from 0 to 1: x becomes 1/(1+exp(-x)). That of '
     'scores without a name is prm.')
+_GRADER = flags.DEFINE_enum(
+    'grader', 'exact', grading.GRADERS, 'How answers are compared, with the gold one and in votes '
+    'with one another: exact, by normal form; math, by algebra too (pip install -e ".[math]").')
+_SKIP_BAD = flags.DEFINE_bool(
+    'skip_bad', False, 'Leave out lines that cannot be used, and say how many; else the first one '
+    'ends it and nothing is written.')
 _PARAMS = flags.DEFINE_list(
     'params', [], 'Parameters of models and verifiers, as base=1.5e9,large=20e9,prm=7e9: for FLOPs '
     '(2 a parameter and token) and the exchange with a larger model.')
@@ -79,7 +88,8 @@ def main(argv: list[str]) -> None:
     raise InputError(f'--difficulty={_DIFFICULTY.value:g} is no share below 1 and no whole number')
   source = external.Source(
       hub.local(_SAMPLES.value, 'dataset'), _DIFFICULTY.value,
-      samples_file.parse_fields(_FIELDS.value), tuple(_LOGITS.value), _params())
+      samples_file.parse_fields(_FIELDS.value), tuple(_LOGITS.value), _params(), _GRADER.value,
+      _SKIP_BAD.value)
   with buckets.opened(flags.FLAGS.workdir) as workdir:
     if external.open_workdir(source, workdir):
       print('the records of this file are there already')

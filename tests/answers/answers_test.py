@@ -155,6 +155,16 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize('text', [
+    '10^{10^6}', '10^{10^7}', r'\sqrt{2}^{10^8}', '2^{-10^8}', r'(1+i)^{10^9}', r'\pi^{10^8}', r'\frac1{2^{10^9}}',
+    '10^{10^{10}}', '(10^9)!', '3000!^{3000!}', r'\binom{10^9}{10^8}', '9' * 400, '1e999999', '(1+x)^{5000}'])
+def test_a_huge_number_is_compared_with_a_decimal_at_once(text):
+  begun = time.process_time()
+  assert not answers.is_correct(f'#### {text}', '0.33') and not answers.is_correct(f'#### {text}', 'x>1, x<2')
+  assert not answers.is_correct(f'#### x<{text}, x>7', '0.33')
+  assert time.process_time() - begun < 0.5
+
+
 @pytest.mark.parametrize('name', HOSTILE)
 def test_hostile_text_is_wrong_and_quick(name):
   start = time.process_time()

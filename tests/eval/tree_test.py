@@ -74,6 +74,19 @@ def test_a_wrong_and_a_missing_winner():
   assert 'no gold answer' in tree.render({**TREE, 'answer': None}, 'x')
 
 
+def test_the_page_groups_as_the_vote_did():
+  alike = {**copy.deepcopy(TREE), 'answer': '16/3', 'winner': '7',
+           'equal': [['7', '8'], ['8', '16/3']], 'voters': [6, 5, 4, 7]}
+  assert [v.node for v in tree.voters(alike)] == [6, 5, 4]
+  text = tree.render(alike, 'x.json')
+  # All three joined the group of the 8 in the lowest slot.
+  assert '<td>8</td><td>3</td><td>2.050</td><td>★ chosen, right</td>' in text
+  assert 'The vote chose 7: wrong, the answer is 16/3' in text
+  for broken in ([['7']], [['7', 8]], [7]):
+    with pytest.raises(InputError, match='not a search tree'):
+      tree.render({**alike, 'equal': broken}, 'x.json')
+
+
 def test_text_is_escaped_everywhere():
   evil = copy.deepcopy(TREE)
   bad = '<script>alert(1)</script>"\'><img src=x>'

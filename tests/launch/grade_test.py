@@ -47,7 +47,8 @@ def test_same_lines_same_order_with_verdicts(tmp_path):
         ('{"prediction": 3', 'line 2: not JSON'),
         ('{"prediction": "3"}', 'line 2: no field "answer"'),
         ('{"answer": "3"}', 'line 2: no field "prediction"'),
-        ('{"answer": "3", "prediction": null}', 'line 2: field "prediction"'),
+        ('{"answer": "3", "prediction": {}}', 'line 2: field "prediction"'),
+        ('{"answer": "3", "resps": [[[["-1.5", "False"]]]]}', 'line 2: field "prediction"'),
         (f'{{"answer": "{"3" * 401}", "prediction": ""}}', 'line 2: field "answer" has an answer'),
         ('{"answer": "3", "prediction": "", "x": 1e999}', 'line 2: a number is too large'),
     ],
@@ -59,6 +60,50 @@ def test_a_bad_line_leaves_no_output(tmp_path, line, message):
   assert result.returncode == 2
   assert message in result.stderr and result.stderr.count('\n') == 1
   assert [p.name for p in tmp_path.iterdir()] == ['f.jsonl']
+
+
+def test_bad_lines_are_left_out_where_asked(tmp_path):
+  source, target = tmp_path / 'f.jsonl', tmp_path / 'g.jsonl'
+  bad = ['{"prediction": 3', '[7]', '{"prediction": "7"}', '{"answer": "7"}',
+         '{"answer": "3", "prediction": "", "x": 1e999}', '{"answer": "7", "prediction": true}',
+         f'{{"answer": "{"3" * 401}", "prediction": ""}}']
+  good = [json.dumps(row) for row in ROWS]
+  source.write_text('\n'.join(line for pair in zip(good + good, bad + ['']) for line in pair))
+  result = _grade(f'--input={source}', f'--output={target}', '--skip_bad')
+  assert result.returncode == 0, result.stderr
+  counted, said = result.stdout.splitlines()
+  assert counted == '4 of 8 correct, 2 without an answer'
+  assert said.startswith('left out 7 bad lines: ') and said.endswith('; and 2 more')
+  assert [f'line {n}: ' in said for n in (2, 4, 6, 8, 10, 12, 14)].count(True) == 5
+  graded = [json.loads(line) for line in target.read_text().splitlines()]
+  assert [row['answer'] for row in graded] == [row['answer'] for row in ROWS + ROWS]
+
+
+FOREIGN = [  # a line, what is extracted, whether that is right
+    ({'prediction': None, 'answer': '7'}, None, False),
+    ({'answer': '7', 'finish_reason': 'length'}, None, False),
+    ({'answer': '7', 'truncated': True, 'prediction': None}, None, False),
+    ({'target': 'so\n#### 7', 'resps': [['#### 7', '#### 8', None]], 'doc': {'question': 'q'},
+      'filtered_resps': ['7']}, ['7', '8', None], [True, False, False]),
+    ({'gold': '7', 'choices': [
+        {'message': {'role': 'assistant', 'content': None}, 'finish_reason': 'length'},
+        {'message': {'content': '#### 7'}}]}, [None, '7'], [False, True]),
+    ({'ground_truth': '7', 'outputs': [{'text': '#### 7', 'token_ids': [1], 'logprobs': None}]},
+     ['7'], [True]),
+    ({'answer': '7', 'response': '#### 7', 'finish_reason': ['length']}, '7', True),
+]
+
+
+def test_lines_of_others(tmp_path):
+  source, target = tmp_path / 'f.jsonl', tmp_path / 'g.jsonl'
+  source.write_text('\n'.join(json.dumps(row) for row, *_ in FOREIGN))
+  result = _grade(f'--input={source}', f'--output={target}')
+  assert result.returncode == 0, result.stderr
+  assert result.stdout == '4 of 10 correct, 5 without an answer, 5 of them without a text\n'
+  graded = [json.loads(line) for line in target.read_text().splitlines()]
+  assert all('found_by' in row for row in graded)
+  assert [{k: v for k, v in row.items() if k != 'found_by'} for row in graded] == [
+      row | {'extracted': extracted, 'correct': correct} for row, extracted, correct in FOREIGN]
 
 
 @pytest.mark.parametrize(

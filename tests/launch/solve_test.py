@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import math
 import shutil
 
 import numpy as np
 import pytest
 
 import tts
+from tts import answers
 from tts.eval import policy as policy_lib, records
 from tts.stages import solve as solve_lib
 from tts.types import InputError, Problem, Strategy
@@ -155,3 +157,13 @@ def test_chosen_needs_an_answer():
   assert solve_lib.chosen([row], 'best_of_n_weighted') is None
   better = {'answer': '7', 'truncated': False, 'answer_score': 0.1, 'logprob': -2.0}
   assert solve_lib.chosen([row, better], 'best_of_n_weighted') is better
+
+
+def test_chosen_groups_by_the_grader():
+  rows = [{'answer': a, 'truncated': False, 'answer_score': s, 'logprob': math.log(s)}
+          for a, s in (('3', 0.5), (r'\sum_{k=1}^4 k', 0.3), (None, 0.9), ('10', 0.4))]
+  same = [(answers.normalize(r'\sum_{k=1}^4 k'), '10')]
+  for selection in ('best_of_n_weighted', 'logprob_weighted', 'majority'):
+    assert solve_lib.chosen(rows, selection) is rows[0]
+    assert solve_lib.chosen(rows, selection, same) is rows[1]
+  assert solve_lib.chosen(rows, 'best_of_n', same) is rows[0]

@@ -186,6 +186,27 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, flags, expected):
   assert [p.name for p in tmp_path.iterdir()] == ['f.jsonl']
 
 
+def test_bad_lines_and_samples_without_a_text_are_said(tmp_path):
+  rows = [{'id': f'q{i}', 'answer': '7', 'choices': [
+      {'message': {'content': None}, 'finish_reason': 'length'},
+      *[{'message': {'content': '#### 7'}, 'finish_reason': 'stop'}] * 3]} for i in range(4)]
+  path = tmp_path / 'f.jsonl'
+  path.write_text(''.join(json.dumps(r) + '\n' + 'not JSON\n' * (i == 2)
+                          for i, r in enumerate(rows)))
+  flags = (f'--samples={path}', f'--workdir={tmp_path / "w"}', '--difficulty=1', '--skip_bad')
+  done = study(*flags)
+  assert done.returncode == 0, done.stderr
+  assert 'left out 1 bad line: ' in done.stdout and 'line 4: not JSON' in done.stdout
+  assert '4 of 16 samples have no text, so no answer' in done.stdout
+  made = json.loads((tmp_path / 'w/report/results.json').read_text())
+  assert made['models']['base']['pass_at_1'] == 2 / 3
+  rows = records.read(tmp_path / 'w', 'search')
+  assert [(r['text'], r['answer'], r['truncated']) for r in rows[:2]] == [
+      ('', None, True), ('#### 7', '7', False)]
+  assert 'there already' in study(*flags).stdout
+  assert 'give a new folder' in study(*flags[:3]).stderr
+
+
 def test_help_explains_the_format():
   done = study('--help')
   assert done.returncode == 0 and 'step_scores' in done.stdout and '--difficulty' in done.stdout

@@ -1,5 +1,6 @@
 """Work in blocks: fixed shapes, every problem once, missing ones alone computed."""
 
+import dataclasses
 import json
 import types
 
@@ -9,6 +10,7 @@ import pytest
 
 from configs import quickstart
 from tts import config, hosts, parallel
+from tts.answers import grading
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
@@ -119,6 +121,35 @@ def test_damaged_blocks_are_named_moved_away_and_computed_anew(tmp_path, damage,
   assert all(str(path) in caplog.text for path in (block, timing, both))
   kept = [p for p in (tmp_path / 'w/stale/records/search/x').iterdir() if '00001' in p.name]
   assert [p.read_bytes() for p in kept] == [damage(before[block.name])]
+
+
+def test_verdicts_on_answers_lie_beside_their_block(tmp_path, monkeypatch, caplog):
+  monkeypatch.setattr(grading, 'are_equal', lambda grader, pairs: [True for _ in pairs])
+  workdir, calls, _ = counted(tmp_path)
+
+  def compute(group):
+    calls.append(list(group))
+    return [[{'problem_id': f'p{i}', 'slot': j, 'truncated': False, 'answer': str(j)}
+             for j in range(2 + i % 2)] for i in group]
+
+  work = lambda grader: dataclasses.replace(work_of(compute, mark=grader), grader=grader)
+  run = lambda grader: blocks_lib.run(workdir, [work(grader)], parallel.make_mesh(2))
+  table = lambda i: tmp_path / f'w/verdicts/search/x/block-{i:05d}.json'
+  run('math')
+  assert json.loads(table(3).read_text()) == {
+      'grader': 'math', 'compared': 3, 'exceeded': 0,
+      'equal': {'p3': [['0', '1'], ['0', '2'], ['1', '2']]}}
+  # A damaged one is made anew with its block; a missing one, as of an older run, is none.
+  before = table(1).read_bytes()
+  table(1).write_bytes(before[:20])
+  table(2).unlink()
+  calls.clear()
+  blocks_lib.mend(workdir)
+  assert run('math') == 4 and calls == [[1]]
+  assert table(1).read_bytes() == before and not table(2).exists()
+  # Records of the exact grader have none, whatever lay there before.
+  run('exact')
+  assert not list((tmp_path / 'w/verdicts').rglob('*.json'))
 
 
 def test_processes_share_the_blocks_out_whatever_their_number(tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ def test_scores_are_those_of_the_steps_and_pages_show_the_simulations(trees, run
       own = [tree.nodes[i].score for i in tree.path(last)]
       assert row['step_scores'] == own and row['answer_score'] == own[-1]
       assert row['theta'] == {'beam_width': 2, 'lookahead': K} and row['slot'] < N
-    page = rows_lib.tree_page(Problem('q', 'p\n'), STRATEGY, tree, run.tokenizer, None)
+    page = rows_lib.tree_page(run, Problem('q', 'p\n'), STRATEGY, tree, [])
     for node, shown in zip(tree.nodes, page['nodes']):
       assert ('simulation' in shown) == node.live
       if node.live:

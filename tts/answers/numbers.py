@@ -252,14 +252,14 @@ def is_real(a: Number) -> bool:
 
 def rounds_to(a: Number, stated: Fraction, places: int) -> bool:
   """Whether a real constant is `stated` to so many decimals."""
-  if not isinstance(a, Fraction):
-    a = Fraction(str(_MP.nstr(_MP.re(a[0]), 40)))
-  return abs(a - stated) * 2 * 10**places < 1
+  if isinstance(a, Fraction):
+    return abs(a - stated) * 2 * 10**places < 1
+  return bool(abs(_MP.re(a[0]) - numeric(stated)[0]) * 2 * 10**places < 1)
 
 
 def ordinal(a: Number) -> Any:
   """A real constant to sort by."""
-  return a if isinstance(a, Fraction) else _MP.re(a[0])
+  return _MP.re(numeric(a)[0])
 
 
 def form(a: Number) -> str:

@@ -19,10 +19,11 @@ MAGNITUDES = {
     'trillion': 10**12, 'dozens': 12, 'hundreds': 10**2, 'thousands': 10**3, 'millions': 10**6,
     'billions': 10**9, 'lakh': 10**5, 'crore': 10**7, 'halves': Fraction(1, 2),
     'thirds': Fraction(1, 3), 'tenths': Fraction(1, 10), 'hundredths': Fraction(1, 100),
-    'thousandths': Fraction(1, 1000),
+    'thousandths': Fraction(1, 1000), 'fourths': Fraction(1, 4), 'fifths': Fraction(1, 5),
+    'sixths': Fraction(1, 6), 'sevenths': Fraction(1, 7), 'eighths': Fraction(1, 8),
 }
 # Words that make another number of one, in ways that are not read.
-_OPERATIONS = frozenset('squared cubed factorial halved doubled score'.split())
+_OPERATIONS = frozenset('squared cubed factorial halved doubled score gross pairs'.split())
 # Dimension -> size in its base unit -> names.
 _TABLE = {
     'meter': {
@@ -42,7 +43,7 @@ _TABLE = {
     'liter': {'1': 'L l liter liters litre litres', '1/1000': 'mL ml milliliter milliliters '
               'millilitre millilitres'},
     'dollar': {'1': 'dollar dollars usd buck bucks', '1/100': 'cent cents penny pennies'},
-    'euro': {'1': 'euro euros eur'}, 'sterling': {'1': 'gbp quid'}, 'yen': {'1': 'yen'},
+    'euro': {'1': 'euro euros eur'}, 'sterling': {'1': 'gbp quid', '1/100': 'pence'}, 'yen': {'1': 'yen'},
     'rupee': {'1': 'inr rupee rupees rs'},
     'degree': {'1': 'degree degrees deg'}, 'radian': {'1': 'radian radians rad'},
 }

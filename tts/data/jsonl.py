@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+import contextlib
 import json
 import math
 import os
@@ -12,16 +13,49 @@ from typing import Any
 from tts import answers
 from tts.types import InputError
 
+_NAMED = 5  # bad lines that are named, of however many
 
-def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+
+class BadLines:
+  """What becomes of lines that cannot be used: the first one is an error, or all are left out."""
+
+  def __init__(self, skip: bool = False):
+    """`skip`: leave them out."""
+    self.skip, self.count = skip, 0
+    self._named: list[str] = []
+
+  @contextlib.contextmanager
+  def left_out(self) -> Iterator[None]:
+    """An InputError inside is about one line: it is raised, or the line is left out."""
+    try:
+      yield
+    except InputError as error:
+      if not self.skip:
+        raise
+      self.count += 1
+      if len(self._named) < _NAMED:
+        self._named.append(str(error))
+
+  def said(self) -> list[str]:
+    """One line about what was left out; none where nothing was."""
+    if not self.count:
+      return []
+    more = f'; and {self.count - len(self._named):,} more' * (self.count > len(self._named))
+    return [f'left out {self.count:,} bad line{"s" * (self.count > 1)}: '
+            + '; '.join(self._named) + more]
+
+
+def read(path: str | os.PathLike[str],
+         bad: BadLines | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
   """Yields (where, object) for every line that is not blank.
 
   `where` is `file, line n`, for messages about the object. Lines are read one at
-  a time.
+  a time. `bad` says what becomes of a line that is no object; without it, that is an error.
 
   Raises:
     InputError: no such file, or a line that is not a JSON object in UTF-8.
   """
+  bad = bad or BadLines()
   try:
     file = open(path, 'rb')
   except OSError as e:
@@ -30,8 +64,12 @@ def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(file, 1):
       where = f'{path}, line {number}'
       line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+      row = None
       if line.strip():
-        yield where, parsed(line, where)
+        with bad.left_out():
+          row = parsed(line, where)
+      if row is not None:
+        yield where, row
 
 
 def parsed(data: bytes, where: str) -> dict[str, Any]:
@@ -66,6 +104,8 @@ def check_characters(row: dict[str, Any], where: str) -> None:
   except UnicodeEncodeError as e:
     raise InputError(f'{where}: it has half of a surrogate pair, \\ud800 to \\udfff: leave that '
                      'out, or write the whole character') from e
+  except RecursionError as e:
+    raise InputError(f'{where}: not JSON: nested too deeply') from e
 
 
 def gold_field(row: dict[str, Any], where: str) -> str:
@@ -92,7 +132,8 @@ def text_field(row: dict[str, Any], name: str, where: str) -> str:
   value = row[name]
   if isinstance(value, str):
     return value
-  if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+  if isinstance(value, int) and not isinstance(value, bool) or (
+      isinstance(value, float) and math.isfinite(value)):
     return json.dumps(value)
   raise InputError(f'{where}: field "{name}" is neither text nor a finite number: write it as a '
                    'string')

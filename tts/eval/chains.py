@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import contrasts, curves, metrics, revisions
+from tts.eval import contrasts, curves, grouping, metrics, revisions
 from tts.eval.outcomes import Outcome, scores
 from tts.eval.runfiles import RunFiles
 from tts.eval.samples import Samples
@@ -55,7 +55,8 @@ def describe(run: RunFiles, found: Sequence[Outcome],
 
 def _along_chains(pool: Samples, bins: Mapping[str, int]) -> dict[str, Any]:
   right = _chains(pool, pool.correct & pool.votes)
-  answer, votes = _chains(pool, pool.answer), _chains(pool, pool.votes)
+  answer, votes = grouping.tries(pool, right.shape[2]).reshape(right.shape), _chains(
+      pool, pool.votes)
   before, after = right[..., :-1], right[..., 1:]
   same = (answer[..., 1:] == answer[..., :-1]) & votes[..., 1:]
   return {

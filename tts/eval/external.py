@@ -18,7 +18,7 @@ import tqdm
 
 from tts.data import samples_file
 from tts.data.samples_file import Sample, SamplesFile
-from tts.eval import columns, records, votes
+from tts.eval import columns, comparing, records, verdicts, votes
 from tts.eval.samples import VERIFIERS
 from tts.types import InputError, Strategy
 
@@ -37,6 +37,8 @@ class Source:
     fields: as `samples_file.read` takes them.
     logits: the same.
     params: parameters of models, by `base`, `mid`, `large` or a verifier's name.
+    grader: how answers are compared, of `grading.GRADERS`.
+    skip_bad: whether lines that cannot be used are left out.
   """
 
   path: str
@@ -44,6 +46,8 @@ class Source:
   fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
   logits: tuple[str, ...] = ()
   params: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  grader: str = 'exact'
+  skip_bad: bool = False
 
   def config(self) -> dict[str, Any]:
     """What `run.json` says of it: the file by its contents, not by its place."""
@@ -53,8 +57,11 @@ class Source:
     except OSError as e:
       raise InputError(f'cannot read --samples={self.path}: {e.strerror}') from e
     name = os.path.basename(self.path)
-    return {'name': f'a study of {name}',
-            'samples': {**dataclasses.asdict(self), 'path': name, 'sha256': digest}}
+    fields = {**dataclasses.asdict(self), 'path': name, 'sha256': digest}
+    for option in ('grader', 'skip_bad'):  # off, they leave a study of before as it is
+      if fields[option] == getattr(Source, option):
+        del fields[option]
+    return {'name': f'a study of {name}', 'samples': fields}
 
 
 def open_workdir(source: Source, workdir: str | os.PathLike[str]) -> bool:
@@ -76,7 +83,11 @@ def open_workdir(source: Source, workdir: str | os.PathLike[str]) -> bool:
                      'flags: give a new folder')
   if not (root / _MARK).is_file():
     return False
-  return all((root / 'records' / name).is_file() for name in records.read_json(root / _MARK))
+  blocks = [root / 'records' / name for name in records.read_json(root / _MARK)]
+  if source.grader != 'exact' and not all(
+      verdicts.path(root, b).is_file() for b in blocks if 'search' in b.relative_to(root).parts):
+    return False
+  return all(block.is_file() for block in blocks)
 
 
 def _plain(value: Any) -> Any:
@@ -98,9 +109,11 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
     InputError: a mistake in the file, with its line, or in the flags.
   """
   root = pathlib.Path(workdir)
-  found = samples_file.read(source.path, source.fields, source.logits)
+  found = samples_file.read(source.path, source.fields, source.logits, source.grader,
+                            source.skip_bad)
   names = _verifier_names(found, source)
   pools, held, said = _split(found, source)
+  said = [*found.said, *said]
   models = _models(source.params, names)
   graded = [q for q in found.questions.values() if q.gold is not None]
   if len(graded) < len(found.questions):
@@ -130,7 +143,10 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
       for number, block in enumerate(_blocks(by_question)):
         name = f'{stage}/{prefix}{strategy.name}/block-{number:05d}.jsonl.gz'
         made = [row for i in block for row in rows.of(stage, model, strategy, i, by_question[i])]
-        records.write_block(root / 'records' / name, made)
+        block = root / 'records' / name
+        if stage == 'search':
+          verdicts.write(root, block, comparing.of_rows(source.grader, made))
+        records.write_block(block, made)
         written.append(name)
         bar.update(len(made))
   votes.write(root)
@@ -192,7 +208,8 @@ def _split(found: SamplesFile, source: Source,
           raise InputError(f'{source.path}, line {samples[most].line}: question {name!r} has '
                            f'{len(samples)} rows of {strategy.name} by {model}, which has {most}: '
                            'give no more')
-      if strategy.method != 'greedy' and not all(s.scores for v in by_question.values() for s in v):
+      if strategy.method != 'greedy' and not all(
+          s.scores or s.answer is None for v in by_question.values() for s in v):
         raise InputError(f'{source.path}, line {next(iter(by_question.values()))[0].line}: '
                          f'{strategy.name} needs the scores of the verifier that guided it: give '
                          '"score"')
@@ -239,14 +256,15 @@ class _Rows:
     known = self._questions[question]
     guided = VERIFIERS[0] if strategy.method in ('beam', 'lookahead') else None
     for slot, s in enumerate(samples):
+      text = s.text or ''
       scores = {self._names[name]: values for name, values in s.scores.items()}
       steps, score = scores.pop(VERIFIERS[0], (None, None))
       yield {
           'split': 'test', 'stream': 'difficulty' if stage == 'difficulty' else 'test',
           'model': model, 'problem_id': question, 'strategy': strategy.method,
           'theta': strategy.theta, 'budget': strategy.budget, 'seed': 0, 'repeat': 0, 'slot': slot,
-          'text': s.text, 'num_tokens': s.tokens,
-          'step_ends': step_ends(s.text, max([len(v) for v, _ in s.scores.values()], default=1)),
+          'text': text, 'num_tokens': s.tokens,
+          'step_ends': step_ends(text, max([len(v) for v, _ in s.scores.values()], default=1)),
           'step_scores': steps, 'answer': s.answer, 'truncated': s.truncated, 'correct': s.correct,
           'answer_score': score, 'verifier': guided,
           'other_scores': {name: values for name, (values, _) in scores.items()},

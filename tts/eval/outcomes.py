@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import flops, select
+from tts.eval import flops, grouping, select
 from tts.eval.runfiles import RunFiles
 from tts.eval.samples import COUNTS, VERIFIERS, Samples
 
@@ -149,7 +149,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     if score is None:
       return None
   right, silent = select.outcome(
-      selection, size, answer=samples.answer, correct=samples.correct, score=score,
+      selection, size, answer=grouping.tries(samples, size), correct=samples.correct, score=score,
       logprob=samples.logprob, chain_length=length)
   generator, spent = _cost(samples, samples.setting.model, size, models)
   read = np.zeros(len(samples.ids))

@@ -230,7 +230,7 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           f'{html.escape(str(results["config_hash"]))}; seeds '
           f'{html.escape(str(results["seeds"]))}; intervals are over questions, given these '
           'models. All numbers: <a href="results.json">results.json</a>.</p>',
-          '<h2>Key numbers</h2>',
+          *_voting(results), '<h2>Key numbers</h2>',
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
     body += ['<h2>Paired differences</h2>', _contrasts(results['contrasts'])]
@@ -279,6 +279,19 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
         f'<li><code>{html.escape(k)}</code>: {html.escape(v)}</li>'
         for k, v in results['reasons'].items()) + '</ul></details>')
   return page.document(f'Test-time scaling: {name}', '\n'.join(body), _STYLE)
+
+
+def _voting(results: Mapping[str, Any]) -> list[str]:
+  """What votes take for one candidate, where that is more than a normal form."""
+  found = results.get('verdicts')
+  if found is None:
+    return []
+  text = (f'Votes take answers for the same where the grader {found["grader"]} does: of '
+          f'{found["compared"]:,} pairs of different normal forms {found["equal"]:,} are the same, '
+          f'in {found["questions"]:,} votes of a question and setting')
+  if found['exceeded']:
+    text += (f'; {found["exceeded"]:,} pairs exceeded a limit of work and count as different')
+  return [f'<p class="meta">{html.escape(text)}.</p>']
 
 
 def _pooled(workdir: pathlib.Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -138,5 +138,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
                      *exchange.break_even(larger, revising, schemes)],
       'claims': claim_sides.rows(
           run.root, claim_sides.lookup(found, (small, revising), larger), schemes),
+      # Only of a run whose grader says more than normal forms do.
+      **({} if run.verdicts is None else {'verdicts': run.verdicts}),
       'reasons': reasons,
   }

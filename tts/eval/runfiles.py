@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from tts.eval import columns, parsed, records, samples as samples_lib
+from tts.eval import columns, parsed, records, samples as samples_lib, verdicts
 from tts.eval.ledger import Ledger
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS, Samples, Setting
 from tts.types import InputError
@@ -36,6 +36,7 @@ class RunFiles:
     difficulty: pools that bins are estimated from.
     ledger: counts of every record.
     trees: search tree files.
+    verdicts: what the verdicts on answers come to, `verdicts.total`.
   """
 
   root: pathlib.Path
@@ -46,6 +47,7 @@ class RunFiles:
   difficulty: dict[Setting, Samples]
   ledger: Ledger
   trees: tuple[pathlib.Path, ...]
+  verdicts: dict[str, Any] | None = None
 
   @property
   def main(self) -> str:
@@ -180,4 +182,5 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   return RunFiles(root=root, run=run, stages=stages, models=models,
                   search=found['search'] | found['revise'], difficulty=found['difficulty'],
                   ledger=ledger,
-                  trees=tuple(sorted(root.glob('trees/*.json'))))
+                  trees=tuple(sorted(root.glob('trees/*.json'))),
+                  verdicts=verdicts.total(root, _ANSWERS))

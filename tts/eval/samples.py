@@ -11,12 +11,12 @@ import functools
 import operator
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from tts.eval import columns, parsed, records
+from tts.eval import columns, parsed, records, verdicts
 from tts.eval.columns import COUNTS, Columns
 from tts.types import InputError, num_candidates
 
@@ -81,6 +81,8 @@ class Samples:
     row_seconds: measured seconds per row, or None where no block was timed.
     files: per question the record file that holds it.
     main: the run's main verifier.
+    equal: id -> pairs of answers that are the same by the grader, though their normal forms differ;
+      what a vote takes for one candidate is `grouping.tries`.
   """
 
   setting: Setting
@@ -99,6 +101,7 @@ class Samples:
   row_seconds: float | None
   files: tuple[pathlib.Path, ...] = ()
   main: str = VERIFIERS[0]
+  equal: Mapping[str, Collection[tuple[int, int]]] = dataclasses.field(default_factory=dict)
 
   @property
   def guide(self) -> str:
@@ -134,18 +137,31 @@ class Samples:
     return self.row_seconds * float(self.present.sum(axis=1).mean())
 
 
-def numbered(texts: list[str | None]) -> list[int]:
-  """Numbers that are equal where the answers' normal forms are; NO_ANSWER for None."""
+def numbered(texts: list[str | None], equal: verdicts.Pairs = ()) -> list[int]:
+  """Numbers of the candidates of a vote: equal ones are the same answer; NO_ANSWER for None.
+
+  Args:
+    texts: answers of one question, in the order of their slots.
+    equal: normal forms that are the same by the grader, `Verdicts.of`.
+  """
   forms: dict[str, int] = {}
   numbers: dict[str | None, int] = {None: NO_ANSWER}
   for text in texts:
     if text not in numbers:
       numbers[text] = forms.setdefault(columns.form(text), len(forms))
-  return [numbers[text] for text in texts]
+  found = [numbers[text] for text in texts]
+  pairs = _places(equal, forms)
+  return verdicts.grouped(np.array([found]), pairs)[0].tolist() if pairs else found
+
+
+def _places(equal: verdicts.Pairs, place: Mapping[str, int]) -> list[tuple[int, int]]:
+  """Pairs of different forms as numbers, those that there are."""
+  return [(place[a], place[b]) for a, b in equal if a != b and a in place and b in place]
 
 
 def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
-           row_seconds: float | None, main: str) -> Samples | None:
+           row_seconds: float | None, main: str,
+           tables: Mapping[str, verdicts.Verdicts]) -> Samples | None:
   ids = sorted(c.id.different)
   place = {name: i for i, name in enumerate(ids)}
   question = np.array([place[name] for name in c.id.different], np.int64)[c.id.which]
@@ -172,6 +188,8 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
     return numbers.spread(where, len(ids) * size).reshape(len(ids), size, -1)
 
   form = [NO_ANSWER if text is None else i for i, text in enumerate(c.answer.different)]
+  number = {text: i for i, text in enumerate(c.answer.different)} if tables else {}
+  equal = {name: _places(table.of(name), number) for name, table in tables.items()}
   level = np.zeros(len(ids), np.int64)
   level[question] = c.level
   samples = Samples(
@@ -183,7 +201,8 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
       logprob=spread(c.logprob, np.nan, float), length=spread(c.length, 0, np.int64),
       counts={model: spread(values[c.counts.which], 0, np.int64)
               for model, values in columns.counts(c.counts).items()},
-      row_seconds=row_seconds, files=tuple(files[i] for i in ids), main=main)
+      row_seconds=row_seconds, files=tuple(files[i] for i in ids), main=main,
+      equal={name: pairs for name, pairs in equal.items() if pairs})
   if setting.method in ('sample', 'greedy', 'chains'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
     samples = take(samples, np.flatnonzero(samples.present.all(axis=1)))
@@ -199,9 +218,11 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
       return {k: v[questions] for k, v in value.items()}
     return value
 
-  fields = {f.name: pick(getattr(samples, f.name)) for f in dataclasses.fields(samples)}
+  fields = {f.name: pick(getattr(samples, f.name)) for f in dataclasses.fields(samples)
+            if f.name != 'equal'}
   for name in ('ids', 'files'):
     fields[name] = tuple(getattr(samples, name)[q] for q in questions)
+  fields['equal'] = {name: samples.equal[name] for name in fields['ids'] if name in samples.equal}
   return Samples(**fields)
 
 
@@ -252,14 +273,19 @@ def load(workdir: str | os.PathLike[str], stage: str,
   workdir = pathlib.Path(workdir)
   parts: dict[Setting, list[Columns]] = collections.defaultdict(list)
   files: dict[Setting, dict[str, pathlib.Path]] = collections.defaultdict(dict)
+  # The table of each question that has answers which are the same.
+  tables: dict[Setting, dict[str, verdicts.Verdicts]] = collections.defaultdict(dict)
   timed: dict[Setting, list[float]] = collections.defaultdict(lambda: [0, 0.0])  # rows, seconds
   paths = records.blocks(workdir, stage)
   for path, (found, total) in zip(paths, mapped(functools.partial(_read, workdir, stage), paths)):
     if seen is not None:
       seen(stage, total)
+    table = verdicts.read(workdir, path)
     for setting, part in found:
       parts[setting].append(part)
       files[setting].update(dict.fromkeys(part.id.different, path))
+      if table is not None:
+        tables[setting].update({name: table for name in part.id.different if name in table.equal})
     seconds = block_seconds(workdir, path)
     if found and seconds is not None:
       share = seconds / sum(len(part.slot) for _, part in found)
@@ -268,7 +294,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
         timed[setting][1] += share * len(part.slot)
   order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
   dense = {s: _dense(s, Columns.joined(parts.pop(s)), files[s],
-                     timed[s][1] / timed[s][0] if s in timed else None, main)
+                     timed[s][1] / timed[s][0] if s in timed else None, main, tables[s])
            for s in sorted(parts, key=order)}
   return {s: v for s, v in dense.items() if v is not None}
 

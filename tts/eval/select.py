@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval.samples import NO_ANSWER, numbered
+from tts.eval.verdicts import Pairs
 
 NOBODY = -1
 AGGREGATIONS = ('last', 'min', 'prod')
@@ -168,7 +169,7 @@ def outcome(strategy: str, size: int, *, answer: np.ndarray, correct: np.ndarray
   Args:
     strategy: one of STRATEGIES or OF_CHAINS; `oracle` is right if any candidate is.
     size: samples per try, at most N.
-    answer: int64 [Q, N], NO_ANSWER has no vote.
+    answer: int64 [Q, N], NO_ANSWER has no vote; or in groups already, as `grouping.tries` gives it.
     correct: bool [Q, N].
     score: float64 [Q, N], or None where the strategy reads none.
     logprob: float64 [Q, N].
@@ -184,16 +185,19 @@ def outcome(strategy: str, size: int, *, answer: np.ndarray, correct: np.ndarray
     slot = choose(strategy, a, None if score is None else groups(score, size), p, chain_length)
     right = (slot != NOBODY) & np.take_along_axis(c, np.maximum(slot, 0)[:, None], 1)[:, 0]
   silent = (a == NO_ANSWER).all(axis=1)
-  per_question = lambda x: x.reshape(len(answer), -1).mean(axis=1)
+  per_question = lambda x: x.reshape(len(correct), -1).mean(axis=1)
   return per_question(right), per_question(silent)
 
 
-def best_of_n_weighted_answer(rows: list[dict[str, Any]]) -> str | None:
-  """The answer that one question's records choose, as written in the lowest slot that has it."""
+def best_of_n_weighted_answer(rows: list[dict[str, Any]], equal: Pairs = ()) -> str | None:
+  """The answer that one question's records choose, as written in the lowest slot that has it.
+
+  `equal`: as `numbered` takes it.
+  """
   rows = sorted((r for r in rows if r['answer'] is not None and not r['truncated']),
                 key=lambda r: r['slot'])
   if not rows:
     return None
-  answer = np.array([numbered([r['answer'] for r in rows])])
+  answer = np.array([numbered([r['answer'] for r in rows], equal)])
   score = np.array([[r['answer_score'] for r in rows]], float)
   return rows[int(vote(answer, score)[0])]['answer']

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import metrics, outcomes as outcomes_lib, select
+from tts.eval import grouping, metrics, outcomes as outcomes_lib, select
 from tts.eval.runfiles import RunFiles
 from tts.eval.samples import NO_ANSWER, Samples
 
@@ -44,7 +44,7 @@ def drawn(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _per_question(pool: Samples, size: int, weight: np.ndarray) -> np.ndarray:
   """Mean over the pool's groups of `size`, float64 [Q]."""
-  stops = drawn(select.groups(pool.answer, size), select.groups(weight, size))
+  stops = drawn(grouping.tries(pool, size), select.groups(weight, size))
   return stops.reshape(len(pool.ids), -1).mean(axis=1)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from tts import answers
 from tts.eval import page
+from tts.eval.columns import form
+from tts.eval.samples import NO_ANSWER, numbered
+from tts.eval.verdicts import Pairs
 from tts.types import InputError, num_candidates
 
 # status -> (symbol, what it means); shape and word, so that colour is not needed
@@ -109,6 +112,9 @@ def checked(tree: Mapping[str, Any], source: str) -> None:
       if node['parent'] is not None and node['parent'] not in known:
         raise ValueError(f'node {node["id"]} before its parent {node["parent"]}')
       known.add(node['id'])
+    for pair in tree.get('equal', ()):
+      if not (len(pair) == 2 and all(isinstance(answer, str) for answer in pair)):
+        raise TypeError(f'equal = {pair!r}')
   except (KeyError, TypeError, ValueError) as e:
     raise InputError(f'{source}: not a search tree ({e}); delete it; the run recomputes it') from e
 
@@ -130,10 +136,21 @@ def path(tree: Mapping[str, Any], node: int) -> list[dict[str, Any]]:
 
 
 def voters(tree: Mapping[str, Any]) -> list[Voter]:
-  """The finished candidates, with the answers that their texts end in."""
+  """The finished candidates in the vote's order, with the answers that their texts end in."""
+  place = {node: i for i, node in enumerate(tree.get('voters', ()))}
+  found = [n for n in tree['nodes'] if n['status'] == 'finished']
   return [Voter(n['id'], answers.extract('\n'.join(s['text'] for s in path(tree, n['id']))),
                 n['score'])
-          for n in tree['nodes'] if n['status'] == 'finished']
+          for n in sorted(found, key=lambda n: place.get(n['id'], len(place)))]
+
+
+def _candidates(tree: Mapping[str, Any], found: list[Voter]) -> list[int]:
+  """Numbers of the voters' answers, equal where the vote took them for the same."""
+  return numbered([v.answer for v in found], _equal(tree))
+
+
+def _equal(tree: Mapping[str, Any]) -> Pairs:
+  return [(form(a), form(b)) for a, b in tree.get('equal', ())]
 
 
 def token_counts(tree: Mapping[str, Any]) -> dict[str, int]:
@@ -144,8 +161,18 @@ def token_counts(tree: Mapping[str, Any]) -> dict[str, int]:
   return out
 
 
-def _same(a: str | None, b: str | None) -> bool:
-  return a is not None and b is not None and answers.normalize(a) == answers.normalize(b)
+def _right(tree: Mapping[str, Any], answer: str | None) -> bool:
+  """Whether an answer is the gold one."""
+  return None not in (answer, tree['answer']) and len(set(
+      numbered([tree['answer'], answer], _equal(tree)))) == 1
+
+
+def _won(tree: Mapping[str, Any], found: list[Voter]) -> list[Voter]:
+  """The voters for the chosen answer."""
+  number = _candidates(tree, found)
+  chosen = [n for n, v in zip(number, found)
+            if None not in (v.answer, tree['winner']) and form(v.answer) == form(tree['winner'])]
+  return [v for n, v in zip(number, found) if n in chosen[:1]]
 
 
 def _node(node: Mapping[str, Any], won: bool = False, way: bool = False,
@@ -185,15 +212,15 @@ def _nested(tree: Mapping[str, Any], won: set[int], way: set[int]) -> str:
 
 
 def _votes(tree: Mapping[str, Any], found: list[Voter]) -> str:
-  groups: dict[str, list[Voter]] = {}
-  for v in found:
-    groups.setdefault('' if v.answer is None else answers.normalize(v.answer), []).append(v)
-  rows = []
-  for form, group in sorted(groups.items(), key=lambda kv: (
-      kv[0] == '', -sum(v.score for v in kv[1]))):
+  groups: dict[int, list[Voter]] = {}
+  for number, v in zip(_candidates(tree, found), found):
+    groups.setdefault(number, []).append(v)
+  won, rows = _won(tree, found), []
+  for number, group in sorted(groups.items(), key=lambda kv: (
+      kv[0] == NO_ANSWER, -sum(v.score for v in kv[1]))):
     answer = group[0].answer
-    notes = ['★ chosen'] * _same(answer, tree['winner']) + ['right'] * _same(answer, tree['answer'])
-    rows.append([answer if form else 'no answer could be read', len(group),
+    notes = ['★ chosen'] * (group[0] in won) + ['right'] * _right(tree, answer)
+    rows.append(['no answer could be read' if number == NO_ANSWER else answer, len(group),
                  f'{sum(v.score for v in group):.3f}', ', '.join(notes)])
   return page.table(['answer', 'voters', 'summed score', ''], rows)
 
@@ -204,7 +231,7 @@ def _summary(tree: Mapping[str, Any], found: list[Voter]) -> str:
   cut = sum(n['status'] == 'truncated' for n in tree['nodes'])
   verdict = 'it has no gold answer to compare with'
   if tree['answer'] is not None:
-    verdict = ('right' if _same(tree['winner'], tree['answer'])
+    verdict = ('right' if _right(tree, tree['winner'])
                else f'wrong, the answer is {tree["answer"]}')
   chose = 'No candidate finished with an answer'
   if tree['winner'] is not None:
@@ -235,7 +262,7 @@ def render(tree: Mapping[str, Any], source: str) -> str:
   """
   checked(tree, source)
   found = voters(tree)
-  won = {v.node for v in found if _same(v.answer, tree['winner'])}
+  won = {v.node for v in _won(tree, found)}
   way = {n['id'] for node in won for n in path(tree, node)}
   rounds = 1 + max((n['round'] for n in tree['nodes']), default=-1)
   example = {'round': 0, 'slot': 0, 'tokens': 0, 'score': 0.5}

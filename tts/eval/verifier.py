@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import diagnostics, metrics, select
+from tts.eval import diagnostics, grouping, metrics, select
 from tts.eval.difficulty import oracle_estimate
 from tts.eval.outcomes import scores
 from tts.eval.runfiles import RunFiles
@@ -150,8 +150,8 @@ def _gap(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
     reasons[field] = f'it is defined at {_GAP_BUDGET} samples; the pool has {pool.setting.budget}'
     return
   weighted, majority, oracle = (
-      select.outcome(s, _GAP_BUDGET, answer=pool.answer, correct=pool.correct, score=score,
-                     logprob=pool.logprob)[0]
+      select.outcome(s, _GAP_BUDGET, answer=grouping.tries(pool, _GAP_BUDGET),
+                     correct=pool.correct, score=score, logprob=pool.logprob)[0]
       for s in ('best_of_n_weighted', 'majority', 'oracle'))
   value, interval = metrics.gap_closed(weighted, majority, oracle)
   if math.isnan(value):

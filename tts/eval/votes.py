@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import difficulty, records, select
+from tts.eval import difficulty, records, select, verdicts
 from tts.eval.samples import numbered
 
 _FIELDS = ('slot', 'answer', 'answer_score', 'truncated', 'verifier')
@@ -37,13 +37,14 @@ def write(workdir: str | os.PathLike[str]) -> None:
   if pools:  # the one that most questions have; of those the largest
     size = lambda name: len(next(iter(found[name].values()), ()))
     widest = max(pools, key=lambda name: (len(found[name]), size(name)))
-    for name, chosen in _votes(found[widest]).items():
+    for name, chosen in _votes(found[widest], _equal(root, widest)).items():
       for question, answer in chosen.items():
         lines[question][name] = answer
   for name in sorted(set(found) - set(pools)):
+    equal = _equal(root, name)
     for question, rows in found[name].items():
-      lines[question][name] = (rows[0]['answer'] if rows[0]['verifier'] is None
-                               else select.best_of_n_weighted_answer(rows))
+      lines[question][name] = (rows[0]['answer'] if rows[0]['verifier'] is None else
+                               select.best_of_n_weighted_answer(rows, equal.get(question, ())))
   bins: dict[str, int] = {}
   for name in _settings(root, 'difficulty'):
     bins = _predicted(_rows(root, 'difficulty', name))
@@ -64,16 +65,24 @@ def _rows(root: pathlib.Path, stage: str, name: str) -> _Rows:
   return {question: sorted(rows, key=lambda row: row['slot']) for question, rows in found.items()}
 
 
+def _equal(root: pathlib.Path, name: str) -> dict[str, verdicts.Pairs]:
+  """Question -> what of its answers is the same by the grader, in a setting of `search`."""
+  tables = [verdicts.read(root, path) for path in records.blocks(root, 'search', name)]
+  return {question: table.of(question) for table in tables if table is not None
+          for question in table.equal}
+
+
 def _score(row: dict[str, Any]) -> float | None:
   """Of a whole answer; 0 where there is no answer, which cannot be right."""
   return 0.0 if row['answer'] is None else row['answer_score']
 
 
-def _votes(by_question: _Rows) -> dict[str, dict[str, str | None]]:
+def _votes(by_question: _Rows,
+           equal: dict[str, verdicts.Pairs]) -> dict[str, dict[str, str | None]]:
   """Strategy -> question -> its answer."""
   pools = list(by_question.values())
-  answer = np.array(numbered([row['answer'] for rows in pools for row in rows])).reshape(
-      len(pools), -1)
+  answer = np.array([numbered([row['answer'] for row in rows], equal.get(question, ()))
+                     for question, rows in by_question.items()])
   chosen = {'majority': select.majority(answer)}
   score = np.array([[_score(row) for row in rows] for rows in pools], float)
   if not np.isnan(score).any():

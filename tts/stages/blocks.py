@@ -26,7 +26,7 @@ from tts import hosts, machine, parallel, rng
 from tts.data import buckets
 from tts.data.batching import length_sorted_blocks
 from tts.data.prompts import Prompts
-from tts.eval import records
+from tts.eval import comparing, records, verdicts
 from tts.sampling.decode import NO_JOB, Log
 from tts.stages import watch
 from tts.stages.workdir import Workdir, fault
@@ -187,6 +187,7 @@ class Work:
     compute: blocks --> rows of each.
     info: what the timing files say beside the seconds.
     program: what `compute` spends its time in, to be compiled ahead; None if it has several.
+    grader: by which votes among a question's rows take answers for the same.
   """
 
   folder: str
@@ -195,6 +196,7 @@ class Work:
   compute: Callable[[list[Block]], list[list[dict]]]
   info: dict[str, Any]
   program: OnBlocks | None = None
+  grader: str = 'exact'
 
 
 def run(workdir: Workdir, works: Sequence[Work], mesh: parallel.Mesh) -> int:
@@ -236,7 +238,7 @@ def _claim(workdir: Workdir, works: Sequence[Work]) -> None:
 
 
 def mend(workdir: Workdir) -> None:
-  """Moves every block away of which the records or the seconds are damaged: it is computed anew.
+  """Moves every block away that is damaged, or its seconds or verdicts: it is computed anew.
 
   Of all stages at once, as a report reads them all.
   """
@@ -244,7 +246,8 @@ def mend(workdir: Workdir) -> None:
     relative = path.relative_to(workdir.root)
     timing = pathlib.Path('timings', *relative.parts[1:-1], relative.name.split('.')[0] + '.json')
     faults = []
-    for check in (lambda: records.check(str(path)), lambda: _check_timing(workdir, str(timing))):
+    for check in (lambda: records.check(str(path)), lambda: _check_timing(workdir, str(timing)),
+                  lambda: verdicts.read(workdir.root, path)):
       try:
         check()
       except InputError as error:
@@ -287,7 +290,9 @@ def _run(workdir: Workdir, work: Work, share: int, missing: list[int],
       for i, rows in zip(now, results if parallel.is_first_of(mesh) else []):
         workdir.write_json(_timing(folder, i), {
             **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
-        records.write_block(workdir.path(_records(folder, i)), rows)
+        block = pathlib.Path(workdir.path(_records(folder, i)))
+        verdicts.write(workdir.root, block, comparing.of_rows(work.grader, rows))
+        records.write_block(block, rows)
       buckets.push()
       bar.update(len(now))
       spent += seconds * len(now)

@@ -51,4 +51,4 @@ def work(run: Run, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
   return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
               scoring.judged(sample, table, score),
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
-               'model': model, 'stream': stream}, sample)
+               'model': model, 'stream': stream}, sample, run.experiment.data.grader)

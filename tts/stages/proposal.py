@@ -50,7 +50,7 @@ def work(run: Run, blocks: list[Block], mark: str, how: Strategy, split: str) ->
                      dataclasses.asdict(run.experiment.sampling), how.name, run.seed, _FORMAT)
   return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks, compute,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
-               'model': 'revision', 'verifier': run.main})
+               'model': 'revision', 'verifier': run.main}, grader=run.experiment.data.grader)
 
 
 def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:

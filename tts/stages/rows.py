@@ -9,6 +9,7 @@ import numpy as np
 
 from tts import answers
 from tts.answers import grading
+from tts.eval import comparing, select
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.revision.pool import Revision
 from tts.sampling.pool import Sample
@@ -192,9 +193,17 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
   return rows
 
 
-def tree_page(problem: Problem, strategy: Strategy, tree: Tree, tokenizer: Any,
-              winner: str | None) -> dict[str, Any]:
-  """A search tree as the report shows it."""
+def tree_page(run: Any, problem: Problem, strategy: Strategy, tree: Tree,
+              rows: list[dict[str, Any]]) -> dict[str, Any]:
+  """A search tree as the report shows it; `rows` are those of its candidates.
+
+  Where the grader takes different normal forms for the same answer, the gold one among them, these
+  are its field `equal`, and `voters` are the last nodes of the candidates in the vote's order.
+  """
+  found = comparing.of_rows(run.experiment.data.grader, rows, {problem.id: problem.answer})
+  winner = select.best_of_n_weighted_answer(rows, found.of(problem.id))
+  equal = found.equal.get(problem.id)
+  tokenizer = run.tokenizer
   status = tree.statuses()
   nodes = [{'id': i, 'parent': node.parent if node.parent >= 0 else None, 'round': node.round,
             'slot': node.slot, 'text': tokenizer.decode(node.tokens.tolist()).rstrip('\n'),
@@ -203,7 +212,9 @@ def tree_page(problem: Problem, strategy: Strategy, tree: Tree, tokenizer: Any,
            for i, node in enumerate(tree.nodes)]
   return {'problem_id': problem.id, 'prompt': problem.prompt, 'answer': problem.answer,
           'strategy': strategy.method, 'theta': methods.theta(strategy),
-          'budget': strategy.budget, 'winner': winner, 'nodes': nodes}
+          'budget': strategy.budget, 'winner': winner, 'nodes': nodes,
+          **({} if not equal else {
+              'equal': equal, 'voters': [last for _, last in sorted(tree.candidates)]})}
 
 
 def _simulation(node: Node, tokenizer: Any) -> dict[str, Any]:

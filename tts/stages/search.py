@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tts import hosts, parallel
-from tts.eval import select
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
 from tts.config import Experiment, SearchConfig
@@ -160,7 +159,8 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
   return Work(pool_folder(stage, model, strategy), mark, blocks,
               scoring.judged(sample, table, score),
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
-               'model': model, 'stream': stream}, sample)
+               'model': model, 'stream': stream}, sample,
+              run.experiment.data.grader if stage == 'search' else 'exact')
 
 
 def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int,
@@ -205,8 +205,7 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
                                   own_prompt=guide.own_prompt(problem))
         rows += mine
         if problem.id in shown:
-          page = rows_lib.tree_page(problem, strategy, tree, run.tokenizer,
-                                    select.best_of_n_weighted_answer(mine))
+          page = rows_lib.tree_page(run, problem, strategy, tree, mine)
           run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
       results.append(rows)
     return results
@@ -219,7 +218,8 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
   return Work(f'search/{name}', mark, blocks, compute,
               {'strategy': strategy.method, 'budget': strategy.budget,
-               'theta': methods.theta(strategy), 'verifier': verifier}, search)
+               'theta': methods.theta(strategy), 'verifier': verifier}, search,
+              run.experiment.data.grader)
 
 
 def _shown(run: Run, blocks: list[Block]) -> list[Any]:

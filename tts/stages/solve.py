@@ -20,9 +20,10 @@ import numpy as np
 
 from tts import config as config_lib
 from tts.data import hub
-from tts.eval import flops, policy as policy_lib, records, select
+from tts.eval import comparing, flops, policy as policy_lib, records, select
 from tts.eval.policy import Choice, Policy
 from tts.eval.samples import COUNTS, numbered
+from tts.eval.verdicts import Pairs
 from tts.search import methods
 from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, search
 from tts.stages.blocks import Block
@@ -140,8 +141,10 @@ class Solver:
     answers: dict[str, Rows] = {}  # the rows that are candidates
     for choice, members in by_choice.items():
       self._spend(choice, members, spent, answers, trees)
+    same = comparing.of_rows(self.experiment.data.grader,
+                             [row for rows in answers.values() for row in rows])
     return [self._solution(p, chosen[p.id], estimates[p.id], spent[p.id], answers[p.id],
-                           trees.get(p.id)) for p in problems]
+                           same.of(p.id), trees.get(p.id)) for p in problems]
 
   @property
   def _first(self) -> int:
@@ -200,12 +203,11 @@ class Solver:
                                     own_prompt=run.model(run.main).own_prompt(problem))
           spent[problem.id] += rows
           answers[problem.id] = rows
-          trees[problem.id] = rows_lib.tree_page(
-              problem, strategy, tree, run.tokenizer, select.best_of_n_weighted_answer(rows))
+          trees[problem.id] = rows_lib.tree_page(run, problem, strategy, tree, rows)
 
   def _solution(self, problem: Problem, choice: Choice, estimate: float, spent: Rows,
-                answers: Rows, tree: dict[str, Any] | None) -> Solution:
-    winner = chosen(answers, choice.selection)
+                answers: Rows, equal: Pairs, tree: dict[str, Any] | None) -> Solution:
+    winner = chosen(answers, choice.selection, equal)
     text = lambda row: self._run.tokenizer.decode(row['tokens'])
     cost, base = _total(spent, 'base'), self._run.model('base')
     total = flops.counted(dataclasses.asdict(base.arch), 'lm', cost)
@@ -233,9 +235,15 @@ def _votes(row: dict[str, Any]) -> bool:
   return row['answer'] is not None and not row['truncated']
 
 
-def chosen(rows: Rows, selection: str) -> dict[str, Any] | None:
-  """The row that a strategy of `select.STRATEGIES` answers with, or None without any answer."""
-  answer = np.array([numbered([r['answer'] if _votes(r) else None for r in rows])])
+def chosen(rows: Rows, selection: str, equal: Pairs = ()) -> dict[str, Any] | None:
+  """The row that a strategy of `select.STRATEGIES` answers with, or None without any answer.
+
+  Args:
+    rows: candidates, in the order of their slots.
+    selection: the strategy.
+    equal: normal forms that are the same by the grader.
+  """
+  answer = np.array([numbered([r['answer'] if _votes(r) else None for r in rows], equal)])
   score = np.array([[np.nan if r['answer_score'] is None else r['answer_score'] for r in rows]])
   logprob = np.array([[r['logprob'] for r in rows]])
   slot = int(select.choose(selection, answer, score, logprob)[0])
