@@ -85,7 +85,7 @@ def ours(source, tmp_path_factory):
   folder = tmp_path_factory.mktemp('ours') / 'model'
   open_checkpoint.import_model(str(source), str(folder))
   arch, params, meta, tokenizer = checkpoint.load_model(str(folder))
-  return Decoder(arch), jax.tree.map(jnp.asarray, params), meta, tokenizer
+  return Decoder(arch), params, meta, tokenizer
 
 
 @pytest.fixture(scope='module')
@@ -120,15 +120,16 @@ def test_greedy_text(ours, theirs, their_tokenizer):
   import torch
   decoder, params, *_ = ours
   begin = prompt(their_tokenizer)
-  made = generator.Generator(decoder, params)
-  state = made.start(jnp.asarray([begin]), jnp.full((1, 1), len(begin)), 64, 16)
-  step = jax.jit(lambda state, token: made.extend(state, token, jnp.ones((1, 1), bool))[0])
-  commit = jax.jit(lambda state: made.gather(state, jnp.zeros((1, 1), jnp.int32)))
+  # Weights that a program closes over would be part of it, and of its compiling.
+  of = lambda params: generator.Generator(decoder, params)
+  state = of(params).start(jnp.asarray([begin]), jnp.full((1, 1), len(begin)), 64, 16)
+  step = jax.jit(lambda params, *args: of(params).extend(*args, jnp.ones((1, 1), bool))[0])
+  commit = jax.jit(lambda params, state: of(params).gather(state, jnp.zeros((1, 1), jnp.int32)))
   text = []
   for i in range(64):
-    text.append(int(made.logits(state).argmax()))
-    state = step(state, jnp.full((1, 1), text[-1], jnp.int32))
-    state = commit(state) if i % 16 == 15 else state
+    text.append(int(of(params).logits(state).argmax()))
+    state = step(params, state, jnp.full((1, 1), text[-1], jnp.int32))
+    state = commit(params, state) if i % 16 == 15 else state
   with torch.no_grad():
     row = theirs.generate(torch.tensor([begin]), do_sample=False, min_new_tokens=64,
                           max_new_tokens=64, eos_token_id=None)[0]
