@@ -29,12 +29,14 @@ setuptools.setup(
     ],
     extras_require={
         'gcs': ['google-cloud-storage>=3.4'],  # gs:// paths
+        'gguf': ['gguf>=0.17', 'jinja2>=3.1.6', 'tokenizers>=0.21'],  # F.gguf as a checkpoint
         'math': ['math-verify>=0.9'],  # knows algebra: --config.data.grader=math
         # Checkpoints, tokenizers and data from elsewhere, hf:// paths among them.
         'open': ['huggingface_hub>=0.34', 'jinja2>=3.1.6', 'safetensors>=0.5', 'tokenizers>=0.21'],
-        'parity': ['torch>=2.5', 'transformers>=4.51'],  # what imports are compared with in tests
+        # What imports are compared with in tests.
+        'parity': ['accelerate>=1.1', 'torch>=2.5', 'transformers>=4.51'],
         'tensorboard': ['tensorboardX>=2.6'],  # event files beside W/metrics/*.jsonl
-        'test': ['gcp-storage-emulator>=2024.8', 'google-cloud-storage>=3.4',
+        'test': ['gcp-storage-emulator>=2024.8', 'gguf>=0.17', 'google-cloud-storage>=3.4',
                  'huggingface_hub>=0.34', 'jinja2>=3.1.6', 'math-verify>=0.9', 'pytest>=8',
                  'pytest-xdist>=3.6', 'safetensors>=0.5', 'tensorboardX>=2.6', 'tokenizers>=0.21'],
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none

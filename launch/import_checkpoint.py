@@ -2,6 +2,7 @@
 
 DIR holds config.json, *.safetensors and the tokenizer, as on the Hugging Face Hub: Llama 3,
 Mistral, Qwen 2.5, Qwen 3, Gemma 2, Gemma 3 (text), and process reward models on them (--kind).
+A GGUF file of a Llama, Qwen 2.5 or Qwen 3 does as well; its weights are dequantised.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tts.types import InputError
 
 _SOURCE = flags.DEFINE_string(
     'source', None,
-    'Folder of the open checkpoint, hf://org/name[@revision] or gs://bucket/folder.')
+    'Folder of the open checkpoint, hf://org/name[@revision] or gs://bucket/folder; or a GGUF '
+    'file, F.gguf or hf://org/name/F.gguf.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to make; one with files in it is refused.')
 _KIND = flags.DEFINE_string(
     'kind', 'lm', '; '.join(f'{kind}: {what}' for kind, what in open_heads.KINDS.items()) + '.')
@@ -39,8 +41,9 @@ def main(argv: list[str]) -> None:
   with buckets.opened(_OUTPUT.value) as output:
     meta = open_checkpoint.import_model(
         _SOURCE.value, output, _KIND.value, _DTYPE.value, tuple(_WORDS.value), _FORMAT.value)
+  quantised = meta['open']['quantisation']
   print(f'{_OUTPUT.value}: {meta["open"]["config"]["model_type"]}, {meta["params"]:,} parameters, '
-        f'{meta["arch"]["dtype"]}')
+        f'{meta["arch"]["dtype"]}' + (f', dequantised from {quantised}' if quantised else ''))
 
 
 if __name__ == '__main__':

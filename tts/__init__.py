@@ -35,7 +35,8 @@ def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None =
   """A generator, and perhaps a verifier, to sample, score and search with.
 
   Args:
-    base: folder of a language model: `W/models/base`, an open checkpoint's, hf://org/name or gs://.
+    base: folder of a language model: `W/models/base`, an open checkpoint's, hf://org/name or gs://;
+      or a GGUF file, F.gguf or hf://org/name/F.gguf.
     verifier: the same of a process or outcome reward model.
     max_prompt_tokens, max_tokens, max_steps, max_step_tokens: buffers; a solution that fills one is
       cut off, and has no answer.

@@ -34,8 +34,8 @@ class ModelConfig:
 
   Attributes:
     enabled: False leaves the model out.
-    checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; its
-      training is skipped.
+    checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; or
+      a GGUF file, F.gguf or hf://org/name/F.gguf; its training is skipped.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
       has more are fresh.
     arch: shape of the decoder; vocab_size 0 takes the tokenizer's, num_layers 0 (`AS_INIT`) all of

@@ -20,6 +20,7 @@ FILES = {
     'config.json': b'{"a": 1}',
     'model.safetensors': bytes(range(256)) * 100_000,  # 26 MB: the library writes 10 MB at a time
     'tokenizer.model': b'pieces',
+    'model-Q4_0.gguf': b'GGUF', 'model-Q8_0.gguf': b'GGUF too',
     'pytorch_model.bin': b'a pickle',
     'modeling.py': b'raise SystemExit',
     'sub/test.jsonl': b'{"problem": "1+1?", "answer": "2"}\n',
@@ -125,7 +126,7 @@ def test_a_repository_comes_without_pickles_and_code_and_goes_on_where_it_was(as
   found = {str(p.relative_to(folder)): p.read_bytes()
            for p in pathlib.Path(folder).rglob('*') if p.is_file()}
   assert found == {k: FILES[k] for k in ('config.json', 'model.safetensors', 'tokenizer.model')}
-  assert not any('.bin' in path or '.py' in path for path, _ in _Hub.requests)
+  assert not any(end in path for path, _ in _Hub.requests for end in ('.bin', '.py', '.gguf'))
   assert [range_ for path, range_ in _Hub.requests if 'safetensors' in path and range_] == [
       f'bytes={10 * 2**20}-']
   # A second time, without network, it is there.
@@ -135,11 +136,13 @@ def test_a_repository_comes_without_pickles_and_code_and_goes_on_where_it_was(as
 
 
 def test_paths_in_a_repository_and_mistakes(ask):
-  file, folder, *wrong = ask(
-      ('hf://org/name/sub/test.jsonl', 'dataset'), ('hf://org/name@main/sub', 'dataset'),
-      ('hf://org/other', 'model'), ('hf://org/gated', 'model'), ('hf://org/name@none', 'model'),
+  file, quantised, folder, *wrong = ask(
+      ('hf://org/name/sub/test.jsonl', 'dataset'), ('hf://org/name/model-Q8_0.gguf', 'model'),
+      ('hf://org/name@main/sub', 'dataset'), ('hf://org/other', 'model'), ('hf://org/gated', 'model'), ('hf://org/name@none', 'model'),
       ('hf://org/name/sub/none.jsonl', 'dataset'), ('hf://org/name/pytorch_model.bin', 'model'))
   assert pathlib.Path(file).read_bytes() == FILES['sub/test.jsonl']
+  assert pathlib.Path(quantised).read_bytes() == FILES['model-Q8_0.gguf']
+  assert pathlib.Path(quantised).name == 'model-Q8_0.gguf'
   assert [p.name for p in pathlib.Path(folder).iterdir()] == ['test.jsonl']
   messages = ('no such model repository', 'gated: accept', 'no such revision', 'no such file',
               'nothing else is fetched')

@@ -170,6 +170,20 @@ def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
   assert not (tmp_path / 'policy.json').exists()
 
 
+def test_a_quantised_model_is_called_so(tmp_path):
+  synthetic.write_run(tmp_path, questions=20)
+  path = tmp_path / 'models/base/model.json'
+  meta = json.loads(path.read_text())
+  path.write_text(json.dumps(meta | {'open': {'kind': 'lm', 'quantisation': 'Q4_K_M'}}))
+  report.write(tmp_path)
+  made = json.loads((tmp_path / 'report/results.json').read_text())
+  assert [made['models'][name]['quantisation'] for name in ('base', 'large')] == ['Q4_K_M', None]
+  assert made['verifier']['prm']['quantisation'] is None
+  text = (tmp_path / 'report/index.html').read_text()
+  assert 'One sample of the base model (Q4_K_M) is right' in text
+  assert 'base model (Q4_K_M), greedy' in text and 'large model, greedy' in text
+
+
 @pytest.mark.parametrize('pieces', [
     {'pool': 0, 'difficulty': 0}, {'difficulty': 0},
     {'verifiers': ('prm',), 'large': False, 'beams': ()}, {'pool': 1}, {'questions': 1}])

@@ -14,6 +14,7 @@ _ALLOWED = {
     'model': ('*.safetensors', '*.json', '*.jinja', 'tokenizer.model', '*/tokenizer.model'),
     'dataset': ('*.jsonl', '*.parquet'),
 }
+_NAMED = {'model': ('*.gguf',), 'dataset': ()}  # by its name alone: a repository has twenty of them
 _FORM = 'hf://org/name[@revision][/path/in/repo]'
 _NAME = r'[A-Za-z0-9][A-Za-z0-9._-]*'
 _PATH = re.compile(rf'hf://({_NAME}/{_NAME})(?:@([A-Za-z0-9._-]+))?(?:/(.+?))?/?')
@@ -44,7 +45,7 @@ def local(path: str | os.PathLike[str], kind: str = 'model') -> str:
     raise InputError(f'{path}: not of the form {_FORM}')
   repo, revision, inner = match.groups()
   allowed = _ALLOWED[kind]
-  is_file = inner is not None and _fits(inner, allowed)
+  is_file = inner is not None and _fits(inner, allowed + _NAMED[kind])
   try:
     import huggingface_hub  # pylint: disable=g-import-not-at-top
   except ImportError as e:
@@ -59,7 +60,8 @@ def local(path: str | os.PathLike[str], kind: str = 'model') -> str:
     raise InputError(f'{path}: {_reason(e, kind)}') from e
   found = pathlib.Path(folder, inner or '')
   if not any(f.is_file() for f in found.rglob('*')):
-    raise InputError(f'{path}: has no file of {", ".join(allowed)}; nothing else is fetched')
+    named = ''.join(f', or {pattern} by its name' for pattern in _NAMED[kind])
+    raise InputError(f'{path}: has no file of {", ".join(allowed)}; nothing else is fetched{named}')
   return str(found)
 
 

@@ -13,8 +13,9 @@ import functools
 import os
 import pathlib
 
+from tts import gguf_file
 from tts.data import files as files_lib
-from tts.data import tokenizer_files
+from tts.data import gguf_tokenizer, tokenizer_files
 from tts.roles import Roles
 from tts.types import InputError
 
@@ -79,11 +80,18 @@ class Tokenizer(abc.ABC):
     are special and how a chat is written: `tokenizer_config.json`, `special_tokens_map.json`,
     `generation_config.json`, `chat_template.jinja`.
 
+    A GGUF file has all of this in its metadata.
+
     Raises:
       InputError: neither is there, a file is damaged, too large, or they do not fit.
     """
     from tts.data import json_tokenizer, sentencepiece_tokenizer
     path = pathlib.Path(path)
+    if gguf_file.is_gguf(path):
+      found = gguf_tokenizer.files(gguf_file.opened(path))
+      kind = (json_tokenizer.JsonTokenizer if JSON_NAME in found
+              else sentencepiece_tokenizer.SentencePieceTokenizer)
+      return kind(found, str(path / next(iter(found))))
     folder = path if path.is_dir() else None
     if folder is not None:
       path = folder / (JSON_NAME if (folder / JSON_NAME).exists() else FILE_NAME)

@@ -37,6 +37,12 @@ def _rows(results: Mapping[str, Any], strategy: str) -> list[dict[str, Any]]:
   return sorted(found, key=lambda r: r['budget'])
 
 
+def _called(results: Mapping[str, Any], name: str) -> str:
+  """A model's name; one that was quantised is another model than its release, and says so."""
+  quantised = (results['models'][name] or {}).get('quantisation')
+  return f'{name} model' + (f' ({quantised})' if quantised else '')
+
+
 def _summary(results: Mapping[str, Any]) -> list[str]:
   """Three lines: what a budget buys, what the search adds, how good the verifier is."""
   weighted, majority = _rows(results, 'best_of_n_weighted'), _rows(results, 'majority')
@@ -46,7 +52,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   top = majority[-1]
   one = number(majority[0]['accuracy'], majority[0]['ci95'])
   oracle = _rows(results, 'oracle')[-1]
-  text = (f'One sample of the base model is right on {one} of {top["n"]} questions; majority over '
+  text = (f'One sample of the {_called(results, "base")} is right on {one} of {top["n"]} questions; majority over '
           f'{top["budget"]} on {number(top["accuracy"], top["ci95"])}')
   if weighted:
     text += (f', best-of-{top["budget"]} weighted by the {main_label(results)} on '
@@ -54,7 +60,7 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   lines.append(f'{text}; some sample is right on {number(oracle["accuracy"])}.')
   beams = _rows(results, 'beam')
   large = (results['models']['large'] or {})
-  versus = (' The large model\'s greedy answer: '
+  versus = (f' Greedy answer of the {_called(results, "large")}: '
             f'{number(large.get("greedy"), large.get("greedy_ci95"))}.')
   if beams and weighted:
     best = max((b for b in beams if b['budget'] == beams[-1]['budget']),
@@ -92,7 +98,7 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   for model, m in results['models'].items():
     if m is not None:
       for field, name in (('pass_at_1', 'one sample'), ('greedy', 'greedy')):
-        add(f'{model} model, {name}', m[field], m[f'{field}_ci95'], m[f'{field}_n'])
+        add(f'{_called(results, model)}, {name}', m[field], m[f'{field}_ci95'], m[f'{field}_n'])
   for label, found in lines_of(
       [r for r in results['curves'] if r['bin'] is None]).items():
     last = found[-1]

@@ -22,9 +22,11 @@ def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] 
   measured = {'pass_at_1': run.setting(name, 'sample'), 'greedy': run.setting(name, 'greedy')}
   if meta is None and not any(measured.values()):
     return None
-  out: dict[str, Any] = {'params': meta and meta['params'], 'checkpoint': None}
+  out: dict[str, Any] = {'params': meta and meta['params'], 'checkpoint': None,
+                         'quantisation': None}
   if meta is not None and meta.get('arch') is not None:
     out['checkpoint'] = run.checkpoint(name) or f'models/{name}'
+    out['quantisation'] = (meta.get('open') or {}).get('quantisation')
   for field, samples in measured.items():
     out.update({field: None, f'{field}_ci95': None, f'{field}_n': 0})
     if samples is None:

@@ -23,8 +23,8 @@ _FIELDS = (
     'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain', 'auc_logprob_within',
     'logprob_weight', 'auc_pooled', 'auc_question_only', 'prefix_auc_within',
     'prefix_auc_within_n', 'val_bce', 'ece', 'gap_closed', 'gap_closed_ci95', 'auc_gain_within',
-    'auc_gain_within_ci95', 'calibration', 'params', 'auc_by_step', 'auc_by_bin',
-    'over_optimisation', 'fools')
+    'auc_gain_within_ci95', 'calibration', 'params', 'quantisation', 'auc_by_step',
+    'auc_by_bin', 'over_optimisation', 'fools')
 
 
 def describe(run: RunFiles, name: str, bins: Mapping[str, int],
@@ -49,6 +49,7 @@ def describe(run: RunFiles, name: str, bins: Mapping[str, int],
   if meta is not None:
     fitted = meta.get('metrics') or {}  # an imported checkpoint may have none
     out['params'] = meta['params']
+    out['quantisation'] = (meta.get('open') or {}).get('quantisation')
     out['val_bce'] = fitted.get('val_bce')
     out['logprob_weight'] = fitted.get('logprob_weight', 0.0)
   if score is None:

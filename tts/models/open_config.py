@@ -10,6 +10,8 @@ import json
 import pathlib
 from typing import Any
 
+from tts import gguf_file
+from tts.models import open_gguf
 from tts.models.transformer import Arch
 from tts.types import InputError
 
@@ -57,9 +59,13 @@ class Source:
 def read(directory: pathlib.Path) -> dict[str, Any]:
   """`config.json` of a folder; of a model of text and pictures what its text part has.
 
+  Of a GGUF file, what its metadata say in the same terms.
+
   Raises:
     InputError: it is missing, no JSON object, or of a family that is not supported.
   """
+  if gguf_file.is_gguf(directory):
+    return open_gguf.config(directory)
   path = directory / 'config.json'
   try:
     if path.stat().st_size > _MAX_BYTES:
@@ -87,7 +93,8 @@ def to_arch(directory: pathlib.Path, fields: Mapping[str, Any]) -> Arch:
   Raises:
     InputError: a field is missing, or asks for what no family here has.
   """
-  source = Source(directory / 'config.json', fields)
+  named = directory if gguf_file.is_gguf(directory) else directory / 'config.json'
+  source = Source(named, fields)
   family = fields['model_type']
   gemma = family.startswith('gemma')
   for field in ('attention_bias', 'mlp_bias', 'use_bidirectional_attention', 'add_cross_attention'):

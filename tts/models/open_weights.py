@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tts import parallel
+from tts import gguf_file, parallel
+from tts.models import open_gguf
 from tts.models.transformer import Arch
 from tts.types import InputError
 
@@ -88,6 +89,8 @@ def _norms(post_norms: bool) -> tuple[tuple[str, str], ...]:
 class Shards:
   """The tensors of a folder's `*.safetensors`, each read when it is asked for."""
 
+  _config = 'config.json'  # what says which shapes are right
+
   def __init__(self, directory: pathlib.Path):
     """Raises InputError: no such files, one is missing or damaged, or they are pickles."""
     self._directory = directory
@@ -138,14 +141,20 @@ class Shards:
   def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A tensor; InputError where it is missing or of another shape."""
     if name not in self._place:
-      raise InputError(f'{self._directory}: tensor {name} is missing: the download is not whole, or '
-                       'config.json is of another model')
+      raise InputError(f'{self._directory}: tensor {name} is missing: the download is not whole, '
+                       f'or {self._config} is of another model')
+    if (found := self._shape(name)) != shape:
+      raise InputError(f'{self._place[name]}: tensor {name} is {list(found)} and {list(shape)} by '
+                       f'{self._config}: they are of different models')
+    self._read.add(name)
+    return self._tensor(name)
+
+  def _shape(self, name: str) -> tuple[int, ...]:
     with _opened(self._place[name]) as file:
-      found = tuple(file.get_slice(name).get_shape())
-      if found != shape:
-        raise InputError(f'{self._place[name]}: tensor {name} is {list(found)} and {list(shape)} by '
-                         'config.json: they are of different models')
-      self._read.add(name)
+      return tuple(file.get_slice(name).get_shape())
+
+  def _tensor(self, name: str) -> np.ndarray:
+    with _opened(self._place[name]) as file:
       return file.get_tensor(name)
 
   def check_all_read(self, spare_head: bool) -> None:
@@ -159,6 +168,31 @@ class Shards:
       raise InputError(f'{self._place[left[0]]}: tensor {left[0]} has no place in a model of this '
                        f'kind ({len(left)} such): another --kind, or an architecture that is not '
                        'supported')
+
+
+class GgufShards(Shards):
+  """The tensors of a GGUF file, by their names in a folder, dequantised into float32."""
+
+  _config = 'its metadata'
+
+  def __init__(self, path: pathlib.Path):  # pylint: disable=super-init-not-called
+    """Raises InputError: it is not a GGUF file, or not a whole one."""
+    self._directory, self._read = path, set()
+    self._file = gguf_file.opened(path)
+    self._names = open_gguf.names(self._file)
+    self._place = dict.fromkeys(self._names, path)
+
+  def _shape(self, name: str) -> tuple[int, ...]:
+    return self._file.tensors[self._names[name]].shape
+
+  def _tensor(self, name: str) -> np.ndarray:
+    found = self._names[name]
+    return open_gguf.usual(self._file, found, self._file.read(found))
+
+
+def shards(path: pathlib.Path) -> Shards:
+  """The tensors of an open checkpoint: a folder, or a GGUF file."""
+  return GgufShards(path) if gguf_file.is_gguf(path) else Shards(path)
 
 
 def _opened(path: pathlib.Path):

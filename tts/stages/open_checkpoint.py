@@ -17,9 +17,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from tts import gguf_file
 from tts.data import files, hub, step_format
 from tts.data.tokenizer import Tokenizer
-from tts.models import open_config, open_heads, open_weights
+from tts.models import open_config, open_gguf, open_heads, open_weights
 from tts.models.transformer import Arch
 from tts.stages import memory
 from tts.train import checkpoint
@@ -36,10 +37,12 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   """Makes a model of ours, tokenizer included, of an open one; one tensor is read at a time.
 
   Args:
-    source: folder with `config.json`, `*.safetensors` and the tokenizer, or `hf://org/name`.
+    source: folder with `config.json`, `*.safetensors` and the tokenizer, or `hf://org/name`; or a
+      GGUF file, `F.gguf` or `hf://org/name/F.gguf`.
     output: folder to make; it must not be there, or be empty.
     kind: of `open_heads.KINDS`.
-    dtype: of parameters and activations; None is the checkpoint's (float16 becomes float32).
+    dtype: of parameters and activations; None is the checkpoint's (float16 becomes float32, and so
+      does what a GGUF file has quantised).
     words: the good and the bad word of a `token_prm`.
     layout: of a verifier's text, of `step_format.FORMATS`; None is the kind's.
 
@@ -69,7 +72,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   tokenizer.check_fits(arch.vocab_size, str(folder))
   logging.info('importing %s (%s), about %.1f GB of memory', source, kind,
                peak_memory(arch, fields) / 1e9)
-  shards = open_weights.Shards(folder)
+  shards = open_weights.shards(folder)
   with tqdm(total=sum(1 for _ in open_weights.layout(arch)), unit=' tensors', delay=5,
             leave=False) as bar:
     params = open_weights.trunk(arch, shards, lambda _: bar.update())
@@ -78,7 +81,8 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   shards.check_all_read(found.tied or kind == 'value_prm')
   checkpoint.check_finite(params, str(folder))
   meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},
-          'open': {'kind': kind, 'config': fields, 'format': layout}}
+          'open': {'kind': kind, 'config': fields, 'format': layout,
+                   'quantisation': open_gguf.quantisation(folder)}}
   checkpoint.save_model(output, arch, {'params': params}, meta, tokenizer)
   return checkpoint.read_meta(output)
 
@@ -88,7 +92,7 @@ def imported(path: str, workdir: str, lm: bool) -> str:
 
   Args:
     path: of a run's `checkpoint`; what has a `config.json` and no `model.json` is an open one, and
-      so is `hf://org/name[@revision]`.
+      so are a GGUF file and `hf://org/name[@revision]`.
     workdir: of the run; imports are under its `imported`, by what is in `path`.
     lm: whether it is to be a language model, or a verifier of the kind that its tensors say.
 
@@ -98,11 +102,16 @@ def imported(path: str, workdir: str, lm: bool) -> str:
   folder = pathlib.Path(hub.local(path))
   if not _is_open(folder):
     return str(folder)
-  files_in = sorted((p.name, p.stat().st_size) for p in folder.iterdir() if p.is_file())
-  digest = hashlib.sha256((folder / 'config.json').read_bytes() + repr((files_in, lm)).encode())
+  if gguf_file.is_gguf(folder):
+    with open(folder, 'rb') as file:
+      digest = hashlib.file_digest(file, 'sha256')
+    digest.update(repr(lm).encode())
+  else:
+    files_in = sorted((p.name, p.stat().st_size) for p in folder.iterdir() if p.is_file())
+    digest = hashlib.sha256((folder / 'config.json').read_bytes() + repr((files_in, lm)).encode())
   target = pathlib.Path(workdir, 'imported', digest.hexdigest()[:12])
   if not target.exists():
-    kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.Shards(folder))
+    kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.shards(folder))
     import_model(str(folder), str(target), kind)
   return str(target)
 
@@ -114,12 +123,13 @@ def planned_arch(path: str, lm: bool) -> dict[str, Any]:
     return checkpoint.read_meta(str(folder))['arch']
   fields = open_config.read(folder)
   trunk = dataclasses.replace(open_config.to_arch(folder, fields), param_dtype=_stored(fields))
-  kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.Shards(folder))
+  kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.shards(folder))
   return dataclasses.asdict(open_heads.arch_of(kind, trunk))
 
 
 def _is_open(folder: pathlib.Path) -> bool:
-  return (folder / 'config.json').is_file() and not (folder / checkpoint.MODEL_FILE).is_file()
+  return gguf_file.is_gguf(folder) or (
+      (folder / 'config.json').is_file() and not (folder / checkpoint.MODEL_FILE).is_file())
 
 
 def peak_memory(arch: Arch, fields: Mapping[str, Any]) -> int:
