@@ -193,9 +193,9 @@ class Tokenizer(abc.ABC):
       first, second = having(lambda text: text.endswith('\n')), begins
       delimiters = blank
     if not ends_at_blank_line:
-      return Roles(self.eos_ids, delimiters, first, second)
+      return Roles(self.eos_ids, delimiters, first, second, size=self.vocab_size)
     ends = tuple(dict.fromkeys(self.eos_ids + blank))
-    return Roles(ends, delimiters, first, second, begins)
+    return Roles(ends, delimiters, first, second, begins, self.vocab_size)
 
   def __reduce__(self):
     return type(self), (self.files, self._source)
