@@ -152,6 +152,24 @@ def test_a_model_may_be_padded_but_not_too_small(tokenizer):
     tokenizer.check_fits(tokenizer.vocab_size - 2, 'model x')
 
 
+def test_a_special_token_that_nothing_writes_needs_no_row(folders, tmp_path):
+  """Gemma 3's tokenizer has a token for pictures, its smallest model has no row for it."""
+  import tokenizers
+  path = changed(folders, tmp_path, 'qwen', 'generation_config.json', '{}')
+  size = Tokenizer.load(path).vocab_size
+  made = tokenizers.Tokenizer.from_file(str(path / 'tokenizer.json'))
+  made.add_special_tokens(['<image>'])
+  made.save(str(path / 'tokenizer.json'))
+  found = Tokenizer.load(path)
+  assert found.vocab_size == size + 1
+  found.check_fits(size, 'model x')
+  with pytest.raises(InputError, match='there is none for'):
+    found.check_fits(size - 1, 'model x')
+  (path / 'chat_template.jinja').write_text("<image>{{ messages[0]['content'] }}")
+  with pytest.raises(InputError, match="there is none for '<image>'"):
+    Tokenizer.load(path).check_fits(size, 'model x')
+
+
 def changed(folders, tmp_path, kind, file, change):
   """A copy of a folder with one JSON file changed, or replaced by text."""
   for path in folders[kind].iterdir():
