@@ -263,27 +263,24 @@ def place(params: Any, boxed: Any, mesh: Mesh) -> Any:
 
 
 def holders(mesh: Mesh) -> Mesh:
-  """The devices that parameters are read onto before `shared` gives them to all of a mesh.
-
-  On a CPU one group has the memory that the others share; anywhere else each has its own.
-  """
+  """The devices that parameters are read onto before `shared`: one group of a CPU's, or all."""
   if mesh.devices.flat[0].platform != 'cpu' or len(members(mesh)) > 1:
     return mesh
   return Mesh(mesh.devices[:1], mesh.axis_names)
 
 
 def shared(params: Any, mesh: Mesh) -> Any:
-  """Parameters on the devices of `holders(mesh)` --> on those of the mesh, in the same memory.
+  """Parameters on `holders(mesh)` --> on all of the mesh, in the same memory.
 
-  A program that is given them as donated copies them first: nobody writes into what others read.
+  A program that is given them as donated leaves them alone: what others hold is not written into.
   """
   def one(x):
     sharding = NamedSharding(mesh, x.sharding.spec)
-    held = {shard.device: shard.data for shard in x.addressable_shards}
-    by_part = {str(shard.index): shard.data for shard in x.addressable_shards}
-    # Memory that numpy sees is not copied onto a CPU device that may alias it.
+    held = {str(shard.index): shard.data for shard in x.addressable_shards}
+    held |= {shard.device: shard.data for shard in x.addressable_shards}
+    # What numpy sees of aligned memory is not copied onto a CPU device.
     parts = [held[device] if device in held else
-             jax.device_put(np.asarray(by_part[str(index)]), device, may_alias=True)
+             jax.device_put(np.asarray(held[str(index)]), device, may_alias=True)
              for device, index in sharding.addressable_devices_indices_map(x.shape).items()]
     return jax.make_array_from_single_device_arrays(x.shape, sharding, parts)
 

@@ -208,6 +208,16 @@ def test_files_that_do_not_fit(folders, tmp_path, kind, file, change, message):
   assert '\n' not in str(caught.value)
 
 
+def test_a_model_whose_pieces_are_not_texts(folders, tmp_path):
+  for path in folders['llama_2'].iterdir():
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+  model = (tmp_path / 'tokenizer.model').read_bytes()
+  (tmp_path / 'tokenizer.model').write_bytes(model.replace(b'<unk>', b'<\xe2nk>', 1))
+  (tmp_path / 'tokenizer_config.json').unlink()
+  with pytest.raises(InputError, match='tokenizer.model is not a SentencePiece model'):
+    Tokenizer.load(tmp_path)
+
+
 def test_a_vocabulary_without_its_unknown_token(folders, tmp_path):
   """Nothing is wrong until a character has no id; then it is said in a line."""
   def without(spec):
