@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -175,6 +176,27 @@ def test_shared_and_blocks():
   np.testing.assert_array_equal(result['y'][0], y)
   np.testing.assert_array_equal(result['y'][1], x[:, 0])
   assert len(result['sum'].sharding.device_set) == G
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('model', [1, 2])
+def test_groups_of_a_cpu_share_the_memory_of_parameters(model, dtype):
+  mesh = parallel.make_mesh(4, model)
+  boxed = nn.with_logical_partitioning(jnp.ones, ('vocab', 'embed'))((96, 33), dtype)
+  held = parallel.place({'table': jnp.arange(96 * 33, dtype=dtype).reshape(96, 33)},
+                        {'table': boxed}, parallel.holders(mesh))
+  table = parallel.shared(held, mesh)['table']
+  assert table.sharding == parallel.placed({'table': boxed}, mesh)['table'].sharding
+  places = {shard.data.unsafe_buffer_pointer() for shard in table.addressable_shards}
+  assert len(table.addressable_shards) == 4 * model and len(places) == model
+  whole = np.arange(96 * 33, dtype=np.float32).reshape(96, 33).astype(dtype)
+  np.testing.assert_array_equal(table, whole)
+  # Whoever else holds it keeps what it saw when a program is given it to write into.
+  seen = np.asarray(table.addressable_shards[-1].data)
+  del held
+  more = jax.jit(lambda x: x + 1, donate_argnums=0)(table)
+  assert float(more[0, 0]) == 1
+  np.testing.assert_array_equal(seen, whole[-len(seen):])
 
 
 def test_a_model_axis_is_left_to_the_compiler():

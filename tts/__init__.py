@@ -46,7 +46,7 @@ def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None =
     plugins: modules that add strategies or verifiers, e.g. ('examples.my_verifier',).
     reads: how the verifier's model is read: `prm`, or by the verifier of a plugin, e.g. mean_value.
     prompts: how questions are put, fields of `tts.data.prompts.PromptConfig`: `kind='chat'`,
-      `system=...`, `delimiter='blank_line'`.
+      `system=...`, `delimiter='blank_line'`, `template_arguments='{"enable_thinking": false}'`.
 
   Returns:
     A `tts.stages.session.Session`: `sample(questions, n)`, `score(questions, solutions)`,

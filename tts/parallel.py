@@ -262,6 +262,31 @@ def place(params: Any, boxed: Any, mesh: Mesh) -> Any:
   return put(params, jax.tree.map(lambda x: x.sharding, placed(boxed, mesh)))
 
 
+def holders(mesh: Mesh) -> Mesh:
+  """The devices that parameters are read onto before `shared`: one group of a CPU's, or all."""
+  if mesh.devices.flat[0].platform != 'cpu' or len(members(mesh)) > 1:
+    return mesh
+  return Mesh(mesh.devices[:1], mesh.axis_names)
+
+
+def shared(params: Any, mesh: Mesh) -> Any:
+  """Parameters on `holders(mesh)` --> on all of the mesh, in the same memory.
+
+  A program that is given them as donated leaves them alone: what others hold is not written into.
+  """
+  def one(x):
+    sharding = NamedSharding(mesh, x.sharding.spec)
+    held = {str(shard.index): shard.data for shard in x.addressable_shards}
+    held |= {shard.device: shard.data for shard in x.addressable_shards}
+    # What numpy sees of aligned memory is not copied onto a CPU device.
+    parts = [held[device] if device in held else
+             jax.device_put(np.asarray(held[str(index)]), device, may_alias=True)
+             for device, index in sharding.addressable_devices_indices_map(x.shape).items()]
+    return jax.make_array_from_single_device_arrays(x.shape, sharding, parts)
+
+  return jax.tree.map(one, params)
+
+
 def put(tree: Any, shardings: Any) -> Any:
   """`jax.device_put`, of values that every process has whole where devices are of several."""
   def one(x, sharding):

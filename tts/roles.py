@@ -23,6 +23,8 @@ class Roles:
       within it: a blank line in two tokens. Empty for a delimiter of one character.
     blank_ends: end a solution where a step would begin: an empty line, in a format whose solutions
       end so. Empty in any other.
+    size: ids are smaller, and a model's further rows are padding, which is never drawn; None where
+      all rows are ids.
   """
 
   ends: tuple[int, ...]
@@ -30,6 +32,7 @@ class Roles:
   first_halves: tuple[int, ...] = ()
   second_halves: tuple[int, ...] = ()
   blank_ends: tuple[int, ...] = ()
+  size: int | None = None
 
   def step_ends(self, tokens: Sequence[int]) -> list[int]:
     """Exclusive ends of a text's steps; the last step ends where the text does."""

@@ -86,11 +86,6 @@ def test_where_a_text_begins(folders):
   for kind in ('llama_2', 'llama_2_json', 'llama_2_legacy'):
     tokenizer = Tokenizer.load(folders[kind])
     assert tokenizer.encode_prompt('The')[1:] == tokenizer.encode(' The') != tokenizer.encode('The')
-  config = json.loads((folders['llama_3'] / 'tokenizer_config.json').read_text())
-  changed = open_folders.write(folders['llama_3'].parent / 'no_bos',
-                               tokenizer_config={**config, 'add_bos_token': False})
-  (changed / 'tokenizer.json').write_bytes((folders['llama_3'] / 'tokenizer.json').read_bytes())
-  assert Tokenizer.load(changed).encode_prompt('') == []
 
 
 def test_a_text_that_looks_like_a_special_token_is_none(tokenizer):
@@ -152,6 +147,24 @@ def test_a_model_may_be_padded_but_not_too_small(tokenizer):
     tokenizer.check_fits(tokenizer.vocab_size - 2, 'model x')
 
 
+def test_a_special_token_that_nothing_writes_needs_no_row(folders, tmp_path):
+  """Gemma 3's tokenizer has a token for pictures, its smallest model has no row for it."""
+  import tokenizers
+  path = changed(folders, tmp_path, 'qwen', 'generation_config.json', '{}')
+  size = Tokenizer.load(path).vocab_size
+  made = tokenizers.Tokenizer.from_file(str(path / 'tokenizer.json'))
+  made.add_special_tokens(['<image>'])
+  made.save(str(path / 'tokenizer.json'))
+  found = Tokenizer.load(path)
+  assert found.vocab_size == size + 1
+  found.check_fits(size, 'model x')
+  with pytest.raises(InputError, match='there is none for'):
+    found.check_fits(size - 1, 'model x')
+  (path / 'chat_template.jinja').write_text("<image>{{ messages[0]['content'] }}")
+  with pytest.raises(InputError, match="there is none for '<image>'"):
+    Tokenizer.load(path).check_fits(size, 'model x')
+
+
 def changed(folders, tmp_path, kind, file, change):
   """A copy of a folder with one JSON file changed, or replaced by text."""
   for path in folders[kind].iterdir():
@@ -174,7 +187,7 @@ def changed(folders, tmp_path, kind, file, change):
     ('llama_3', 'generation_config.json', '{"eos_token_id": "x"}', 'an id or a list of ids'),
     ('qwen', 'generation_config.json', '[]', 'generation_config.json is not a JSON object'),
     ('qwen', 'tokenizer_config.json', '{', 'tokenizer_config.json is not JSON'),
-    ('qwen', 'tokenizer_config.json', lambda c: c.update(add_bos_token=True), 'no "bos_token"'),
+    ('qwen', 'tokenizer_config.json', lambda c: c.update(eos_token='\ud800'), 'the text of a token'),
     ('qwen', 'tokenizer_config.json', lambda c: c.update(eos_token=[1]), 'the text of a token'),
     ('qwen', 'tokenizer_config.json', lambda c: c.update(add_bos_token='no'), 'true or false'),
     ('qwen', 'chat_template.jinja', 'x' * (tokenizer_files.MAX_TEMPLATE + 1), 'more than'),
@@ -186,12 +199,67 @@ def changed(folders, tmp_path, kind, file, change):
     ('llama_3', 'tokenizer.json',
      lambda c: c['post_processor']['processors'][1].update(special_tokens={}),
      'tokenizer.json is not a tokenizer'),
+    ('llama_2', 'tokenizer.model', 'no model', 'tokenizer.model is not a SentencePiece model'),
     ('qwen', 'tokenizer.json', '[' * 100_000, 'tokenizer.json is not JSON'),
 ])
 def test_files_that_do_not_fit(folders, tmp_path, kind, file, change, message):
   with pytest.raises(InputError, match=message) as caught:
     Tokenizer.load(changed(folders, tmp_path, kind, file, change))
   assert '\n' not in str(caught.value)
+
+
+def test_a_model_whose_pieces_are_not_texts(folders, tmp_path):
+  for path in folders['llama_2'].iterdir():
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+  model = (tmp_path / 'tokenizer.model').read_bytes()
+  (tmp_path / 'tokenizer.model').write_bytes(model.replace(b'<unk>', b'<\xe2nk>', 1))
+  (tmp_path / 'tokenizer_config.json').unlink()
+  with pytest.raises(InputError, match='tokenizer.model is not a SentencePiece model'):
+    Tokenizer.load(tmp_path)
+
+
+def test_a_vocabulary_without_its_unknown_token(folders, tmp_path):
+  """Nothing is wrong until a character has no id; then it is said in a line."""
+  def without(spec):
+    spec['model'].update(byte_fallback=False, unk_token='<gone>')
+  path = changed(folders, tmp_path, 'llama_2_json', 'tokenizer.json', without)
+  tokenizer = Tokenizer.load(path)
+  assert tokenizer.decode(tokenizer.encode('add.')) == 'add.'
+  with pytest.raises(InputError, match='tokenizer.json .*<gone>') as caught:
+    tokenizer.encode('\u4e2d')
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('says', [None, False, True])
+@pytest.mark.parametrize('kind', ['llama_3', 'qwen', 'llama_2_json'])
+def test_what_begins_a_text_is_what_transformers_has(folders, tmp_path, kind, says, caplog):
+  """By the post-processor of `tokenizer.json`, whatever `add_bos_token` says beside it."""
+  transformers = pytest.importorskip('transformers')
+
+  def say(config):
+    config.pop('add_bos_token', None)
+    config.update({} if says is None else {'add_bos_token': says})
+    config['bos_token'] = config.get('bos_token') or '<|im_start|>'
+  path = changed(folders, tmp_path, kind, 'tokenizer_config.json', say)
+  ours, theirs = Tokenizer.load(path), transformers.AutoTokenizer.from_pretrained(path)
+  assert ours.encode_prompt('add 1') == theirs('add 1').input_ids
+  assert (ours.bos_id is None) == (kind == 'qwen')
+  disagree = says is not None and says != (kind != 'qwen')
+  assert sum('the latter counts' in r.message for r in caplog.records) == disagree
+
+
+@pytest.mark.parametrize('says', [False, True])
+def test_without_a_post_processor_the_config_says_what_begins_a_text(folders, tmp_path, says):
+  path = changed(folders, tmp_path, 'llama_3', 'tokenizer.json',
+                 lambda c: c.update(post_processor=None))
+  path = changed({'llama_3': path}, tmp_path, 'llama_3', 'tokenizer_config.json',
+                 lambda c: c.update(add_bos_token=says))
+  tokenizer = Tokenizer.load(path)
+  assert tokenizer.encode_prompt('add') == [tokenizer.bos_id] * says + tokenizer.encode('add')
+  path = changed({'llama_3': path}, tmp_path, 'llama_3', 'tokenizer_config.json',
+                 lambda c: c.update(add_bos_token=True, bos_token=None))
+  with pytest.raises(InputError, match='no "bos_token"'):
+    Tokenizer.load(path)
 
 
 def test_an_end_is_named_somewhere(folders, tmp_path):

@@ -70,7 +70,11 @@ def test_examples_of_a_file(ours, tmp_path):
 @pytest.mark.parametrize('fields,message', [
     ({'kind': 'chats'}, 'kind is .chats.'), ({'delimiter': 'x'}, 'delimiter is .x.'),
     ({'system': 'x'}, "for 'chat' alone"), ({'kind': 'chat', 'examples': 'x'}, "'few_shot' alone"),
-    ({'kind': 'few_shot', 'delimiter': 'blank_line'}, 'to be newline')])
+    ({'kind': 'few_shot', 'delimiter': 'blank_line'}, 'to be newline'),
+    ({'template_arguments': '{}'}, "for 'chat' alone"),
+    ({'kind': 'chat', 'template_arguments': '[1]'}, 'give a JSON object'),
+    ({'kind': 'chat', 'template_arguments': 'x=1'}, 'give a JSON object'),
+    ({'kind': 'chat', 'template_arguments': '{"messages": []}'}, 'has messages, which is not')])
 def test_a_config_that_makes_no_sense(fields, message):
   with pytest.raises(ValueError, match=message):
     PromptConfig(**fields)
@@ -88,6 +92,47 @@ def test_chat(llama_2):
   assert chat.roles == llama_2.roles('blank_line')
   without = Prompts(PromptConfig('chat'), llama_2)
   assert without.text('1+1') == '<s>[INST] 1+1 [/INST]' and without.mark != chat.mark
+
+
+THINKING = ("{{ messages[0].content }}{% if enable_thinking is defined and not enable_thinking %}"
+            '<think></think>{% endif %}{{ effort | default(1) + 1 }}')
+
+
+def test_arguments_of_a_template(llama_2):
+  of = lambda **fields: Prompts(PromptConfig('chat', **fields), with_template(llama_2, THINKING))
+  assert of().text('x') == 'x2'
+  told = of(template_arguments='{"enable_thinking": false, "effort": 4}')
+  assert told.text('x') == 'x<think></think>5' and told.mark != of().mark
+  with pytest.raises(InputError, match="'enable_thinkin', which the chat template"):
+    of(template_arguments='{"enable_thinkin": false}')
+  config = config_lib.to_config_dict(config_lib.Experiment())
+  config.prompts.update(kind='chat', template_arguments='{"enable_thinking": false}')
+  made = config_lib.from_config_dict(config).prompts
+  assert Prompts(made, with_template(llama_2, THINKING)).text('x') == 'x<think></think>2'
+
+
+GEMMA_2 = ("{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role "
+           "not supported') }}{% endif %}{% for m in messages %}{{ m['content'] }}{% endfor %}")
+
+
+@pytest.mark.parametrize('template,reason', [
+    (GEMMA_2, r' \(System role not supported\)'), ("{{ messages[-1]['content'] }}", '')])
+def test_a_template_without_a_system_prompt(llama_2, template, reason):
+  """It refuses it, or passes over it: both are said."""
+  gemma = with_template(llama_2, template)
+  with pytest.raises(InputError, match=f'config.prompts.system: .* no system prompt{reason}: drop it'
+                     ) as caught:
+    Prompts(PromptConfig('chat', 'Be brief.'), gemma)
+  assert '\n' not in str(caught.value)
+  alone = Prompts(PromptConfig('chat'), gemma)
+  assert Prompts(PromptConfig('chat', ''), gemma).text('x') == alone.text('x')
+
+
+def test_a_system_prompt_that_is_the_templates_own(llama_2):
+  own = ("{{ messages[0].content if messages[0].role == 'system' else 'Be kind.' }}"
+         "{{ messages[-1].content }}")
+  chat = Prompts(PromptConfig('chat', 'Be kind.'), with_template(llama_2, own))
+  assert chat.text('x') == 'Be kind.x'
 
 
 def test_a_tokenizer_without_a_template(ours):

@@ -45,7 +45,7 @@ def test_steps_may_be_encoded_apart(tokenizer, texts):
 
 def test_a_newline_is_one_token_of_its_own(tokenizer, texts):
   newline, = tokenizer.roles().delimiters
-  assert tokenizer.roles() == Roles((types.EOS_ID,), (newline,))
+  assert tokenizer.roles() == Roles((types.EOS_ID,), (newline,), size=tokenizer.vocab_size)
   for text in texts[:200]:
     assert tokenizer.encode(text).count(newline) == text.count('\n')
   assert tokenizer.decode([newline]) == '\n'

@@ -62,6 +62,27 @@ def test_token_prm(tmp_path, family):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('family', ['llama', 'mistral', 'qwen2', 'qwen3', 'gemma3'])
+def test_token_prm_of_a_tied_model_with_a_head_of_its_own(tmp_path, family):
+  model = tiny.save_with_head(family, tmp_path, own=True)
+  good, bad = (import_test.tokenizer().encode(word)[-1] for word in '+5')
+  theirs = model(TOKENS).logits[..., [good, bad]].softmax(dim=-1)[..., 0]
+  agree(value(tmp_path, tmp_path / 'ours', kind='token_prm', words=('+', '5')), theirs)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('tied', [False, True])
+def test_a_language_models_head_beside_a_verifiers_is_passed_over_aloud(tmp_path, tied, caplog):
+  model, head = tiny.make('qwen2', tie_word_embeddings=tied), torch.nn.Linear(32, 2)
+  save(model, tmp_path, **{'lm_head.weight': torch.randn(tiny.VOCAB, 32)},
+       **{f'score.{k}': v for k, v in head.state_dict().items()})
+  agree(value(tmp_path, tmp_path / 'ours', kind='classifier_prm'),
+        head(hidden(model)).softmax(dim=-1)[..., 1])
+  assert any('1 tensors are passed over' in r.message and 'lm_head.weight' in r.message
+             for r in caplog.records)
+
+
+@torch.no_grad()
 def test_value_prm(tmp_path):
   model = tiny.make('qwen2', tie_word_embeddings=False)
   head = torch.nn.Linear(32, 1)

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.open import tiny
+from tests.open import import_test, tiny
 from tts.models import generator, open_config, open_weights
 from tts.models.transformer import Decoder
+from tts.stages import open_checkpoint
+from tts.train import checkpoint
 
 pytest.importorskip('torch', reason='extra `parity`')
 pytest.importorskip('transformers', reason='extra `parity`')
@@ -61,6 +63,25 @@ def test_greedy_text_across_the_window(pair):
   assert text == theirs[8:-1].argmax(axis=-1).tolist()
   np.testing.assert_allclose(np.stack(log), theirs[8:-1], atol=1e-4)
   np.testing.assert_allclose(np.stack(log), forward(decoder, params, whole)[0, 8:-1], atol=1e-4)
+
+
+@pytest.mark.parametrize('spare', ['own', 'copy'])
+@pytest.mark.parametrize('family', tiny.FAMILIES)
+def test_a_head_beside_a_tied_embedding(family, spare, tmp_path, caplog):
+  """`config.json` ties them and both are stored: a head that is another is kept, as it is there."""
+  model = tiny.save_with_head(family, tmp_path, own=spare == 'own')
+  import_test.tokenizer().save(tmp_path)
+  planned = open_checkpoint.planned_arch(str(tmp_path), True)
+  caplog.clear()
+  open_checkpoint.import_model(tmp_path, tmp_path / 'ours')
+  arch, params, meta, _ = checkpoint.load_model(tmp_path / 'ours')
+  assert arch.tied == (spare == 'copy') == meta['open']['config']['tie_word_embeddings']
+  assert dataclasses.asdict(arch) == planned | {'param_dtype': None}
+  tokens = np.random.default_rng(0).integers(tiny.VOCAB, size=(2, 40)).astype(np.int32)
+  np.testing.assert_allclose(
+      forward(Decoder(arch), params, tokens), tiny.logits(model, tokens), atol=1e-4)
+  said = [r.message for r in caplog.records if 'lm_head.weight is not the embedding' in r.message]
+  assert len(said) == (spare == 'own')
 
 
 # What each family has that a plain decoder lacks, as fields of `Arch`, and without it.

@@ -64,6 +64,27 @@ def save(family: str, directory: pathlib.Path, seed: int = 0, shard: str = '5GB'
   return model
 
 
+def save_with_head(family: str, directory: pathlib.Path, own: bool):
+  """A model whose `config.json` ties its tables, and both are stored; as `transformers` reads it.
+
+  own: the output table is another than the embedding, else a copy of it.
+  """
+  import torch
+  import transformers
+  from safetensors.torch import save_file
+
+  model = make(family, tie_word_embeddings=True)
+  state = {name: value.clone() for name, value in model.state_dict().items()}
+  torch.manual_seed(7)
+  state['lm_head.weight'] += own * torch.randn_like(state['lm_head.weight'])
+  model.config.save_pretrained(directory)
+  fields = json.loads((directory / 'config.json').read_text())
+  (directory / 'config.json').write_text(json.dumps({**fields, 'tie_word_embeddings': True}))
+  save_file(state, directory / 'model.safetensors', metadata={'format': 'pt'})
+  return transformers.AutoModelForCausalLM.from_pretrained(
+      directory, attn_implementation='eager').eval().float()
+
+
 def save_tokenizer(folder: pathlib.Path, system: str, special: tuple[str, ...] = (),
                    added: tuple[str, ...] = (), size: int = 480):
   """A byte-level vocabulary in Qwen's manner, with a chat template; returns it."""

@@ -117,3 +117,18 @@ def test_frequencies():
     assert counts[probs == 0].sum() == 0
     expected = probs[probs > 0] / probs.sum() * uniform.size
     assert stats.chisquare(counts[probs > 0], expected).pvalue > 1e-3
+
+
+@pytest.mark.parametrize('config', [
+    dict(), dict(temperature=0.0), dict(temperature=0.7, top_k=5), dict(top_p=0.8)])
+def test_rows_of_padding_are_never_drawn(config):
+  """The likeliest rows are padding: draws are those without them, log-probabilities those with."""
+  config, size = SamplingConfig(**config), 11
+  logits = random_logits(5, 200, 14).at[:, size:].add(6.0)
+  uniform = jnp.concatenate([jnp.linspace(0.0, LARGEST, 198), jnp.array([0.0, LARGEST])])
+  token, logprob = jax.jit(sample, static_argnums=(2, 3))(logits, uniform, config, size)
+  alone, _ = jitted(logits[:, :size], uniform, config)
+  np.testing.assert_array_equal(token, alone)
+  whole = jax.nn.log_softmax(logits, axis=-1)[jnp.arange(200), token]
+  np.testing.assert_array_equal(logprob, whole)
+  assert (np.asarray(jitted(logits, uniform, config)[0]) >= size).any()

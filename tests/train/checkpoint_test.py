@@ -89,6 +89,8 @@ def test_devices_share_what_is_loaded_onto_a_mesh(saved, params):
   assert same(loaded, params)
   halves = [x.addressable_shards[0].data.size * 2 == x.size for x in jax.tree.leaves(loaded)]
   assert sum(halves) > len(halves) / 2
+  for x in jax.tree.leaves(loaded):  # of two groups, in the memory of one
+    assert len({shard.data.unsafe_buffer_pointer() for shard in x.addressable_shards}) <= 2
   with pytest.raises(InputError, match='config.mesh.model=5 does not divide num_heads='):
     checkpoint.load_model(saved, parallel.make_mesh(1, 5))
 

@@ -25,7 +25,7 @@ class TemplateError(ValueError):
 
 
 def render(template: str, messages: Sequence[Mapping[str, str]],
-           specials: Mapping[str, str]) -> str:
+           specials: Mapping[str, str], arguments: Mapping[str, Any] | None = None) -> str:
   """The chat as a text, up to where the assistant's answer begins.
 
   Templates ask for the date: it is always 26 July 2024, so that prompts do not depend on the day.
@@ -34,12 +34,13 @@ def render(template: str, messages: Sequence[Mapping[str, str]],
     template: Jinja.
     messages: each with `role` and `content`.
     specials: text of special tokens by name, e.g. `bos_token`.
+    arguments: JSON values by name, of what else the template reads, e.g. `enable_thinking`.
 
   Raises:
     TemplateError: it refuses, does what a template may not, or takes too much time or space.
   """
   request = json.dumps({'template': template, 'messages': list(messages),
-                        'specials': dict(specials)})
+                        'arguments': {**specials, **(arguments or {})}})
   try:
     # Modules are not looked for beside this file, where some have the names of others.
     found = subprocess.run([sys.executable, '-P', os.path.abspath(__file__)],
@@ -66,7 +67,7 @@ def _limit() -> None:
     pass
 
 
-def _render(template: str, messages: list[dict[str, str]], specials: dict[str, str]) -> str:
+def _render(template: str, messages: list[dict[str, str]], arguments: dict[str, Any]) -> str:
   import jinja2
   import jinja2.ext
   from jinja2 import sandbox
@@ -88,7 +89,8 @@ def _render(template: str, messages: list[dict[str, str]], specials: dict[str, s
   environment.globals |= {'raise_exception': refuse, 'strftime_now': _TODAY.strftime}
   parts, size = [], 0
   for part in environment.from_string(template).generate(
-      messages=messages, tools=None, documents=None, add_generation_prompt=True, **specials):
+      {'tools': None, 'documents': None, **arguments, 'messages': messages,
+       'add_generation_prompt': True}):
     parts.append(part)
     size += len(part)
     if size > _MAX_OUTPUT:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
+import functools
 import json
 import os
 from typing import Any
+
+from absl import logging
 
 from tts.data import tokenizer_files
 from tts.data.tokenizer import JSON_NAME, Tokenizer
@@ -39,7 +42,7 @@ class JsonTokenizer(Tokenizer):
     self._special_texts = tuple(t.content for t in added if t.special)
     ids = {name: self._id(name, text) for name, text in self.specials.items()}
     self._unk_id = ids.get('unk_token')
-    self._prefix = self._template_prefix(ids)
+    self._prefix = self._template_prefix(ids, spec.get('post_processor') is not None)
     self.bos_id = ids.get('bos_token') if self._prefix else None
     if 'eos_token' in ids:
       self.eos_ids = self._all_ends(ids['eos_token'])
@@ -61,10 +64,11 @@ class JsonTokenizer(Tokenizer):
 
   def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
     rows = [[i for i in map(int, ids) if i < self.vocab_size] for ids in batch]
-    if self._begins is self._continues or self.bos_id is None:
-      return self._continues.decode_batch(rows)
-    return [(self._begins if ids[:1] == [self.bos_id] else self._continues).decode(ids)
-            for ids in rows]
+    with _sound(self._source):
+      if self._begins is self._continues or self.bos_id is None:
+        return self._continues.decode_batch(rows)
+      return [(self._begins if ids[:1] == [self.bos_id] else self._continues).decode(ids)
+              for ids in rows]
 
   def token(self, i: int) -> str:
     return self._begins.id_to_token(i) or ''
@@ -80,32 +84,45 @@ class JsonTokenizer(Tokenizer):
                        'they are of different models')
     return i
 
-  def _template_prefix(self, ids: dict[str, int]) -> list[int]:
-    """What the file, or else `tokenizer_config.json`, puts before a text."""
-    if self._settings.add_bos is None:
-      with _sound(self._source):
-        with_template, alone = (self._begins.encode('a', add_special_tokens=x).ids
-                                for x in (True, False))
-      return with_template[:with_template.index(alone[0])] if alone else []
-    if not self._settings.add_bos:
-      return []
-    if 'bos_token' not in ids:
-      raise InputError(f'{os.path.dirname(self._source)}/{tokenizer_files.CONFIG} has '
-                       '"add_bos_token" and no "bos_token": copy the checkpoint again')
-    return [ids['bos_token']]
+  def _template_prefix(self, ids: dict[str, int], processed: bool) -> list[int]:
+    """What stands before a text: by the file's post-processor, as in `transformers`.
+
+    Without one it is what `tokenizer_config.json` says.
+    """
+    beside = f'{os.path.dirname(self._source)}/{tokenizer_files.CONFIG}'
+    says = self._settings.add_bos
+    if not processed:
+      if says and 'bos_token' not in ids:
+        raise InputError(f'{beside} has "add_bos_token" and no "bos_token": copy the checkpoint '
+                         'again')
+      return [ids['bos_token']] if says else []
+    with _sound(self._source):
+      whole, alone = (self._begins.encode('a', add_special_tokens=x).ids for x in (True, False))
+      prefix = whole[:whole.index(alone[0])] if alone else []
+    if says is not None and says != bool(prefix):
+      _say(f'{beside} has "add_bos_token": {json.dumps(says)}, and {self._source} puts '
+           f'{" ".join(map(self.token, prefix)) or "nothing"} before a text: the latter counts')
+    return prefix
 
   def _encode(self, tokenizer: Any, texts: Sequence[str],
               with_specials: bool = False) -> list[list[int]]:
     texts = self._checked(texts)
     # Else a question that has the text of a special token in it would end its own turn.
     tokenizer.encode_special_tokens = not with_specials
-    batch = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    with _sound(self._source):
+      batch = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
     if self._unk_id is not None and not with_specials:
       for text, ids in zip(texts, batch, strict=True):
         if self._unk_id in ids:
-          raise self._unknown(next(c for c in text if self._unk_id in tokenizer.encode(
-              c, add_special_tokens=False).ids))
+          raise self._unknown(next((c for c in text if self._unk_id in tokenizer.encode(
+              c, add_special_tokens=False).ids), text[0]))
     return batch
+
+
+@functools.cache
+def _say(line: str) -> None:
+  """Warns once: a run loads a tokenizer several times."""
+  logging.warning('%s', line)
 
 
 def _build(text: str, source: str) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import json
 import re
+from typing import Any
 
 from tts.data import chat_template, problems
 from tts.data.tokenizer import DELIMITERS, Tokenizer
@@ -53,7 +55,9 @@ class PromptConfig:
   Attributes:
     kind: `plain`, the question and a newline; `few_shot`, after worked examples, where a blank
       line ends a solution; `chat`, by the chat template of the tokenizer.
-    system: the system prompt of a chat; None leaves it to the template.
+    system: the system prompt of a chat; None, or an empty text, leaves it to the template.
+    template_arguments: for `chat`, a JSON object of what else the template reads, e.g.
+      `{"enable_thinking": false}`.
     examples: for `few_shot`, a JSONL file with `problem` and `solution`, a step a line; None takes
       four of our own.
     delimiter: what ends a step: `newline` or `blank_line`.
@@ -63,16 +67,33 @@ class PromptConfig:
   system: str | None = None
   examples: str | None = None
   delimiter: str = 'newline'
+  template_arguments: str | None = None
 
   def __post_init__(self):
     for name, options in (('kind', KINDS), ('delimiter', DELIMITERS)):
       if getattr(self, name) not in options:
         raise ValueError(f'{name} is {getattr(self, name)!r}: one of {options}')
-    for name, kind in (('system', 'chat'), ('examples', 'few_shot')):
+    for name, kind in (('system', 'chat'), ('examples', 'few_shot'),
+                       ('template_arguments', 'chat')):
       if getattr(self, name) is not None and self.kind != kind:
         raise ValueError(f'{name} is given, and kind is {self.kind!r}: it is for {kind!r} alone')
     if self.kind == 'few_shot' and self.delimiter != 'newline':
       raise ValueError('delimiter is to be newline with few_shot: a blank line ends a solution')
+    self.arguments()
+
+  def arguments(self) -> dict[str, Any]:
+    """`template_arguments` by name; ValueError where they are no JSON object, or are not free."""
+    text = self.template_arguments
+    try:
+      found = json.loads(text or '{}')
+    except (TypeError, ValueError, RecursionError):
+      found = None
+    if not isinstance(found, dict):
+      raise ValueError(f'template_arguments is {text!r}: give a JSON object as a text, e.g. '
+                       '{"enable_thinking": false}')
+    if taken := sorted({'messages', 'add_generation_prompt'} & set(found)):
+      raise ValueError(f'template_arguments has {taken[0]}, which is not yours to give')
+    return found
 
 
 class Prompts:
@@ -97,7 +118,7 @@ class Prompts:
     if config.kind == 'few_shot':
       self._before, self._after = _few_shot(config.examples)
     elif config.kind == 'chat':
-      self._before, self._after = _chat(config.system, tokenizer)
+      self._before, self._after = _chat(config, tokenizer)
     self.mark = () if config == PromptConfig() else (
         config.kind, config.delimiter, self._before, self._after)
 
@@ -140,21 +161,41 @@ def _few_shot(path: str | None) -> tuple[str, str]:
   return ''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before, between
 
 
-def _chat(system: str | None, tokenizer: Tokenizer) -> tuple[str, str]:
+def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:
   """What the model's chat template writes before and after a question."""
   if tokenizer.chat_template is None:
     raise InputError('config.prompts.kind is chat, and the tokenizer has no chat template: use '
                      'plain or few_shot, or a checkpoint that is made for chat')
-  messages = [{'role': 'user', 'content': _STAND_IN}]
-  if system is not None:
-    messages.insert(0, {'role': 'system', 'content': system})
-  try:
-    text = chat_template.render(tokenizer.chat_template, messages, tokenizer.specials)
-  except chat_template.TemplateError as e:
-    raise InputError(f"config.prompts: the tokenizer's chat template is refused ({e}): use plain "
-                     'or few_shot, or mend the template') from e
+  unread = next((name for name in config.arguments() if not re.search(
+      rf'\b{re.escape(name)}\b', tokenizer.chat_template)), None)
+  if unread is not None:
+    raise InputError(f'config.prompts.template_arguments has {unread!r}, which the chat template of '
+                     'the tokenizer does not read: drop it')
+  user = {'role': 'user', 'content': _STAND_IN}
+  text, error = _rendered(config, tokenizer, user)
+  if config.system:
+    alone, (text, error) = text, _rendered(
+        config, tokenizer, {'role': 'system', 'content': config.system}, user)
+    dropped = text == alone and config.system.strip() not in (text or '')
+    if alone is not None and (error or dropped):
+      raise InputError("config.prompts.system: the tokenizer's chat template has no system prompt"
+                       f'{f" ({error})" if error else ""}: drop it, --config.prompts.system= with '
+                       'nothing after it')
+  if error:
+    raise InputError(f"config.prompts: the tokenizer's chat template is refused ({error}): use "
+                     'plain or few_shot, or mend the template')
   before, question, after = text.partition(_STAND_IN)
   if not question or _STAND_IN in after:
     raise InputError("config.prompts: the tokenizer's chat template does not write the question "
                      'once: use plain or few_shot, or mend the template')
   return before, after
+
+
+def _rendered(config: PromptConfig, tokenizer: Tokenizer,
+              *messages: dict[str, str]) -> tuple[str | None, str]:
+  """(the chat, '') or, where the template gives none, (None, why)."""
+  try:
+    return chat_template.render(tokenizer.chat_template, messages, tokenizer.specials,
+                                config.arguments()), ''
+  except chat_template.TemplateError as e:
+    return None, str(e)

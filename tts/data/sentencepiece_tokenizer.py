@@ -6,7 +6,8 @@ wherever `a` ends in a newline: steps may be encoded apart. A digit is always a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
 import io
 import os
 import re
@@ -30,7 +31,7 @@ class SentencePieceTokenizer(Tokenizer):
     """Reads a serialised model, `tokenizer.model` of `files`; `source` names it in messages."""
     super().__init__(files, source)
     model = files[FILE_NAME]
-    try:
+    with _sound(source):
       # An empty model is not initialised, and prints when asked for anything.
       if not model:
         raise ValueError('empty')
@@ -39,9 +40,6 @@ class SentencePieceTokenizer(Tokenizer):
       self.vocab_size = self._begins.vocab_size()
       if self._begins.encode('a') == self._continues.encode('a'):
         self._begins = self._continues
-    except (RuntimeError, ValueError) as e:
-      raise InputError(f'{source} is not a SentencePiece model: it may be damaged or half '
-                       'copied, copy it again') from e
     own = {'bos_token': self._begins.bos_id(), 'eos_token': self._begins.eos_id(),
            'unk_token': self._begins.unk_id(), 'pad_token': self._begins.pad_id()}
     ids = {}
@@ -80,13 +78,15 @@ class SentencePieceTokenizer(Tokenizer):
 
   def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
     rows = [[i for i in map(int, ids) if i < self.vocab_size] for ids in batch]
-    if self._begins is self._continues or self.bos_id is None:
-      return self._continues.decode(rows)
-    return [(self._begins if ids[:1] == [self.bos_id] else self._continues).decode(ids)
-            for ids in rows]
+    with _sound(self._source):
+      if self._begins is self._continues or self.bos_id is None:
+        return self._continues.decode(rows)
+      return [(self._begins if ids[:1] == [self.bos_id] else self._continues).decode(ids)
+              for ids in rows]
 
   def token(self, i: int) -> str:
-    return self._begins.id_to_piece(i)
+    with _sound(self._source):
+      return self._begins.id_to_piece(i)
 
   @property
   def special_texts(self) -> tuple[str, ...]:
@@ -105,13 +105,24 @@ class SentencePieceTokenizer(Tokenizer):
     for text in texts:
       if _BLANK in text:
         raise self._unknown(_BLANK)
-    batch = processor.encode(texts)
+    with _sound(self._source):
+      batch = processor.encode(texts)
     for text, ids in zip(texts, batch, strict=True):
       if self._unk_id in ids:
         raise self._unknown(
             next(c for c in text if self._unk_id in self._continues.encode(c)),
             'remove it from the text, or train on text that holds it, or with byte_fallback=True')
     return batch
+
+
+@contextlib.contextmanager
+def _sound(source: str) -> Iterator[None]:
+  """What the library makes of a damaged model, whose pieces may not even be UTF-8."""
+  try:
+    yield
+  except (RuntimeError, ValueError, IndexError) as e:
+    raise InputError(f'{source} is not a SentencePiece model: it may be damaged or half '
+                     'copied, copy it again') from e
 
 
 def train(texts: Iterable[str], vocab_size: int,

@@ -120,13 +120,18 @@ class Tokenizer(abc.ABC):
     return self.eos_ids[0]
 
   def check_fits(self, vocab_size: int, where: str) -> None:
-    """Raises InputError where a model has fewer ids than this; `where` names the model."""
-    if self.vocab_size > vocab_size:
+    """Raises InputError where a model, which `where` names, lacks an id that a text may have.
+
+    Special tokens that no text begins or ends with may have none: Gemma 3 1B has no pictures, and
+    the tokenizer of its family a token for them.
+    """
+    beyond = [self.token(i) for i in range(vocab_size, self.vocab_size)]
+    spare = set(self.special_texts) - {self.token(i) for i in (*self.eos_ids, self.bos_id or 0)}
+    if any(text not in spare or text in (self.chat_template or '') for text in beyond):
       name = os.path.basename(self._source)
-      beyond = [self.token(i) for i in range(vocab_size, min(self.vocab_size, vocab_size + 3))]
       raise InputError(
           f'{where}: {name} has {self.vocab_size} ids, the model {vocab_size}: there is none for '
-          f'{", ".join(map(repr, beyond))}; they are of different models')
+          f'{", ".join(map(repr, beyond[:3]))}; they are of different models')
 
   def encode(self, text: str) -> list[int]:
     """Ids of a text that continues another, none of them special.
@@ -201,9 +206,9 @@ class Tokenizer(abc.ABC):
       first, second = having(lambda text: text.endswith('\n')), begins
       delimiters = blank
     if not ends_at_blank_line:
-      return Roles(self.eos_ids, delimiters, first, second)
+      return Roles(self.eos_ids, delimiters, first, second, size=self.vocab_size)
     ends = tuple(dict.fromkeys(self.eos_ids + blank))
-    return Roles(ends, delimiters, first, second, begins)
+    return Roles(ends, delimiters, first, second, begins, self.vocab_size)
 
   def __reduce__(self):
     return type(self), (self.files, self._source)

@@ -117,7 +117,8 @@ def _special(config: dict[str, Any], name: str, where: str) -> str | None:
   value = config.get(name)
   if isinstance(value, dict):
     value = value.get('content')
-  if value is not None and not isinstance(value, str):
+  half = isinstance(value, str) and any('\ud800' <= c <= '\udfff' for c in value)  # of a character
+  if value is not None and not isinstance(value, str) or half:
     raise InputError(f'{where}: "{name}" is {str(value)[:40]!r}: it is the text of a token')
   return value
 

@@ -19,6 +19,11 @@ FAMILIES = ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3_text')
 _SUPPORTED = 'Llama 3, Mistral, Qwen 2.5, Qwen 3, Gemma 2 and Gemma 3 (text) are supported'
 _SIZES = {'vocab_size': 'vocab_size', 'num_layers': 'num_hidden_layers', 'width': 'hidden_size',
           'num_heads': 'num_attention_heads', 'mlp_width': 'intermediate_size'}
+# What the text part of a Gemma 3 of text and pictures leaves to its class; alone it says all of it.
+_GEMMA3_TEXT = {'vocab_size': 262_208, 'hidden_size': 2304, 'intermediate_size': 9216,
+                'num_hidden_layers': 26, 'num_attention_heads': 8, 'num_key_value_heads': 4,
+                'head_dim': 256}
+_OF_BOTH = ('architectures', 'dtype', 'torch_dtype', 'tie_word_embeddings', 'quantization_config')
 _ACTIVATIONS = {'silu': 'silu', 'gelu_pytorch_tanh': 'gelu_tanh'}
 _MAX_BYTES = 1 << 20
 
@@ -57,7 +62,9 @@ class Source:
 
 
 def read(directory: pathlib.Path) -> dict[str, Any]:
-  """`config.json` of a folder; of a model of text and pictures what its text part has.
+  """`config.json` of a folder; of a model of text and pictures what its text part is.
+
+  That leaves some sizes to the family's defaults, and the dtype to the whole.
 
   Of a GGUF file, what its metadata say in the same terms.
 
@@ -80,8 +87,10 @@ def read(directory: pathlib.Path) -> dict[str, Any]:
     raise InputError(f'{path} is not a JSON object: copy it again')
   if isinstance(fields.get('text_config'), dict):
     inner = fields['text_config']
-    fields = {**inner, 'model_type': inner.get('model_type', f'{fields.get("model_type")}_text'),
-              'architectures': fields.get('architectures')}
+    family = inner.get('model_type', f'{fields.get("model_type")}_text')
+    defaults = _GEMMA3_TEXT if family == 'gemma3_text' else {}
+    of_both = {name: fields[name] for name in _OF_BOTH if fields.get(name) is not None}
+    fields = {**defaults, **inner, 'model_type': family, **of_both}
   if fields.get('model_type') not in FAMILIES:
     raise InputError(f'{path}: model_type is {json.dumps(fields.get("model_type"))}: {_SUPPORTED}')
   return fields

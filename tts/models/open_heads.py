@@ -25,6 +25,8 @@ KINDS = {
     'classifier_prm': 'TRL\'s token classification: two classes, read at the step\'s last token',
 }
 
+OF_WORDS = ('lm', 'token_prm')  # kinds that read the output table
+
 
 def kind_of(folder: Any, shards: Shards) -> str:
   """A verifier's kind by its tensors.

@@ -17,7 +17,8 @@ from tts.models.transformer import Arch
 from tts.types import InputError
 
 _INDEX = 'model.safetensors.index.json'
-# Of no use here: tables that the program makes, pictures, and a tied head written out.
+_HEAD = 'lm_head.weight'
+# Of no use here: tables that the program makes, and pictures.
 _UNUSED = re.compile(r'.*rotary_emb\.inv_freq$|.*(?:vision_tower|multi_modal_projector)\..*')
 _PREFIXES = ('model.language_model.', 'language_model.model.', 'model.')
 
@@ -75,7 +76,7 @@ def layout(arch: Arch, prefix: str = 'model.') -> Iterator[Tensor]:
       yield Tensor((f'{ours}_{i}', 'scale'), f'{layer}{theirs}.weight', (width,), (width,))
   yield Tensor(('final_norm', 'scale'), f'{prefix}norm.weight', (width,), (width,))
   if 'lm' in arch.heads and not arch.tied:
-    yield Tensor(('unembed',), 'lm_head.weight', *[(arch.vocab_size, width)] * 2)
+    yield Tensor(('unembed',), _HEAD, *[(arch.vocab_size, width)] * 2)
 
 
 def _norms(post_norms: bool) -> tuple[tuple[str, str], ...]:
@@ -157,17 +158,29 @@ class Shards:
     with _opened(self._place[name]) as file:
       return file.get_tensor(name)
 
-  def check_all_read(self, spare_head: bool) -> None:
-    """Raises InputError that names a tensor which no parameter was made of.
+  def has_own_head(self, arch: Arch) -> bool:
+    """Whether there is an output table, and it is not the embedding; both are read."""
+    shape = arch.vocab_size, arch.width
+    return _HEAD in self and not np.array_equal(
+        self.take(_HEAD, shape), self.take(f'{self.prefix}embed_tokens.weight', shape))
 
-    spare_head: a tied or a value model may hold an output table that it does not use.
+  def check_all_read(self, spare_head: bool) -> list[str]:
+    """Names of the tensors that are of no use here.
+
+    Args:
+      spare_head: a model that does not use it, tied or with another head, may hold an output table.
+
+    Raises:
+      InputError: it names a tensor which no parameter was made of.
     """
-    spare = {'lm_head.weight'} if spare_head else set()
-    left = [n for n in sorted(set(self._place) - self._read - spare) if not _UNUSED.fullmatch(n)]
+    spare = {_HEAD} if spare_head else set()
+    unread = sorted(set(self._place) - self._read)
+    left = [n for n in unread if n not in spare and not _UNUSED.fullmatch(n)]
     if left:
       raise InputError(f'{self._place[left[0]]}: tensor {left[0]} has no place in a model of this '
                        f'kind ({len(left)} such): another --kind, or an architecture that is not '
                        'supported')
+    return unread
 
 
 class GgufShards(Shards):

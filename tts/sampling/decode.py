@@ -118,7 +118,8 @@ def emit(generator: Any, state: Any, rows: Rows, active: jax.Array,
   """
   uniform = rng.token_uniforms(rows.key, rows.past_steps + rows.step,
                                rows.past_positions + rows.position)
-  token, logprob = logits_lib.sample(generator.logits(state), uniform, sampling)
+  token, logprob = logits_lib.sample(generator.logits(state), uniform, sampling,
+                                    limits.roles.size)
   token = jnp.where(active, token, PAD_ID)
   rows = _advance(rows, token, active, limits)
   state, attended = generator.extend(state, token, active & rows.live)

@@ -46,18 +46,26 @@ def probabilities(logits: jax.Array, config: SamplingConfig) -> jax.Array:
   return probs
 
 
-def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig) -> tuple:
+def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
+           size: int | None = None) -> tuple:
   """Draws by inverting the cumulative distribution: one uniform a token, whatever V is.
+
+  The log-probability is of all V entries, those that are never drawn among them, as another
+  program that reads the same logits would have it.
 
   Args:
     logits: float32 [..., V].
     uniform: float32 [...] in [0, 1).
     config: static.
+    size: draw among the first so many entries alone; None is all. Static.
 
   Returns:
     (token int32 [...], its natural log-probability under the model at temperature 1,
     float32 [...]).
   """
+  log_probs = jax.nn.log_softmax(logits, axis=-1)
+  if size is not None and size < logits.shape[-1]:
+    logits = jnp.where(jnp.arange(logits.shape[-1]) < size, logits, -jnp.inf)
   if config.temperature == 0:
     token = jnp.argmax(logits, axis=-1)
   else:
@@ -67,6 +75,5 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig) -> tup
     total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0.0)
     threshold = uniform[..., None] * jnp.max(total, axis=-1, keepdims=True)
     token = jnp.argmax(total > threshold, axis=-1)
-  log_probs = jax.nn.log_softmax(logits, axis=-1)
   logprob = jnp.take_along_axis(log_probs, token[..., None], axis=-1)[..., 0]
   return token.astype(jnp.int32), logprob

@@ -60,10 +60,9 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
     raise InputError(f'--format={layout}: one of {", ".join(step_format.FORMATS)}')
   _check_empty(output)
   folder = pathlib.Path(hub.local(source))
-  fields = open_config.read(folder)
+  fields, found, shards = _described(folder, kind in open_heads.OF_WORDS)
   if kind != 'lm':
     layout = layout or step_format.default(kind, fields['model_type'])
-  found = open_config.to_arch(folder, fields)
   dtype = dtype or _stored(fields)
   trunk = dataclasses.replace(found, dtype=dtype,
                               param_dtype=None if dtype == 'float32' else dtype)
@@ -72,13 +71,15 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   tokenizer.check_fits(arch.vocab_size, str(folder))
   logging.info('importing %s (%s), about %.1f GB of memory', source, kind,
                peak_memory(arch, fields) / 1e9)
-  shards = open_weights.shards(folder)
   with tqdm(total=sum(1 for _ in open_weights.layout(arch)), unit=' tensors', delay=5,
             leave=False) as bar:
     params = open_weights.trunk(arch, shards, lambda _: bar.update())
   ids = tuple(_id(tokenizer, word) for word in words) if kind == 'token_prm' else None
   params |= open_heads.read(kind, arch, shards, np.asarray(params['embed']), found.tied, ids)
-  shards.check_all_read(found.tied or kind == 'value_prm')
+  unread = shards.check_all_read(found.tied or kind not in open_heads.OF_WORDS)
+  if unread:
+    logging.warning('%s: %d tensors are passed over, as a model of text of this kind has no use for '
+                    'them: %s', folder, len(unread), _few(unread))
   checkpoint.check_finite(params, str(folder))
   meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},
           'open': {'kind': kind, 'config': fields, 'format': layout,
@@ -117,14 +118,38 @@ def imported(path: str, workdir: str, lm: bool) -> str:
 
 
 def planned_arch(path: str, lm: bool) -> dict[str, Any]:
-  """The architecture, as JSON, of what `imported` gives or would give; no weights are read."""
+  """The architecture, as JSON, of what `imported` gives or would give.
+
+  No weights are read, but for the two tables of a tied model that has both.
+  """
   folder = pathlib.Path(hub.local(path))
   if not _is_open(folder):
     return checkpoint.read_meta(str(folder))['arch']
-  fields = open_config.read(folder)
-  trunk = dataclasses.replace(open_config.to_arch(folder, fields), param_dtype=_stored(fields))
-  kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.shards(folder))
+  fields, found, shards = _described(folder, lm)
+  trunk = dataclasses.replace(found, param_dtype=_stored(fields))
+  kind = 'lm' if lm else open_heads.kind_of(folder, shards)
   return dataclasses.asdict(open_heads.arch_of(kind, trunk))
+
+
+def _described(folder: pathlib.Path,
+               reads_head: bool) -> tuple[dict[str, Any], Arch, open_weights.Shards]:
+  """`config.json`, the trunk that it describes, and its tensors.
+
+  A tied model may have a head of its own all the same: where it is read it is kept, as
+  `transformers` 5 does, for nobody stores another table to have it ignored.
+  """
+  fields = open_config.read(folder)
+  arch, shards = open_config.to_arch(folder, fields), open_weights.shards(folder)
+  if reads_head and arch.tied and shards.has_own_head(arch):
+    logging.warning('%s: lm_head.weight is not the embedding and is kept, though config.json has '
+                    'tie_word_embeddings', folder)
+    fields = {**fields, 'tie_word_embeddings': False}
+    arch = dataclasses.replace(arch, tied=False)
+  return fields, arch, shards
+
+
+def _few(names: list[str]) -> str:
+  return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
 
 
 def _is_open(folder: pathlib.Path) -> bool:

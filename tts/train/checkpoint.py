@@ -191,7 +191,8 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
   Args:
     directory: the model's folder.
     mesh: its `model` axis shares the parameters as `parallel.placed` says: none of them is ever
-      whole on a device that has room for its share alone.
+      whole on a device that has room for its share alone. Groups of a CPU's devices have them in
+      the same memory.
 
   Returns:
     (its architecture, its parameters, `model.json`, its tokenizer).
@@ -217,7 +218,8 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
     stored = reader.metadata(path).item_metadata.tree
   _check_shapes(directory, arch, stored)
   where = (jax.tree.map(lambda _: parallel.one_device(), stored) if mesh is None else
-           jax.tree.map(lambda x: x.sharding, parallel.placed(abstract(arch), mesh)))
+           jax.tree.map(lambda x: x.sharding,
+                        parallel.placed(abstract(arch), parallel.holders(mesh))))
   like = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
                       stored, where)
   handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=_in_flight(like),
@@ -226,6 +228,8 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
     params = reader.restore(path, args=ocp.args.StandardRestore(like))
   gc.collect()  # what was read is held by what the reader leaves behind
   check_finite(params, f'checkpoint {directory}')
+  if mesh is not None:
+    params = parallel.shared(params, mesh)
   return arch, params, meta, tokenizer
 
 
