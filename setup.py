@@ -8,7 +8,7 @@ setuptools.setup(
     description='Test-time scaling of language models in JAX: search, verifiers, allocation.',
     license='Apache-2.0',
     python_requires='>=3.11',
-    packages=setuptools.find_packages(include=['tts', 'tts.*', 'launch']),
+    packages=setuptools.find_packages(include=['tts', 'tts.*', 'launch', 'configs']),
     install_requires=[
         'absl-py>=2.1',
         'array_record>=0.8; platform_system != "Windows"',  # the only TFDS format without TensorFlow

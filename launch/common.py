@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging as python_logging
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -18,6 +19,8 @@ from absl import flags, logging
 from tts import machine
 from tts.types import InputError, LostError
 
+_ROOT = pathlib.Path(__file__).parents[1]  # of `launch` and `configs`
+_CONFIG_FLAGS = ('--config', '-config')
 _TERMINATED = 128 + signal.SIGTERM
 _UNWIND_SECONDS = 5.0  # a compiler or a block may hold the main thread for minutes
 _joined = False  # whether this is one of several processes
@@ -65,6 +68,7 @@ def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
   if {'--help', '-h', '--helpfull', '--helpshort'} & set(argv):
     print(_help())
     sys.exit(0)
+  argv = _with_config(argv)
   try:
     rest = flags.FLAGS(argv)
   except flags.Error:
@@ -77,6 +81,34 @@ def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
   if given < len(arguments):
     raise InputError(f'{arguments[given]} is missing: give {" and ".join(arguments)}')
   return rest
+
+
+def _with_config(argv: list[str]) -> list[str]:
+  """The same, with `--config` as a path from here.
+
+  A file that is not here is looked for where this program lies, and it is said if it is taken.
+  """
+  found = list(argv)
+  for i, given in enumerate(argv[1:], 1):
+    flag, equals, value = given.partition('=')
+    if flag in _CONFIG_FLAGS and value:
+      found[i] = f'{flag}{equals}{_config_file(value)}'
+    elif argv[i - 1] in _CONFIG_FLAGS:
+      found[i] = _config_file(given)
+  return found
+
+
+def _config_file(given: str) -> str:
+  """`PATH` or `PATH:ARGUMENT`, of a file that there is."""
+  path, colon, argument = given.partition(':')
+  beside = _ROOT / path
+  if os.path.isfile(path):
+    return given
+  if not beside.is_file():
+    raise InputError(f'--config={path}: there is no such file, neither from {os.getcwd()} nor from '
+                     f'{_ROOT}: give the path of an experiment file, e.g. configs/quickstart.py')
+  logging.info('--config=%s is not in this folder: %s is taken', path, beside)
+  return f'{beside}{colon}{argument}'
 
 
 def _help() -> str:

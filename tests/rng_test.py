@@ -75,7 +75,7 @@ def test_uniform_over_the_half_open_interval():
 def test_all_ones_still_give_less_than_one(monkeypatch):
   monkeypatch.setattr(jax.random, 'bits', lambda key, dtype: jnp.asarray(2**32 - 1, dtype))
   largest = rng.token_uniforms(toy.slot_keys(1, 1), jnp.zeros((1, 1), int), jnp.zeros((1, 1), int))
-  assert float(largest[0, 0]) == 1.0 - 2.0**-23
+  assert float(largest[0, 0, 0]) == 1.0 - 2.0**-23
 
 
 def test_golden_draws():

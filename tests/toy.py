@@ -190,7 +190,7 @@ def slot_keys(num: int, slots: int, *, stream: str = 'test', first: int = 0) -> 
 
 @jax.jit
 def _uniform_table(keys, step, position):
-  return rng.token_uniforms(keys, step, position)
+  return rng.token_uniforms(keys, step, position)[0]
 
 
 def uniforms(keys, steps: int, positions: int) -> np.ndarray:

@@ -51,22 +51,26 @@ def identity_keys(keys: jax.Array, identity: jax.Array) -> jax.Array:
   return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(keys, identity)
 
 
-def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array) -> jax.Array:
-  """One uniform in [0, 1) per row for the token that a slot emits next.
+def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
+                   num: int = 1) -> jax.Array:
+  """Uniforms in [0, 1), `num` per row, for the token that a slot emits next.
 
   Args:
     keys: slot keys [B, N], not consumed: a (step, position) is never used twice.
     step: int32 [B, N], delimiters that the row has emitted.
     position: int32 [B, N], tokens that the row has emitted.
+    num: U, static; the first one is the same for every U.
 
   Returns:
-    float32 [B, N].
+    float32 [U, B, N].
   """
 
   def draw(key, s, p):
     key = jax.random.fold_in(jax.random.fold_in(key, s), p)
+    each = [key, *(jax.random.fold_in(key, i) for i in range(1, num))]
     # 23 bits: the largest draw times any float32 stays below it, so inverting a cumulative sum
     # never runs past its end.
-    return (jax.random.bits(key, dtype=jnp.uint32) >> 9).astype(jnp.float32) * 2.0**-23
+    return [(jax.random.bits(k, dtype=jnp.uint32) >> 9).astype(jnp.float32) * 2.0**-23
+            for k in each]
 
-  return jax.vmap(jax.vmap(draw))(keys, step, position)
+  return jnp.stack(jax.vmap(jax.vmap(draw))(keys, step, position))

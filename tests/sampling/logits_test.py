@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from tests import toy
-from tts.sampling.logits import SamplingConfig, probabilities, sample
+from tts.sampling.logits import GROUP, SamplingConfig, num_uniforms, probabilities, sample
 
 LARGEST = np.float32(1.0 - 2.0**-23)
 # Out of order, so that a forgotten inverse permutation shows.
@@ -50,7 +50,7 @@ def random_logits(seed, rows, vocab, scale=2.0):
 
 def test_top_one_is_greedy():
   logits = random_logits(0, 50, 11)
-  uniform = jnp.linspace(0.0, LARGEST, 50)
+  uniform = jnp.linspace(0.0, LARGEST, 50)[None]
   greedy, greedy_logprob = jitted(logits, uniform, SamplingConfig(temperature=0.0))
   np.testing.assert_array_equal(greedy, np.argmax(logits, axis=-1))
   for config in (SamplingConfig(top_k=1), SamplingConfig(top_p=1e-6),
@@ -61,7 +61,7 @@ def test_top_one_is_greedy():
 
 
 def test_greedy_takes_the_first_of_equals():
-  token, _ = jitted(jnp.array([[1.0, 3.0, 3.0]]), jnp.array([0.9]), SamplingConfig(temperature=0.0))
+  token, _ = jitted(jnp.array([[1.0, 3.0, 3.0]]), jnp.array([[0.9]]), SamplingConfig(temperature=0.0))
   assert int(token[0]) == 1
 
 
@@ -71,7 +71,7 @@ def test_greedy_takes_the_first_of_equals():
 def test_logprob_is_the_models_own(config):
   """At temperature 1 and over all tokens, whatever the draw was restricted to."""
   logits = random_logits(1, 30, 7)
-  token, logprob = jitted(logits, jnp.linspace(0.0, LARGEST, 30), config)
+  token, logprob = jitted(logits, jnp.linspace(0.0, LARGEST, 30)[None], config)
   assert token.dtype == jnp.int32 and logprob.dtype == jnp.float32
   x = np.asarray(logits, np.float64)
   expected = x - np.log(np.exp(x).sum(-1, keepdims=True))
@@ -82,7 +82,7 @@ def test_logprob_is_the_models_own(config):
 def test_draw_inverts_the_cumulative_distribution():
   logits = jnp.asarray(np.log(P), jnp.float32)
   uniform = jnp.array([0.0, 0.124, 0.126, 0.624, 0.626, 0.749, 0.751, LARGEST])
-  token, _ = jitted(jnp.broadcast_to(logits, (8, 4)), uniform, SamplingConfig())
+  token, _ = jitted(jnp.broadcast_to(logits, (8, 4)), uniform[None], SamplingConfig())
   np.testing.assert_array_equal(token, [0, 0, 1, 1, 2, 2, 3, 3])
 
 
@@ -93,7 +93,7 @@ def test_top_p_keeps_the_first_of_equals():
 
 @pytest.mark.parametrize('vocab,config', [
     (7, SamplingConfig(top_k=5)), (1000, SamplingConfig(top_p=0.6)),
-    (1000, SamplingConfig(temperature=0.7, top_k=40))])  # a sum over 1000 is made in blocks
+    (1000, SamplingConfig(temperature=0.7, top_k=40))])
 def test_impossible_tokens_are_never_drawn(vocab, config):
   """At both ends of the unit interval, and at the edges of the tokens' shares of it."""
   rows = 300
@@ -102,8 +102,39 @@ def test_impossible_tokens_are_never_drawn(vocab, config):
   shares = -np.sort(-probs, axis=-1)[:, :20].cumsum(axis=-1).T
   uniform = np.minimum([np.zeros(rows), np.full(rows, LARGEST), *shares], LARGEST)
   uniform = np.asarray(uniform, np.float32)
-  token, _ = jitted(jnp.broadcast_to(logits, (len(uniform), rows, vocab)), uniform, config)
-  assert (np.take_along_axis(probs, np.asarray(token).T, axis=1) > 0).all()
+  for each in ([uniform] * num_uniforms(vocab), [uniform, uniform[::-1]][:num_uniforms(vocab)]):
+    token, _ = jitted(jnp.broadcast_to(logits, (len(uniform), rows, vocab)), jnp.stack(each),
+                      config)
+    assert (np.take_along_axis(probs, np.asarray(token).T, axis=1) > 0).all()
+
+
+def test_a_large_vocabulary_is_drawn_group_by_group():
+  """Worked out in numpy: a group by its sum, an id by its share; and by groups of groups."""
+  vocab = GROUP * GROUP + 3
+  assert [num_uniforms(v) for v in (2, GROUP, GROUP + 1, vocab - 3, vocab)] == [1, 1, 2, 2, 3]
+  probs = np.random.default_rng(0).dirichlet(np.full(vocab, 0.1))
+  uniform = np.random.default_rng(1).integers(0, 2**23, (3, 200)) * 2.0**-23
+  token, _ = jitted(jnp.broadcast_to(jnp.log(jnp.asarray(probs, jnp.float32)), (200, vocab)),
+                    jnp.asarray(uniform, jnp.float32), SamplingConfig())
+  whole = np.pad(probs, (0, GROUP**3 - vocab)).reshape(GROUP, GROUP, GROUP)
+  invert = lambda p, u: int(np.searchsorted(np.cumsum(p) / p.sum(), u, side='right'))
+  for t, (u, v, w) in zip(np.asarray(token), uniform.T):
+    i = invert(whole.sum((1, 2)), w)
+    j = invert(whole[i].sum(1), v)
+    assert t == (i * GROUP + j) * GROUP + invert(whole[i, j], u)
+
+
+def test_rounding_of_logits_moves_few_draws():
+  """A large vocabulary's tail is below the rounding of a sum over all of it."""
+  rows, vocab = 4000, 30_000
+  logits = random_logits(2, 1, vocab, scale=3.0)
+  noise = 1e-5 * random_logits(3, rows, vocab, scale=1.0)
+  uniform = jnp.asarray(np.random.default_rng(4).integers(0, 2**23, (3, rows)) * 2.0**-23,
+                        jnp.float32)
+  one, _ = jitted(jnp.broadcast_to(logits, (rows, vocab)), uniform, SamplingConfig())
+  other, _ = jitted(logits + noise, uniform, SamplingConfig())
+  assert np.unique(one).size > 1000
+  assert np.count_nonzero(np.asarray(one) != np.asarray(other)) <= 8
 
 
 def test_frequencies():
@@ -111,7 +142,7 @@ def test_frequencies():
   for config in (SamplingConfig(), SamplingConfig(temperature=0.6, top_k=3),
                  SamplingConfig(temperature=1.5, top_p=0.9)):
     logits = random_logits(5, 1, 9)
-    token, _ = jitted(jnp.broadcast_to(logits, (uniform.size, 9)), uniform, config)
+    token, _ = jitted(jnp.broadcast_to(logits, (uniform.size, 9)), uniform[None], config)
     probs = np.asarray(probabilities(logits, config), np.float64)[0]
     counts = np.bincount(token, minlength=9)
     assert counts[probs == 0].sum() == 0

@@ -44,7 +44,7 @@ def local(path: str) -> str:
     InputError: it is not there, cannot be read, or the library is missing.
   """
   bucket, name = gcs.parts(path)
-  here = _cache('read', path)
+  here = cache_path('read', path)
   with _locked(here, wait=True):
     with gcs.reasons(path):
       blob = gcs.client().bucket(bucket).get_blob(name, retry=gcs.retry())
@@ -87,7 +87,7 @@ def opened(path: str) -> Iterator[str]:
 def written(path: str) -> Iterator[IO[bytes]]:
   """Opens a new `gs://` file, which is there, whole, once the block ends without error."""
   bucket, name = gcs.parts(path)
-  here = _cache('write', f'{path} {os.getpid()}')
+  here = cache_path('write', f'{path} {os.getpid()}')
   here.parent.mkdir(parents=True, exist_ok=True)
   try:
     with open(here, 'wb') as file:
@@ -221,7 +221,7 @@ def _stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
   return found.st_size, found.st_mtime_ns
 
 
-def _cache(use: str, path: str) -> pathlib.Path:
+def cache_path(use: str, path: str) -> pathlib.Path:
   """A folder for a path, of its own for each use; short, since file names are."""
   root = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
   digest = hashlib.sha256(path.rstrip('/').encode()).hexdigest()[:12]
@@ -231,7 +231,7 @@ def _cache(use: str, path: str) -> pathlib.Path:
 def _own_copy(path: str, stack: contextlib.ExitStack) -> pathlib.Path:
   """The first copy that no other process works on."""
   for number in itertools.count():
-    here = _cache(f'work-{number}', path)
+    here = cache_path(f'work-{number}', path)
     if stack.enter_context(_locked(here, wait=False)):
       return here
 

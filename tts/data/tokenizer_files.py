@@ -22,6 +22,7 @@ CONFIG = 'tokenizer_config.json'
 SPECIALS = 'special_tokens_map.json'
 GENERATION = 'generation_config.json'
 TEMPLATE = 'chat_template.jinja'
+BESIDE = (CONFIG, SPECIALS, GENERATION, TEMPLATE)  # a vocabulary
 NAMES = ('bos_token', 'eos_token', 'unk_token', 'pad_token')
 
 
@@ -61,8 +62,7 @@ def read(path: str | os.PathLike[str], limit: int = _MAX_BYTES) -> bytes:
 
 def read_beside(folder: pathlib.Path) -> dict[str, bytes]:
   """The files of a folder that `settings` reads, by name."""
-  return {name: read(folder / name) for name in (CONFIG, SPECIALS, GENERATION, TEMPLATE)
-          if (folder / name).exists()}
+  return {name: read(folder / name) for name in BESIDE if (folder / name).exists()}
 
 
 def parsed(data: bytes, where: str) -> dict[str, Any]:

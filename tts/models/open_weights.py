@@ -128,6 +128,11 @@ class Shards:
     raise InputError(f'{self._directory} has no *.safetensors: give the folder of an open checkpoint')
 
   @property
+  def files(self) -> list[pathlib.Path]:
+    """Those that hold the tensors."""
+    return sorted(set(self._place.values()))
+
+  @property
   def prefix(self) -> str:
     """What the trunk's tensors begin with."""
     for prefix in (*_PREFIXES, ''):

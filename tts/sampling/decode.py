@@ -116,10 +116,11 @@ def emit(generator: Any, state: Any, rows: Rows, active: jax.Array,
     (state, rows, token int32 [B, N] with PAD_ID where not active, log-probability float32
     [B, N] with 0 there, tokens attended to by the token fed int32 [B, N] with 0 where none was).
   """
+  logits = generator.logits(state)
   uniform = rng.token_uniforms(rows.key, rows.past_steps + rows.step,
-                               rows.past_positions + rows.position)
-  token, logprob = logits_lib.sample(generator.logits(state), uniform, sampling,
-                                    limits.roles.size)
+                               rows.past_positions + rows.position,
+                               logits_lib.num_uniforms(logits.shape[-1]))
+  token, logprob = logits_lib.sample(logits, uniform, sampling, limits.roles.size)
   token = jnp.where(active, token, PAD_ID)
   rows = _advance(rows, token, active, limits)
   state, attended = generator.extend(state, token, active & rows.live)

@@ -7,6 +7,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+GROUP = 64  # ids that a token is drawn of at a time
+
 
 @dataclasses.dataclass(frozen=True)
 class SamplingConfig:
@@ -46,16 +48,25 @@ def probabilities(logits: jax.Array, config: SamplingConfig) -> jax.Array:
   return probs
 
 
+def num_uniforms(vocab_size: int) -> int:
+  """U, the uniforms that `sample` takes for a token."""
+  return 1 if vocab_size <= GROUP else 1 + num_uniforms(-(-vocab_size // GROUP))
+
+
 def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
            size: int | None = None) -> tuple:
-  """Draws by inverting the cumulative distribution: one uniform a token, whatever V is.
+  """Draws a group of ids, then an id of the group, each by inverting a cumulative distribution.
+
+  Groups are drawn in the same way where there are more than `GROUP` of them. Over a whole large
+  vocabulary the sum is too coarse: most ids are less likely than its rounding, so that the same
+  uniform gave another token whenever a block of another shape rounded the logits differently.
 
   The log-probability is of all V entries, those that are never drawn among them, as another
   program that reads the same logits would have it.
 
   Args:
     logits: float32 [..., V].
-    uniform: float32 [...] in [0, 1).
+    uniform: float32 [U, ...] in [0, 1), `num_uniforms(V)` for each token, independent.
     config: static.
     size: draw among the first so many entries alone; None is all. Static.
 
@@ -69,11 +80,27 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
   if config.temperature == 0:
     token = jnp.argmax(logits, axis=-1)
   else:
-    probs = probabilities(logits, config)
-    # The backend may sum in blocks, so rounding can lift the sum at a token of probability zero:
-    # such tokens are left out. The largest entry rather than 1: the sum is off by rounding.
-    total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0.0)
-    threshold = uniform[..., None] * jnp.max(total, axis=-1, keepdims=True)
-    token = jnp.argmax(total > threshold, axis=-1)
+    token = _draw(probabilities(logits, config), uniform)
   logprob = jnp.take_along_axis(log_probs, token[..., None], axis=-1)[..., 0]
   return token.astype(jnp.int32), logprob
+
+
+def _draw(probs: jax.Array, uniform: jax.Array) -> jax.Array:
+  """An index for each distribution float32 [..., V], by uniforms float32 [U, ...]."""
+  size = probs.shape[-1]
+  if size <= GROUP:
+    return _invert(probs, uniform[0])
+  padding = [(0, 0)] * (probs.ndim - 1) + [(0, -size % GROUP)]
+  groups = jnp.pad(probs, padding).reshape(*probs.shape[:-1], -1, GROUP)
+  group = _draw(jnp.sum(groups, axis=-1), uniform[1:])[..., None]
+  inside = jnp.take_along_axis(groups, group[..., None], axis=-2)[..., 0, :]
+  return group[..., 0] * GROUP + _invert(inside, uniform[0])
+
+
+def _invert(probs: jax.Array, uniform: jax.Array) -> jax.Array:
+  """Where the cumulative sum of probabilities [..., G], of any total, passes a share of it [...]."""
+  # The backend may sum in blocks, so rounding can lift the sum at a token of probability zero:
+  # such tokens are left out. The largest entry rather than 1: the sum is off by rounding.
+  total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0.0)
+  threshold = uniform[..., None] * jnp.max(total, axis=-1, keepdims=True)
+  return jnp.argmax(total > threshold, axis=-1)

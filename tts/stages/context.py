@@ -9,6 +9,7 @@ from typing import Any
 
 from tts import hosts, parallel
 from tts.config import Experiment, ModelConfig
+from tts.data import benchmarks
 from tts.data import hub
 from tts.data import problems as problems_lib
 from tts.data.prompts import Prompts
@@ -18,6 +19,7 @@ from tts.eval import runfiles
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.models.transformer import Arch
 from tts.sampling.decode import Limits
+from tts.sampling.logits import GROUP
 from tts.models.verifier import Verifier
 from tts.stages import open_checkpoint, verifiers, workdir as workdir_lib
 from tts.train import checkpoint
@@ -125,11 +127,23 @@ class Run:
     elif tokenizer.proto != self.tokenizer.proto:
       raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
                        'one run must share theirs')
-    mark = (workdir_lib.file_fingerprint(folder) if config.checkpoint
+    mark = (self._given_mark(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
     if reader is not None:
       mark = workdir_lib.fingerprint(mark, reader.mark)
+    if arch.vocab_size > GROUP:  # smaller ones are drawn from as in runs from before groups
+      mark = workdir_lib.fingerprint(mark, GROUP)
     return Model(name, arch, params, mark, reader, meta.get('open'))
+
+  def _given_mark(self, folder: str) -> str:
+    """Fingerprint of a given checkpoint's contents, wherever it lies.
+
+    An import is called by it. One of ours has it in its `model.json`: hashes of all its files,
+    which `load_model` has compared.
+    """
+    if os.path.dirname(folder) == self.workdir.path(open_checkpoint.IMPORTED):
+      return os.path.basename(folder)
+    return workdir_lib.file_fingerprint(folder)
 
   def _write_given(self, name: str, meta: dict[str, Any], tokenizer: Tokenizer) -> None:
     """Keeps what the report says of a given checkpoint, which may lie anywhere, in the workdir."""
@@ -175,15 +189,17 @@ class Run:
   def data_mark(self, split: str) -> str:
     """Fingerprint of a split: of its generator's config, or of the file's bytes.
 
-    How answers are graded is part of it. `lm` is the only split that nothing is graded on; `exact`
-    is left out, so that runs from before there was a choice stay valid.
+    How answers are graded is part of it, and by what questions are drawn. `lm` is the only split
+    that nothing is drawn for or graded on; `exact` and the families that are generated here, whose
+    ids come from their texts, are left out, so that runs from before there was a choice stay valid.
     """
     data = self.experiment.data
     path = getattr(data, split)
     source = (workdir_lib.file_fingerprint(hub.local(path, 'dataset')) if path
               else problems_lib.source(data))
     grader = [] if split == 'lm' or data.grader == 'exact' else [data.grader]
-    return workdir_lib.fingerprint(data.family, split, source, *grader)
+    drawn = ['by text'] if split != 'lm' and (path or data.family in benchmarks.BENCHMARKS) else []
+    return workdir_lib.fingerprint(data.family, split, source, *grader, *drawn)
 
   @functools.cache
   def tokenizer_mark(self) -> str:

@@ -18,16 +18,19 @@ import numpy as np
 from tqdm import tqdm
 
 from tts import gguf_file
-from tts.data import files, hub, step_format
-from tts.data.tokenizer import Tokenizer
+from tts.data import content, files, hub, step_format, tokenizer_files
+from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.models import open_config, open_gguf, open_heads, open_weights
 from tts.models.transformer import Arch
 from tts.stages import memory
 from tts.train import checkpoint
 from tts.types import InputError
 
+IMPORTED = 'imported'  # in a workdir
+_CONFIG = 'config.json'
 _SHARD_BYTES = 4 << 30  # of an export, as large as others make theirs
 _DTYPES = ('float32', 'bfloat16')
+_FORMAT = 1  # of what an import makes of the same files: another one is another model
 _PROCESS_BYTES = 290_000_000  # of an interpreter with the libraries that an import needs
 
 
@@ -94,7 +97,7 @@ def imported(path: str, workdir: str, lm: bool) -> str:
   Args:
     path: of a run's `checkpoint`; what has a `config.json` and no `model.json` is an open one, and
       so are a GGUF file and `hf://org/name[@revision]`.
-    workdir: of the run; imports are under its `imported`, by what is in `path`.
+    workdir: of the run; imports are in its `IMPORTED`, each called by its `identity`.
     lm: whether it is to be a language model, or a verifier of the kind that its tensors say.
 
   Raises:
@@ -103,18 +106,24 @@ def imported(path: str, workdir: str, lm: bool) -> str:
   folder = pathlib.Path(hub.local(path))
   if not _is_open(folder):
     return str(folder)
-  if gguf_file.is_gguf(folder):
-    with open(folder, 'rb') as file:
-      digest = hashlib.file_digest(file, 'sha256')
-    digest.update(repr(lm).encode())
-  else:
-    files_in = sorted((p.name, p.stat().st_size) for p in folder.iterdir() if p.is_file())
-    digest = hashlib.sha256((folder / 'config.json').read_bytes() + repr((files_in, lm)).encode())
-  target = pathlib.Path(workdir, 'imported', digest.hexdigest()[:12])
+  target = pathlib.Path(workdir, IMPORTED, identity(folder, lm))
   if not target.exists():
     kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.shards(folder))
     import_model(str(folder), str(target), kind)
   return str(target)
+
+
+def identity(folder: pathlib.Path, lm: bool) -> str:
+  """A hash of an open checkpoint's tensors, config and tokenizer, and of what is made of them.
+
+  `folder` may be a GGUF file, which has all three. Of the files' bytes: neither their names nor their times count, nor files that are not read.
+  """
+  beside = [name for name in (_CONFIG, JSON_NAME, FILE_NAME, *tokenizer_files.BESIDE)
+            if (folder / name).is_file()]
+  shards = [folder] if gguf_file.is_gguf(folder) else open_weights.Shards(folder).files
+  small = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in beside]
+  found = [_FORMAT, lm, list(zip(beside, small)), sorted(content.digests(shards))]
+  return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
 def planned_arch(path: str, lm: bool) -> dict[str, Any]:
@@ -154,7 +163,7 @@ def _few(names: list[str]) -> str:
 
 def _is_open(folder: pathlib.Path) -> bool:
   return gguf_file.is_gguf(folder) or (
-      (folder / 'config.json').is_file() and not (folder / checkpoint.MODEL_FILE).is_file())
+      (folder / _CONFIG).is_file() and not (folder / checkpoint.MODEL_FILE).is_file())
 
 
 def peak_memory(arch: Arch, fields: Mapping[str, Any]) -> int:
