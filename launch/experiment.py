@@ -98,7 +98,9 @@ def _dry_run(experiment: config_lib.Experiment) -> None:
     compiling.check(experiment, TOPOLOGY.value)
     print(f'all of it fits {TOPOLOGY.value}, by the formula and by its compiler')
   else:
-    device_programs.check_memory(here, parallel.device_memory())
+    own = parallel.make_mesh()
+    together = own.size // parallel.holders(own).size // here.mesh.model
+    device_programs.check_memory(here, parallel.device_memory(), max(1, together))
 
 
 def _join_processes() -> None:

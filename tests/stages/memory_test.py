@@ -111,6 +111,20 @@ def test_what_does_not_fit_is_refused_with_what_does():
     device_programs.check_memory(big, fewer)
 
 
+def test_devices_that_hold_a_model_together_have_more_room():
+  experiment = config.from_config_dict(smoke.get_config())
+  wide = dataclasses.replace(experiment, search=dataclasses.replace(
+      experiment.search, budgets=(1, 4096), block=8, max_rows=8192))
+  largest = max((p.footprint(p.rows, 1) for p in device_programs.listed(wide)),
+                key=lambda formula: formula.total)
+  limit = largest.total - largest.weights + largest.weights // 2
+  with pytest.raises(InputError, match='search/.* needs'):
+    device_programs.check_memory(wide, limit)
+  device_programs.check_memory(wide, limit, holders=2)
+  with pytest.raises(InputError, match='search/.* needs'):
+    device_programs.check_memory(wide, limit - 1, holders=2)
+
+
 def test_a_training_that_does_not_fit_is_shared_or_asks_for_a_checkpoint():
   experiment = config.from_config_dict(pod.get_config('1'))
   with pytest.raises(InputError, match='train/base .* share it, --config.mesh.train=-1'):

@@ -122,15 +122,20 @@ def largest(program: DeviceProgram, width: int, limit: int, most: int) -> int:
   return rows - rows % program.each if rows >= program.each else rows
 
 
-def check_memory(e: Experiment, limit: int) -> None:
+def check_memory(e: Experiment, limit: int, holders: int = 1) -> None:
   """Whether every program fits into `limit` bytes a device.
+
+  So many `holders` have a model's weights together, as a CPU's devices have; training has its own.
 
   Raises:
     InputError: one does not; the largest N that does, or the field to lower.
   """
   for program in listed(e):
-    if (total := program.footprint(program.rows, e.mesh.model).total) > limit:
-      raise too_large(e, program, total, limit)
+    found = program.footprint(program.rows, e.mesh.model)
+    shared = 0 if program.name.startswith('train/') else found.weights
+    room = limit + shared - shared // holders
+    if found.total > room:
+      raise too_large(e, program, found.total, room)
 
 
 def too_large(e: Experiment, program: DeviceProgram, total: int, limit: int) -> InputError:
