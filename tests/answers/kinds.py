@@ -81,6 +81,7 @@ KINDS = {
         (r'\text{Friday}', ('Friday', r'\text{friday}', r'\textbf{Friday}'), (r'\text{Monday}',)),
         (r'\text{both P and Q}', ('both P and Q',), (r'\text{neither P nor Q}', 'P')),
         (r'\text{yes}', ('Yes', r'\text{Yes}.'), ('No',)),
+        ('No', (r'\text{no}', 'no'), (r'\text{no solution}', r'\emptyset', '0', 'None')),
         ('New York', (r'\text{new york}', 'New  York'), ('York',)),
         (r'\text{Marta}', ('Marta',), ('Maria', r'\text{Marta and Maria}')),
     ),

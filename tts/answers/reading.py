@@ -60,8 +60,8 @@ _REALS = re.compile(
     rf'\\mathbb\s*\{{?R\}}?|\\R|(?:{WORD}?[Aa]ll )?(?:{WORD}?[Rr]eal(?: {WORD}?[Nn]umbers?)?)'
     rf'|{WORD}?[Rr]eals')
 _NOTHING = re.compile(
-    rf'\\emptyset|\\\{{\s*\\\}}|(?:{WORD}?(?:[Nn]o|[Ee]mpty|[Nn]one)\b ?)'
-    rf'(?:{WORD}?(?:real )?(?:{WORD}?solutions?|{WORD}?set))?')
+    rf'\\emptyset|\\\{{\s*\\\}}|{WORD}?(?:[Tt]he )?(?:{WORD}?(?:[Nn]o|[Ee]mpty) )'
+    rf'(?:{WORD}?real )?(?:{WORD}?solutions?|{WORD}?set)')
 _CLOSINGS = {r'\{': (r'\}',), '(': (')', ']'), '[': (')', ']')}
 
 
@@ -88,8 +88,8 @@ def _integer(text: str) -> Value:
 
 def _is_prose(text: str) -> bool:
   """Whether there is nothing but words: `Evelyn`, `New York`, and not `xyz` or `sin x`."""
-  if not _LETTERS.fullmatch(text):
-    return False
+  if not _LETTERS.fullmatch(text) or text.lower() == 'no':
+    return text.lower() == 'no'
   runs = re.findall('[A-Za-z]+', text)
   return not set(map(str.lower, runs)) & _NO_PROSE and any(
       len(run) > 3 or len(run) == 3 and not _VOWELS.isdisjoint(run.lower()) for run in runs)
@@ -168,8 +168,8 @@ def _list(parts: list[str], connective: str, inner) -> Value:
       len({v.name for v in found}) == 1):
     return relations.joined(found, connective)
   if found[0].name and r'\ne' in parts[0] and all(v.kind == 'number' for v in found[1:]):
-    return inner(f'{parts[0].partition(chr(92) + "ne")[0]}\\in\\mathbb{{R}}\\setminus\\{{'
-                 f'{",".join([parts[0].partition(chr(92) + "ne")[2], *parts[1:]])}\\}}')
+    name, _, first = parts[0].partition(r'\ne')  # `x \ne 0, 1`
+    return inner(rf'{name}\in\mathbb{{R}}\setminus\{{{",".join([first, *parts[1:]])}\}}')
   if connective == 'or' and all('infty' in v.form for v in found):
     return relations.union(r'\cup '.join(parts), inner)
   names = [v.name for v in found]
