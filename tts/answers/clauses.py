@@ -7,7 +7,8 @@ import re
 from tts.answers.reading import MAX_LENGTH, read
 
 _CLAUSE_END = re.compile(
-    r'\n|(?<!\\)(?<!\bRs)(?<!i\.e)[.!?](?=[\s*_`]|$)|\sand\s(?=that|no\b|nothing|we\b|this)|,?\s(?:because|since|which|so|as|where)\b|[,;]\s(?=[A-Za-z]{2})')
+    r'\n|(?<!\\)(?<!\bRs)(?<!i\.e)[.!?](?=[\s*_`]|$)'
+    r'|\sand\s(?=that|no\b|nothing|we\b|this)|,?\s(?:because|since|which|so|as|where)\b|[,;]\s(?=[A-Za-z]{2})')
 _EDGES = ' \t\r*`"\'_~>'
 _EMOJI = re.compile('^[\u2190-\u21ff\u2600-\u27bf\U0001f300-\U0001faff\ufe0f\\s*_`]+'
                     '|[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f\\s*_`]+$')
@@ -19,8 +20,8 @@ _DISPLAY = re.compile(
 _FENCE = re.compile(r'[ \t*_`>#:~=—-]*(?:```\w*)?[ \t]*\n')
 
 _FILLERS = re.compile(
-    r'(?:(?:,|(?:is|therefore|thus|hence|so|then|simply|indeed|actually|equal to|probably|clearly|now|'
-    r'still|just|also|found to be|that|we get|we have|which means|and)(?![A-Za-z]))[ ,]*)+(?=\S)',
+    r'(?:(?:,|(?:is|therefore|thus|hence|so|then|simply|indeed|actually|equal to|probably|clearly|'
+    r'now|still|just|also|found to be|that|we get|we have|which means|and)(?![A-Za-z]))[ ,]*)+(?=\S)',
     re.IGNORECASE)
 # Said of an answer, not an answer.
 _REMARK = re.compile(
@@ -42,12 +43,14 @@ _MATHEMATICS = re.compile(r'\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)')
 _IS = re.compile(r'\s(?:is|are|was|were|equals|makes?|gives?)\s+|(?<![<>=!\\])=(?!=)', re.IGNORECASE)
 # What comes before the number that a sentence is about, two words between them at most.
 _VERB = re.compile(
-    r'(?:^|\b(?:is|are|was|were|be|has|have|had|makes?|earns?|needs?|takes?|gets?|costs?|keeps?|pays?|'
-    r'spends?|sells?|gives?|totals?|number|will)\s(?:(?!not|multiple|one|table|step|of)[\w\']+\s){0,2})$',
+    r'(?:^|\b(?:is|are|was|were|be|has|have|had|makes?|earns?|needs?|takes?|gets?|costs?|keeps?|'
+    r'pays?|spends?|sells?|gives?|totals?|number|will)\s'
+    r'(?:(?!not|multiple|one|table|step|of)[\w\']+\s){0,2})$',
     re.IGNORECASE)
 _ADVERBIAL = re.compile(r'(?:after|in|for|at|if|when|since|with|by|before|during)\s', re.IGNORECASE)
 _NUMBER = re.compile(
-    r'(?<![\w.])-?(?:\\?\$|[£€¥₹])?\s?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?(?:\\?%|million\b|thousand\b|billion\b)?')
+    r'(?<![\w.])-?(?:\\?\$|[£€¥₹])?\s?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s?'
+    r'(?:\\?%|million\b|thousand\b|billion\b)?')
 
 
 def says_something(answer: str) -> bool:

@@ -20,7 +20,8 @@ _POWER = re.compile(f'[{"".join(map(chr, _SUPERSCRIPTS))}]+')
 _INDEX = re.compile(f'[{"".join(map(chr, _SUBSCRIPTS))}]+')
 _SIGNS = {
     '\x08': '\\b', '\x0c': '\\f',  # of \boxed and \frac, where JSON took them for its own
-    '−': '-', '－': '-', '＋': '+', '／': '/', '–': '-', '—': '-', '‐': '-', '‑': '-', '×': '*', '·': '*', '⋅': '*', '∙': '*',
+    '−': '-', '－': '-', '＋': '+', '／': '/', '–': '-',
+    '—': '-', '‐': '-', '‑': '-', '×': '*', '·': '*', '⋅': '*', '∙': '*',
     '÷': '/', '∕': '/', '⁄': '/', 'π': r'\pi ', '∞': r'\infty ', '≤': r'\le ', '≥': r'\ge ',
     '⩽': r'\le ', '⩾': r'\ge ', '≠': r'\ne ', '±': r'\pm ', '∪': r'\cup ', '∩': r'\cap ',
     '∈': r'\in ', '∅': r'\emptyset ', 'ℝ': r'\mathbb{R}', '√': r'\sqrt ', '∛': r'\sqrt[3]',
@@ -30,7 +31,8 @@ _SIGNS = {
     '〉': r'\rangle ', '≈': r'\approx ', '′': "'", '’': "'", '‘': "'", '“': '"', '”': '"',
     '٫': '.', '٬': ',', '٪': '%', '，': ',', '；': ';', '：': ':', '（': '(', '）': ')',
     '％': '%', '＝': '=', '\u2061': '', '\u2062': '*', '\ufe0f': '',
-    **{c: f'\\{unicodedata.name(c).split()[-1].lower()} ' for c in 'αβγδεζηθκμνξρστφχψωΓΔΘΣΦΨΩ'},
+    **{c: f'\\{unicodedata.name(c).split()[-1].lower()} ' for c in 'αβγδεζηθκμνξρστφχψω'},
+    **{c: f'\\{unicodedata.name(c).split()[-1].capitalize()} ' for c in 'ΓΔΘΣΦΨΩ'},
 }
 _ASCII = re.compile(r'[\x20-\x7e]*')
 
@@ -54,8 +56,10 @@ _COMMANDS = {
     'langle': r'\langle ', 'varnothing': r'\emptyset ',
     **dict.fromkeys(('dfrac', 'tfrac', 'cfrac'), r'\frac'),
     **dict.fromkeys(('dbinom', 'tbinom'), r'\binom'),
-    **dict.fromkeys(('le', 'leq', 'leqslant'), r'\le '), **dict.fromkeys(('ge', 'geq', 'geqslant'), r'\ge '),
-    **dict.fromkeys(('ne', 'neq'), r'\ne '), **dict.fromkeys(('mid', 'vert', 'lvert', 'rvert'), '|'),
+    **dict.fromkeys(('le', 'leq', 'leqslant'), r'\le '),
+    **dict.fromkeys(('ge', 'geq', 'geqslant'), r'\ge '),
+    **dict.fromkeys(('ne', 'neq'), r'\ne '),
+    **dict.fromkeys(('mid', 'vert', 'lvert', 'rvert'), '|'),
     **dict.fromkeys(('degree', 'degrees', 'circ'), r'\degree '),
 }
 _COMMAND = re.compile(r'\\([A-Za-z]+)')
@@ -115,7 +119,8 @@ def clean(answer: str) -> str:
     money = r'\usd ' if text.replace('\\$', '').count('$') % 2 else ''
     text = text.replace('\\$', r'\usd ').replace('$', money)
   text = ' '.join(text.split())
-  return text[:-1].rstrip() if text.endswith('.') and not text.endswith('..') and text != '.' else text
+  ends = text.endswith('.') and not text.endswith('..') and text != '.'
+  return text[:-1].rstrip() if ends else text
 
 
 def _in_ascii(text: str) -> str:

@@ -197,8 +197,9 @@ def _across_kinds(a: Value, gold: Value) -> bool | None:
 def _decimal_comma(a: Value, gold: Value) -> bool:
   """`3,14` where the gold answer is 3.14; `1,2` is as likely a list."""
   whole, part = (p.form for p in a.parts)
-  return (gold.places > 1 or whole in ('0', '-0')) and whole.lstrip('-').isdigit() and part.isdigit() and (
-      Fraction(f'{whole}.{part}') == gold.number)
+  if gold.places < 2 and whole not in ('0', '-0') or not whole.lstrip('-').isdigit():
+    return False
+  return part.isdigit() and Fraction(f'{whole}.{part}') == gold.number
 
 
 def _in_24_hours(clock: str) -> str:

@@ -22,7 +22,8 @@ _TOKEN = re.compile(
 _ALIASES = {
     'arcsin': 'asin', 'arccos': 'acos', 'arctan': 'atan', 'arccot': 'acot', 'arcsec': 'asec',
     'arccsc': 'acsc', 'cosec': 'csc', 'ctg': 'cot', 'tg': 'tan', 'arctg': 'atan',
-    'cbrt': 'cbrt', 'sqrt': 'sqrt', 'Abs': 'abs', 'log10': 'lg', 'factorial': 'factorial', 'lfloor': 'floor', 'lceil': 'ceil', 'ceiling': 'ceil',
+    'cbrt': 'cbrt', 'sqrt': 'sqrt', 'Abs': 'abs', 'log10': 'lg', 'factorial': 'factorial',
+    'lfloor': 'floor', 'lceil': 'ceil', 'ceiling': 'ceil',
     **{name: name for name in numbers.FUNCTIONS},
 }
 _SPELT = ('alpha', 'beta', 'gamma', 'delta', 'theta', 'lambda', 'sigma', 'omega')

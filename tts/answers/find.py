@@ -1,7 +1,7 @@
 """Finds the answer in what a model wrote.
 
-Answers are marked in many ways, and `RULES` ranks these: a box outranks a marker, that a label, that
-a sentence. Of the highest-ranked kind the last one counts. A remark (`The answer is positive.`)
+Answers are marked in many ways, and `RULES` ranks these: a box outranks a marker, that a label,
+that a sentence. Of the highest-ranked kind the last one counts. A remark (`The answer is positive.`)
 has no number, formula or option, and never takes the place of one that has, however it is marked.
 
 What a model thinks is not what it answers: all up to `</think>` is passed over, and so is all after
@@ -31,7 +31,8 @@ _THINK_END = re.compile(r'</(?:think|thinking|thought)>', re.IGNORECASE)
 _THINK_START = re.compile(r'<(?:think|thinking|thought)>', re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
     r'\n[ \t>*#]{0,8}(?:(?:Question|Problem|Exercise|Q)\b[ \t]{0,3}\d{0,4}[*_ \t]{0,4}[:.]'
-    r'|(?:User|Human|Student|Assistant)[ \t]{0,2}:|(?<=#)[ \t]{0,3}(?:Question|Instruction|Problem)\b)',
+    r'|(?:User|Human|Student|Assistant)[ \t]{0,2}:'
+    r'|(?<=#)[ \t]{0,3}(?:Question|Instruction|Problem)\b)',
     re.IGNORECASE)
 _END_OF_TURN = re.compile(r'<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|</s>|<end_of_turn>')
 
@@ -50,7 +51,8 @@ _LABEL = re.compile(
     rf'_{{0,3}}[^\w\n]{{0,20}}$',
     re.IGNORECASE | re.MULTILINE)
 _SENTENCE = re.compile(
-    r'\b(?:answers?|solutions?|final result|(?:correct|right|best)[ \t](?:option|choice))\b[^\n.:=#\\$]{0,40}?\b(?:is|are|was|'
+    r'\b(?:answers?|solutions?|final result|(?:correct|right|best)[ \t](?:option|choice))\b'
+    r'[^\n.:=#\\$]{0,40}?\b(?:is|are|was|'
     r'would be|should be|must be|will be|equals|turns out to be|comes (?:out )?to)\b'
     rf'{_LIGHT}[:：=]?{_LIGHT}',
     re.IGNORECASE)
@@ -58,8 +60,9 @@ _REVERSED = re.compile(
     r'(?:^|[.!?,]\s|\b(?:so|thus|hence|therefore),?\s)([^\s.,!?][^.,!?\n]{0,60}?)\s(?:(?:is|are)\s'
     r'(?:the|our|my)\s(?:final\s|correct\s)?answers?\b|as\s(?:the|our|my)\s(?:final\s)?answer\b)',
     re.IGNORECASE | re.MULTILINE)
-_OPENING = re.compile(r'(?:(?:so|thus|hence|therefore|then|and|we (?:get|have|obtain)|this gives|that)\b,?\s+)+',
-                      re.IGNORECASE)
+_OPENING = re.compile(
+    r'(?:(?:so|thus|hence|therefore|then|and|we (?:get|have|obtain)|this gives|that)\b,?\s+)+',
+    re.IGNORECASE)
 _BOLD = re.compile(r'\*\*([^*\n]{1,80})\*\*')
 _HEADING = re.compile(
     r'(?:step|part|case|method|solution|section|example|problem|question|approach|phase|verif|check|'
@@ -133,8 +136,8 @@ def _answered(text: str) -> str:
 
 def _ranked(text: str) -> Found | None:
   remark = None
-  for rule, answers in (('box', _boxed), ('marker', _marked), ('tag', _tagged),
-                        ('label', _labelled), ('sentence', _said), ('bold', _bold), ('bare', _bare)):
+  rules = _boxed, _marked, _tagged, _labelled, _said, _bold, _bare
+  for rule, answers in zip(RULES, rules):
     for answer in answers(text):
       if rule == 'box' or clauses.says_something(answer):
         return Found(answer[:MAX_LENGTH + 1], rule)

@@ -219,7 +219,8 @@ def unknown_function(name: str, a: Number) -> Number:
 def _seeded(names: Sequence[str]) -> Number:
   out = []
   for i, name in enumerate(names):
-    bits = int.from_bytes(hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=20).digest(), 'big')
+    digest = hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=20).digest()
+    bits = int.from_bytes(digest, 'big')
     size = _MP.mpf(bits) / (1 << 160)
     out.append((size + _MP.mpf(1) / 2, -size - _MP.mpf(1) / 3, 3 * size + 2)[i % 3])
   return tuple(out)

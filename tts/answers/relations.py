@@ -19,7 +19,8 @@ _OPERATOR = re.compile(r'\\(?:le|ge|ne|in|notin|equiv|to|sim|parallel|perp|subse
 _LETTER = r'(?:[A-Za-z]|\\[A-Za-z]+)'
 _INDEX = r"(?:\s?_\s?(?:\{[^{}]*\}|[A-Za-z0-9]))?'*"
 _NAME = re.compile(
-    rf'{WORD}?{_LETTER}{_INDEX}(?:\s?\^\s?\{{?-1\}}?)?(?:\s?\(\s?{_LETTER}{_INDEX}(?:\s?,\s?{_LETTER}{_INDEX})*\s?\)'
+    rf'{WORD}?{_LETTER}{_INDEX}(?:\s?\^\s?\{{?-1\}}?)?'
+    rf'(?:\s?\(\s?{_LETTER}{_INDEX}(?:\s?,\s?{_LETTER}{_INDEX})*\s?\)'
     r'|\s?\(\s?-?\d{1,6}\s?\))?|\\det ?[A-Z]'
     r'|(?:m\s?)?\\(?:angle|triangle|overline|overrightarrow|vec|hat)\s?\{?[A-Za-z]{1,4}\}?'
     r'|\|?[A-Z]{2,4}\|?|\[[A-Z]{3,6}\]|[A-Z]\s?\([^()]{1,20}\)'
@@ -244,4 +245,5 @@ def _hole(value: Value) -> Value | None:
   whole = left.parts[0].form == values.MINUS_INFINITY.form and (
       right.parts[1].form == values.INFINITY.form)
   open_there = left.form[-1] == ')' and right.form[0] == '('
-  return left.parts[1] if whole and open_there and left.parts[1].form == right.parts[0].form else None
+  touch = left.parts[1].form == right.parts[0].form
+  return left.parts[1] if whole and open_there and touch else None

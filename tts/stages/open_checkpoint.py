@@ -116,7 +116,8 @@ def imported(path: str, workdir: str, lm: bool) -> str:
 def identity(folder: pathlib.Path, lm: bool) -> str:
   """A hash of an open checkpoint's tensors, config and tokenizer, and of what is made of them.
 
-  `folder` may be a GGUF file, which has all three. Of the files' bytes: neither their names nor their times count, nor files that are not read.
+  `folder` may be a GGUF file, which has all three. Of the files' bytes: neither
+  their names nor their times count, nor files that are not read.
   """
   beside = [name for name in (_CONFIG, JSON_NAME, FILE_NAME, *tokenizer_files.BESIDE)
             if (folder / name).is_file()]
