@@ -69,14 +69,13 @@ def main(argv: list[str]) -> None:
           _GRADER.value, [(text or '', gold) for *_, texts, gold in asked for text in texts]))
       for where, row, listed, texts, gold in asked:
         found = [answers.find(text or '') for text in texts]
-        fields = {'extracted': [f and f.answer for f in found],
-                  'found_by': [f and f.rule for f in found],
-                  'correct': [next(verdicts) for _ in texts]}
-        row |= fields if listed else {name: values[0] for name, values in fields.items()}
+        said = {'extracted': [f and f.answer for f in found],
+                'found_by': [f and f.rule for f in found], 'correct': [next(verdicts) for _ in texts]}
+        row |= said if listed else {name: values[0] for name, values in said.items()}
         with bad.left_out():
           output.write(jsonl.dumped(row, where).encode() + b'\n')
           total += len(texts)
-          right += sum(fields['correct'])
+          right += sum(said['correct'])
           missing += found.count(None)
           silent += texts.count(None)
   without = f', {silent} of them without a text' if silent else ''

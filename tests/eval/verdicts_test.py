@@ -60,9 +60,9 @@ def test_many_answers_with_gaps_between_their_numbers(seed):
       plain_groups(row, same) for row in tries.tolist()]
 
 
-TEN, SUM = '10', r'\sum_{k=1}^{4} k'
+SUM, TEN = r'\sum_{k=1}^{4} k', '10'  # the same by algebra alone
 SAME = [(TEN, SUM)]
-LIST = ['3', '3', SUM, TEN, TEN]
+LIST = ['3', '3', TEN, SUM, SUM]
 
 
 def forms(pairs):
@@ -79,14 +79,16 @@ def test_the_vote_changes_where_two_writings_are_one_answer():
   rows = [{'slot': i, 'answer': a, 'truncated': False, 'answer_score': s}
           for i, (a, s) in enumerate(zip(LIST, score[0]))]
   assert select.best_of_n_weighted_answer(rows) == '3'
-  assert select.best_of_n_weighted_answer(rows, forms(SAME)) == SUM
+  assert select.best_of_n_weighted_answer(rows, forms(SAME)) == TEN
   assert samples.numbered([*LIST, None], forms(SAME)) == [0, 0, 1, 1, 1, X]
+  # These have one normal form, so they are one candidate by either grader.
+  assert samples.numbered([r'2\sqrt2', '3', r'\sqrt8', r'2\sqrt{2}']) == [0, 1, 0, 0]
 
 
 @pytest.fixture
 def graded(monkeypatch):
   """A grader that is asked nothing twice, and knows three equalities and a hard pair."""
-  known = {frozenset((SUM, TEN)): True, frozenset(('201', '202')): True,
+  known = {frozenset((TEN, SUM)): True, frozenset(('201', '202')): True,
            frozenset(('202', '203')): True, frozenset(('204', '205')): None}
   asked = []
 
@@ -109,9 +111,14 @@ def test_each_pair_of_a_questions_forms_is_asked_once(graded):
   assert found.of('b') == [('202', '203')] and found.of('c') == []
 
 
+def test_a_form_is_compared_in_its_most_frequent_writing(graded):
+  comparing.compare('math', {'a': ['7.0', '7', '8.00', '7', '8.0']})
+  assert graded == [('7', '8.00')]
+
+
 def test_rows_that_were_cut_off_are_not_compared(graded):
   row = {'problem_id': 'a', 'truncated': False}
-  rows = [row | {'slot': 1, 'answer': TEN}, row | {'slot': 0, 'answer': SUM},
+  rows = [row | {'slot': 1, 'answer': SUM}, row | {'slot': 0, 'answer': TEN},
           row | {'slot': 2, 'answer': '3', 'truncated': True}, row | {'slot': 3, 'answer': None}]
   assert comparing.of_rows('math', rows) == verdicts.Verdicts('math', 1, 0, {
       'a': [(TEN, SUM)]})
@@ -122,7 +129,7 @@ def test_rows_that_were_cut_off_are_not_compared(graded):
 
 def test_of_very_many_forms_the_frequent_ones_are_compared(graded):
   most = comparing.MAX_FORMS
-  written = [str(i) for i in range(1000, 1000 + most + 10)] + [TEN, SUM] * 2
+  written = [str(i) for i in range(1000, 1000 + most + 10)] + [SUM, TEN] * 2
   found = comparing.compare('math', {'a': written})
   forms_ = most + 12
   assert found.compared == forms_ * (forms_ - 1) // 2
@@ -209,8 +216,8 @@ def test_a_damaged_table_is_named(workdir, content):
 def lines():
   """Ten questions of which two samples of four are right, the others wrong in different ways."""
   for q in range(10):
-    for answer in ('3', '4', SUM, TEN, '3', '3'):
-      yield {'id': f'q{q}', 'answer': TEN, 'response': f'\\boxed{{{answer}}}', 'score': 0.5}
+    for answer in ('3', '4', TEN, SUM, '3', '3'):
+      yield {'id': f'q{q}', 'answer': SUM, 'response': f'\\boxed{{{answer}}}', 'score': 0.5}
 
 
 def study(folder, **options):
@@ -229,7 +236,7 @@ def test_a_study_by_the_math_grader(tmp_path, monkeypatch):
   study(tmp_path / 'exact')
   source = study(tmp_path / 'math', grader='math')
   answers = lambda w: [line['majority'] for line in records.read_block(w / 'votes.jsonl')]
-  assert answers(exact) == ['3'] * 10 and answers(math) == [SUM] * 10
+  assert answers(exact) == ['3'] * 10 and answers(math) == [TEN] * 10
   rows = lambda w: [{k: v for k, v in r.items() if k != 'correct'} for r in records.read(w)]
   assert rows(exact) == rows(math)
   right = [r['correct'] for r in records.read(math, 'search')]
@@ -244,7 +251,7 @@ def test_a_study_by_the_math_grader(tmp_path, monkeypatch):
                   if r['bin'] is None}
   assert at(exact)['majority', 4] == 0 and at(math)['majority', 4] == 1
   votes.write(math)
-  assert answers(math) == [SUM] * 10
+  assert answers(math) == [TEN] * 10
   # The same study is there already, unless a table is missing.
   assert external.open_workdir(source, math)
   next((math / 'verdicts').rglob('*.json')).unlink()

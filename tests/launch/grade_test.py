@@ -101,9 +101,11 @@ def test_lines_of_others(tmp_path):
   assert result.returncode == 0, result.stderr
   assert result.stdout == '4 of 10 correct, 5 without an answer, 5 of them without a text\n'
   graded = [json.loads(line) for line in target.read_text().splitlines()]
-  assert all('found_by' in row for row in graded)
-  assert [{k: v for k, v in row.items() if k != 'found_by'} for row in graded] == [
-      row | {'extracted': extracted, 'correct': correct} for row, extracted, correct in FOREIGN]
+  for line, (row, extracted, correct) in zip(graded, FOREIGN, strict=True):
+    rules = line.pop('found_by')
+    assert line == row | {'extracted': extracted, 'correct': correct}
+    assert [r == 'marker' for r in rules] == [a is not None for a in extracted] if isinstance(
+        extracted, list) else (rules == 'marker') == (extracted is not None)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import tts
-from tts import answers
-from tts.eval import policy as policy_lib, records
+from tts.eval import columns, policy as policy_lib, records
 from tts.stages import solve as solve_lib
 from tts.types import InputError, Problem, Strategy
 
@@ -161,8 +160,8 @@ def test_chosen_needs_an_answer():
 
 def test_chosen_groups_by_the_grader():
   rows = [{'answer': a, 'truncated': False, 'answer_score': s, 'logprob': math.log(s)}
-          for a, s in (('3', 0.5), (r'\sum_{k=1}^4 k', 0.3), (None, 0.9), ('10', 0.4))]
-  same = [(answers.normalize(r'\sum_{k=1}^4 k'), '10')]
+          for a, s in (('3', 0.5), ('10', 0.3), (None, 0.9), (r'\sum_{k=1}^{4} k', 0.4))]
+  same = [('10', columns.form(r'\sum_{k=1}^{4} k'))]
   for selection in ('best_of_n_weighted', 'logprob_weighted', 'majority'):
     assert solve_lib.chosen(rows, selection) is rows[0]
     assert solve_lib.chosen(rows, selection, same) is rows[1]

@@ -11,8 +11,7 @@ import itertools
 import math
 from typing import Any
 
-from tts import answers as answers_lib
-from tts.answers import grading
+from tts.answers import grading, MAX_LENGTH
 from tts.eval import columns
 from tts.eval.verdicts import Verdicts
 
@@ -59,9 +58,10 @@ def compare(grader: str, answers: Mapping[str, Sequence[str]]) -> Verdicts:
   beyond = 0
   for question, written in answers.items():
     counts = collections.Counter(map(columns.form, written))
-    first = dict(zip(map(columns.form, reversed(written)), reversed(written)))
-    common = [first[form] for form, _ in counts.most_common()  # of equals the first
-              if len(first[form]) <= answers_lib.MAX_LENGTH]
+    shown: dict[str, str] = {}  # form -> how it is written most often
+    for answer, _ in collections.Counter(written).most_common():  # of equals the first
+      shown.setdefault(columns.form(answer), answer)
+    common = [shown[form] for form, _ in counts.most_common() if len(shown[form]) <= MAX_LENGTH]
     kept = common[:MAX_FORMS]
     beyond += math.comb(len(common), 2) - math.comb(len(kept), 2)
     asked[question] = list(itertools.combinations(sorted(kept), 2))
