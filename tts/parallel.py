@@ -30,7 +30,7 @@ DATA, MODEL = 'data', 'model'
 RULES = (('vocab', MODEL), ('heads', MODEL), ('kv_heads', MODEL), ('mlp', MODEL),
          ('embed', None), ('head', None))
 
-# The mesh whose `model` axis the program that is being traced is spread over.
+# The mesh that the program that is being traced is for.
 _TRACED: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar('mesh', default=None)
 
 
@@ -127,7 +127,7 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = (),
   """
 
   def one_group(shared, *block):
-    traced = _TRACED.set(mesh if mesh.shape[MODEL] > 1 else None)
+    traced = _TRACED.set(mesh)
     try:
       # Squeezed, not indexed: with more than one block a group, blocks would be lost in silence.
       result = step(shared, *jax.tree.map(lambda x: jnp.squeeze(x, 0), block))
@@ -154,9 +154,15 @@ def constrain(x: jax.Array, *names: str | None) -> jax.Array:
   Without it the compiler may keep a cache whole on every device: zeros come from nowhere.
   """
   mesh = _TRACED.get()
-  if mesh is None:
+  if mesh is None or mesh.shape[MODEL] == 1:
     return x
   return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, _spec(names, x.shape, mesh)))
+
+
+def for_cpu() -> bool:
+  """Whether the `pmapped` program that is being traced is for a CPU."""
+  mesh = _TRACED.get()
+  return mesh is not None and mesh.devices.flat[0].platform == 'cpu'
 
 
 def split_axis(names: tuple[str | None, ...], shape: tuple[int, ...], width: int) -> int | None:
@@ -239,8 +245,7 @@ def pieces(boxed: Any, width: int) -> list[tuple[str, int, bool]]:
   for path, x in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box):
     names, x = _unboxed(x)
     shared = split_axis(names, x.shape, width) is not None
-    found.append((_path(path),
-                  x.size * x.dtype.itemsize // (width if shared else 1), shared))
+    found.append((_path(path), x.size * x.dtype.itemsize // (width if shared else 1), shared))
   return found
 
 
@@ -328,8 +333,7 @@ def stacked(block: Any, mesh: Mesh) -> Any:
 def on_all(tree: Any, mesh: Mesh) -> Any:
   """Shapes --> the same, whole on every device."""
   sharding = NamedSharding(mesh, PartitionSpec())
-  return jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def coordinates(mesh: Mesh, partition: int) -> dict[str, int]:
@@ -339,11 +343,7 @@ def coordinates(mesh: Mesh, partition: int) -> dict[str, int]:
 
 
 def topology(name: str) -> list:
-  """Devices of a TPU topology that need not be there, e.g. `v5e:4x4`; needs libtpu.
-
-  Raises:
-    RuntimeError: there is no such topology.
-  """
+  """Devices of a TPU topology such as `v5e:4x4`; needs libtpu. RuntimeError: there is none such."""
   from jax.experimental import topologies  # pylint: disable=import-outside-toplevel
   return list(topologies.get_topology_desc(platform='tpu', topology_name=name).devices)
 

@@ -14,6 +14,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from tts import parallel
 from tts.models import attention, rotary, surprise
 from tts.types import InputError
 
@@ -103,13 +104,28 @@ class Arch:
 AS_INIT = Arch(0, 0, 0, 0, 0, 0, 0)  # in a config: all of the model that a training starts from
 
 
+def _held_back(x, weights):
+  """(x, weights), bfloat16 weights on a CPU not before x.
+
+  It multiplies in float32, and its compiler would write all of them out in float32 before a loop,
+  for every device; so one at a time is, where it is read. See `blocks.compiler_options` too.
+  """
+  if weights.dtype != jnp.bfloat16 or not parallel.for_cpu():
+    return x, weights
+  return jax.lax.optimization_barrier((x, weights))
+
+
+def _product(x, kernel, *how, **more):
+  return jax.lax.dot_general(*_held_back(x, kernel), *how, **more)
+
+
 def _dense(arch, features, axes, name, bias_axes=()):
   """A projection of the last axis; `axes` are logical names for `parallel`'s rule table."""
   init = nn.initializers.variance_scaling(
       1.0, 'fan_in', 'truncated_normal', in_axis=-1, out_axis=-1)
   return nn.DenseGeneral(
       features, axis=-1, use_bias=bool(bias_axes), dtype=arch.dtype, param_dtype=arch.stored,
-      name=name, kernel_init=nn.with_logical_partitioning(init, axes),
+      name=name, dot_general=_product, kernel_init=nn.with_logical_partitioning(init, axes),
       bias_init=nn.with_logical_partitioning(nn.initializers.zeros, bias_axes))
 
 
@@ -247,7 +263,8 @@ class Decoder(nn.Module):
     Returns:
       (`Hidden`, per layer the keys and values to keep).
     """
-    x = jnp.take(self.embed, tokens, axis=0).astype(self.arch.dtype)
+    tokens, table = _held_back(tokens, self.embed)
+    x = jnp.take(table, tokens, axis=0).astype(self.arch.dtype)
     if self.arch.embed_scale is not None:
       x *= jnp.asarray(self.arch.embed_scale, x.dtype)
     dropout = dropout or (lambda x: x)
@@ -293,6 +310,7 @@ class Decoder(nn.Module):
   def logits(self, hidden):
     """Next-token logits, float32 [..., V]."""
     table = self.embed if self.arch.tied else self.unembed
+    hidden, table = _held_back(hidden, table)
     logits = jnp.einsum('...d,vd->...v', hidden, table.astype(hidden.dtype),
                         preferred_element_type=jnp.float32)
     return attention.softcap(logits, self.arch.final_softcap)

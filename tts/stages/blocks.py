@@ -19,6 +19,7 @@ from typing import Any, Callable
 
 from absl import logging
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -98,7 +99,8 @@ class Program:
     shapes = self._shapes(*args)
     if shapes not in self._compiling:
       args = self._on_groups(*args)
-      self._compiling[shapes] = pool.submit(lambda: self._mapped.lower(*args).compile())
+      self._compiling[shapes] = pool.submit(
+          lambda: self._mapped.lower(*args).compile(compiler_options(args[0])))
     return self._compiling[shapes]
 
   def __call__(self, *args: Any) -> Any:
@@ -116,6 +118,17 @@ class Program:
   def _shapes(_: Any, *block: Any) -> tuple:
     """Of a block; parameters are those of the step's architecture."""
     return tuple(np.shape(x) for x in jax.tree.leaves(block))
+
+
+def compiler_options(params: Any) -> dict[str, Any]:
+  """What a program with these parameters is compiled with.
+
+  On a CPU bfloat16 weights are written out in float32 where they are read: a schedule that begins
+  as much as it can at a time would hold them all.
+  """
+  halves = any(x.dtype == jnp.bfloat16 for x in jax.tree.leaves(params))
+  frugal = {'xla_cpu_scheduler_type': 'CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED'}
+  return frugal if halves and jax.default_backend() == 'cpu' else {}
 
 
 @contextlib.contextmanager

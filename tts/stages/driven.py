@@ -48,7 +48,7 @@ class Driven:
 
     def made(name, *args, kept=None, donate=()):
       lowered = parallel.pmapped(self._parts[name], self._mesh, donate, kept).lower(params, *args)
-      found[name] = lowered.compile()
+      found[name] = lowered.compile(blocks.compiler_options(params))
       return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
                           lowered.out_info, found[name].output_shardings)
 

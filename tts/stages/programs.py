@@ -64,8 +64,13 @@ def score_step(arch: Arch, make: Callable[..., Any] = Verifier):
     verifier = make(Decoder(arch), params)
     per_row = jnp.broadcast_to(prefix_len[:, None], lengths.shape)
     state = verifier.start(prefix, per_row, 0, tokens.shape[-1])
-    values, _, read = verifier.extend(state, tokens, lengths)
-    return values, read[..., 1]
+
+    def extended():
+      values, _, read = verifier.extend(state, tokens, lengths)
+      return values, read[..., 1]
+
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(extended))
+    return jax.lax.cond(jnp.any(lengths > 0), extended, lambda: nothing)
 
   return step
 
