@@ -82,7 +82,7 @@ def main(argv: list[str]) -> None:
     raise InputError('--question is empty')
   if _BUDGET.value < 1:
     raise InputError(f'--budget={_BUDGET.value}: give 1 or more generations')
-  problems = ([Problem('question', _QUESTION.value.rstrip('\n') + '\n')] if one
+  problems = (problems_lib.of_texts([_QUESTION.value]) if one
               else problems_lib.load_jsonl(_INPUT.value, graded=False))
   from tts.config import MeshConfig
   common.set_up_devices(MeshConfig())

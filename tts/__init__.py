@@ -16,16 +16,18 @@ def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int
     budget: generations for each.
     shared: for each on average, more where more is expected to buy more.
 
+  What is drawn for a question depends on its text, and for a text that is asked again on how often
+  it stands before; never on the question's place or on the others.
+
   Returns:
     A `tts.stages.solve.Solution` per question, in order.
 
   Raises:
     tts.types.InputError: the folder, a question or the budget is no good; the message says why.
   """
+  from tts.data import problems
   from tts.stages.solve import Solver
-  from tts.types import Problem
-  problems = [Problem(f'question-{i}', q.rstrip('\n') + '\n') for i, q in enumerate(questions)]
-  return list(Solver(workdir).solve(problems, budget, shared))
+  return list(Solver(workdir).solve(problems.of_texts(questions), budget, shared))
 
 
 def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None = None, *,

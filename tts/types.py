@@ -42,11 +42,12 @@ class Problem:
   """One question.
 
   Attributes:
-    id: unique in its benchmark, and stable: a problem's random keys come from it.
+    id: unique in its benchmark; what records and messages call it.
     prompt: the text that the model continues, its final newline included.
     answer: the gold answer, or None where there is none.
     level: external difficulty, 1 (easiest) to 5, or None.
     solution: a worked solution in the format that the model is to write, or None.
+    key: what its random keys come from: of the text alone, unique and stable. None is the id.
   """
 
   id: str
@@ -54,6 +55,12 @@ class Problem:
   answer: str | None = None
   level: int | None = None
   solution: str | None = None
+  key: str | None = None
+
+  @property
+  def identity(self) -> str:
+    """What its random keys come from, wherever it stands in a list."""
+    return self.key or self.id
 
 
 def num_candidates(method: str, budget: int, lookahead: int | None,

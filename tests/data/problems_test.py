@@ -93,6 +93,19 @@ def test_ids_do_not_depend_on_the_place(tmp_path):
   assert len(set(ids.values())) == 5
 
 
+def test_random_keys_come_from_the_text_whatever_the_id(tmp_path):
+  lines = [{'id': 'a', 'problem': 'x?', 'answer': '1'}, {'problem': 'y?', 'answer': '2'},
+           {'id': 'b', 'problem': 'x?', 'answer': '3'}, {'problem': 'x?', 'answer': '4'}]
+  found = problems.load_jsonl(_write(tmp_path / 'f', *lines))
+  x, y = problems.id_of('x?'), problems.id_of('y?')
+  assert [p.identity for p in found] == [x, y, f'{x}-2', f'{x}-3']
+  assert [p.id for p in found] == ['a', y, 'b', f'{x}-3']
+  asked = problems.of_texts(['x?', 'y?\n', 'x?'])
+  assert [(p.id, p.prompt, p.identity) for p in asked] == [
+      ('question-0', 'x?\n', x), ('question-1', 'y?\n', y), ('question-2', 'x?\n', f'{x}-2')]
+  assert problems.Problem('a', 'x?\n').identity == 'a'
+
+
 def test_given_ids_are_kept_and_copies_get_their_own(tmp_path):
   row = {'problem': 'p', 'answer': '1'}
   path = _write(tmp_path / 'f', row, row, row | {'id': 'q7'}, row | {'id': 8})

@@ -37,6 +37,18 @@ def test_every_problem_is_in_one_block_with_its_own_prompt():
   assert len(found) == 10 and len(set(found.values())) == 10
 
 
+def test_a_list_in_another_order_gives_the_same_blocks():
+  """Of problems that are called by their places, and known by their keys."""
+  keyed = [dataclasses.replace(p, key=f'k{7 * i % 10}') for i, p in enumerate(PROBLEMS)]
+  named = lambda problems: [dataclasses.replace(p, id=f'place {i}') for i, p in enumerate(problems)]
+  one, other = (blocks_lib.cut(named(x), PROMPTS, 24, 4) for x in (keyed, keyed[3:] + keyed[2::-1]))
+  for a, b in zip(one, other, strict=True):
+    assert [p.key for p in a.problems] == [p.key for p in b.problems]
+    for x, y in ((a.prefix, b.prefix), (a.prefix_len, b.prefix_len), (a.words, b.words)):
+      np.testing.assert_array_equal(x, y)
+  assert blocks_lib.cut([], PROMPTS, 24, 4) == []
+
+
 def test_a_prompt_longer_than_the_buffer_names_the_field():
   with pytest.raises(InputError, match='config.limits.max_prompt_tokens'):
     blocks_lib.cut(PROBLEMS, PROMPTS, 8, 4)

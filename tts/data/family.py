@@ -78,7 +78,12 @@ class Family(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _generate_examples(self, split: str):
     problems = self.generate(self.builder_config.options, split)
     for index, problem in enumerate(problems):
-      yield index, dataclasses.asdict(problem)
+      yield index, row(problem)
+
+
+def row(problem: Problem) -> dict[str, Any]:
+  """What is kept of a problem; its key is its id."""
+  return {name: getattr(problem, name) for name in FEATURES}
 
 
 def read(

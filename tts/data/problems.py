@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import dataclasses
 import hashlib
 import os
@@ -123,8 +123,8 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
 
   A line has `problem` or `question`, and `answer`: bare, in `\\boxed{}`, or the
   end of a solution after `####`. `solution`, `level` (1 to 5, `Level 3` too) and
-  `id` are optional; an id is otherwise made from the problem's text, so that it
-  does not depend on the place in the file.
+  `id` are optional. Random keys come from the problem's text whatever its id is,
+  and an id that is not given is the same: neither depends on the place in the file.
 
   Args:
     path: of the file, `hf://org/name/path/to/file.jsonl` too.
@@ -149,13 +149,10 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
     if not text.strip() or gold == '':
       empty = question if not text.strip() else 'answer'
       raise InputError(f'{where}: field "{empty}" is empty')
+    key = _key(text, copies)
+    name = key
     if row.get('id') is not None:
       name = jsonl.text_field(row, 'id', where)
-    else:
-      name = id_of(text)
-      copies[name] += 1
-      if copies[name] > 1:
-        name = f'{name}-{copies[name]}'
     if name in seen:
       raise InputError(
           f'{where}: id {name!r} is also that of {seen[name]}: make ids unique'
@@ -171,6 +168,7 @@ def load_jsonl(path: str | os.PathLike[str], graded: bool = True) -> list[Proble
             answer=gold,
             level=level_of(row.get('level'), where),
             solution=solution,
+            key=key,
         )
     )
   if not problems:
@@ -192,6 +190,23 @@ _SPLITS = frozenset(f.name for f in dataclasses.fields(DataConfig)) - {
 def id_of(text: str) -> str:
   """The id of a question that has none, from its text alone."""
   return hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]
+
+
+def of_texts(texts: Iterable[str]) -> list[Problem]:
+  """Questions from Python. Each is called by its place, and its random keys come from its text."""
+  copies = collections.Counter()
+  texts = [text.rstrip('\n') for text in texts]
+  return [
+      Problem(f'question-{i}', text + '\n', key=_key(text, copies))
+      for i, text in enumerate(texts)
+  ]
+
+
+def _key(text: str, before: collections.Counter[str]) -> str:
+  """What names a question: its text, and how often that stands `before` it, where it is counted."""
+  name = id_of(text)
+  before[name] += 1
+  return name if before[name] == 1 else f'{name}-{before[name]}'
 
 
 def level_of(value: Any, where: str) -> int | None:

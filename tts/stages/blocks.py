@@ -48,8 +48,14 @@ class Block:
 
 def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
         size: int) -> list[Block]:
-  """Problems of similar prompt length together, so that few wait for a longer one."""
-  encoded = [encode(p, prompts, max_prompt_tokens) for p in problems]
+  """Problems of similar prompt length together, so that few wait for a longer one.
+
+  Those of one length stand in the order of their identities: a list in another order gives the
+  same blocks.
+  """
+  tokens = {p.id: encode(p, prompts, max_prompt_tokens) for p in problems}
+  problems = sorted(problems, key=lambda p: p.identity)
+  encoded = [tokens[p.id] for p in problems]
   blocks = []
   for members in length_sorted_blocks([len(t) for t in encoded], size):
     prefix = np.zeros((size, max_prompt_tokens), np.int32)
@@ -58,7 +64,7 @@ def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
     for row, i in enumerate(members):
       prefix[row, :len(encoded[i])] = encoded[i]
       lengths[row] = len(encoded[i])
-    words[:len(members)] = rng.problem_words([problems[i].id for i in members])
+    words[:len(members)] = rng.problem_words([problems[i].identity for i in members])
     blocks.append(Block([problems[i] for i in members], prefix, lengths, words,
                         np.arange(size) < len(members)))
   return blocks

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
+from tts.data import problems as problems_lib
 from tts.sampling.logits import SamplingConfig
 from tts.search import methods
 from tts.stages import blocks as blocks_lib, rows as rows_lib, scoring, search, verifiers
@@ -69,7 +70,8 @@ class Session:
   def sample(self, questions: Sequence[str], n: int) -> list[list[Candidate]]:
     """n independent solutions of each question, scored where there is a verifier.
 
-    Sample i of a question is the same for every n and whatever else is asked.
+    Sample i of a question is the same for every n and whatever else is asked, in whatever order.
+    Of a text that is asked twice, the first and the second are drawn apart.
     """
     run, blocks = self._run, self._blocks(questions, n)
     strategy = Strategy('sample', n)
@@ -91,7 +93,7 @@ class Session:
     if not self._verified:
       raise InputError('score needs a verifier: tts.load(base, verifier=DIR)')
     blocks = self._blocks(questions, max(map(len, solutions), default=1))
-    texts = {p.id: t for p, t in zip(_problems(questions), solutions, strict=True)}
+    texts = {p.id: t for p, t in zip(problems_lib.of_texts(questions), solutions, strict=True)}
     tables = lambda group: [[[self._given(p, slot, text) for slot, text in enumerate(texts[p.id])]
                              for p in block.problems] for block in group]
     return self._computed(questions, blocks, tables, scored=True)
@@ -140,7 +142,7 @@ class Session:
       raise InputError(f'{len(questions)} questions, {num} solutions of each: give one at least')
     run = self._run
     size = min(search.block_size(run.experiment.search, num), len(questions))
-    return blocks_lib.cut(_problems(questions), run.prompts,
+    return blocks_lib.cut(problems_lib.of_texts(questions), run.prompts,
                           run.experiment.limits.max_prompt_tokens, size)
 
   def _given(self, problem: Problem, slot: int, text: str) -> dict[str, Any]:
@@ -170,14 +172,9 @@ class Session:
       for block, table in zip(group, made):
         for problem, rows in zip(block.problems, table):
           found[problem.id] = [self._candidate(row) for row in rows]
-    return [found[p.id] for p in _problems(questions)]
+    return [found[p.id] for p in problems_lib.of_texts(questions)]
 
   def _candidate(self, row: dict[str, Any]) -> Candidate:
     return Candidate(text=self._run.tokenizer.decode(row['tokens']), answer=row['answer'],
                      score=row['answer_score'], step_scores=tuple(row['step_scores'] or ()),
                      logprob=row['logprob'], num_tokens=len(row['tokens']))
-
-
-def _problems(questions: Sequence[str]) -> list[Problem]:
-  """Each with its place as its name: a text may be asked twice."""
-  return [Problem(f'question-{i}', q.rstrip('\n') + '\n') for i, q in enumerate(questions)]

@@ -1,0 +1,123 @@
+"""What is drawn for a question depends on it alone, whatever list it stands in.
+
+Bit for bit where blocks have one shape, as those of a list in another order have. Of fewer
+questions blocks are smaller, and their programs round differently: the same texts, log-probabilities
+and scores within 1e-4.
+"""
+
+import dataclasses
+import json
+import random
+import shutil
+
+import pytest
+
+import tts
+from tests.launch.solve_test import choose_always
+from tts.data import arith, problems as problems_lib
+from tts.eval import policy as policy_lib
+from tts.types import Strategy
+
+SIZES = {'max_prompt_tokens': 16, 'max_tokens': 40, 'max_steps': 6, 'max_step_tokens': 16}
+TEXTS = [p.prompt.rstrip('\n') for p in arith.generate(
+    arith.ArithConfig(max_ops=3), 'test')][:21]
+QUESTIONS = [*TEXTS, TEXTS[0], TEXTS[4], TEXTS[0]]  # one is asked three times
+SHUFFLED = random.Random(0).sample(QUESTIONS, len(QUESTIONS))
+REORDERED = {'reversed': QUESTIONS[::-1], 'shuffled': SHUFFLED}
+SHORTENED = {'most': QUESTIONS[:19], 'a few': SHUFFLED[:9], 'one': QUESTIONS[7:8]}
+
+
+def by_identity(questions, found):
+  """What was found for each question, by its text and how often that stood before it."""
+  assert len(found) == len(questions)
+  return {p.identity: x for p, x in zip(problems_lib.of_texts(questions), found)}
+
+
+@pytest.fixture(scope='module')
+def session(smoke):
+  models = smoke / 'models'
+  return tts.load(models / 'base', verifier=models / 'prm', **SIZES)
+
+
+CALLS = {'sample': lambda s, questions: s.sample(questions, 4),
+         'beam': lambda s, questions: s.search(questions, 8, beam_width=2),
+         'lookahead': lambda s, questions: s.search(questions, 8, beam_width=2, lookahead=1)}
+
+
+@pytest.mark.parametrize('call', CALLS)
+def test_samples_and_searches(session, call):
+  run = lambda questions: by_identity(questions, CALLS[call](session, questions))
+  whole = run(QUESTIONS)
+  texts = lambda candidates: [c.text for c in candidates]
+  assert len({tuple(texts(x)) for x in whole.values()}) > 12
+  assert len(whole) == 24 and len({tuple(texts(whole[k])) for k in run([TEXTS[0]] * 3)}) > 1
+  for name, questions in REORDERED.items():
+    for key, found in run(questions).items():
+      assert found == whole[key], name
+  for name, questions in SHORTENED.items():
+    for key, found in run(questions).items():
+      assert texts(found) == texts(whole[key]), name
+      for a, b in zip(found, whole[key]):
+        assert (a.answer, a.num_tokens) == (b.answer, b.num_tokens)
+        assert a.logprob == pytest.approx(b.logprob, abs=1e-4)
+        assert a.step_scores == pytest.approx(b.step_scores, abs=1e-4)
+
+
+@pytest.fixture(scope='module')
+def workdir(smoke, tmp_path_factory):
+  """A copy of what solving reads."""
+  folder = tmp_path_factory.mktemp('lists') / 'w'
+  for name in ('models', 'tokenizer'):
+    shutil.copytree(smoke / name, folder / name)
+  for name in ('run.json', 'policy.json', 'probe.json'):
+    shutil.copy(smoke / name, folder / name)
+  return folder
+
+
+def nameless(solution):
+  """Without what it is called by, which is its place."""
+  tree = solution.tree and {**solution.tree, 'problem_id': ''}
+  return dataclasses.replace(solution, id='', tree=tree)
+
+
+@pytest.mark.parametrize('strategy', [Strategy('sample', 6), Strategy('beam', 4, 2)],
+                         ids=['sample', 'beam'])
+def test_solutions(workdir, strategy):
+  choose_always(workdir, policy_lib.Choice(strategy, 'best_of_n_weighted'))
+  run = lambda questions: by_identity(questions, [
+      nameless(s) for s in tts.solve(workdir, questions, 8)])
+  whole = run(QUESTIONS)
+  assert len(whole) == len(QUESTIONS) == 24
+  for name, questions in REORDERED.items():
+    assert run(questions) == whole, name
+  for name, questions in SHORTENED.items():
+    for key, found in run(questions).items():
+      want = whole[key]
+      assert [c['text'] for c in found.candidates] == [c['text'] for c in want.candidates], name
+      assert (found.answer, found.text, found.tokens) == (want.answer, want.text, want.tokens)
+      assert found.estimate == pytest.approx(want.estimate, abs=1e-4)
+
+
+def test_solutions_by_the_run_s_own_policy(workdir, smoke):
+  """Whose choices hang on estimates from the prompt."""
+  shutil.copy(smoke / 'policy.json', workdir)
+  run = lambda questions: by_identity(questions, [
+      nameless(s) for s in tts.solve(workdir, questions, 4)])
+  assert run(QUESTIONS) == run(QUESTIONS[::-1]) == run(SHUFFLED)
+
+
+def test_a_file_s_ids_are_names_alone(launcher, workdir, tmp_path):
+  """The same questions by place, by other ids, without ids, and from Python."""
+  choose_always(workdir, policy_lib.Choice(Strategy('sample', 2), 'majority'))
+  found = [[c.text for c in tts.solve(workdir, QUESTIONS[:6], 8)]]
+  for name in ('a', 'b', None):
+    lines = [{'problem': q} | ({'id': f'{name}{i}'} if name else {})
+             for i, q in enumerate(QUESTIONS[:6])]
+    (tmp_path / 'f.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    launcher.ok('solve', f'--workdir={workdir}', f'--input={tmp_path / "f.jsonl"}',
+                f'--output={tmp_path / "g.jsonl"}', '--budget=8')
+    rows = [json.loads(x) for x in (tmp_path / 'g.jsonl').read_text().splitlines()]
+    found.append([row['solution'] for row in rows])
+    assert [row['id'] for row in rows] == [
+        line.get('id', problems_lib.id_of(line['problem'])) for line in lines]
+  assert found[0] == found[1] == found[2] == found[3]
