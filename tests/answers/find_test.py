@@ -100,7 +100,7 @@ FOUND = [
 
 NOTHING = [
     '', '####', r'\boxed{}', r'\boxed{7', '7+12=19', 'The answer is not clear.', 'The answer is correct.',
-    '#### Verification\nIt holds.', '#### Step 1: add\n20 + 11 = 31', r'<think>so \boxed{5}', LONG,
+    '#### Verification\nIt holds.', 'We check that our solution is accurate.\n\n1. Add.', '#### Step 1: add\n20 + 11 = 31', r'<think>so \boxed{5}', LONG,
     r'<think>so \boxed{5}</think>', 'the answer is', 'Answer:', 'So the total is 31.', '<answer></answer>',
 ]
 

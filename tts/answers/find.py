@@ -223,7 +223,8 @@ def _said(text: str) -> Iterator[str]:
   for _, match, given in sorted(found, key=lambda f: f[0], reverse=True):
     answer = clauses.clause(_OPENING.sub('', given, count=1)) if given else (
         clauses.after(text, match.end()))
-    if answer:
+    # `Our solution is accurate.`: of a solution only a value is said.
+    if answer and (clauses.says_something(answer) or not match[0].lower().startswith('solution')):
       yield answer
 
 
