@@ -105,8 +105,8 @@ def _config_file(given: str) -> str:
   if os.path.isfile(path):
     return given
   if not beside.is_file():
-    raise InputError(f'--config={path}: there is no such file, neither from {os.getcwd()} nor from '
-                     f'{_ROOT}: give the path of an experiment file, e.g. configs/quickstart.py')
+    tried = dict.fromkeys((os.getcwd(), str(_ROOT)))
+    raise InputError(f'--config={path}: there is no such file in {" or ".join(tried)}: give the path of an experiment file, e.g. configs/quickstart.py')
   logging.info('--config=%s is not in this folder: %s is taken', path, beside)
   return f'{beside}{colon}{argument}'
 

@@ -95,10 +95,13 @@ def test_bounds_are_of_fields_that_there_are():
 @pytest.mark.parametrize('code,expected', [
     ('1 / 0', 'division by zero'), ('assert False', 'AssertionError'),
     ('raise RuntimeError("two\\nlines")', 'two lines')])
-def test_whatever_a_config_file_raises_is_one_line_with_its_name(monkeypatch, code, expected):
+def test_whatever_a_config_file_raises_is_one_line_with_its_name(
+    monkeypatch, tmp_path, code, expected):
   def fail(argv):
     exec(code)
 
+  (tmp_path / 'my.py').write_text('')
+  monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(common.flags, 'FLAGS', fail)
   for flag in (['--config=my.py:short'], ['--config', 'my.py:short']):
     with pytest.raises(InputError, match=f'^cannot read the config my.py:short: .*{expected}$'):

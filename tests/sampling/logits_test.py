@@ -156,7 +156,7 @@ def test_rows_of_padding_are_never_drawn(config):
   """The likeliest rows are padding: draws are those without them, log-probabilities those with."""
   config, size = SamplingConfig(**config), 11
   logits = random_logits(5, 200, 14).at[:, size:].add(6.0)
-  uniform = jnp.concatenate([jnp.linspace(0.0, LARGEST, 198), jnp.array([0.0, LARGEST])])
+  uniform = jnp.concatenate([jnp.linspace(0.0, LARGEST, 198), jnp.array([0.0, LARGEST])])[None]
   token, logprob = jax.jit(sample, static_argnums=(2, 3))(logits, uniform, config, size)
   alone, _ = jitted(logits[:, :size], uniform, config)
   np.testing.assert_array_equal(token, alone)
