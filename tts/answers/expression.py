@@ -129,11 +129,16 @@ class _Reader:
 
   def _signed(self) -> Number:
     """A product with any signs before it."""
-    sign = 1
-    while self.here in ('+', '-'):
-      sign *= -1 if self._next() == '-' else 1
+    minus = self._minus()
     value = self._product()
-    return value if sign == 1 else numbers.negative(value)
+    return numbers.negative(value) if minus else value
+
+  def _minus(self) -> bool:
+    """Whether the signs here come to a minus."""
+    minus = False
+    while self.here in ('+', '-'):
+      minus ^= self._next() == '-'
+    return minus
 
   def _product(self) -> Number:
     value = self._power()
@@ -152,12 +157,10 @@ class _Reader:
         return value
 
   def _operand(self) -> Number:
-    """A factor that may have a sign: `2 * -3`."""
-    sign = 1
-    while self.here in ('+', '-'):
-      sign *= -1 if self._next() == '-' else 1
+    """A factor or an exponent, which may have a sign: `2 * -3`, `2^-5`."""
+    minus = self._minus()
     value = self._power()
-    return value if sign == 1 else numbers.negative(value)
+    return numbers.negative(value) if minus else value
 
   def _begins_factor(self) -> bool:
     return self.here not in _ENDS or self.here == '|' and not self._bars
@@ -165,7 +168,7 @@ class _Reader:
   def _power(self) -> Number:
     value = self._postfix(self._atom())
     if self._take('^'):
-      value = numbers.power(value, self._exponent())
+      value = numbers.power(value, self._operand())
       value = self._postfix(value)
     return value
 
@@ -177,13 +180,6 @@ class _Reader:
         value = numbers.multiply(value, numbers.divide(numbers.constant('pi'), Fraction(180)))
       else:
         return value
-
-  def _exponent(self) -> Number:
-    sign = 1
-    while self.here in ('+', '-'):
-      sign *= -1 if self._next() == '-' else 1
-    value = self._power()
-    return value if sign == 1 else numbers.negative(value)
 
   def _group(self) -> Number:
     """What stands in the bracket that opens here."""
@@ -265,7 +261,7 @@ class _Reader:
       if self._next() == '_':
         base = self._subscript()
       else:
-        exponent = self._exponent()
+        exponent = self._operand()
     if exponent == Fraction(-1) and f'a{name}' in numbers.FUNCTIONS:
       name, exponent = f'a{name}', None
     if self.here in _CLOSING and self.here != '|':
