@@ -108,10 +108,11 @@ def test_what_the_kinds_cannot_read_is_the_librarys(library, gold, other, equal)
 
 
 def test_votes_are_symmetric_and_do_not_round():
-  pairs = [('3.14', r'\pi'), (r'\pi', '3.14'), ('2/3', '0.67'), (r'2\sqrt2', r'\sqrt8'), ('x=5', '5')]
-  assert grading.are_equal('exact', pairs) == [False, False, False, True, True]
+  pairs = [('3.14', r'\pi'), (r'\pi', '3.14'), ('2/3', '0.67'), (r'2\sqrt2', r'\sqrt8'), ('x=5', '5'),
+           ('50%', '0.5')]
+  assert grading.are_equal('exact', pairs) == [False, False, False, True, True, False]
   assert grading.are_correct('exact', [(f'#### {a}', b) for a, b in pairs]) == [
-      False, True, True, True, True]
+      False, True, True, True, True, True]
 
 
 @pytest.mark.parametrize('gold,other', answer_forms.TRAPS)

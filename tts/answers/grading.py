@@ -65,6 +65,8 @@ def are_equal(grader: str, pairs: Iterable[tuple[str, str]]) -> list[bool | None
 
 
 def _same_both_ways(a: answers.Value, b: answers.Value) -> bool | None:
+  if a.percent != b.percent and a.form != b.form:
+    return False  # 50% votes as 50, which its form is: it cannot vote as 0.5 too
   verdicts = answers.same(a, b), answers.same(b, a)
   return False if False in verdicts else (None if None in verdicts else True)
 
