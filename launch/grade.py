@@ -65,10 +65,10 @@ def main(argv: list[str]) -> None:
       for where, row in lines:
         with bad.left_out():
           asked.append((where, row, *_asked(row, where)))
-      verdicts = iter(grading.are_correct(
-          _GRADER.value, [(text or '', gold) for *_, texts, gold in asked for text in texts]))
-      for where, row, listed, texts, gold in asked:
-        found = [answers.find(text or '') for text in texts]
+      asked = [(*line, [answers.find(text or '') for text in line[3]]) for line in asked]
+      verdicts = iter(grading.are_right(
+          _GRADER.value, [(f and f.answer, gold) for *_, gold, found in asked for f in found]))
+      for where, row, listed, texts, _, found in asked:
         said = {'extracted': [f and f.answer for f in found],
                 'found_by': [f and f.rule for f in found], 'correct': [next(verdicts) for _ in texts]}
         row |= said if listed else {name: values[0] for name, values in said.items()}

@@ -246,6 +246,7 @@ def test_a_study_by_the_math_grader(tmp_path, monkeypatch):
   for name in ('Popen', 'run'):
     monkeypatch.setattr(subprocess, name, None)
   monkeypatch.setattr(grading, 'are_correct', None)
+  monkeypatch.setattr(grading, 'are_right', None)
   monkeypatch.setattr(comparing, 'compare', None)
   at = lambda w: {(r['strategy'], r['budget']): r['accuracy'] for r in report.write(w)['curves']
                   if r['bin'] is None}

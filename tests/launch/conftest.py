@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -33,6 +34,15 @@ def record_hashes(workdir: pathlib.Path) -> dict[str, str]:
   """SHA-256 of every record file, by its path in the workdir."""
   return {str(p.relative_to(workdir)): hashlib.sha256(p.read_bytes()).hexdigest()
           for p in sorted((workdir / 'records').rglob('*.jsonl.gz'))}
+
+
+def copied_for_solving(workdir: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+  """A copy of what solving reads of a run."""
+  for name in ('models', 'tokenizer'):
+    shutil.copytree(workdir / name, folder / name)
+  for name in ('run.json', 'policy.json', 'probe.json'):
+    shutil.copy(workdir / name, folder / name)
+  return folder
 
 
 class Launcher:

@@ -13,6 +13,7 @@ import shutil
 import pytest
 
 import tts
+from tests.launch.conftest import copied_for_solving
 from tests.launch.solve_test import choose_always
 from tts.data import arith, problems as problems_lib
 from tts.eval import policy as policy_lib
@@ -65,13 +66,7 @@ def test_samples_and_searches(session, call):
 
 @pytest.fixture(scope='module')
 def workdir(smoke, tmp_path_factory):
-  """A copy of what solving reads."""
-  folder = tmp_path_factory.mktemp('lists') / 'w'
-  for name in ('models', 'tokenizer'):
-    shutil.copytree(smoke / name, folder / name)
-  for name in ('run.json', 'policy.json', 'probe.json'):
-    shutil.copy(smoke / name, folder / name)
-  return folder
+  return copied_for_solving(smoke, tmp_path_factory.mktemp('lists') / 'w')
 
 
 def nameless(solution):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tts
+from tests.launch.conftest import copied_for_solving
 from tts.eval import columns, policy as policy_lib, records
 from tts.stages import solve as solve_lib
 from tts.types import InputError, Problem, Strategy
@@ -18,13 +19,7 @@ QUESTIONS = ['3;+4', '5;-2;+1', '2;*3', '9;-9;+1', '1;+1;+1']
 
 @pytest.fixture(scope='module')
 def workdir(smoke, tmp_path_factory):
-  """A copy of what solving reads."""
-  folder = tmp_path_factory.mktemp('solve') / 'w'
-  for name in ('models', 'tokenizer'):
-    shutil.copytree(smoke / name, folder / name)
-  for name in ('run.json', 'policy.json', 'probe.json'):
-    shutil.copy(smoke / name, folder / name)
-  return folder
+  return copied_for_solving(smoke, tmp_path_factory.mktemp('solve') / 'w')
 
 
 def choose_always(folder, choice, estimator='first_2', charge=2.0, stay=2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tts.answers import quantity
 from tts.answers.reading import MAX_LENGTH, read
 
 _CLAUSE_END = re.compile(
@@ -34,11 +35,8 @@ _NO_ANSWER = re.compile(
     r'(?:as )?follows?\b|.*(?:\\boxed|####)', re.IGNORECASE)
 _SAYS_SOMETHING = re.compile(
     r'[\d\\$^=<>∞π√½¼¾⅓⅔]|^\W{0,4}[A-Za-z]\W{0,4}$|^\W{0,3}\(?[A-J]\)?[.):]?\s')
-_NUMERAL = re.compile(
-    r'(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|'
-    r'(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b',
-    re.IGNORECASE)
-_BOLD = re.compile(r'\*\*([^*\n]{1,80})\*\*')
+_NUMERAL = re.compile(rf'(?:{"|".join(quantity.NUMERALS)})\b', re.IGNORECASE)
+BOLD = re.compile(r'\*\*([^*\n]{1,80})\*\*')
 _MATHEMATICS = re.compile(r'\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)')
 _IS = re.compile(r'\s(?:is|are|was|were|equals|makes?|gives?)\s+|(?<![<>=!\\])=(?!=)', re.IGNORECASE)
 # What comes before the number that a sentence is about, two words between them at most.
@@ -109,7 +107,7 @@ def value(text: str) -> str:
     return plain
   if read(plain).kind not in ('text', 'unread'):
     return plain
-  bold = [m[1] for m in _BOLD.finditer(text) if re.search(r'\d|\\|\$', m[1])]
+  bold = [m[1] for m in BOLD.finditer(text) if re.search(r'\d|\\|\$', m[1])]
   if len(bold) == 1:
     return value(bold[0])
   sides = _IS.split(plain)

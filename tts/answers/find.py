@@ -63,7 +63,6 @@ _REVERSED = re.compile(
 _OPENING = re.compile(
     r'(?:(?:so|thus|hence|therefore|then|and|we (?:get|have|obtain)|this gives|that)\b,?\s+)+',
     re.IGNORECASE)
-_BOLD = re.compile(r'\*\*([^*\n]{1,80})\*\*')
 _HEADING = re.compile(
     r'(?:step|part|case|method|solution|section|example|problem|question|approach|phase|verif|check|'
     r'conclusion|summary|explanation|note|given|find)\w*\b|\d{1,2}[.)]\s+[A-Za-z]|.*:$', re.IGNORECASE)
@@ -231,7 +230,7 @@ def _said(text: str) -> Iterator[str]:
 def _bold(text: str) -> Iterator[str]:
   """The only bold number of the last line that is not empty; the number of a list is none."""
   last = text.rstrip()[-2 * MAX_LENGTH:].rpartition('\n')[2].strip()
-  found = [m[1].strip() for m in _BOLD.finditer(last) if re.search(r'\d', m[1])]
+  found = [m[1].strip() for m in clauses.BOLD.finditer(last) if re.search(r'\d', m[1])]
   if len(found) == 1 and not (_HEADING.match(found[0]) or (
       last.startswith(f'**{found[0]}') and re.fullmatch(r'\d+[.)]', found[0]))):
     yield clauses.value(found[0].rstrip('.:,'))

@@ -43,13 +43,18 @@ def are_correct(grader: str, pairs: Iterable[tuple[str, str]]) -> list[bool]:
 
   Args:
     grader: of `GRADERS`. `exact` starts no process.
-    pairs: (prediction, gold), texts; see `answers.find` and `answers.gold_answer`. Many at once are
-      shared out among the workers.
+    pairs: (prediction, gold), texts; see `answers.find`. Many at once are shared out among the
+      workers.
 
   Raises:
     InputError: as `check`.
   """
-  found = [(answers.extract(prediction), answers.gold_answer(gold)) for prediction, gold in pairs]
+  return are_right(grader, [(answers.extract(prediction), gold) for prediction, gold in pairs])
+
+
+def are_right(grader: str, pairs: Iterable[tuple[str | None, str]]) -> list[bool]:
+  """As `are_correct`, of answers that have been found; None is no answer, and wrong."""
+  found = [(answer, answers.gold_answer(gold)) for answer, gold in pairs]
   return [v is True for v in _verdicts(grader, found, answers.same)]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import fractions
 import hashlib
+import math
 from typing import Any
 
 import mpmath
@@ -138,22 +139,14 @@ def root(a: Number, degree: Number) -> Number:
 
 def factorial(a: Number) -> Number:
   if isinstance(a, Fraction) and a.denominator == 1 and 0 <= a <= 3000:
-    return Fraction(int(_MP.factorial(int(a))) if a < 40 else _product(1, int(a)))
+    return Fraction(math.factorial(int(a)))
   return _pointwise(lambda x: _bounded(_MP.gamma, x + 1, 64), a)
-
-
-def _product(first: int, last: int) -> int:
-  out = 1
-  for n in range(first, last + 1):
-    out *= n
-  return out
 
 
 def binomial(n: Number, k: Number) -> Number:
   """n over k, by factorials."""
   if all(isinstance(x, Fraction) and x.denominator == 1 for x in (n, k)) and 0 <= k <= n <= 3000:
-    n, k = int(n), min(int(k), int(n - k))
-    return Fraction(_product(n - k + 1, n), _product(1, k))
+    return Fraction(math.comb(int(n), int(k)))
   if isinstance(k, Fraction) and k.denominator == 1 and 0 <= k <= 20:
     out: Number = Fraction(1)
     for i in range(int(k)):

@@ -66,9 +66,10 @@ def read(text: str) -> Value:
     Unreadable: it is none.
   """
   text = text.replace(WORD, '', 1) if text.startswith(WORD) and len(text) == 2 else text
-  text = _BEFORE.match(text) and text[_BEFORE.match(text).end():] or text
-  if bound := _BOUND.match(text.replace(WORD, '')):
-    return _bounded(bound[1].lower(), text.replace(WORD, '')[bound.end():])
+  text = text[_BEFORE.match(text).end():] or text
+  unmarked = text.replace(WORD, '')
+  if bound := _BOUND.match(unmarked):
+    return _bounded(bound[1].lower(), unmarked[bound.end():])
   if numeral := _NUMERAL.match(text):
     value = NUMERALS[numeral[1].lower()] + NUMERALS.get((numeral[2] or '').lower(), 0)
     text = f'{value}{text[numeral.end():]}'
@@ -129,9 +130,9 @@ def _bounded(word: str, text: str) -> Value:
   if end.kind != 'number':
     raise Unreadable('a bound')
   if word in _AT_LEAST:
-    return values.tuple_of([end, values.INFINITY], '[', ')')
+    return values.interval([end, values.INFINITY], '[', ')')
   if word in _AT_MOST:
-    return values.tuple_of([values.MINUS_INFINITY, end], '(', ']')
+    return values.interval([values.MINUS_INFINITY, end], '(', ']')
   if word in ('more than', 'greater than', 'over', 'above'):
-    return values.Value('interval', f'({end.form},\\infty)', (end, values.INFINITY))
-  return values.Value('interval', f'(-\\infty,{end.form})', (values.MINUS_INFINITY, end))
+    return values.interval([end, values.INFINITY])
+  return values.interval([values.MINUS_INFINITY, end])

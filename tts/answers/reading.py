@@ -88,8 +88,10 @@ def _integer(text: str) -> Value:
 
 def _is_prose(text: str) -> bool:
   """Whether there is nothing but words: `Evelyn`, `New York`, and not `xyz` or `sin x`."""
-  if not _LETTERS.fullmatch(text) or text.lower() == 'no':
-    return text.lower() == 'no'
+  if text.lower() == 'no':
+    return True
+  if not _LETTERS.fullmatch(text):
+    return False
   runs = re.findall('[A-Za-z]+', text)
   return not set(map(str.lower, runs)) & _NO_PROSE and any(
       len(run) > 3 or len(run) == 3 and not _VOWELS.isdisjoint(run.lower()) for run in runs)
@@ -181,11 +183,13 @@ def _list(parts: list[str], connective: str, inner) -> Value:
 def _both_signs(text: str, inner) -> Value:
   if text.count(r'\pm') + text.count(r'\mp') > 3:
     raise Unreadable('too many signs')
-  upper = re.sub(r'\\pm(?![A-Za-z])', '+', text, count=1) if r'\pm' in text else text
-  lower = re.sub(r'\\pm(?![A-Za-z])', '-', text, count=1) if r'\pm' in text else text
-  upper = re.sub(r'\\mp(?![A-Za-z])', '-', upper, count=1)
-  lower = re.sub(r'\\mp(?![A-Za-z])', '+', lower, count=1)
-  return values.listed([inner(upper.strip()), inner(lower.strip())])
+  both = []
+  for signs in ('+-', '-+'):  # of the first of each, the upper ones and the lower ones
+    one = text
+    for command, sign in zip(('pm', 'mp'), signs):
+      one = re.sub(rf'\\{command}(?![A-Za-z])', sign, one, count=1)
+    both.append(inner(one.strip()))
+  return values.listed(both)
 
 
 def _bracketed(text: str, inner) -> Value | None:

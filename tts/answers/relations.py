@@ -120,13 +120,13 @@ def _inequality(sides: list[str], operators: list[str]) -> Value:
     ends = [values.MINUS_INFINITY, end] if at == 0 else [end, values.INFINITY]
     closed = operators[0] == r'\le'
     left, right = ('(', ']' if closed else ')') if at == 0 else ('[' if closed else '(', ')')
-    return _with_name(_interval(ends, left, right), names[at])
+    return _with_name(values.interval(ends, left, right), names[at])
   if len(sides) == 3 and names[1] and not names[0] and not names[2]:
     left, right = ('[' if operators[0] == r'\le' else '('), (
         ']' if operators[1] == r'\le' else ')')
     ends = [_end(sides[0]), _end(sides[2])]
     if None not in ends:
-      return _with_name(_interval(ends, left, right), names[1])
+      return _with_name(values.interval(ends, left, right), names[1])
   if len(sides) != 2:
     raise Unreadable('a chain of inequalities')
   (less, some), (more, others) = (expression.read(side) for side in sides)
@@ -146,10 +146,10 @@ def _absolute(sides: list[str], operator: str) -> Value | None:
       left = values.number(numbers.negative(end.number))
       closed = operator == r'\le'
       if at == 0:
-        return _with_name(_interval([left, end], *('[]' if closed else '()')), match[1])
+        return _with_name(values.interval([left, end], *('[]' if closed else '()')), match[1])
       return _with_name(values.union([
-          _interval([values.MINUS_INFINITY, left], '(', ']' if closed else ')'),
-          _interval([end, values.INFINITY], '[' if closed else '(', ')')]), match[1])
+          values.interval([values.MINUS_INFINITY, left], '(', ']' if closed else ')'),
+          values.interval([end, values.INFINITY], '[' if closed else '(', ')')]), match[1])
   return None
 
 
@@ -169,17 +169,13 @@ def infinity(text: str) -> Value | None:
   return match and (values.MINUS_INFINITY if match[1] == '-' else values.INFINITY)
 
 
-def _interval(ends: Sequence[Value], left: str, right: str) -> Value:
-  return Value('interval', f'{left}{ends[0].form},{ends[1].form}{right}', tuple(ends))
-
-
 def all_but(points: Sequence[Value]) -> Value:
   """The real line without some points."""
   if any(p.kind != 'number' or p.number is None or not numbers.is_real(p.number) for p in points):
     raise Unreadable('points')
   ordered = sorted(points, key=lambda p: numbers.ordinal(p.number))
   ends = [values.MINUS_INFINITY, *ordered, values.INFINITY]
-  return values.union([_interval(pair, '(', ')') for pair in zip(ends, ends[1:])])
+  return values.union([values.interval(pair) for pair in zip(ends, ends[1:])])
 
 
 def union(text: str, inner: Callable[[str], Value]) -> Value:
@@ -205,7 +201,7 @@ def as_interval(text: str, inner: Callable[[str], Value]) -> Value:
   if text[:1] in '([' and text[-1:] in ')]':
     ends = split(text[1:-1], ',')
     if ends and len(ends) == 2 and None not in (found := [_end(end) for end in ends]):
-      return _interval(found, text[0], text[-1])
+      return values.interval(found, text[0], text[-1])
   return inner(text)
 
 
@@ -229,7 +225,7 @@ def joined(parts: Sequence[Value], connective: str) -> Value:
       if connective == 'and' and not overlap:
         return _with_name(values.EMPTY, name)
       if overlap:
-        return _with_name(_interval([second.parts[0], first.parts[1]], second.form[0],
+        return _with_name(values.interval([second.parts[0], first.parts[1]], second.form[0],
                                     first.form[-1]), name)
   if connective == 'and' and len(parts) > 1:
     raise Unreadable('conditions that are not put together here')

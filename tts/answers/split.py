@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import re
 
 from tts.answers.clean import WORD
@@ -15,33 +16,29 @@ _AND = re.compile(rf',?\s*{WORD}and(?![A-Za-z])|,?\s(?:and)\s|,?\s*\\(?:land|wed
                   r'|\\\\')
 
 
+def _walk(text: str) -> Iterator[tuple[re.Match[str], int]]:
+  """The tokens, and how many brackets are open behind each."""
+  depth = 0
+  for match in _TOKEN.finditer(text):
+    depth += (match[0] in _OPEN) - (match[0] in _CLOSE)
+    yield match, depth
+
+
 def split(text: str, at: str) -> list[str] | None:
   """The parts between the characters `at` outside brackets; None where brackets do not match."""
-  parts, depth, start = [], 0, 0
-  for match in _TOKEN.finditer(text):
-    token = match[0]
-    if token in _OPEN:
-      depth += 1
-    elif token in _CLOSE:
-      depth -= 1
-      if depth < 0:
-        return None
-    elif token == at and not depth:
+  parts, start, depth = [], 0, 0
+  for match, depth in _walk(text):
+    if depth < 0:
+      return None
+    if match[0] == at and not depth:
       parts.append(text[start:match.start()])
       start = match.end()
-  if depth:
-    return None
-  return [*parts, text[start:]]
+  return None if depth else [*parts, text[start:]]
 
 
 def depths(text: str) -> list[int]:
   """How many brackets are open at each character."""
-  out, depth = [], 0
-  for match in _TOKEN.finditer(text):
-    token = match[0]
-    depth += (token in _OPEN) - (token in _CLOSE)
-    out += [depth] * len(token)
-  return out
+  return [depth for match, depth in _walk(text) for _ in match[0]]
 
 
 def split_words(text: str) -> tuple[list[str], str] | None:

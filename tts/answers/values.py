@@ -77,6 +77,11 @@ def tuple_of(parts: Sequence[Value], left: str = '(', right: str = ')') -> Value
   return Value(kind, left + ','.join(p.form for p in parts) + right, tuple(parts))
 
 
+def interval(ends: Sequence[Value], left: str = '(', right: str = ')') -> Value:
+  """From the first end to the second, an open bracket for an end that is not in it."""
+  return Value('interval', f'{left}{ends[0].form},{ends[1].form}{right}', tuple(ends))
+
+
 def matrix(rows: Sequence[Sequence[Value]], around: str = '') -> Value:
   form = around + '[' + ';'.join(','.join(v.form for v in row) for row in rows) + ']'
   return Value('matrix', form, tuple(tuple_of(row, '[', ')') for row in rows))
@@ -102,12 +107,12 @@ def union(parts: Sequence[Value]) -> Value:
 
 
 def point(value: Value) -> Value:
-  return Value('interval', f'[{value.form},{value.form}]', (value, value))
+  return interval([value, value], '[', ']')
 
 
 def _left(interval: Value) -> tuple[bool, object]:
   end = interval.parts[0]
-  return (end is not MINUS_INFINITY and end.form != MINUS_INFINITY.form,
+  return (end.form != MINUS_INFINITY.form,
           numbers.ordinal(end.number) if end.number is not None else 0)
 
 

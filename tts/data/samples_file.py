@@ -159,7 +159,7 @@ def _grade(questions: Mapping[str, Question], settings: _BySetting, grader: str)
         sample.answer = None if silent else answers.extract(sample.text)
         sample.correct = None if gold is None else False
       asked = [(s, gold) for s, gold in batch if s.answer is not None and gold is not None]
-      verdicts = grading.are_correct(grader, [(s.text, gold) for s, gold in asked])
+      verdicts = grading.are_right(grader, [(s.answer, gold) for s, gold in asked])
       for (sample, _), verdict in zip(asked, verdicts):
         sample.correct = verdict
       bar.update(len(batch))
