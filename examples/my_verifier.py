@@ -15,26 +15,24 @@ from tts.stages import verifiers
 
 
 @flax.struct.dataclass
-class State:
-  prm: Any
-  total: Any  # float32 [B, N], of the values
-  count: Any  # int32 [B, N], tokens
+class Carry:
+  prm: Any    # what the PRM carries
+  total: Any  # float32 [R], of the values
+  count: Any  # int32 [R], tokens that a generator wrote
 
 
 @verifiers.register('mean_value', of='prm')
 class MeanValue(Verifier):
 
-  def start(self, prefix, prefix_len, past_size, chunk_size):
-    prm = super().start(prefix, prefix_len, past_size, chunk_size)
-    return State(prm, jnp.zeros(prefix_len.shape), jnp.zeros(prefix_len.shape, jnp.int32))
+  def empty(self, rows, width):
+    texts = super().empty(rows, width)
+    return texts.replace(carry=Carry(texts.carry, jnp.zeros(rows), jnp.zeros(rows, jnp.int32)))
 
-  def extend(self, state, tokens, lengths):
-    values, prm, read = super().extend(state.prm, tokens, lengths)
-    real = jnp.arange(tokens.shape[-1])[None, None] < lengths[..., None]
-    total = state.total[..., None] + jnp.cumsum(jnp.where(real, values, 0.0), axis=-1)
-    count = state.count[..., None] + jnp.cumsum(real, axis=-1)
-    return total / jnp.maximum(count, 1), State(prm, total[..., -1], count[..., -1]), read
-
-  def gather(self, state, parent):
-    move = lambda x: jnp.take_along_axis(x, parent, axis=1)
-    return State(super().gather(state.prm, parent), move(state.total), move(state.count))
+  def extend(self, texts, tokens, lengths, own):
+    carry = texts.carry
+    values, after = super().extend(texts.replace(carry=carry.prm), tokens, lengths, own)
+    real = (jnp.arange(tokens.shape[-1])[None] < lengths[:, None]) & own[:, None]
+    total = carry.total[:, None] + jnp.cumsum(jnp.where(real, values, 0.0), axis=-1)
+    count = carry.count[:, None] + jnp.cumsum(real, axis=-1)
+    carry = Carry(after.carry, total[:, -1], count[:, -1])
+    return total / jnp.maximum(count, 1), after.replace(carry=carry)

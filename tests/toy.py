@@ -16,11 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from tts import rng
+from tts.models.generator import Writing
+from tts.models.texts import Texts
 from tts.models.transformer import Arch, Decoder
 from tts.roles import Roles
 from tts.types import BOS_ID, EOS_ID
 
 VOCAB = 9
+MANY = 16  # more than VOCAB
 DELIMITER = 4
 ROLES = Roles(ends=(EOS_ID,), delimiters=(DELIMITER,))
 LEVELS = 5  # how many values a `TableVerifier` gives: few, so that ties are common
@@ -30,104 +33,93 @@ ARCH = Arch(vocab_size=13, num_layers=2, width=16, num_heads=4, num_kv_heads=2, 
 
 
 @flax.struct.dataclass
-class TableState:
-  prefix: jax.Array      # [B, P]
-  prefix_len: jax.Array  # [B, N]
-  last: jax.Array        # [B, N] newest token
-  count: jax.Array       # [B, N] tokens of the row's text, its prefix included
+class TableCarry:
+  problem: jax.Array  # [R] int32
+  last: jax.Array     # [R] int32, newest token
 
 
 class TableGenerator:
-  """Next-token logits are table[b, count % A, last]; the table is float32 [B, A, V, V]."""
+  """Next-token logits are table[problem, length % A, last]; the table is float32 [B, A, V, V].
+
+  A prompt's first token says which problem it is: `prompts`.
+  """
 
   def __init__(self, table):
     self._table = table
 
-  def start(self, prefix, prefix_len, past_size, chunk_size):
-    del past_size, chunk_size
-    last = jnp.take_along_axis(prefix, prefix_len - 1, axis=1)
-    return TableState(prefix=prefix, prefix_len=prefix_len, last=last, count=prefix_len)
+  def empty(self, rows, width):
+    del width
+    zeros = jnp.zeros(rows, jnp.int32)
+    return Texts(columns=(), length=zeros, carry=TableCarry(problem=zeros, last=zeros))
 
-  def logits(self, state):
-    return jax.vmap(lambda table, count, last: table[count % table.shape[0], last])(
-        self._table, state.count, state.last)
+  def read(self, texts, tokens, lengths):
+    last = jnp.take_along_axis(tokens, jnp.maximum(lengths - 1, 0)[:, None], axis=1)[:, 0]
+    begins = (texts.length == 0) & (lengths > 0)
+    carry = TableCarry(problem=jnp.where(begins, tokens[:, 0] // MANY, texts.carry.problem),
+                       last=jnp.where(lengths > 0, last % MANY, texts.carry.last))
+    return texts.replace(length=texts.length + lengths, carry=carry)
 
-  def extend(self, state, tokens, live):
-    state = state.replace(last=jnp.where(live, tokens, state.last), count=state.count + live)
-    return state, jnp.where(live, state.count, 0)
+  def begin(self, texts, size):
+    del size
+    return Writing(texts=texts, chunk=None)
 
-  def read(self, state, tokens, lengths):
-    last = jnp.take_along_axis(tokens, jnp.maximum(lengths - 1, 0)[..., None], axis=2)[..., 0]
-    attended = lengths * state.count + lengths * (lengths + 1) // 2
-    return state.replace(last=jnp.where(lengths > 0, last, state.last),
-                         count=state.count + lengths), attended
+  def logits(self, writing):
+    texts = writing.texts
+    return self._table[texts.carry.problem, texts.length % self._table.shape[1], texts.carry.last]
 
-  def restart(self, state, rows, prefix_len):
-    fresh = self.start(state.prefix, prefix_len, 0, 0)
-    return jax.tree.map(lambda new, old: jnp.where(rows, new, old),
-                        fresh.replace(prefix=None), state.replace(prefix=None)
-                        ).replace(prefix=state.prefix)
+  def extend(self, writing, tokens, live):
+    texts = writing.texts
+    carry = texts.carry.replace(last=jnp.where(live, tokens, texts.carry.last))
+    return writing.replace(texts=texts.replace(length=texts.length + live, carry=carry))
 
-  def gather(self, state, parent):
-    take = lambda x: jnp.take_along_axis(x, parent, axis=1)
-    return jax.tree.map(take, state.replace(prefix=None)).replace(prefix=state.prefix)
-
-
-@flax.struct.dataclass
-class HashState:
-  digest: jax.Array  # [B, N] uint32, of the row's text
-  count: jax.Array   # [B, N]
+  def end(self, writing):
+    return writing.texts
 
 
 class TableVerifier:
   """Value of a text = a hash of it, with `LEVELS` different values; of padding, the best of all."""
 
-  def start(self, prefix, prefix_len, past_size, chunk_size):
-    del past_size, chunk_size
-    blank = HashState(digest=jnp.full(prefix_len.shape, _OFFSET, jnp.uint32),
-                      count=jnp.zeros_like(prefix_len))
-    tokens = jnp.broadcast_to(prefix[:, None], (*prefix_len.shape, prefix.shape[1]))
-    return self.extend(blank, tokens, prefix_len)[1]
+  def __init__(self, params=()):
+    del params
 
-  def extend(self, state, tokens, lengths):
-    def read(state, column):
+  def empty(self, rows, width):
+    del width
+    return Texts(columns=(), length=jnp.zeros(rows, jnp.int32), carry=jnp.zeros(rows, jnp.uint32))
+
+  def extend(self, texts, tokens, lengths, own):
+    def read(digest, column):
       token, index = column
       real = index < lengths
-      digest = jnp.where(real, self.mix(state.digest, token), state.digest)
-      state = HashState(digest=digest, count=state.count + real)
-      return state, (jnp.where(real, self.value(state), 1.0), jnp.where(real, state.count, 0))
+      digest = jnp.where(real, self.mix(digest, token, own), digest)
+      return digest, jnp.where(real, self.value(digest), 1.0)
 
     columns = (jnp.moveaxis(tokens, -1, 0), jnp.arange(tokens.shape[-1]))
-    state, (values, attended) = jax.lax.scan(read, state, columns)
-    counts = jnp.stack([lengths, jnp.sum(attended, axis=0)], axis=-1)
-    return jnp.moveaxis(values, 0, -1), state, counts
+    digest, values = jax.lax.scan(read, texts.carry, columns)
+    return jnp.moveaxis(values, 0, -1), texts.replace(length=texts.length + lengths, carry=digest)
 
-  def gather(self, state, parent):
-    return jax.tree.map(lambda x: jnp.take_along_axis(x, parent, axis=1), state)
+  def mix(self, digest, token, own):
+    del own
+    # What is carried begins with zero.
+    digest = digest ^ jnp.uint32(_OFFSET)
+    return ((digest ^ (token.astype(jnp.uint32) + 1)) * jnp.uint32(_PRIME)) ^ jnp.uint32(_OFFSET)
 
-  def mix(self, digest, token):
-    return (digest ^ (token.astype(jnp.uint32) + 1)) * jnp.uint32(_PRIME)
-
-  def value(self, state):
-    level = (state.digest >> 13) % LEVELS
+  def value(self, digest):
+    level = ((digest ^ jnp.uint32(_OFFSET)) >> 13) % LEVELS
     return level.astype(jnp.float32) / (LEVELS - 1)
 
 
 class ShareVerifier(TableVerifier):
-  """Value of a text = how often a token is in it, of 64."""
+  """Value of a text = how often a token is in what was written, of 64. `params`: the token."""
 
-  def __init__(self, token):
-    self._token = token
+  def __init__(self, params):
+    super().__init__()
+    self._token = params
 
-  def start(self, prefix, prefix_len, past_size, chunk_size):
-    del prefix, past_size, chunk_size
-    return HashState(digest=jnp.zeros(prefix_len.shape, jnp.uint32), count=prefix_len)
+  def mix(self, digest, token, own):
+    return digest + (own & (token == self._token))
 
-  def mix(self, digest, token):
-    return digest + (token == self._token)
-
-  def value(self, state):
-    return state.digest.astype(jnp.float32) / 64
+  def value(self, digest):
+    return digest.astype(jnp.float32) / 64
 
 
 _OFFSET, _PRIME = 2166136261, 16777619  # FNV-1a
@@ -143,7 +135,7 @@ def text_value(text) -> float:
 
 def next_logits(table, text) -> np.ndarray:
   """What `TableGenerator` says of a text, prefix included. table [A, V, V] of one problem."""
-  return np.asarray(table[len(text) % len(table)][text[-1]], np.float64)
+  return np.asarray(table[len(text) % len(table)][text[-1] % MANY], np.float64)
 
 
 def draw(logits, uniform) -> tuple[int, float]:
@@ -173,11 +165,14 @@ def chain_table(*edges: tuple[int, ...], period: int = 1) -> np.ndarray:
 
 
 def prompts(seed: int, num: int, width: int, vocab: int = VOCAB) -> tuple[np.ndarray, np.ndarray]:
-  """Ragged prompts: int32 [num, width], which begin with BOS, and lengths int32 [num]."""
+  """Ragged prompts: int32 [num, width], which begin with BOS, and lengths int32 [num].
+
+  Of table models problem b's BOS is MANY b more.
+  """
   gen = np.random.default_rng(seed)
   lengths = gen.permutation(np.arange(num) % width) + 1
   tokens = gen.integers(5, vocab, (num, width))
-  tokens[:, 0] = BOS_ID
+  tokens[:, 0] = BOS_ID + (MANY * np.arange(num) if vocab == VOCAB else 0)
   return tokens.astype(np.int32), lengths.astype(np.int32)
 
 
@@ -197,8 +192,9 @@ def uniforms(keys, steps: int, positions: int) -> np.ndarray:
   """The draw of every (slot, step, position): float32 [B, N, steps, positions]."""
   step, position = np.mgrid[:steps, :positions].reshape(2, -1)
   shape = (keys.size, step.size)
-  table = _uniform_table(jnp.broadcast_to(keys.reshape(-1, 1), shape),
-                         np.broadcast_to(step, shape), np.broadcast_to(position, shape))
+  table = _uniform_table(jnp.broadcast_to(keys.reshape(-1, 1), shape).ravel(),
+                         np.broadcast_to(step, shape).ravel(),
+                         np.broadcast_to(position, shape).ravel())
   return np.asarray(table).reshape(*keys.shape, steps, positions)
 
 

@@ -56,13 +56,13 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
   """Uniforms in [0, 1), `num` per row, for the token that a slot emits next.
 
   Args:
-    keys: slot keys [B, N], not consumed: a (step, position) is never used twice.
-    step: int32 [B, N], delimiters that the row has emitted.
-    position: int32 [B, N], tokens that the row has emitted.
+    keys: slot keys [R], not consumed: a (step, position) is never used twice.
+    step: int32 [R], delimiters that the row has emitted.
+    position: int32 [R], tokens that the row has emitted.
     num: U, static; the first one is the same for every U.
 
   Returns:
-    float32 [U, B, N].
+    float32 [U, R].
   """
 
   def draw(key, s, p):
@@ -73,4 +73,4 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
     return [(jax.random.bits(k, dtype=jnp.uint32) >> 9).astype(jnp.float32) * 2.0**-23
             for k in each]
 
-  return jnp.stack(jax.vmap(jax.vmap(draw))(keys, step, position))
+  return jnp.stack(jax.vmap(draw)(keys, step, position))

@@ -1,4 +1,4 @@
-"""A decoder as the generator that samplers and searches call: functions over a state."""
+"""A decoder as the generator that samplers and searches call: functions over texts."""
 
 from __future__ import annotations
 
@@ -8,57 +8,69 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts.models import cache as cache_lib
+from tts.models import texts as texts_lib
+from tts.models.texts import Chunk, Texts
 from tts.models.transformer import Decoder, Hidden
 
 
 @flax.struct.dataclass
-class State:
-  """Where N candidates of B problems stand."""
+class Writing:
+  """Texts to which tokens are being added, one at a time."""
 
-  cache: cache_lib.Cache
-  prefix_hidden: jax.Array  # [B, P, D] final hidden states of the prefix
-  hidden: jax.Array         # [B, N, D] final hidden state of each row's newest token
-
-
-def prefill(decoder: Decoder, params: Any, prefix: jax.Array) -> tuple:
-  """Reads prefixes once. prefix int32 [B, P] --> (`Hidden` [B, P, D], keys and values per layer).
-
-  Padding at the end of a row needs no mask: nothing before it attends to it, and a row's
-  `prefix_len` hides it afterwards.
-  """
-  position = jnp.broadcast_to(jnp.arange(prefix.shape[1], dtype=jnp.int32), prefix.shape)
-  return decoder.apply(params, prefix, position)
+  texts: Texts  # their `carry`: final hidden state of each text's newest token, [R, D]
+  chunk: Chunk  # what has been added
 
 
-def advance(decoder: Decoder, params: Any, cache: cache_lib.Cache, tokens: jax.Array,
-            lengths: jax.Array, before: Hidden | None = None) -> tuple:
-  """Reads new tokens int32 [B, N, C'] of which the first `lengths` are real.
+def advance(decoder: Decoder, params: Any, texts: Texts, chunk: Chunk, tokens: jax.Array,
+            lengths: jax.Array, before: Hidden | None = None,
+            own: jax.Array | None = None) -> tuple[Hidden, Chunk]:
+  """Reads new tokens int32 [R, n] of which the first `lengths` int32 [R] are real.
 
   Args:
     decoder: static.
     params: its parameters.
-    cache: of what the rows have read so far.
-    tokens: int32 [B, N, C'].
-    lengths: int32 [B, N].
-    before: `Hidden` [B, N] of each row's newest token; read with `Arch.surprise_layer` alone.
+    texts: what was read before.
+    chunk: with room for n columns, which stand in it afterwards.
+    tokens: int32 [R, n].
+    lengths: int32 [R].
+    before: `Hidden` [R] of each text's newest token; read with `Arch.surprise_layer` alone.
+    own: bool [R], texts whose new tokens a generator wrote, None for none; likewise.
 
   Returns:
-    (`Hidden` [B, N, C', D], the cache, tokens attended to by the real ones int32 [B, N]).
+    (`Hidden` [R, n, D], the chunk).
   """
   num_new = tokens.shape[-1]
-  real = jnp.arange(num_new)[None, None] < lengths[..., None]
-  position = cache_lib.positions(cache, num_new)
-  layers = cache_lib.layers(
-      cache, num_new, [decoder.arch.window(i) for i in range(decoder.arch.num_layers)])
-  hidden, chunk = decoder.apply(params, tokens, position, layers=layers, own=real, before=before)
-  attended = jnp.sum(jnp.where(real, position + 1, 0), axis=-1)
-  return hidden, cache_lib.written(cache, chunk, num_new, lengths), attended
+  real = jnp.arange(num_new)[None] < lengths[:, None]
+  own = jnp.zeros_like(real) if own is None else real & own[:, None]
+  layers = texts_lib.layers(
+      texts, chunk, num_new, [decoder.arch.window(i) for i in range(decoder.arch.num_layers)])
+  hidden, columns = decoder.apply(
+      params, tokens, texts_lib.positions(texts, chunk, num_new), layers=layers, own=own,
+      before=before)
+  return hidden, texts_lib.written(chunk, columns, num_new, lengths)
 
 
-def last_hidden(prefix_hidden: jax.Array, prefix_len: jax.Array) -> jax.Array:
-  """Hidden state at each row's last visible prefix token: [B, P, D], int32 [B, N] --> [B, N, D]."""
-  return jnp.take_along_axis(prefix_hidden, prefix_len[..., None] - 1, axis=1)
+def read(decoder: Decoder, params: Any, texts: Texts, tokens: jax.Array, lengths: jax.Array,
+         before: Hidden | None = None, own: jax.Array | None = None) -> tuple[Hidden, Texts]:
+  """Reads tokens that are given; nothing is computed where there are none.
+
+  Args: as of `advance`.
+
+  Returns:
+    (`Hidden` [R, n, D], the texts with them).
+  """
+  def reading(carry):
+    _, texts, chunk, _ = carry
+    hidden, chunk = advance(decoder, params, texts, chunk, tokens, lengths, before, own)
+    return jnp.zeros((), bool), texts, chunk, hidden
+
+  chunk = texts_lib.chunk(decoder.arch, *tokens.shape)
+  _, _, _, shape = jax.eval_shape(lambda: reading((None, texts, chunk, None)))
+  blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
+  # A loop of one pass and no branch: behind it columns are written in place, not copied first.
+  _, texts, chunk, hidden = jax.lax.while_loop(
+      lambda carry: carry[0], reading, (jnp.any(lengths > 0), texts, chunk, blank))
+  return hidden, texts_lib.append(texts, chunk)
 
 
 class Generator:
@@ -67,52 +79,33 @@ class Generator:
   def __init__(self, decoder: Decoder, params: Any):
     self._decoder, self._params = decoder, params
 
-  def start(self, prefix: jax.Array, prefix_len: jax.Array, past_size: int,
-            chunk_size: int) -> State:
-    """Prefills prefix int32 [B, P]; row n of a problem sees its first prefix_len[b, n] tokens."""
-    hidden, keys_values = prefill(self._decoder, self._params, prefix)
-    cache = cache_lib.init(keys_values, prefix_len, past_size, chunk_size)
-    return State(cache=cache, prefix_hidden=hidden.lm, hidden=last_hidden(hidden.lm, prefix_len))
+  def empty(self, rows: int, width: int) -> Texts:
+    """Texts that have read nothing, with room for `width` tokens each."""
+    arch = self._decoder.arch
+    return texts_lib.empty(arch, rows, width, jnp.zeros((rows, arch.width), arch.dtype))
 
-  def logits(self, state: State) -> jax.Array:
-    """Next-token logits of each row, float32 [B, N, V]."""
-    return self._decoder.apply(self._params, state.hidden, method='logits')
+  def read(self, texts: Texts, tokens: jax.Array, lengths: jax.Array) -> Texts:
+    """Reads tokens that are given, int32 [R, n] of which the first `lengths` int32 [R] are real."""
+    hidden, texts = read(self._decoder, self._params, texts, tokens, lengths)
+    last = jnp.take_along_axis(hidden.lm, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
+    return texts.replace(carry=jnp.where(lengths[:, None] > 0, last, texts.carry))
 
-  def extend(self, state: State, tokens: jax.Array, live: jax.Array) -> tuple[State, jax.Array]:
-    """Feeds one token int32 [B, N] to the rows that are live.
+  def begin(self, texts: Texts, size: int) -> Writing:
+    """Texts as they are, with room for `size` tokens to be written."""
+    return Writing(texts=texts, chunk=texts_lib.chunk(
+        self._decoder.arch, texts.length.shape[0], size))
 
-    Returns:
-      (the state, tokens attended to int32 [B, N]).
-    """
-    hidden, cache, attended = advance(
-        self._decoder, self._params, state.cache, tokens[..., None], live.astype(jnp.int32))
-    hidden = jnp.where(live[..., None], hidden.lm[:, :, 0], state.hidden)
-    return state.replace(cache=cache, hidden=hidden), attended
+  def logits(self, writing: Writing) -> jax.Array:
+    """Next-token logits of each text, float32 [R, V]."""
+    return self._decoder.apply(self._params, writing.texts.carry, method='logits')
 
-  def read(self, state: State, tokens: jax.Array, lengths: jax.Array) -> tuple[State, jax.Array]:
-    """Reads texts that are given, int32 [B, N, C'] of which the first `lengths` are real.
+  def extend(self, writing: Writing, tokens: jax.Array, live: jax.Array) -> Writing:
+    """Adds one token int32 [R] to the texts that are live, bool [R]; who is not stays so."""
+    hidden, chunk = advance(self._decoder, self._params, writing.texts, writing.chunk,
+                            tokens[:, None], live.astype(jnp.int32))
+    carry = jnp.where(live[:, None], hidden.lm[:, 0], writing.texts.carry)
+    return Writing(texts=writing.texts.replace(carry=carry), chunk=chunk)
 
-    They are committed, and so must be what the rows wrote before: `gather` first.
-
-    Returns:
-      (the state, tokens attended to int32 [B, N]).
-    """
-    shape, width = tokens.shape[:2], state.cache.chunk[0][0].shape[3]
-    cache = cache_lib.with_chunk(state.cache, tokens.shape[-1])
-    hidden, cache, attended = advance(self._decoder, self._params, cache, tokens, lengths)
-    itself = jnp.broadcast_to(jnp.arange(shape[1], dtype=jnp.int32), shape)
-    cache = cache_lib.with_chunk(cache_lib.commit(cache, itself), width)
-    last = jnp.take_along_axis(hidden.lm, jnp.maximum(lengths - 1, 0)[..., None, None], axis=2)
-    hidden = jnp.where(lengths[..., None] > 0, last[:, :, 0], state.hidden)
-    return state.replace(cache=cache, hidden=hidden), attended
-
-  def restart(self, state: State, rows: jax.Array, prefix_len: jax.Array) -> State:
-    """Begins another candidate in `rows` bool [B, N], which sees prefix_len int32 [B, N]."""
-    fresh = last_hidden(state.prefix_hidden, prefix_len)
-    return state.replace(cache=cache_lib.restart(state.cache, rows, prefix_len),
-                         hidden=jnp.where(rows[..., None], fresh, state.hidden))
-
-  def gather(self, state: State, parent: jax.Array) -> State:
-    """Commits the round's tokens; row n goes on from row parent[n]. parent int32 [B, N]."""
-    hidden = jnp.take_along_axis(state.hidden, parent[..., None], axis=1)
-    return state.replace(cache=cache_lib.commit(state.cache, parent), hidden=hidden)
+  def end(self, writing: Writing) -> Texts:
+    """The texts with what has been added to them."""
+    return texts_lib.append(writing.texts, writing.chunk)

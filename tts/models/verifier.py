@@ -1,28 +1,21 @@
 """A decoder with a value head as the verifier that a search calls.
 
-It keeps a key/value cache of its own and reads only the tokens that are new, so a step is scored
-for the price of the step.
+It keeps keys and values of its own and reads only the tokens that are new, so a step is scored for
+the price of the step.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts.models import cache as cache_lib
 from tts.models import generator
+from tts.models import texts as texts_lib
+from tts.models.surprise import Account
+from tts.models.texts import Texts
 from tts.models.transformer import Decoder, Hidden
-
-
-@flax.struct.dataclass
-class State:
-  """What the verifier knows of N candidates of B problems."""
-
-  cache: cache_lib.Cache
-  before: Hidden | None  # [B, N] at each row's newest token, where it matters to the next one
 
 
 class Verifier:
@@ -31,48 +24,43 @@ class Verifier:
   def __init__(self, decoder: Decoder, params: Any):
     self._decoder, self._params = decoder, params
 
-  def start(self, prefix: jax.Array, prefix_len: jax.Array, past_size: int,
-            chunk_size: int) -> State:
-    """Prefills prefix int32 [B, P]; row n of a problem sees its first prefix_len[b, n] tokens."""
-    hidden, keys_values = generator.prefill(self._decoder, self._params, prefix)
-    newest = jax.tree.map(
-        lambda x: jnp.take_along_axis(x, _over(prefix_len - 1, x), axis=1), _lasting(hidden))
-    return State(cache=cache_lib.init(keys_values, prefix_len, past_size, chunk_size),
-                 before=newest)
+  def empty(self, rows: int, width: int) -> Texts:
+    """Texts that have read nothing, with room for `width` tokens each.
 
-  def extend(self, state: State, tokens: jax.Array, lengths: jax.Array) -> tuple:
-    """Reads a chunk of new tokens.
+    Their `carry` is what the next token's surprise depends on: `Hidden` [R], or None where that
+    does not matter.
+    """
+    arch, carry = self._decoder.arch, None
+    if arch.surprise_layer:
+      nothing = jnp.zeros(rows, jnp.float32)
+      carry = Hidden(top=None, lm=jnp.zeros((rows, arch.width), arch.dtype),
+                     account=Account(total=nothing, largest=nothing))
+    return texts_lib.empty(arch, rows, width, carry)
+
+  def extend(self, texts: Texts, tokens: jax.Array, lengths: jax.Array,
+             own: jax.Array) -> tuple[jax.Array, Texts]:
+    """Reads new tokens.
 
     Args:
-      state: what `start` or `gather` returned.
-      tokens: int32 [B, N, C].
-      lengths: int32 [B, N], how many of them are real.
+      texts: what was read before.
+      tokens: int32 [R, n].
+      lengths: int32 [R], how many of them are real.
+      own: bool [R], whether a generator wrote them; those of a question are no surprise.
 
     Returns:
-      (value at every token float32 [B, N, C], probabilities that the answer will be right;
-      the state; tokens that entered and what they attended to int32 [B, N, 2]).
+      (value at every token float32 [R, n], probabilities that the answer will be right; the texts).
     """
-    hidden, cache, attended = generator.advance(
-        self._decoder, self._params, state.cache, tokens, lengths, state.before)
+    hidden, texts = generator.read(self._decoder, self._params, texts, tokens, lengths,
+                                   texts.carry, own)
     logit = self._decoder.apply(self._params, hidden.top, method='values')
-    last = jnp.maximum(lengths - 1, 0)[..., None]
-    newest = jax.tree.map(
-        lambda x: jnp.take_along_axis(x, _over(last, x), axis=2)[:, :, 0], _lasting(hidden))
-    before = jax.tree.map(
-        lambda new, old: jnp.where(_over(lengths > 0, new), new, old), newest, state.before)
-    read = jnp.stack([lengths, attended], axis=-1)
-    return jax.nn.sigmoid(logit), State(cache=cache, before=before), read
-
-  def gather(self, state: State, parent: jax.Array) -> State:
-    """Commits the chunk; row n goes on from row parent[n]. parent int32 [B, N]."""
-    before = jax.tree.map(
-        lambda x: jnp.take_along_axis(x, _over(parent, x), axis=1), state.before)
-    return State(cache=cache_lib.commit(state.cache, parent), before=before)
-
-
-def _lasting(hidden: Hidden) -> Hidden | None:
-  """What the next token's surprise depends on; None for a plain decoder."""
-  return None if hidden.account is None else hidden.replace(top=None)
+    carry = texts.carry
+    if carry is not None:
+      last = jnp.maximum(lengths - 1, 0)
+      newest = jax.tree.map(lambda x: jnp.take_along_axis(x, _over(last[:, None], x), axis=1)[:, 0],
+                            hidden.replace(top=None))
+      carry = jax.tree.map(lambda new, old: jnp.where(_over(lengths > 0, new), new, old),
+                           newest, carry)
+    return jax.nn.sigmoid(logit), texts.replace(carry=carry)
 
 
 def _over(index: jax.Array, x: jax.Array) -> jax.Array:

@@ -54,7 +54,7 @@ def num_uniforms(vocab_size: int) -> int:
 
 
 def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
-           size: int | None = None) -> tuple:
+           size: int | None = None, greedy: jax.Array | None = None) -> tuple:
   """Draws a group of ids, then an id of the group, each by inverting a cumulative distribution.
 
   Groups are drawn in the same way where there are more than `GROUP` of them. Over a whole large
@@ -69,6 +69,7 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
     uniform: float32 [U, ...] in [0, 1), `num_uniforms(V)` for each token, independent.
     config: static.
     size: draw among the first so many entries alone; None is all. Static.
+    greedy: bool [...], whose token is the likeliest one, whatever `config` says; None for nobody's.
 
   Returns:
     (token int32 [...], its natural log-probability under the model at temperature 1,
@@ -81,6 +82,8 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
     token = jnp.argmax(logits, axis=-1)
   else:
     token = _draw(probabilities(logits, config), uniform)
+    if greedy is not None:
+      token = jnp.where(greedy, jnp.argmax(logits, axis=-1), token)
   logprob = jnp.take_along_axis(log_probs, token[..., None], axis=-1)[..., 0]
   return token.astype(jnp.int32), logprob
 

@@ -1,34 +1,72 @@
-"""Host side of `sample_queue`: its log, slot by slot, sorted into samples. numpy alone."""
+"""Independent samples of a question, and of what has been written of a solution."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
 
+from tts.engine.nodes import Node
+from tts.engine.reader import Read
+from tts.engine.tasks import together
+from tts.engine.workers import Author, attended
+from tts.engine.writer import Write
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-  """One job's outcome. Counts are tokens of the generator."""
+  """One outcome. Counts are tokens of the generator."""
 
   tokens: np.ndarray   # [length] int32, its own tokens, the end-of-sequence included
   logprob: np.ndarray  # [length] float32, natural log at temperature 1
   entered: int
-  attended: int
+  attended: int        # keys that the tokens that entered attended to, summed
 
 
-def collect(log) -> list[dict[int, Sample]]:
-  """Per problem a dict from job to `Sample`. `log` has the fields of `decode.Log`."""
-  job, token, logprob, attended = (
-      np.moveaxis(np.asarray(x), 0, -1) for x in (log.job, log.token, log.logprob, log.attended))
-  samples = []
-  for b in range(job.shape[0]):  # [N, L] each: a job lies in one slot, in order
-    flat = job[b].ravel()
-    order = np.argsort(flat, kind='stable')
-    order = order[flat[order] >= 0]
-    names, starts = np.unique(flat[order], return_index=True)
-    own = [np.split(x[b].ravel()[order], starts[1:]) for x in (token, logprob, attended)]
-    samples.append({
-        int(name): Sample(t, p, int(np.count_nonzero(a)), int(a.sum()))
-        for name, t, p, a in zip(names, *own)})
-  return samples
+async def draw(author: Author, group: int, node: Node, key: np.ndarray,
+               greedy: bool = False) -> Sample:
+  """A solution's rest behind a text, which the caller holds. key: uint32 [2]."""
+  written = await Write(author.writer, group, node, key, steps=author.limits.max_steps,
+                        greedy=greedy)
+  entered = len(written.tokens) - 1  # the last one never does
+  return Sample(written.tokens, written.logprob, entered, attended(node.end, entered))
+
+
+async def samples(author: Author, group: int, prompt: Sequence[int], keys: np.ndarray,
+                  greedy: bool = False) -> list[Sample]:
+  """Of one question, a sample a key. prompt: ids; keys: uint32 [N, 2]."""
+  question = (await Read(author.reader, group, None, prompt)).node
+  found = await together([draw(author, group, question, key, greedy) for key in keys])
+  author.release(group, question)
+  return found
+
+
+async def rollouts(author: Author, group: int, prompt: Sequence[int],
+                   steps: Sequence[Sequence[int]],
+                   keys: Sequence[np.ndarray]) -> list[list[Sample]]:
+  """Continuations from the ends of a solution's steps, as cheap as they can be.
+
+  The solution is read once; every rollout branches off what was read.
+
+  Args:
+    author: a generator.
+    group: of devices.
+    prompt: ids of the question.
+    steps: ids of the solution's steps, as many as are needed.
+    keys: per step those of its rollouts, uint32 [n, 2]; n may be 0.
+
+  Returns:
+    Per step the rollouts from its end.
+  """
+  nodes = [(await Read(author.reader, group, None, prompt)).node]
+  for tokens in steps:
+    nodes.append((await Read(author.reader, group, nodes[-1], tokens, own=True)).node)
+
+  async def of_step(node: Node, of: np.ndarray) -> list[Sample]:
+    return await together([draw(author, group, node, key) for key in of])
+
+  found = await together([of_step(node, of) for node, of in zip(nodes[1:], keys)])
+  for node in nodes:
+    author.release(group, node)
+  return found

@@ -1,24 +1,27 @@
-"""Step-level search against a process reward model, one compiled loop of rounds (paper section 5).
+"""Step-level search against a process reward model (paper, section 5): one question's.
 
-A round: decode every live row to its step's end, let the verifier read the new tokens, look ahead
-where that is asked for, select, branch. The unit is `search_round`; `run` iterates it on the
-device. Where the host has to write a step anew for the verifier, it calls a round's parts itself:
-`step.write`, `step.read`, `choose` (`tts.stages.driven`).
+A round: every live row is written to its step's end, the verifier reads the new tokens, and where
+that is asked for, where the row leads; then rows are selected and branch. A row is read as soon as
+it is written; only the selection waits for all of the question's rows, and for nobody else's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.struct
 import jax
-import jax.numpy as jnp
+import numpy as np
 
-from tts.sampling import decode
-from tts.sampling.logits import SamplingConfig
-from tts.search import beam, lookahead, methods, step as step_lib
-from tts.search.step import Candidates, Step
+from tts.engine.nodes import Node
+from tts.engine.reader import Read
+from tts.engine.tasks import together
+from tts.engine.workers import Author, Judge, attended
+from tts.engine.writer import Write, Written
+from tts.search import beam, methods, tree
+from tts.types import NO_PARENT, PAD_ID
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,150 +40,173 @@ class BeamConfig:
     return max(1, self.num_candidates // self.beam_width)
 
 
-@flax.struct.dataclass
-class SearchState:
-  """A search between two rounds."""
+@dataclasses.dataclass(frozen=True)
+class Question:
+  """What a search begins with.
 
-  candidates: Candidates
-  open: jax.Array  # [B] bool, the problem's search goes on
-
-
-@flax.struct.dataclass
-class Round:
-  """What a round did: a node of the search tree per row that was live in it."""
-
-  parent: jax.Array    # [B, N] int32, row of the round before that the slot went on from
-  token: jax.Array     # [B, N, C] int32, PAD_ID after `length`
-  length: jax.Array    # [B, N] int32, 0 where the row was not live
-  logprob: jax.Array   # [B, N] float32, summed over the step
-  score: jax.Array     # [B, N] float32, verifier's value at the step's end
-  live: jax.Array      # [B, N] bool, after the step
-  finished: jax.Array  # [B, N] bool, after the step
-  kept: jax.Array      # [B, N] bool, by the selection that followed
-  entered: jax.Array   # [B, 2] int32, tokens that entered the generator, the verifier
-  attended: jax.Array  # [B, 2] int32, and what those attended to; simulations are apart
-  simulation: lookahead.Simulation | None  # None in plain beam search
-
-
-def search_round(generator: Any, verifier: Any, state: SearchState, parent: jax.Array,
-                 config: BeamConfig, sampling: SamplingConfig, limits: decode.Limits,
-                 priority: methods.Priority = methods.by_score) -> tuple:
-  """One round for every open problem.
-
-  Args:
-    generator: see `tts.sampling.decode`.
-    verifier: `start`, `extend`, `gather` as in `tts.models.verifier.Verifier`.
-    state: what `init` or a round returned.
-    parent: int32 [B, N], how the slots of `state` were dealt; recorded in the result.
-    config: static.
-    sampling: static.
-    limits: static.
-    priority: static, ranks one question's rows.
-
-  Returns:
-    (the state after branching, the next `parent`, the `Round`).
+  Attributes:
+    prompt: the generator's ids.
+    own: the verifier's, of the question alone.
+    keys: uint32 [N, 2], of the slots.
   """
-  ahead, step = step_lib.take(generator, verifier, state.candidates, sampling, limits)
-  simulation = None
-  if config.lookahead:
-    simulation = lookahead.simulate(generator, verifier, ahead, config.lookahead, limits)
-  judged = ahead.score if simulation is None else simulation.score
-  state, parent, result = choose(generator, verifier, state.replace(candidates=ahead), step, judged,
-                                 parent, config, priority)
-  return state, parent, result.replace(simulation=simulation)
+
+  prompt: Sequence[int]
+  own: Sequence[int]
+  keys: np.ndarray
 
 
-def choose(generator: Any, verifier: Any, state: SearchState, step: Step, judged: jax.Array,
-           parent: jax.Array, config: BeamConfig, priority: methods.Priority) -> tuple:
-  """The end of a round: what is kept, and what goes on from it.
-
-  Args:
-    generator: see `search_round`.
-    verifier: see there.
-    state: with its candidates after the step.
-    step: theirs.
-    judged: float32 [B, N], what they are selected by.
-    parent: see there.
-    config: static.
-    priority: static.
-
-  Returns:
-    As `search_round`; the `Round` has no simulation.
-  """
-  ahead = state.candidates
-  rows = ahead.rows
-  rank = jax.vmap(priority)(methods.Rows(
-      score=judged, logprob=step.logprob, token=step.token, length=step.length, parent=parent,
-      live=rows.live, finished=rows.finished))
-  kept, stop, next_parent = jax.vmap(beam.select, in_axes=(0, 0, 0, None))(
-      rank, rows.live, rows.finished, config.num_kept)
-  result = Round(
-      parent=parent, token=step.token, length=step.length, logprob=step.logprob, score=ahead.score,
-      live=rows.live, finished=rows.finished, kept=kept, entered=step.entered,
-      attended=step.attended, simulation=None)
-
-  still_open = state.open & ~stop
-  after = step_lib.gather(generator, verifier, ahead, next_parent)
-  rows = after.rows.replace(live=after.rows.live & still_open[:, None])
-  return SearchState(candidates=after.replace(rows=rows), open=still_open), next_parent, result
+# A step's tokens, how many steps the verifier has read of the row before, and how many of its own
+# ids --> the ids that it is to read.
+Rewrite = Callable[[np.ndarray, int, int], Sequence[int]]
 
 
-def init(generator: Any, verifier: Any, prefix: jax.Array, prefix_len: jax.Array,
-         keys: jax.Array, valid: jax.Array, limits: decode.Limits,
-         question: tuple[jax.Array, jax.Array] | None = None) -> SearchState:
-  """A search that has emitted nothing.
-
-  Args:
-    generator: see `search_round`.
-    verifier: see `search_round`.
-    prefix: int32 [B, P] prompts.
-    prefix_len: int32 [B].
-    keys: keys [B, N], one per slot.
-    valid: bool [B], False for rows that only fill the block.
-    limits: static.
-    question: what the verifier reads, int32 [B, P'] and its lengths [B], where the prefix holds
-      more: a revision model's earlier answers. None for the prefix.
-  """
-  shape = keys.shape
-  per_row = lambda lengths: jnp.broadcast_to(lengths[:, None], shape)
-  read, read_len = (prefix, prefix_len) if question is None else question
-  sizes = (limits.max_tokens, limits.max_step_tokens)
-  live = jnp.broadcast_to(valid[:, None], shape)
-  candidates = Candidates(
-      generator=generator.start(prefix, per_row(prefix_len), *sizes),
-      verifier=verifier.start(read, per_row(read_len), *sizes),
-      rows=decode.init_rows(keys, live, limits), score=jnp.zeros(shape, jnp.float32))
-  return SearchState(candidates=candidates, open=valid)
+def same_ids(tokens: np.ndarray, before: int, used: int) -> np.ndarray:
+  """`Rewrite` for a verifier with the generator's tokenizer."""
+  del before, used
+  return tokens
 
 
-def run(generator: Any, verifier: Any, state: SearchState, config: BeamConfig,
-        sampling: SamplingConfig, limits: decode.Limits,
-        priority: methods.Priority = methods.by_score) -> tuple[Round, jax.Array]:
-  """Rounds until every problem has stopped, on the device. Arguments as in `search_round`.
+@dataclasses.dataclass
+class _Row:
+  """A candidate between two rounds."""
 
-  Returns:
-    (`Round` with a leading axis S, where a stopped problem's rounds have length 0; the number of
-    rounds int32 []).
-  """
-  num_problems, num_slots = state.candidates.score.shape
-  parent = jnp.broadcast_to(jnp.arange(num_slots, dtype=jnp.int32), (num_problems, num_slots))
-  one_round = lambda state, parent: search_round(
-      generator, verifier, state, parent, config, sampling, limits, priority)
-  shape = jax.eval_shape(one_round, state, parent)[-1]
-  history = jax.tree.map(
-      lambda x: jnp.zeros((limits.max_steps, *x.shape), x.dtype), shape)
+  text: Node | None     # the generator's, None where the row does not go on
+  read: Node | None     # the verifier's
+  step: int = 0         # delimiters written
+  position: int = 0     # tokens written
+  steps_read: int = 0   # by the verifier
+  ids_read: int = 0
+  score: float = 0.5    # of the verifier, float32
+  judged: float = 0.5   # what it is selected by
+  live: bool = True
+  finished: bool = False
+  node: int = NO_PARENT  # of the tree
+  written: Written | None = None  # in this round
 
-  def going(carry):
-    i, state, *_ = carry
-    return (i < limits.max_steps) & jnp.any(state.open)
 
-  def body(carry):
-    i, state, parent, history = carry
-    state, parent, result = one_round(state, parent)
-    history = jax.tree.map(
-        lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0), history, result)
-    return i + 1, state, parent, history
+class Search:
+  """One question's search; `run` is its coroutine."""
 
-  rounds, _, _, history = jax.lax.while_loop(
-      going, body, (jnp.zeros((), jnp.int32), state, parent, history))
-  return history, rounds
+  def __init__(self, author: Author, judge: Judge, question: Question, config: BeamConfig,
+               group: int, priority: methods.Priority = methods.by_score,
+               rewrite: Rewrite = same_ids):
+    self._author, self._judge, self._question = author, judge, question
+    self._config, self._group, self._rewrite = config, group, rewrite
+    self._select = _selection(priority, config.num_kept)
+    self._nodes: list[tree.Node] = []
+    self._counts = np.zeros((2, 2), np.int64)  # entered, attended to; of generator and verifier
+
+  async def run(self) -> tree.Tree:
+    """Rounds until none of the rows that are kept goes on."""
+    author, judge, group, num = self._author, self._judge, self._group, self._config.num_candidates
+    prompt, question = await together([
+        self._begun(author, self._question.prompt), self._begun(judge, self._question.own)])
+    rows = [_Row(author.hold(prompt), judge.hold(question)) for _ in range(num)]
+    author.release(group, prompt)
+    judge.release(group, question)
+    parent = np.arange(num, dtype=np.int32)
+    for index in range(author.limits.max_steps):
+      await together([self._step(row, self._question.keys[n])
+                      for n, row in enumerate(rows) if row.live])
+      self._record(rows, index)
+      stop, next_parent = self._chosen(rows, parent)
+      if stop:
+        break
+      rows, parent = self._branch(rows, next_parent), next_parent
+    self._drop(rows)
+    return tree.Tree(
+        nodes=self._nodes, entered=self._counts[0], attended=self._counts[1],
+        candidates=[(n, row.node) for n, row in enumerate(rows) if not row.live])
+
+  async def _begun(self, model: Any, tokens: Sequence[int]) -> Node:
+    return (await Read(model.reader, self._group, None, tokens)).node
+
+  async def _step(self, row: _Row, key: np.ndarray) -> None:
+    """A row's step, read; with lookahead where it leads, too."""
+    ahead = self._config.lookahead
+    written = await Write(self._author.writer, self._group, row.text, key, steps=1, ahead=ahead,
+                          place=(row.step, row.position, 0, 0), keep=True)
+    self._count(0, row.text.end, len(written.tokens) - written.ended)
+    self._author.release(self._group, row.text)
+    own, more = written.tokens[:written.own], written.tokens[written.own:]
+    row.written, row.text = written, written.node
+    row.step, row.position = row.step + written.live, row.position + written.own
+    row.live, row.finished = written.live, written.finished
+    await self._read(row, own)
+    row.judged = row.score
+    if len(more):
+      scout = dataclasses.replace(row, read=self._judge.hold(row.read))
+      begin = 0
+      for end in self._author.limits.roles.step_ends(more):
+        await self._read(scout, more[begin:end])
+        begin = end
+      self._judge.release(self._group, scout.read)
+      row.judged = scout.score
+
+  async def _read(self, row: _Row, tokens: np.ndarray) -> None:
+    """The verifier reads a step of the row, in its own ids."""
+    ids = self._rewrite(tokens, row.steps_read, row.ids_read)
+    if not len(ids):
+      return
+    seen = await Read(self._judge.reader, self._group, row.read, ids, own=True, keep=True)
+    self._count(1, row.read.end, len(ids))
+    self._judge.release(self._group, row.read)
+    row.read, row.score = seen.node, float(seen.values[-1])
+    row.steps_read, row.ids_read = row.steps_read + 1, row.ids_read + len(ids)
+    if np.isnan(row.score):
+      raise FloatingPointError('the verifier gave NaN: its weights are broken')
+
+  def _count(self, model: int, start: int, tokens: int) -> None:
+    """So many tokens entered a model behind a text of `start`."""
+    self._counts[:, model] += tokens, attended(start, tokens)
+
+  def _record(self, rows: list[_Row], index: int) -> None:
+    """The steps of this round as nodes of the tree."""
+    for slot, row in enumerate(rows):
+      if row.written is None:
+        continue
+      written, simulation = row.written, None
+      if self._config.lookahead and row.live:
+        simulation = tree.Simulation(written.tokens[written.own:], row.judged, written.ended)
+      self._nodes.append(tree.Node(
+          parent=row.node, round=index, slot=slot, tokens=written.tokens[:written.own],
+          score=row.score, logprob=_step_logprob(written), live=row.live, finished=row.finished,
+          simulation=simulation))
+      row.node = len(self._nodes) - 1
+
+  def _chosen(self, rows: list[_Row], parent: np.ndarray) -> tuple[bool, np.ndarray]:
+    """Whether the search stops, and the row that each slot goes on from."""
+    num, width = len(rows), self._author.limits.max_step_tokens
+    token, length = np.full((num, width), PAD_ID, np.int32), np.zeros(num, np.int32)
+    logprob = np.zeros(num, np.float32)
+    for n, row in enumerate(rows):
+      if row.written is not None:
+        length[n], logprob[n] = row.written.own, _step_logprob(row.written)
+        token[n, :length[n]] = row.written.tokens[:length[n]]
+    of = lambda name, dtype: np.array([getattr(row, name) for row in rows], dtype)
+    _, stop, following = self._select(methods.Rows(
+        score=of('judged', np.float32), logprob=logprob, token=token, length=length, parent=parent,
+        live=of('live', bool), finished=of('finished', bool)))
+    return bool(stop), np.asarray(following)
+
+  def _branch(self, rows: list[_Row], parent: np.ndarray) -> list[_Row]:
+    """The rows of the next round: slot n goes on from row parent[n]."""
+    new = [dataclasses.replace(rows[p], written=None, text=self._author.hold(rows[p].text),
+                               read=self._judge.hold(rows[p].read)) for p in parent.tolist()]
+    self._drop(rows)
+    return new
+
+  def _drop(self, rows: list[_Row]) -> None:
+    for row in rows:
+      self._author.release(self._group, row.text)
+      self._judge.release(self._group, row.read)
+
+
+def _step_logprob(written: Written) -> float:
+  return float(written.logprob[:written.own].sum(dtype=np.float32))
+
+
+@functools.cache
+def _selection(priority: methods.Priority, num_kept: int) -> Callable[[methods.Rows], tuple]:
+  """`beam.select` of one question's rows by a rule, compiled."""
+  return jax.jit(lambda rows: beam.select(priority(rows), rows.live, rows.finished, num_kept))

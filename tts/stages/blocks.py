@@ -1,4 +1,4 @@
-"""Work as a fixed list of blocks: one compiled shape, one immutable record file each.
+"""Work as a fixed list of blocks: some questions, one immutable record file each.
 
 A block file is complete or absent. A run that was killed does the missing blocks and ends with the
 same files, whatever the number of devices and processes: of P processes number p does the blocks i
@@ -8,8 +8,7 @@ compute the same, and the first of them writes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent import futures
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import os
@@ -18,17 +17,15 @@ import time
 from typing import Any, Callable
 
 from absl import logging
-import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from tts import hosts, machine, parallel, rng
+from tts import hosts, parallel, rng
 from tts.data import buckets
 from tts.data.batching import length_sorted_blocks
 from tts.data.prompts import Prompts
+from tts.engine.program import Program
 from tts.eval import comparing, records, verdicts
-from tts.sampling.decode import NO_JOB, Log
 from tts.stages import watch
 from tts.stages.workdir import Workdir, fault
 from tts.types import InputError, Problem
@@ -36,14 +33,19 @@ from tts.types import InputError, Problem
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-  """Problems that are run together, prompts encoded, padded to a fixed number."""
+  """Problems that are run together, and recorded together.
 
-  problems: list[Problem]  # those that count; the rest of the rows only fill the block
-  prefix: np.ndarray       # [B, P] int32
-  prefix_len: np.ndarray   # [B] int32
-  words: np.ndarray        # [B, 2] uint32, see `tts.rng`
-  valid: np.ndarray        # [B] bool
-  question: tuple[np.ndarray, ...] = ()  # its own prefix and lengths, where `prefix` holds more
+  Attributes:
+    problems: B.
+    prompts: ids of each.
+    words: uint32 [B, 2], of their keys; see `tts.rng`.
+    questions: ids of the question alone, where a prompt holds more: answers that were given before.
+  """
+
+  problems: list[Problem]
+  prompts: list[list[int]]
+  words: np.ndarray
+  questions: list[list[int]] | None = None
 
 
 def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
@@ -56,18 +58,9 @@ def cut(problems: list[Problem], prompts: Prompts, max_prompt_tokens: int,
   tokens = {p.id: encode(p, prompts, max_prompt_tokens) for p in problems}
   problems = sorted(problems, key=lambda p: p.identity)
   encoded = [tokens[p.id] for p in problems]
-  blocks = []
-  for members in length_sorted_blocks([len(t) for t in encoded], size):
-    prefix = np.zeros((size, max_prompt_tokens), np.int32)
-    lengths = np.ones(size, np.int32)
-    words = np.zeros((size, 2), np.uint32)
-    for row, i in enumerate(members):
-      prefix[row, :len(encoded[i])] = encoded[i]
-      lengths[row] = len(encoded[i])
-    words[:len(members)] = rng.problem_words([problems[i].identity for i in members])
-    blocks.append(Block([problems[i] for i in members], prefix, lengths, words,
-                        np.arange(size) < len(members)))
-  return blocks
+  return [Block([problems[i] for i in members], [encoded[i] for i in members],
+                rng.problem_words([problems[i].identity for i in members]))
+          for members in length_sorted_blocks([len(t) for t in encoded], size)]
 
 
 def encode(problem: Problem, prompts: Prompts, max_prompt_tokens: int) -> list[int]:
@@ -87,114 +80,6 @@ def encode(problem: Problem, prompts: Prompts, max_prompt_tokens: int) -> list[i
   return tokens
 
 
-class Program:
-  """A device step mapped over the mesh. It is compiled for the shapes of its blocks, once each.
-
-  At the first call with them, if not ahead of it.
-  """
-
-  compile_seconds = 0.0  # that this process has waited for compilers
-  slot_steps = [0, 0]    # of samplers: slots that had a job, and all, summed over decoding steps
-
-  def __init__(self, step: Callable, mesh: parallel.Mesh):
-    self._mapped, self._mesh = parallel.pmapped(step, mesh), mesh
-    self._compiling: dict[tuple, futures.Future] = {}  # by shapes
-
-  def compile_ahead(self, pool: futures.Executor, *args: Any) -> futures.Future:
-    """Begins to compile for arguments like these, if that has not begun."""
-    shapes = self._shapes(*args)
-    if shapes not in self._compiling:
-      args = self._on_groups(*args)
-      self._compiling[shapes] = pool.submit(
-          lambda: self._mapped.lower(*args).compile(compiler_options(args[0])))
-    return self._compiling[shapes]
-
-  def __call__(self, *args: Any) -> Any:
-    compiling = self._compiling.get(self._shapes(*args))
-    if compiling is None or not compiling.done():
-      with waiting(), futures.ThreadPoolExecutor(1) as pool:
-        compiling = self.compile_ahead(pool, *args)
-        compiling.result()
-    return compiling.result()(*self._on_groups(*args))
-
-  def _on_groups(self, shared: Any, *block: Any) -> tuple:
-    return shared, *parallel.on_groups(block, self._mesh)
-
-  @staticmethod
-  def _shapes(_: Any, *block: Any) -> tuple:
-    """Of a block; parameters are those of the step's architecture."""
-    return tuple(np.shape(x) for x in jax.tree.leaves(block))
-
-
-def compiler_options(params: Any) -> dict[str, Any]:
-  """What a program with these parameters is compiled with.
-
-  On a CPU bfloat16 weights are written out in float32 where they are read: a schedule that begins
-  as much as it can at a time would hold them all.
-  """
-  halves = any(x.dtype == jnp.bfloat16 for x in jax.tree.leaves(params))
-  frugal = {'xla_cpu_scheduler_type': 'CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED'}
-  return frugal if halves and jax.default_backend() == 'cpu' else {}
-
-
-@contextlib.contextmanager
-def waiting() -> Iterator[None]:
-  """Counts the time inside as waiting for compilers."""
-  begun = time.monotonic()
-  yield
-  Program.compile_seconds += time.monotonic() - begun
-
-
-@dataclasses.dataclass(frozen=True)
-class OnBlocks:
-  """A program with its parameters: a function from blocks to what it computes of each.
-
-  Attributes:
-    program: a `Program`, or what is called and compiled as one (`tts.stages.driven`).
-    params: shared by all groups.
-    inputs: a block --> the program's other arguments, numpy.
-    read: the program's result, numpy --> what is returned for the block.
-    groups: G.
-  """
-
-  program: Any
-  params: Any
-  inputs: Callable[[Block], tuple]
-  read: Callable[[Any], Any]
-  groups: int
-
-  def __call__(self, blocks: list[Block]) -> list[Any]:
-    inputs = [self.inputs(b) for b in blocks]
-    return [self.read(x) for x in on_groups(self.program, self.params, inputs, self.groups)]
-
-  def compile_ahead(self, pool: futures.Executor, block: Block) -> futures.Future:
-    stacked = jax.tree.map(lambda x: np.stack([x] * self.groups), self.inputs(block))
-    return self.program.compile_ahead(pool, self.params, *stacked)
-
-
-def on_groups(program: Callable, shared: Any, inputs: list[tuple], groups: int) -> list[Any]:
-  """Runs one block per device group; fewer than there are groups leaves the others a copy.
-
-  Args:
-    program: a `Program`.
-    shared: parameters.
-    inputs: per block the program's other arguments, numpy.
-    groups: G.
-
-  Returns:
-    Per block the program's result, numpy.
-  """
-  padded = inputs + [inputs[-1]] * (groups - len(inputs))
-  stacked = jax.tree.map(lambda *xs: np.stack(xs), *padded)
-  result = jax.device_get(parallel.collected(program(shared, *stacked)))
-  found = [jax.tree.map(lambda x, g=g: x[g], result) for g in range(len(inputs))]
-  for log in (x for x in found if isinstance(x, Log)):
-    busy = (log.job != NO_JOB).sum(axis=(1, 2))  # [L]
-    Program.slot_steps[0] += int(busy.sum())
-    Program.slot_steps[1] += int(np.count_nonzero(busy)) * log.job[0].size
-  return found
-
-
 @dataclasses.dataclass(frozen=True)
 class Work:
   """Blocks whose records are wanted.
@@ -205,7 +90,7 @@ class Work:
     blocks: every block, in order.
     compute: blocks --> rows of each.
     info: what the timing files say beside the seconds.
-    program: what `compute` spends its time in, to be compiled ahead; None if it has several.
+    workers: what `compute` uses.
     grader: by which votes among a question's rows take answers for the same.
   """
 
@@ -214,7 +99,7 @@ class Work:
   blocks: list[Block]
   compute: Callable[[list[Block]], list[list[dict]]]
   info: dict[str, Any]
-  program: OnBlocks | None = None
+  workers: Any
   grader: str = 'exact'
 
 
@@ -222,9 +107,6 @@ def run(workdir: Workdir, works: Sequence[Work], mesh: parallel.Mesh) -> int:
   """Computes the blocks that are missing and writes each one's records, one a group at a time.
 
   Each process does its share, and returns when all have done theirs.
-
-  Programs are compiled side by side, each by about two cores. Where the cores are the device as
-  well, blocks wait for that, and their timings are not disturbed.
 
   Returns:
     How many blocks of this process were there already.
@@ -235,16 +117,8 @@ def run(workdir: Workdir, works: Sequence[Work], mesh: parallel.Mesh) -> int:
             for work in works]
   missing = [[i for i in share if not os.path.exists(workdir.path(_records(work.folder, i)))]
              for work, share in zip(works, shares)]
-  with futures.ThreadPoolExecutor(max(1, machine.cores() // 2)) as pool:
-    compiling = {work.program.compile_ahead(pool, work.blocks[0])
-                 for work, left in zip(works, missing) if left and work.program is not None}
-    if jax.default_backend() == 'cpu':
-      with waiting():
-        for done in tqdm(futures.as_completed(compiling), desc='  compiling', unit='program',
-                         total=len(compiling), delay=5, leave=False, disable=not hosts.is_first()):
-          done.result()
-    for work, share, left in zip(works, shares, missing):
-      _run(workdir, work, len(share), left, mesh)
+  for work, share, left in zip(works, shares, missing):
+    _run(workdir, work, len(share), left, mesh)
   hosts.wait()
   return sum(map(len, shares)) - sum(map(len, missing))
 
@@ -299,28 +173,33 @@ def _run(workdir: Workdir, work: Work, share: int, missing: list[int],
   with tqdm(total=share, initial=share - len(missing), desc=f'  {folder}', unit='block', delay=5,
             leave=False, disable=not hosts.is_first()) as bar:
     spent = 0.0
+    work.workers.tick = watch.Speed(bar).add
     for first in range(0, len(missing), groups):
       now = missing[first:first + groups]
-      begun, slots = time.monotonic() - Program.compile_seconds, list(Program.slot_steps)
+      begun, before = time.monotonic() - Program.compile_seconds, work.workers.computed()
       # Not the first ones, if there are others: those may compile.
       with watch.traced(workdir) if first or len(missing) <= groups else contextlib.nullcontext():
         results = work.compute([work.blocks[i] for i in now])
       seconds = (time.monotonic() - Program.compile_seconds - begun) / len(now)
+      computed = work.workers.computed()
+      computed.subtract(before)
       for i, rows in zip(now, results if parallel.is_first_of(mesh) else []):
         workdir.write_json(_timing(folder, i), {
-            **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows})})
+            **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows}),
+            'computed': {model: n / len(now) for (model, kind), n in computed.items()
+                         if kind == 'computed'}})
         block = pathlib.Path(workdir.path(_records(folder, i)))
         verdicts.write(workdir.root, block, comparing.of_rows(work.grader, rows))
         records.write_block(block, rows)
       buckets.push()
       bar.update(len(now))
       spent += seconds * len(now)
-      done, (busy, all_slots) = first + len(now), np.subtract(Program.slot_steps, slots).tolist()
-      watch.log(workdir, work=folder, blocks=share - len(missing) + done, of=share,
+      finished = first + len(now)
+      watch.log(workdir, work=folder, blocks=share - len(missing) + finished, of=share,
                 seconds=round(seconds * len(now), 4),
                 tokens_per_second=round(_tokens(results) / max(seconds * len(now), 1e-9), 1),
-                slot_occupancy=round(busy / all_slots, 4) if all_slots else None,
-                seconds_left=round(spent / done * (len(missing) - done), 1))
+                slot_occupancy=computed.occupancy,
+                seconds_left=round(spent / finished * (len(missing) - finished), 1))
 
 
 def _tokens(results: list[list[dict]]) -> int:

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import functools
 
-import numpy as np
-
-from tts.revision import pool as pool_lib
-from tts.stages import blocks as blocks_lib
-from tts.stages import programs, rows as rows_lib, scoring
+from tts.revision import chains
+from tts.revision.chains import Revision
+from tts.stages import rows as rows_lib, scoring
 from tts.stages import search as search_lib
 from tts.stages.blocks import Block, Work
-from tts.stages.context import Model, Run
 from tts.stages.workdir import fingerprint
+from tts.stages.workers import Workers, slot_keys
 from tts.types import Strategy
 
-_FORMAT = 1  # of rows; files of another one are made anew
+_FORMAT = 2  # of rows; files of another one are made anew
 
 
 def strategy(chains: int, length: int) -> Strategy:
   return Strategy('chains', chains * length, chain_length=length)
 
 
-def sampler(run: Run, model: Model, stream: str, blocks: list[Block],
-            how: Strategy) -> blocks_lib.OnBlocks:
+def sampler(workers: Workers, model: str, stream: str,
+            how: Strategy) -> Callable[[list[Block]], list[list[list[list[Revision]]]]]:
   """A function from blocks to chains: per block, per problem, per chain its answers."""
-  num, size = how.budget // how.chain_length, len(blocks[0].valid)
-  program = search_lib.cached_program(
-      programs.chain_step, run.mesh, model.arch, seed=run.seed, stream=stream,
-      length=how.chain_length, sampling=run.experiment.sampling, limits=run.limits)
-  slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
-  inputs = lambda b: (b.prefix, b.prefix_len, b.words, slots, b.valid)
-  return blocks_lib.OnBlocks(program, model.params, inputs, pool_lib.collect, run.groups)
+  run, num = workers.run, how.budget // how.chain_length
+  author = workers.author(model, run.experiment.sampling)
+
+  def sample(blocks: list[Block]) -> list[list[list[list[Revision]]]]:
+    keys = {id(b): slot_keys(run.seed, stream, b.words, range(num)) for b in blocks}
+    return workers.on_blocks(blocks, lambda block, b, group: chains.chains(
+        author, group, block.prompts[b], keys[id(block)][b], how.chain_length), [author], num)
+
+  return sample
 
 
-def work(run: Run, stage: str, blocks: list[Block], mark: str, how: Strategy, *, stream: str,
+def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Strategy, *, stream: str,
          split: str, model: str = 'revision', verifiers: tuple[str, ...] = ()) -> Work:
   """Chains of a model for every question, scored by the verifiers that there are."""
+  run = workers.run
   writer = run.model(model)
-  sample = sampler(run, writer, stream, blocks, how)
+  sample = sampler(workers, model, stream, how)
   judges = [run.model(v) for v in verifiers if run.has_model(v)]
-  score = [scoring.scorer(run, judge, history=judge.name == 'revision_orm') for judge in judges]
+  score = [scoring.scorer(workers, judge.name, history=judge.name == 'revision_orm')
+           for judge in judges]
 
   table = functools.partial(rows_lib.chain_table, run, strategy=how, stream=stream, model=model,
                             split=split)
@@ -51,4 +54,4 @@ def work(run: Run, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
   return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
               scoring.judged(sample, table, score),
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
-               'model': model, 'stream': stream}, sample, run.experiment.data.grader)
+               'model': model, 'stream': stream}, workers, run.experiment.data.grader)

@@ -100,7 +100,7 @@ def listed(e: Experiment) -> list[DeviceProgram]:
 def _everything(e: Experiment) -> list[tuple[tuple, DeviceProgram]]:
   """Every use of a program, with what makes two of them the same."""
   made = _Maker(e)
-  return [*made.trainings(), *made.labels(), *made.searches(), *made.scores(), *made.revisions()]
+  return [*made.trainings()]
 
 
 def most(e: Experiment) -> dict[str, int]:

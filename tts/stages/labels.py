@@ -19,19 +19,20 @@ from tts.eval.samples import COUNTS
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.stages import blocks as blocks_lib
-from tts.stages import programs, rollouts as rollouts_lib, rows as rows_lib
+from tts.stages import rollouts as rollouts_lib, rows as rows_lib
 from tts.stages import search as search_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Model, Run
 from tts.stages.rollouts import Solution
 from tts.stages.workdir import fingerprint
+from tts.stages.workers import Workers
 from tts.types import Strategy
 
 _FOLDER = 'labels/rollouts'
-_FORMAT = 2  # of rows; files of another one are made anew
+_FORMAT = 3  # of rows; files of another one are made anew
 
 
-def sample_rows(run: Run, block: Block, samples: list[dict[int, pool_lib.Sample]],
+def sample_rows(run: Run, block: Block, samples: list[list[pool_lib.Sample]],
                 ) -> list[list[dict[str, Any]]]:
   """Per question the rows of its samples, those without an answer too."""
   return rows_lib.sample_table(run, block, samples, Strategy('sample', len(samples[0])),
@@ -46,7 +47,7 @@ def solutions(block: Block, table: list[list[dict[str, Any]]]) -> list[Solution]
     mine = []
     for row in rows:
       solution = Solution(block.problems[b], row, block.words[b],
-                          block.prefix[b, :block.prefix_len[b]], [], outcomes)
+                          block.prompts[b], [], outcomes)
       for step in range(len(row['step_ends'])):
         outcome = outcomes[solution.prefix(step)]
         outcome[0] += row['correct']
@@ -100,32 +101,29 @@ def run_labels(run: Run) -> int:
   blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
   mark = fingerprint(base.mark, run.data_mark('verifier'), config, limits, sampling, run.seed,
                      run.tokenizer_mark(), _FORMAT)
-  reused = _run_rollouts(run, base, blocks, sampling, mark)
+  reused = _run_rollouts(run, blocks, sampling, mark)
   more = run.experiment.models.orm_more
   if more.enabled and not more.checkpoint:
     reused += _run_outcomes(run, base, blocks, sampling, mark)
   return reused
 
 
-def _run_rollouts(run: Run, base: Model, blocks: list[Block], sampling: SamplingConfig,
-                  mark: str) -> int:
+def _run_rollouts(run: Run, blocks: list[Block], sampling: SamplingConfig, mark: str) -> int:
   config = run.experiment.labels
-  sample = search_lib.sampler(run, base, 'train_pool', blocks, config.samples, sampling)
-  step = programs.sample_step(
-      base.arch, seed=run.seed, stream='rollout', num_slots=rollouts_lib.num_slots(config),
-      sampling=sampling, limits=run.limits)
-  roll_out = rollouts_lib.roller(run, step, base.params)
+  workers = Workers(run)
+  sample = search_lib.sampler(workers, 'base', 'train_pool', config.samples, sampling)
+  roll_out = rollouts_lib.roller(workers, sampling)
 
   def compute(group: list[Block]) -> list[list[dict]]:
     tables = [sample_rows(run, block, samples) for block, samples in zip(group, sample(group))]
     found = [solutions(block, table) for block, table in zip(group, tables)]
-    roll_out(found)
+    roll_out(group, found)
     return [_with_dropped([labelled(s) for s in of_block], table,
                           rollout_attended=0, continuations=[])
             for of_block, table in zip(found, tables)]
 
   work = Work(_FOLDER, mark, blocks, compute,
-              {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, sample)
+              {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, workers)
   return blocks_lib.run(run.workdir, [work], run.mesh)
 
 
@@ -135,7 +133,8 @@ def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: Sampling
   rows = records.read(run.workdir.root, *_FOLDER.split('/'))
   num = samples_for_flops(rows, dataclasses.asdict(base.arch), run.experiment.labels.questions,
                           run.experiment.labels.samples)
-  sample = search_lib.sampler(run, base, 'train_pool', blocks, num, sampling)
+  workers = Workers(run)
+  sample = search_lib.sampler(workers, 'base', 'train_pool', num, sampling)
 
   def compute(group: list[Block]) -> list[list[dict]]:
     results = []
@@ -147,7 +146,7 @@ def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: Sampling
     return results
 
   work = Work('labels/outcomes', fingerprint(mark, num), blocks, compute,
-              {'strategy': 'sample', 'budget': num, 'theta': {}}, sample)
+              {'strategy': 'sample', 'budget': num, 'theta': {}}, workers)
   return blocks_lib.run(run.workdir, [work], run.mesh)
 
 

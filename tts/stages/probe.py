@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import jax
 import numpy as np
 
 from tts import hosts, parallel
+from tts.engine.program import Program
 from tts.eval import records
 from tts.models.transformer import Arch
 from tts.stages import blocks as blocks_lib, programs
@@ -20,6 +22,7 @@ from tts.stages.workdir import fingerprint
 from tts.types import InputError, Problem
 
 _BLOCK = 256
+_COLUMNS = 16  # prompts are padded to a multiple: few programs, little padding
 _PENALTIES = tuple(10.0**p for p in range(-3, 5))
 _FORMAT = 1
 
@@ -59,8 +62,8 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _program(arch: Arch, mesh: Any) -> blocks_lib.Program:
-  return blocks_lib.Program(programs.prompt_step(arch), mesh)
+def _program(arch: Arch, mesh: Any) -> Program:
+  return Program(programs.prompt_step(arch), mesh)
 
 
 def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
@@ -71,10 +74,15 @@ def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
   found: dict[str, np.ndarray] = {}
   for first in range(0, len(blocks), run.groups):
     group = blocks[first:first + run.groups]
-    results = blocks_lib.on_groups(
-        program, model.params, [(b.prefix, b.prefix_len) for b in group], run.groups)
-    for block, states in zip(group, results):
-      found.update((p.id, states[i]) for i, p in enumerate(block.problems))
+    longest = max(len(prompt) for block in group for prompt in block.prompts)
+    prefix = np.zeros((run.groups, _BLOCK, -(-longest // _COLUMNS) * _COLUMNS), np.int32)
+    lengths = np.ones(prefix.shape[:2], np.int32)
+    for g, block in enumerate(group):
+      for b, prompt in enumerate(block.prompts):
+        prefix[g, b, :len(prompt)], lengths[g, b] = prompt, len(prompt)
+    states = jax.device_get(parallel.collected(program(model.params, prefix, lengths)))
+    for g, block in enumerate(group):
+      found.update((p.id, states[g, b]) for b, p in enumerate(block.problems))
   return np.array([found[p.id] for p in problems], np.float64)
 
 

@@ -12,18 +12,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from tts.revision import chains
-from tts.revision.pool import Revision
-from tts.revision.trajectories import MAX_CONTEXT
+from tts.revision.chains import Revision
 from tts.stages import chain_pool, rows as rows_lib, search as search_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
+from tts.stages.workers import Workers
 from tts.types import Strategy
 
-_FORMAT = 1  # of rows; files of another one are made anew
+_FORMAT = 2  # of rows; files of another one are made anew
 _WIDTH = 4   # M, the paper's other rule than sqrt(N)
 
 
@@ -32,39 +30,33 @@ def strategy(answers: int, budget: int) -> Strategy:
   return Strategy('beam', budget, min(_WIDTH, budget - answers), chain_length=answers)
 
 
-def work(run: Run, blocks: list[Block], mark: str, how: Strategy, split: str) -> Work:
+def work(workers: Workers, blocks: list[Block], mark: str, how: Strategy, split: str) -> Work:
   """One setting on every question of the blocks."""
+  run = workers.run
   before = chain_pool.strategy(1, how.chain_length)
-  write = chain_pool.sampler(run, run.model('revision'), 'test', blocks, before)
-  search = search_lib.searcher(run, how, run.main, 'proposal', len(blocks[0].valid), 'revision')
+  write = chain_pool.sampler(workers, 'revision', 'test', before)
+  search = search_lib.searcher(workers, how, run.main, 'proposal', 'revision')
 
   def compute(group: list[Block]) -> list[list[dict]]:
     written = [[chain for chain, in of_block] for of_block in write(group)]
     told = [_told(run, block, of_block) for block, of_block in zip(group, written)]
     return [[row for b, (problem, tree) in enumerate(zip(block.problems, found))
              for row in _rows(run, problem, how, tree, split, of_block[b],
-                              int(with_answers.prefix_len[b]), int(block.prefix_len[b]))]
+                              len(with_answers.prompts[b]), len(block.prompts[b]))]
             for block, with_answers, of_block, found in zip(group, told, written, search(told))]
 
   mark = fingerprint(mark, run.model('revision').mark, run.model(run.main).mark,
                      dataclasses.asdict(run.experiment.sampling), how.name, run.seed, _FORMAT)
   return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks, compute,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
-               'model': 'revision', 'verifier': run.main}, grader=run.experiment.data.grader)
+               'model': 'revision', 'verifier': run.main}, workers, run.experiment.data.grader)
 
 
 def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
   """The block with what each question's chain has written before it."""
-  limits = run.experiment.limits
-  width = limits.max_prompt_tokens + MAX_CONTEXT * (
-      limits.max_tokens + 1 + limits.max_prompt_tokens)
-  prefix, lengths = np.zeros((len(block.valid), width), np.int32), block.prefix_len.copy()
-  for b, answers in enumerate(written):
-    tokens = chains.context(block.prefix[b, :block.prefix_len[b]].tolist(),
-                            [a.sample.tokens.tolist() for a in answers], run.limits.roles)
-    prefix[b, :len(tokens)], lengths[b] = tokens, len(tokens)
-  return dataclasses.replace(block, prefix=prefix, prefix_len=lengths,
-                             question=(block.prefix, block.prefix_len))
+  told = [chains.context(prompt, [a.sample.tokens.tolist() for a in answers], run.limits.roles)
+          for prompt, answers in zip(block.prompts, written)]
+  return dataclasses.replace(block, prompts=told, questions=block.prompts)
 
 
 def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: list[Revision],

@@ -20,7 +20,7 @@ from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
 from tts.stages import blocks, labels, restem, revise, revision, revision_orm, search, train
 from tts.stages import verifiers
-from tts.stages.blocks import Program
+from tts.engine.program import Program
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, fingerprint
 from tts.types import InputError

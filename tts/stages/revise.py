@@ -9,6 +9,7 @@ from __future__ import annotations
 from tts.stages import blocks as blocks_lib, chain_pool, proposal
 from tts.stages import search as search_lib
 from tts.stages.context import Run
+from tts.stages.workers import Workers
 from tts.types import InputError
 
 
@@ -17,11 +18,11 @@ def run_revise(run: Run) -> int | bool:
   config, search = run.experiment.revision, run.experiment.search
   if not run.has_model('revision'):
     raise InputError(f'{run.model_folder("revision")} is missing: run launch.train_revision first')
-  works = []
+  works, workers = [], Workers(run)
 
   def chained(pair: tuple[int, int], model: str, verifiers: tuple[str, ...] = ()) -> None:
     blocks, mark = search_lib.questions(run, search_lib.block_size(search, pair[0]), config.asked)
-    works.append(chain_pool.work(run, 'revise', blocks, mark, chain_pool.strategy(*pair),
+    works.append(chain_pool.work(workers, 'revise', blocks, mark, chain_pool.strategy(*pair),
                                  stream='test', split=search.split, model=model,
                                  verifiers=verifiers))
 
@@ -31,14 +32,14 @@ def run_revise(run: Run) -> int | bool:
     how = proposal.strategy(answers, budget)
     blocks, mark = search_lib.questions(
         run, search_lib.block_size(search, how.num_candidates), config.asked)
-    works.append(proposal.work(run, blocks, mark, how, search.split))
+    works.append(proposal.work(workers, blocks, mark, how, search.split))
   if run.has_model('revision_restem'):
     chained(max(config.chains, key=lambda pair: pair[1]), 'revision_restem')
   if run.has_model('revision_control'):
     num = max(chains * length for chains, length in config.chains)
     blocks, mark = search_lib.questions(run, search_lib.block_size(search, num), config.asked)
     works.append(search_lib.pool_work(
-        run, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
-        sampling=run.experiment.sampling, split=search.split, widest=search.block,
+        workers, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
+        sampling=run.experiment.sampling, split=search.split,
         verifiers=(run.main, 'control_orm')))
   return blocks_lib.run(run.workdir, works, run.mesh)

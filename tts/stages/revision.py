@@ -17,6 +17,7 @@ from tts.revision.trajectories import Answer, Trajectory
 from tts.stages import blocks as blocks_lib, search as search_lib, train as train_lib
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
+from tts.stages.workers import Workers
 from tts.train import packed
 from tts.train.packed import Continuation
 from tts.train.steps import TrainConfig
@@ -50,12 +51,11 @@ def _sample(run: Run) -> int:
   problems = run.problems('revision', config.questions, 'revision.questions')
   blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
   work = search_lib.pool_work(
-      run, _STAGE, blocks,
+      Workers(run), _STAGE, blocks,
       fingerprint(run.data_mark('revision'), config.questions, config.block, limits,
                   run.tokenizer_mark()),
       model='base', stream='revision_pool', num=config.samples, split='revision',
-      sampling=dataclasses.replace(run.experiment.sampling, temperature=config.temperature),
-      widest=config.block)
+      sampling=dataclasses.replace(run.experiment.sampling, temperature=config.temperature))
   return blocks_lib.run(run.workdir, [work], run.mesh)
 
 

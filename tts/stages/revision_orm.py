@@ -18,6 +18,7 @@ from tts.stages import search as search_lib, train as train_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
+from tts.stages.workers import Workers
 from tts.train.packed import Labelled
 from tts.types import InputError, Strategy
 
@@ -63,17 +64,16 @@ def chain_folder(run: Run) -> str:
 
 def _chains(run: Run) -> Work:
   blocks, mark = _questions(run)
-  return chain_pool.work(run, _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
+  return chain_pool.work(Workers(run), _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
                          split='verifier')
 
 
 def _control(run: Run) -> Work:
   """As many answers of the control, each on its own."""
-  config, (blocks, mark) = run.experiment.revision, _questions(run)
+  blocks, mark = _questions(run)
   return search_lib.pool_work(
-      run, _STAGE, blocks, mark, model='revision_control', stream='orm_control',
-      num=_strategy(run).budget, sampling=run.experiment.sampling,
-      split='verifier', widest=config.block)
+      Workers(run), _STAGE, blocks, mark, model='revision_control', stream='orm_control',
+      num=_strategy(run).budget, sampling=run.experiment.sampling, split='verifier')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tts import answers
 from tts.answers import grading
 from tts.eval import comparing, select
 from tts.eval.samples import OUTCOME_VERIFIERS
-from tts.revision.pool import Revision
+from tts.revision.chains import Revision
 from tts.sampling.pool import Sample
 from tts.search import methods
 from tts.search.tree import Node, Tree
@@ -73,7 +73,7 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
                             attended=sample.attended)}}
 
 
-def sample_table(run: Any, block: Any, samples: list[dict[int, Sample]], strategy: Strategy, *,
+def sample_table(run: Any, block: Any, samples: list[list[Sample]], strategy: Strategy, *,
                  stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
   """Rows of independent samples: per question of a `blocks.Block`, its slots in order."""
   verdicts = _judge_samples(run, ((samples[b][n], problem)
@@ -81,7 +81,7 @@ def sample_table(run: Any, block: Any, samples: list[dict[int, Sample]], strateg
                                   for n in range(strategy.budget)))
   return [[
       sample_row(run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
-                 split=split, prompt_tokens=int(block.prefix_len[b]), first=n == 0,
+                 split=split, prompt_tokens=len(block.prompts[b]), first=n == 0,
                  verdict=next(verdicts))
       for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
 
@@ -108,7 +108,7 @@ def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strate
   def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
     begin, revision = c * strategy.chain_length, chains[b][c][t]
     found = sample_row(run, problem, strategy, revision.sample, slot=begin + t, stream=stream,
-                       model=model, split=split, prompt_tokens=int(block.prefix_len[b]),
+                       model=model, split=split, prompt_tokens=len(block.prompts[b]),
                        first=begin + t == 0, verdict=next(verdicts))
     found['context'] = [begin + i for i in revision.context]
     found['counts'][model] = add(

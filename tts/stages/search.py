@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import math
@@ -10,25 +10,24 @@ import pathlib
 import re
 from typing import Any
 
-import numpy as np
-
 from tts import hosts, parallel
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
 from tts.config import Experiment, SearchConfig
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig
-from tts.search import methods, tree as tree_lib
-from tts.stages import blocks as blocks_lib
-from tts.stages import driven, probe, programs, rows as rows_lib, scoring, verifiers
+from tts.sampling.pool import Sample
+from tts.search import methods
+from tts.search.search import BeamConfig, Question, Search, same_ids
+from tts.search.tree import Tree
+from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, verifiers
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
+from tts.stages.workers import Workers, slot_keys
 from tts.types import InputError, Problem, Strategy, num_candidates
 
-MAX_SLOTS = 16  # rows of one question in flight; a pool's other samples take their places
-_FORMAT = 2  # of rows; files of another one are made anew
+_FORMAT = 3  # of rows; files of another one are made anew
 
 
 def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...],
@@ -68,15 +67,15 @@ def lookahead_strategies(budgets: tuple[int, ...],
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
-  """A setting, run on the first so many questions; where `shown`, some trees are kept."""
+class Setting:
+  """A strategy, run on the first so many questions; where `shown`, some trees are kept."""
 
   strategy: Strategy
   questions: int
   shown: bool
 
 
-def searches(experiment: Experiment) -> list[Search]:
+def searches(experiment: Experiment) -> list[Setting]:
   """What the main verifier guides: our own strategies and those of the config's plugins."""
   config, found = experiment.search, []
   few = lambda count: min(count, config.questions)
@@ -86,7 +85,7 @@ def searches(experiment: Experiment) -> list[Search]:
                few(config.lookahead_questions), True)] if method.lookahead else [
         (beams(config.budgets), config.questions, True),
         (beams(config.deep_budgets), few(config.deep_questions), False)]
-    found += [Search(strategy, count, shown) for strategies, count, shown in sweeps if count
+    found += [Setting(strategy, count, shown) for strategies, count, shown in sweeps if count
               for strategy in strategies]
   return found
 
@@ -100,36 +99,21 @@ def _width(rule: int | str, num: int, field: str) -> int:
   raise InputError(f'config.search.{field} has {rule!r}: M is a number or "sqrt"')
 
 
-@functools.cache
-def cached_program(step: Any, mesh: Any, *arch: Any, **fixed: Any) -> blocks_lib.Program:
-  """A compiled program, once for all that differ in weights alone."""
-  return blocks_lib.Program(step(*arch, **fixed), mesh)
-
-
-@functools.cache
-def _driven(mesh: Any, *arch: Any, reader: Any, shape: tuple[int, int],
-            **fixed: Any) -> driven.Driven:
-  """The same of a search whose verifier has a tokenizer of its own. It has one `shape`."""
-  del shape
-  parts = programs.search_parts(*arch, width=reader.width, past=reader.past, **fixed)
-  return driven.Driven(parts, mesh, reader, fixed['limits'].max_steps, fixed['config'].lookahead)
-
-
-def sampler(run: Run, model: Any, stream: str, blocks: list[Block], num: int,
-            sampling: SamplingConfig, max_slots: int = MAX_SLOTS,
-            first: int = 0) -> blocks_lib.OnBlocks:
+def sampler(workers: Workers, model: str, stream: str, num: int, sampling: SamplingConfig,
+            first: int = 0) -> Callable[[list[Block]], list[list[list[Sample]]]]:
   """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
-  size = len(blocks[0].valid)
-  program = cached_program(programs.sample_step, run.mesh, model.arch, seed=run.seed,
-                           stream=stream, num_slots=min(num, max_slots), sampling=sampling,
-                           limits=run.limits)
-  identity = np.broadcast_to(np.arange(first, first + num, dtype=np.int32)[:, None], (size, num, 1))
+  run = workers.run
+  greedy = sampling.temperature == 0
+  # Greedy rows go through the program that draws.
+  author = workers.author(model, run.experiment.sampling if greedy else sampling)
 
-  def inputs(b: Block) -> tuple:
-    return (b.prefix, np.repeat(b.prefix_len[:, None], num, 1), b.words, identity,
-            np.where(b.valid, num, 0).astype(np.int32))
+  def sample(blocks: list[Block]) -> list[list[list[Sample]]]:
+    keys = {id(b): slot_keys(run.seed, stream, b.words, range(first, first + num)) for b in blocks}
+    return workers.on_blocks(
+        blocks, lambda block, b, group: pool_lib.samples(
+            author, group, block.prompts[b], keys[id(block)][b], greedy), [author], num)
 
-  return blocks_lib.OnBlocks(program, model.params, inputs, pool_lib.collect, run.groups)
+  return sample
 
 
 def pool_folder(stage: str, model: str, strategy: Strategy) -> str:
@@ -137,19 +121,16 @@ def pool_folder(stage: str, model: str, strategy: Strategy) -> str:
   return f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
 
 
-def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: str, stream: str,
-              num: int, sampling: SamplingConfig, split: str, widest: int,
+def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, model: str,
+              stream: str, num: int, sampling: SamplingConfig, split: str,
               verifiers: tuple[str, ...] = ()) -> Work:
-  """A pool of `num` independent samples per question, scored by the verifiers that there are.
-
-  A block of fewer than `widest` questions has as many rows in flight as one of so many.
-  """
+  """A pool of `num` independent samples per question, scored by the verifiers that there are."""
+  run = workers.run
   greedy = sampling.temperature == 0
   strategy = Strategy('greedy' if greedy else 'sample', num)
   loaded = run.model(model)
-  sample = sampler(run, loaded, stream, blocks, num, sampling,
-                   MAX_SLOTS * widest // len(blocks[0].valid))
-  score = [scoring.scorer(run, run.model(v)) for v in verifiers if run.has_model(v)]
+  sample = sampler(workers, model, stream, num, sampling)
+  score = [scoring.scorer(workers, v) for v in verifiers if run.has_model(v)]
 
   table = functools.partial(rows_lib.sample_table, run, strategy=strategy, stream=stream,
                             model=model, split=split)
@@ -159,38 +140,41 @@ def pool_work(run: Run, stage: str, blocks: list[Block], mark: str, *, model: st
   return Work(pool_folder(stage, model, strategy), mark, blocks,
               scoring.judged(sample, table, score),
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
-               'model': model, 'stream': stream}, sample,
+               'model': model, 'stream': stream}, workers,
               run.experiment.data.grader if stage == 'search' else 'exact')
 
 
-def searcher(run: Run, strategy: Strategy, verifier: str, stream: str, size: int,
-             model: str = 'base') -> blocks_lib.OnBlocks:
-  """A function from blocks of `size` problems to search trees: per block, per problem, one."""
-  writer, guide = run.model(model), run.model(verifier)
-  num = strategy.num_candidates
-  made = (functools.partial(cached_program, programs.search_step) if guide.reader is None
-          else functools.partial(_driven, reader=guide.reader, shape=(size, num)))
-  program = made(run.mesh, writer.arch, guide.arch, seed=run.seed, stream=stream,
-                 sampling=run.experiment.sampling, limits=run.limits, make=guide.make,
-                 config=BeamConfig(num, strategy.beam_width, strategy.lookahead or 0),
-                 priority=methods.METHODS[strategy.method].priority)
-  slots = np.broadcast_to(np.arange(num, dtype=np.int32), (size, num))
+def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
+             model: str = 'base') -> Callable[[list[Block]], list[list[Tree]]]:
+  """A function from blocks to search trees: per block, per problem, one."""
+  run, num = workers.run, strategy.num_candidates
+  author, judge = workers.author(model, run.experiment.sampling), workers.judge(verifier)
+  reader = run.model(verifier).reader
+  config = BeamConfig(num, strategy.beam_width, strategy.lookahead or 0)
+  priority = methods.METHODS[strategy.method].priority
+  rewrite = same_ids if reader is None else lambda tokens, before, used: reader.step(
+      tokens, before, min(reader.width, reader.past - used))
 
-  def inputs(b: Block) -> tuple:
-    question = b.question if guide.reader is None else guide.reader.prompts(
-        [p.prompt for p in b.problems], len(b.valid))
-    return (b.prefix, b.prefix_len, b.words, slots, b.valid, *question)
+  def own(block: Block, b: int) -> list[int]:
+    if reader is not None:
+      return reader.prompt(block.problems[b].prompt)
+    return (block.questions or block.prompts)[b]
 
-  return blocks_lib.OnBlocks(program, (writer.params, guide.params), inputs, tree_lib.unroll,
-                             run.groups)
+  def search(blocks: list[Block]) -> list[list[Tree]]:
+    keys = {id(b): slot_keys(run.seed, stream, b.words, range(num)) for b in blocks}
+    return workers.on_blocks(blocks, lambda block, b, group: Search(
+        author, judge, Question(block.prompts[b], own(block, b), keys[id(block)][b]), config,
+        group, priority, rewrite).run(), [author, judge], num)
+
+  return search
 
 
-def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
+def beam_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strategy, *,
               verifier: str = 'prm', trees: bool = True) -> Work:
   """One setting of a search on every question, guided by a verifier."""
-  config = run.experiment.search
+  run, config = workers.run, workers.run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
-  search = searcher(run, strategy, verifier, 'test', len(blocks[0].valid))
+  search = searcher(workers, strategy, verifier, 'test')
   trees &= strategy.num_candidates > 1 and parallel.is_first_of(run.mesh)
   shown = {p.id for p in _shown(run, blocks)} if trees else set()
 
@@ -201,7 +185,7 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
       for b, (problem, tree) in enumerate(zip(block.problems, found)):
         mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
                                   split=config.split, stream='test',
-                                  prompt_tokens=int(block.prefix_len[b]),
+                                  prompt_tokens=len(block.prompts[b]),
                                   own_prompt=guide.own_prompt(problem))
         rows += mine
         if problem.id in shown:
@@ -218,7 +202,7 @@ def beam_work(run: Run, blocks: list[Block], mark: str, strategy: Strategy, *,
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
   return Work(f'search/{name}', mark, blocks, compute,
               {'strategy': strategy.method, 'budget': strategy.budget,
-               'theta': methods.theta(strategy), 'verifier': verifier}, search,
+               'theta': methods.theta(strategy), 'verifier': verifier}, workers,
               run.experiment.data.grader)
 
 
@@ -265,17 +249,17 @@ def run_search(run: Run) -> int:
         p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
     _forget_trees(run, asked)
   works: list[Work] = []
+  workers = Workers(run)
 
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',
            judges: tuple[str, ...] = ()) -> None:
     blocks, mark = questions(run, block_size(config, num), count)
-    works.append(pool_work(run, 'search', blocks, mark, model=model, stream='test', num=num,
-                           sampling=how, split=config.split, widest=config.block,
-                           verifiers=judges))
+    works.append(pool_work(workers, 'search', blocks, mark, model=model, stream='test', num=num,
+                           sampling=how, split=config.split, verifiers=judges))
 
-  def search(verifier: str, how: Search) -> None:
+  def search(verifier: str, how: Setting) -> None:
     blocks, mark = questions(run, block_size(config, how.strategy.num_candidates), how.questions)
-    works.append(beam_work(run, blocks, mark, how.strategy, verifier=verifier, trees=how.shown))
+    works.append(beam_work(workers, blocks, mark, how.strategy, verifier=verifier, trees=how.shown))
 
   pool(config.pool, sampling, judges=(*VERIFIERS, *verifiers.added(run.experiment)))
   pool(1, greedy)
@@ -292,7 +276,7 @@ def run_search(run: Run) -> int:
   # Ablations: on fewer questions where there are many.
   for guide in filter(run.has_model, verifiers.beside(run.experiment)):
     for strategy in plain_strategies(config):
-      search(guide, Search(strategy, deep or config.questions, shown=False))
+      search(guide, Setting(strategy, deep or config.questions, shown=False))
   return blocks_lib.run(run.workdir, works, run.mesh)
 
 
@@ -300,9 +284,9 @@ def run_difficulty(run: Run) -> int:
   """Stage `difficulty`: the pool that bins are estimated from, and the probe."""
   config = run.experiment.difficulty
   blocks, mark = questions(run, config.block)
-  work = pool_work(run, 'difficulty', blocks, mark, model='base', stream='difficulty',
+  work = pool_work(Workers(run), 'difficulty', blocks, mark, model='base', stream='difficulty',
                    num=config.samples, sampling=run.experiment.sampling,
-                   split=run.experiment.search.split, widest=config.block, verifiers=(run.main,))
+                   split=run.experiment.search.split, verifiers=(run.main,))
   reused = blocks_lib.run(run.workdir, [work], run.mesh)
   probe.run_probe(run)
   return reused

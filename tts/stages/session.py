@@ -17,6 +17,7 @@ from tts.stages import blocks as blocks_lib, rows as rows_lib, scoring, search, 
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
+from tts.stages.workers import Workers
 from tts.types import InputError, Problem, Strategy
 
 _STREAM = 'session'
@@ -58,6 +59,7 @@ class Session:
                             verifier=reads, **fields)
     self._folder = tempfile.TemporaryDirectory(prefix='tts-session-')
     self._run = Run(experiment, Workdir(self._folder.name), seed)
+    self._workers = Workers(self._run)
     self._run.model('base')  # a mistake is to show now
     self._verifier = self._run.main
     if verifier is not None:
@@ -75,7 +77,7 @@ class Session:
     """
     run, blocks = self._run, self._blocks(questions, n)
     strategy = Strategy('sample', n)
-    sample = search.sampler(run, run.model('base'), _STREAM, blocks, n, run.experiment.sampling)
+    sample = search.sampler(self._workers, 'base', _STREAM, n, run.experiment.sampling)
 
     def tables(group: list[Block]) -> list[Any]:
       return [rows_lib.sample_table(run, block, found, strategy, stream=_STREAM, model='base',
@@ -125,13 +127,13 @@ class Session:
       raise InputError(f'a budget of {budget} has no candidate with lookahead {lookahead}: give '
                        f'{lookahead + 1} or more')
     blocks = self._blocks(questions, strategy.num_candidates)
-    look = search.searcher(self._run, strategy, self._verifier, _STREAM, len(blocks[0].valid))
+    look = search.searcher(self._workers, strategy, self._verifier, _STREAM)
     judge = self._run.model(self._verifier)
 
     def tables(group: list[Block]) -> list[Any]:
       return [[rows_lib.tree_rows(
           self._run, p, strategy, found, verifier=self._verifier, split='', stream=_STREAM,
-          prompt_tokens=int(block.prefix_len[b]), own_prompt=judge.own_prompt(p))
+          prompt_tokens=len(block.prompts[b]), own_prompt=judge.own_prompt(p))
                for b, (p, found) in enumerate(zip(block.problems, trees))]
               for block, trees in zip(group, look(group))]
 
@@ -141,7 +143,7 @@ class Session:
     if not questions or num < 1:
       raise InputError(f'{len(questions)} questions, {num} solutions of each: give one at least')
     run = self._run
-    size = min(search.block_size(run.experiment.search, num), len(questions))
+    size = min(search.block_size(run.experiment.search, num), -(-len(questions) // run.groups))
     return blocks_lib.cut(problems_lib.of_texts(questions), run.prompts,
                           run.experiment.limits.max_prompt_tokens, size)
 
@@ -161,7 +163,7 @@ class Session:
                 scored: bool) -> list[list[Candidate]]:
     """Rows of every question, a group of blocks at a time, in the order that was asked in."""
     run = self._run
-    add_scores = (scoring.scorer(run, run.model(self._verifier)) if scored and self._verified
+    add_scores = (scoring.scorer(self._workers, self._verifier) if scored and self._verified
                   else None)
     found: dict[str, list[Candidate]] = collections.defaultdict(list)
     for at in range(0, len(blocks), run.groups):

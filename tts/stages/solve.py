@@ -29,6 +29,7 @@ from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, s
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
+from tts.stages.workers import Workers
 from tts.types import InputError, Problem, Strategy
 
 _STREAM = 'solve'
@@ -89,6 +90,7 @@ class Solver:
     written = records.read_object(os.path.join(folder, 'run.json'), 'config')
     experiment = config_lib.from_config_dict(ml_collections.ConfigDict(written['config']))
     self._run = Run(experiment, Workdir(folder), experiment.seeds[0])
+    self._workers = Workers(self._run)
     self._policy: Policy = policy_lib.load(os.path.join(folder, 'policy.json'))
     known = {'sample', 'greedy', *methods.METHODS.of(experiment.plugins)}
     if unknown := sorted(policy_lib.methods(self._policy) - known):
@@ -152,7 +154,7 @@ class Solver:
     return int(self._policy.charge)
 
   def _blocks(self, problems: list[Problem], num: int) -> list[Block]:
-    size = min(search.block_size(self.experiment.search, num), len(problems))
+    size = min(search.block_size(self.experiment.search, num), -(-len(problems) // self._run.groups))
     return blocks_lib.cut(problems, self._run.prompts,
                           self.experiment.limits.max_prompt_tokens, size)
 
@@ -164,8 +166,8 @@ class Solver:
     if greedy:
       sampling = dataclasses.replace(sampling, temperature=0.0)
     strategy = Strategy('greedy' if greedy else 'sample', num)
-    sample = search.sampler(run, run.model('base'), _STREAM, blocks, num, sampling, first=first)
-    add_scores = scoring.scorer(run, run.model(run.main)) if score else None
+    sample = search.sampler(self._workers, 'base', _STREAM, num, sampling, first=first)
+    add_scores = scoring.scorer(self._workers, run.main) if score else None
     for at in range(0, len(blocks), run.groups):
       group = blocks[at:at + run.groups]
       tables = [rows_lib.sample_table(run, block, samples, strategy, stream=_STREAM, model='base',
@@ -193,13 +195,13 @@ class Solver:
         answers[problem.id] = own[problem.id] + more[problem.id]
       return
     blocks = self._blocks(problems, strategy.num_candidates)
-    look = search.searcher(run, strategy, run.main, _STREAM, len(blocks[0].valid))
+    look = search.searcher(self._workers, strategy, run.main, _STREAM)
     for at in range(0, len(blocks), run.groups):
       group = blocks[at:at + run.groups]
       for block, found in zip(group, look(group)):
         for b, (problem, tree) in enumerate(zip(block.problems, found)):
           rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier=run.main, split='',
-                                    stream=_STREAM, prompt_tokens=int(block.prefix_len[b]),
+                                    stream=_STREAM, prompt_tokens=len(block.prompts[b]),
                                     own_prompt=run.model(run.main).own_prompt(problem))
           spent[problem.id] += rows
           answers[problem.id] = rows

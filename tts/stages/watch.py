@@ -22,6 +22,7 @@ from tts.stages.workdir import Workdir
 from tts.train import fit
 
 _FLUSH_SECONDS = 10
+_SHOWN_SECONDS = 2
 _PLACES = ('step', 'steps', 'blocks', 'of')  # where a line stands, not what it measures
 _traced: set[str] | None = None  # stages that have a trace; None where none is wanted
 
@@ -69,6 +70,21 @@ def training(workdir: Workdir) -> dict[str, Callable]:
     last = now
 
   return {'progress': show, 'trace': functools.partial(traced, workdir)}
+
+
+class Speed:
+  """Tokens per second beside a bar, at least every few seconds, however long a block takes."""
+
+  def __init__(self, bar: Any):
+    self._bar, self._tokens, self._since = bar, 0, time.monotonic()
+
+  def add(self, tokens: int) -> None:
+    """So many tokens more have been written or read."""
+    self._tokens += tokens
+    seconds = time.monotonic() - self._since
+    if seconds >= _SHOWN_SECONDS:
+      self._bar.set_postfix_str(f'{self._tokens / seconds:,.0f} tokens/s')
+      self._tokens, self._since = 0, time.monotonic()
 
 
 def profile_stages() -> None:

@@ -1,0 +1,88 @@
+"""Where tokens are computed: a fixed number of lanes, each with one text at a time.
+
+A program's shapes are those of its lanes, whatever the questions are and however many. A lane that
+is done takes another text at once, so nobody waits for the longest neighbour; and what a lane
+computes does not depend on the others, so the same text gives the same bytes in any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from tts.sampling import decode
+from tts.sampling.logits import SamplingConfig
+
+ACTIVE, STEP_ENDED, FINISHED, LIVE, GREEDY = 1, 2, 4, 8, 16  # bits of `Log.code`
+
+
+@flax.struct.dataclass
+class Lanes:
+  """L texts that a generator is writing."""
+
+  texts: Any           # the generator's, of L rows
+  rows: decode.Rows    # [L]
+  active: jax.Array    # [L] bool, it is to write on; who is not waits to be unloaded
+  steps: jax.Array     # [L] int32, steps that it still writes; the `ahead` last ones greedily
+  ahead: jax.Array     # [L] int32
+  saved: Any           # the texts' `carry` at the end of the last step that was not greedy
+
+
+@flax.struct.dataclass
+class Log:
+  """What the lanes wrote in one call, a token each at a time."""
+
+  token: jax.Array     # [m, L] int32
+  logprob: jax.Array   # [m, L] float32, natural log at temperature 1
+  code: jax.Array      # [m, L] int32, bits; 0 where the lane was not active
+  active: jax.Array    # [L] bool, the lane is to write on
+
+
+def empty(generator: Any, count: int, width: int) -> Lanes:
+  """Lanes with nothing in them, with room for texts of `width` tokens."""
+  texts = generator.empty(count, width)
+  zeros, none = jnp.zeros(count, jnp.int32), jnp.zeros(count, bool)
+  rows = decode.Rows(key=jax.random.wrap_key_data(jnp.zeros((count, 2), jnp.uint32)), step=zeros,
+                     position=zeros, past_steps=zeros, past_positions=zeros, in_step=zeros,
+                     live=none, finished=none, half=none)
+  return Lanes(texts=texts, rows=rows, active=none, steps=zeros, ahead=zeros, saved=texts.carry)
+
+
+def write(generator: Any, lanes: Lanes, num: int, sampling: SamplingConfig,
+          limits: decode.Limits) -> tuple[Lanes, Log]:
+  """Up to `num` tokens in every active lane. num, sampling, limits: static."""
+  count = lanes.active.shape[0]
+  blank = jnp.zeros((num, count), jnp.int32)
+
+  def going(carry):
+    i, _, lanes, _ = carry
+    return (i < num) & jnp.any(lanes.active)
+
+  def body(carry):
+    i, writing, lanes, log = carry
+    active, greedy = lanes.active, lanes.steps <= lanes.ahead
+    before = lanes.rows
+    writing, rows, token, logprob = decode.emit(generator, writing, before, active, greedy,
+                                                sampling, limits)
+    ended = rows.step > before.step
+    steps = lanes.steps - ended
+    code = active * (ACTIVE + STEP_ENDED * ended + FINISHED * rows.finished + LIVE * rows.live
+                     + GREEDY * greedy)
+    log = jax.tree.map(
+        lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0),
+        log, (token, logprob, code))
+    over = lambda flag, x: flag.reshape(flag.shape + (1,) * (x.ndim - 1))
+    saved = jax.tree.map(lambda new, old: jnp.where(over(active & ~greedy, new), new, old),
+                         writing.texts.carry, lanes.saved)
+    lanes = lanes.replace(rows=rows, active=active & rows.live & (steps > 0), steps=steps,
+                          saved=saved)
+    return i + 1, writing, lanes, log
+
+  writing = generator.begin(lanes.texts, num)
+  first = (jnp.zeros((), jnp.int32), writing, lanes.replace(texts=None),
+           (blank, blank.astype(jnp.float32), blank))
+  _, writing, lanes, log = jax.lax.while_loop(going, body, first)
+  return lanes.replace(texts=generator.end(writing)), Log(*log, active=lanes.active)

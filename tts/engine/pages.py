@@ -1,0 +1,102 @@
+"""Texts that are not in a lane, in pages: what several continue is there once.
+
+A page holds the columns of up to `SIZE` neighbouring tokens. A text is a path of nodes, each some
+pages long (`tts.engine.nodes`), and a lane that takes it copies its pages one behind the other.
+Nothing moves when a search branches: its children are paths with the same beginning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+SIZE = 16
+
+
+@flax.struct.dataclass
+class Pages:
+  """Columns of texts, and what follows each page's last token."""
+
+  columns: Any  # as in `Texts`, with pages for texts and SIZE columns
+  carry: Any    # as in `Texts`, [pages, ...]
+
+
+@flax.struct.dataclass
+class Copies:
+  """Copies between lanes and pages; the first `count` are real."""
+
+  lane: jax.Array    # [n] int32
+  page: jax.Array    # [n] int32
+  column: jax.Array  # [n] int32, of the lane
+  count: jax.Array   # [] int32
+
+
+def empty(texts: Any, count: int) -> Pages:
+  """`count` pages for texts like these."""
+  return Pages(
+      columns=jax.tree.map(lambda x: jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype),
+                           texts.columns),
+      carry=jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), texts.carry))
+
+
+def load(texts: Any, pages: Pages, copies: Copies, fresh: jax.Array, length: jax.Array,
+         last: jax.Array) -> Any:
+  """Texts of which the `fresh` ones are others.
+
+  Args:
+    texts: the lanes'.
+    pages: where the others are.
+    copies: pages to lanes. In order: what lies behind a page's tokens is overwritten by the next.
+    fresh: bool [L].
+    length: int32 [L], of the other text.
+    last: int32 [L], its last page; negative for a text that has read nothing.
+  """
+  def one(i, columns):
+    lane, page, column = copies.lane[i], copies.page[i], copies.column[i]
+    return jax.tree.map(
+        lambda old, new: jax.lax.dynamic_update_slice(
+            old, jax.lax.dynamic_slice_in_dim(new, page, 1), (lane, 0, column, 0)),
+        columns, pages.columns)
+
+  columns = jax.lax.fori_loop(0, copies.count, one, texts.columns)
+
+  def carried(old, stored):
+    over = lambda flag: flag.reshape(flag.shape + (1,) * (old.ndim - 1))
+    new = jnp.where(over(last >= 0), jnp.take(stored, jnp.maximum(last, 0), axis=0),
+                    jnp.zeros((), old.dtype))
+    return jnp.where(over(fresh), new, old)
+
+  return texts.replace(columns=columns, length=jnp.where(fresh, length, texts.length),
+                       carry=jax.tree.map(carried, texts.carry, pages.carry))
+
+
+def save(pages: Pages, texts: Any, carry: Any, copies: Copies) -> Pages:
+  """Pages with some of the lanes' columns in them, and a lane's `carry` [L, ...] beside each."""
+  def one(i, pages):
+    lane, page, column = copies.lane[i], copies.page[i], copies.column[i]
+
+    def columns(old, new):
+      some = jax.lax.dynamic_slice(new, (lane, 0, column, 0), (1, new.shape[1], SIZE, new.shape[3]))
+      return jax.lax.dynamic_update_slice(old, some, (page, 0, 0, 0))
+
+    def row(old, new):
+      return jax.lax.dynamic_update_slice_in_dim(
+          old, jax.lax.dynamic_slice_in_dim(new, lane, 1), page, 0)
+
+    return Pages(columns=jax.tree.map(columns, pages.columns, texts.columns),
+                 carry=jax.tree.map(row, pages.carry, carry))
+
+  return jax.lax.fori_loop(0, copies.count, one, pages)
+
+
+def grown(tree: Any, axis: int, size: int) -> Any:
+  """Arrays with zeros behind them along an axis, up to `size`."""
+  def one(x):
+    more = [(0, 0)] * x.ndim
+    more[axis] = (0, size - x.shape[axis])
+    return jnp.pad(x, more)
+
+  return jax.tree.map(one, tree)

@@ -1,0 +1,187 @@
+"""Reads tokens that are given: questions, and steps whose values a verifier is asked for."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from tts import parallel
+from tts.engine import nodes as nodes_lib, store as store_lib
+from tts.engine.nodes import Node
+from tts.engine.program import Program
+from tts.engine.shape import Shape
+from tts.engine.store import Store
+from tts.engine.tasks import Job
+
+
+@dataclasses.dataclass
+class Seen:
+  """What a job read.
+
+  Attributes:
+    values: float32 [n], the verifier's at every token; empty of a generator.
+    node: the text with these tokens, which the caller holds; None where it was not to be kept.
+  """
+
+  values: np.ndarray
+  node: Node | None = None
+
+
+class Read(Job):
+  """Tokens behind a text; awaited it gives a `Seen`."""
+
+  def __init__(self, worker: Reader, group: int, node: Node | None, tokens: Sequence[int], *,
+               own: bool = False, keep: bool = True):
+    """A job.
+
+    Args:
+      worker: which reads them.
+      group: of devices.
+      node: the text, which the caller holds until the job is done; None for one that begins.
+      tokens: one at least.
+      own: whether a generator wrote them: they are part of a solution.
+      keep: whether the text with them is kept.
+    """
+    self.worker, self.group, self.node, self.own, self.keep = worker, group, node, own, keep
+    self.tokens = np.asarray(tokens, np.int32)
+
+
+class Reader:
+  """The reading lanes of one model, in every group."""
+
+  def __init__(self, store: Store, make: Callable[[Any], Any], params: Any, shape: Shape,
+               values: bool):
+    """make: parameters --> a model, inside a compiled program, a verifier where `values` is set."""
+    self._store, self._params, self._shape, self._values = store, params, shape, values
+    self._make = make
+    groups, count = len(store.tables), shape.readers
+    self._queues: list[collections.deque[Read]] = [collections.deque() for _ in range(groups)]
+    self._jobs: list[list[Read | None]] = [[None] * count for _ in range(groups)]
+    self._held: list[list[Node | None]] = [[None] * count for _ in range(groups)]
+    self._read = np.zeros((groups, count), np.int64)  # tokens of each lane's job, so far
+    self._found: list[list[list[np.ndarray]]] = [[[] for _ in range(count)] for _ in range(groups)]
+    self._ends = np.zeros((groups, count), np.int64)  # tokens of each lane's text, at most
+    self._width, self._texts = 0, None
+    self.computed = 0  # tokens, those of lanes that had none to read among them
+    self.entered = 0   # tokens that were read
+
+  def submit(self, job: Read) -> None:
+    self._queues[job.group].append(job)
+
+  @property
+  def busy(self) -> int:
+    """Jobs that are in a lane or wait for one."""
+    return sum(map(len, self._queues)) + sum(
+        job is not None for jobs in self._jobs for job in jobs)
+
+  @property
+  def lanes(self) -> int:
+    """Of a group."""
+    return self._shape.readers
+
+  def run(self) -> int:
+    """Fills the lanes, reads a tile in each, and hands in what is done. How many tokens were read."""
+    self._fill()
+    tile, shape = self._shape.tile, self._ends.shape
+    tokens, counts = np.zeros((*shape, tile), np.int32), np.zeros(shape, np.int32)
+    own = np.zeros(shape, bool)
+    for g, jobs in enumerate(self._jobs):
+      for lane, job in enumerate(jobs):
+        if job is not None:
+          some = job.tokens[self._read[g, lane]:self._read[g, lane] + tile]
+          tokens[g, lane, :len(some)], counts[g, lane], own[g, lane] = some, len(some), job.own
+    program = _read(self._store.mesh, self._make, self._values)
+    self._texts, values = program(self._params, self._texts, tokens, counts, own)
+    if self._values:
+      values = jax.device_get(parallel.collected(values))
+    self._read += counts
+    self._ends += counts
+    self.entered += int(counts.sum())
+    self.computed += tokens.size
+    over = []
+    for g, jobs in enumerate(self._jobs):
+      for lane, job in enumerate(jobs):
+        if job is not None:
+          if self._values:
+            self._found[g][lane].append(values[g, lane, :counts[g, lane]])
+          if self._read[g, lane] == len(job.tokens):
+            over.append((g, lane, job))
+    self._hand_in(over)
+    return int(counts.sum())
+
+  def _fill(self) -> None:
+    """Gives free lanes the jobs that wait."""
+    fresh = np.zeros(self._ends.shape, bool)
+    wanted: list[list[tuple[int, Node | None]]] = [[] for _ in self._queues]
+    for g, queue in enumerate(self._queues):
+      free = [lane for lane, job in enumerate(self._jobs[g]) if job is None] if queue else []
+      while queue and free:
+        job = queue.popleft()
+        lane = nodes_lib.nearest(job.node, self._held[g], free)
+        free.remove(lane)
+        self._jobs[g][lane], fresh[g, lane] = job, True
+        self._read[g, lane], self._found[g][lane] = 0, []
+        self._ends[g, lane] = 0 if job.node is None else job.node.end
+        wanted[g].append((lane, job.node))
+    self._widen(int(self._ends.max()) + max(self._shape.tile, nodes_lib.SIZE))
+    if fresh.any():
+      self._texts = self._store.load(self._texts, fresh, wanted, self._held)
+      for g, of_group in enumerate(wanted):
+        for lane, node in of_group:
+          self._held[g][lane] = node
+
+  def _widen(self, need: int) -> None:
+    """Makes the lanes' room for so many tokens, if it is less."""
+    if need <= self._width:
+      return
+    self._width = self._shape.width(need)
+    if self._texts is None:
+      self._texts = _empty(self._store.mesh, self._make, self._shape.readers, self._width)(
+          self._params)
+    else:
+      self._texts = store_lib.widened(self._texts, self._width, self._store.mesh)
+
+  def _hand_in(self, over: list[tuple[int, int, Read]]) -> None:
+    """Hands in jobs, (group, lane, job); keeps the texts that are to be kept."""
+    needed = [0] * len(self._queues)
+    for g, _, job in over:
+      needed[g] += nodes_lib.pages_for(len(job.tokens)) if job.keep else 0
+    nodes: dict[tuple[int, int], Node] = {}
+    if any(needed):
+      self._store.reserve(self._texts, needed)
+      saved: list[list[tuple[int, Node]]] = [[] for _ in needed]
+      for g, lane, job in over:
+        if job.keep:
+          node = self._store.tables[g].add(job.node, len(job.tokens))
+          nodes[g, lane] = self._held[g][lane] = node
+          saved[g].append((lane, node))
+      self._store.save(self._texts, self._texts.carry, saved)
+    seen = []
+    for g, lane, job in over:
+      values = np.concatenate(self._found[g][lane]) if self._values else np.zeros(0, np.float32)
+      seen.append((job, Seen(values, nodes.get((g, lane)))))
+      self._jobs[g][lane] = None
+    for job, each in seen:
+      job.done(each)
+
+
+@functools.cache
+def _empty(mesh: parallel.Mesh, make: Callable[[Any], Any], count: int, width: int) -> Program:
+  return Program(lambda params: make(params).empty(count, width), mesh)
+
+
+@functools.cache
+def _read(mesh: parallel.Mesh, make: Callable[[Any], Any], values: bool) -> Program:
+  def function(params, texts, tokens, counts, own):
+    if not values:
+      return make(params).read(texts, tokens, counts), ()
+    found, texts = make(params).extend(texts, tokens, counts, own)
+    return texts, found
+
+  return Program(function, mesh, donate=(1,))

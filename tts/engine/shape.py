@@ -1,0 +1,50 @@
+"""The sizes of the programs: what of them suits a model on the devices that there are.
+
+They are the same whatever is asked, so that a text's bytes depend on nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+
+from tts.models.transformer import Arch
+
+_WIDTH = 128  # a lane's least room for tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+  """Sizes of one model's programs, on one device group.
+
+  Attributes:
+    lanes: texts that are written at a time.
+    write: tokens a call. Lanes are filled between calls: the fewer, the less a lane waits that is
+      done; the more, the less the host has to do.
+    readers: texts that are read at a time.
+    tile: tokens of each that are read in a call.
+  """
+
+  lanes: int
+  write: int
+  readers: int
+  tile: int
+
+  def width(self, need: int) -> int:
+    """A lane's room for `need` tokens: few different ones, none much larger than is needed."""
+    width = _WIDTH
+    while width < need:  # 128, 256, 384, 512, 768, 1024, ...
+      width += _WIDTH << max(0, (width // _WIDTH).bit_length() - 2)
+    return width
+
+
+def of(arch: Arch) -> Shape:
+  """The shape for a model on this process's devices."""
+  if jax.default_backend() == 'cpu':
+    # A core multiplies 16 rows of a wide model as fast, each, as it does more of them; a narrow
+    # one's time goes to the beginnings of operations.
+    lanes = min(256, max(16, 8192 // max(arch.width, 1)))
+    wide = arch.width >= 256
+    return Shape(lanes=lanes, write=2 if wide else 4, readers=lanes, tile=4 if wide else 16)
+  return Shape(lanes=64, write=16, readers=32, tile=16)

@@ -1,0 +1,104 @@
+"""A model's pages, and the programs that move texts between them and lanes."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from tts import parallel
+from tts.engine import nodes, pages as pages_lib
+from tts.engine.nodes import Node, Table
+from tts.engine.pages import SIZE, Copies
+from tts.engine.program import Program
+
+_FIRST = 64  # pages that a group begins with
+
+
+class Store:
+  """The texts of one model that are not in a lane, of every group. All arrays have G in front."""
+
+  def __init__(self, mesh: parallel.Mesh):
+    self.mesh = mesh
+    self.tables = [Table(_FIRST) for _ in range(parallel.num_groups(mesh))]
+    self._count, self._pages = _FIRST, None
+
+  def load(self, texts: Any, fresh: np.ndarray, wanted: list[list[tuple[int, Node | None]]],
+           held: list[list[Node | None]]) -> Any:
+    """Texts of which some lanes' are others.
+
+    Args:
+      texts: the lanes'.
+      fresh: bool [G, L].
+      wanted: per group (lane, text) for each lane that is fresh; None is an empty text.
+      held: per group and lane the text whose columns it has still.
+    """
+    self._begin(texts)
+    length, last = np.zeros(fresh.shape, np.int32), np.full(fresh.shape, -1, np.int32)
+    copies: list[list[tuple[int, int, int]]] = []
+    for g, of_group in enumerate(wanted):
+      mine = []
+      for lane, node in of_group:
+        if node is not None:
+          length[g, lane], last[g, lane] = node.end, node.last_page
+        base = nodes.common(held[g][lane], node)
+        mine += [(lane, page, column) for page, column in nodes.missing(node, base)]
+      copies.append(mine)
+    return _load(self.mesh)((), texts, self._pages, _copies(copies), fresh, length, last)
+
+  def save(self, texts: Any, carry: Any, wanted: list[list[tuple[int, Node]]]) -> None:
+    """Keeps what lanes have, (lane, a node of the table) per group."""
+    self._begin(texts)
+    copies = [[(lane, page, node.start + SIZE * i) for lane, node in of_group
+               for i, page in enumerate(node.pages)] for of_group in wanted]
+    self._pages = _save(self.mesh)((), self._pages, texts, carry, _copies(copies))
+
+  def reserve(self, texts: Any, needed: list[int]) -> None:
+    """Makes room for so many pages more in each group."""
+    while any(table.free < more for table, more in zip(self.tables, needed)):
+      self._begin(texts)
+      self._count *= 2
+      for table in self.tables:
+        table.grow(self._count)
+      self._pages = _grow(self.mesh, 0, self._count)((), self._pages)
+
+  def _begin(self, texts: Any) -> None:
+    if self._pages is None:
+      self._pages = _empty(self.mesh, self._count)((), texts)
+
+
+@functools.cache
+def _empty(mesh: parallel.Mesh, count: int) -> Program:
+  return Program(lambda _, texts: pages_lib.empty(texts, count), mesh)
+
+
+@functools.cache
+def _load(mesh: parallel.Mesh) -> Program:
+  return Program(lambda _, *args: pages_lib.load(*args), mesh, donate=(1,))
+
+
+@functools.cache
+def _save(mesh: parallel.Mesh) -> Program:
+  return Program(lambda _, *args: pages_lib.save(*args), mesh, donate=(1,))
+
+
+@functools.cache
+def _grow(mesh: parallel.Mesh, axis: int, size: int) -> Program:
+  return Program(lambda _, tree: pages_lib.grown(tree, axis, size), mesh)
+
+
+def widened(texts: Any, width: int, mesh: parallel.Mesh) -> Any:
+  """Lanes' texts with room for `width` tokens."""
+  return texts.replace(columns=_grow(mesh, 2, width)((), texts.columns))
+
+
+def _copies(wanted: list[list[tuple[int, int, int]]]) -> Copies:
+  """Padded to a power of four, so that few programs are compiled."""
+  size = 1 << max(6, max(map(len, wanted)).bit_length() + 1 & ~1)
+  array = np.zeros((len(wanted), size, 3), np.int32)
+  for g, of_group in enumerate(wanted):
+    if of_group:
+      array[g, :len(of_group)] = of_group
+  return Copies(lane=array[..., 0], page=array[..., 1], column=array[..., 2],
+                count=np.array([len(c) for c in wanted], np.int32))

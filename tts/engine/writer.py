@@ -1,0 +1,230 @@
+"""Writes steps and solutions: the generator's lanes, the jobs that wait for one, what they wrote."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tts import parallel
+from tts.engine import lanes as lanes_lib, nodes as nodes_lib, store as store_lib
+from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED, Lanes
+from tts.engine.nodes import Node
+from tts.engine.program import Program
+from tts.engine.shape import Shape
+from tts.engine.store import Store
+from tts.engine.tasks import Job
+from tts.sampling import decode
+from tts.sampling.logits import SamplingConfig
+
+
+@dataclasses.dataclass
+class Written:
+  """What a job wrote.
+
+  Attributes:
+    tokens: int32 [n], its own and then those that it looked ahead.
+    logprob: float32 [n], natural log at temperature 1.
+    own: how many of them are its own.
+    steps: how many of these ended a step.
+    live: whether the row may go on after these.
+    finished: whether it ended by itself with them.
+    ended: whether all that was written came to an end of the solution, or to a limit.
+    node: the text with its own tokens, which the caller holds; None where it was not to be kept.
+  """
+
+  tokens: np.ndarray
+  logprob: np.ndarray
+  own: int
+  steps: int
+  live: bool
+  finished: bool
+  ended: bool
+  node: Node | None = None
+
+
+class Write(Job):
+  """A step, or several, behind a text; awaited it gives a `Written`."""
+
+  def __init__(self, worker: Writer, group: int, node: Node, key: np.ndarray, *, steps: int,
+               ahead: int = 0, greedy: bool = False, place: tuple[int, int, int, int] = (0,) * 4,
+               keep: bool = False, keep_ended: bool = False):
+    """A job.
+
+    Args:
+      worker: which writes it.
+      group: of devices.
+      node: the text, which the caller holds until the job is done.
+      key: uint32 [2], of the row's slot.
+      steps: how many; it ends before where the solution does.
+      ahead: so many steps more are written greedily, to see where it leads.
+      greedy: whether its own are, too.
+      place: steps and tokens that the row has written before, and that its slot had before that.
+      keep: whether the text with its own tokens is kept, if it goes on.
+      keep_ended: whether it is kept where it does not, without its last token, which never entered.
+    """
+    self.worker, self.group, self.node, self.key = worker, group, node, key
+    self.steps, self.ahead, self.greedy, self.place = steps, ahead, greedy, place
+    self.keep, self.keep_ended = keep, keep_ended
+
+
+class Writer:
+  """The lanes of one generator, in every group."""
+
+  def __init__(self, store: Store, make: Callable[[Any], Any], params: Any, shape: Shape,
+               sampling: SamplingConfig, limits: decode.Limits):
+    """make: parameters --> a generator, inside a compiled program; hashable."""
+    self._store, self._params, self._shape = store, params, shape
+    self._make, self._how = make, (sampling, limits)
+    groups, count = len(store.tables), shape.lanes
+    self._queues: list[collections.deque[Write]] = [collections.deque() for _ in range(groups)]
+    self._jobs: list[list[Write | None]] = [[None] * count for _ in range(groups)]
+    self._held: list[list[Node | None]] = [[None] * count for _ in range(groups)]
+    self._logs: list[Any] = []  # of the calls that lanes' texts began in, and all after
+    self._dropped = 0           # calls before these
+    self._begun = np.full((groups, count), np.iinfo(np.int64).max)  # call of each lane's job
+    self._ends = np.zeros((groups, count), np.int64)  # tokens of each lane's text, at most
+    self._width, self._state = 0, None
+    self.computed = 0  # tokens, those of lanes that had none to write among them
+    self.entered = 0   # tokens that were written
+
+  @property
+  def lanes(self) -> int:
+    """Of a group."""
+    return self._shape.lanes
+
+  def submit(self, job: Write) -> None:
+    self._queues[job.group].append(job)
+
+  @property
+  def busy(self) -> int:
+    """Jobs that are in a lane or wait for one."""
+    return sum(map(len, self._queues)) + int((self._begun < np.iinfo(np.int64).max).sum())
+
+  def run(self) -> int:
+    """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
+    self._fill()
+    program = _write(self._store.mesh, self._make, self._shape.write, *self._how)
+    self._state, log = program(self._params, self._state)
+    log = jax.device_get(parallel.collected(log))
+    self._logs.append(log)
+    written = np.count_nonzero(log.code, axis=1)  # [G, L]
+    self._ends += written
+    self.entered += int(written.sum())
+    # In a pass of its group a lane computes a token, whether it has one to write or not.
+    self.computed += int(np.count_nonzero(log.code.any(axis=2))) * self._shape.lanes
+    self._hand_in(written.astype(bool) & ~log.active)
+    return int(written.sum())
+
+  def _fill(self) -> None:
+    """Gives free lanes the jobs that wait."""
+    groups, count = self._begun.shape
+    fresh = np.zeros((groups, count), bool)
+    wanted: list[list[tuple[int, Node]]] = [[] for _ in range(groups)]
+    fields, keys = np.zeros((6, groups, count), np.int32), np.zeros((groups, count, 2), np.uint32)
+    for g, queue in enumerate(self._queues):
+      free = [lane for lane, job in enumerate(self._jobs[g]) if job is None] if queue else []
+      while queue and free:
+        job = queue.popleft()
+        lane = nodes_lib.nearest(job.node, self._held[g], free)
+        free.remove(lane)
+        self._jobs[g][lane], fresh[g, lane], keys[g, lane] = job, True, job.key
+        wanted[g].append((lane, job.node))
+        steps = job.steps + job.ahead
+        fields[:, g, lane] = *job.place, steps, steps if job.greedy else job.ahead
+        self._begun[g, lane] = self._dropped + len(self._logs)
+        self._ends[g, lane] = job.node.end
+    self._widen(int(self._ends.max()) + max(self._shape.write, nodes_lib.SIZE))
+    if fresh.any():
+      texts = self._store.load(self._state.texts, fresh, wanted, self._held)
+      self._state = _take(self._store.mesh)((), self._state.replace(texts=None), texts.carry, fresh,
+                                            keys, *fields).replace(texts=texts)
+      for g, of_group in enumerate(wanted):
+        for lane, node in of_group:
+          self._held[g][lane] = node
+
+  def _widen(self, need: int) -> None:
+    """Makes the lanes' room for so many tokens, if it is less."""
+    if need <= self._width:
+      return
+    self._width = self._shape.width(need)
+    if self._state is None:
+      self._state = _empty(self._store.mesh, self._make, self._shape.lanes, self._width)(
+          self._params)
+    else:
+      self._state = self._state.replace(
+          texts=store_lib.widened(self._state.texts, self._width, self._store.mesh))
+
+  def _hand_in(self, over: np.ndarray) -> None:
+    """Hands in the jobs of lanes that are over, bool [G, L]; keeps the texts that go on."""
+    done = [(g, lane, self._jobs[g][lane], self._collect(g, lane))
+            for g, lane in np.argwhere(over).tolist()]
+    kept = [(g, lane, job, written) for g, lane, job, written in done
+            if (job.keep if written.live else job.keep_ended)]
+    entered = lambda written: written.own - (not written.live)
+    needed = [0] * len(self._queues)
+    for g, _, _, written in kept:
+      needed[g] += nodes_lib.pages_for(entered(written))
+    if kept:
+      self._store.reserve(self._state.texts, needed)
+      saved: list[list[tuple[int, Node]]] = [[] for _ in needed]
+      for g, lane, job, written in kept:
+        written.node = self._held[g][lane] = self._store.tables[g].add(job.node, entered(written))
+        saved[g].append((lane, written.node))
+      self._store.save(self._state.texts, self._state.saved, saved)
+    for g, lane, _, _ in done:
+      self._jobs[g][lane] = None
+      self._begun[g, lane] = np.iinfo(np.int64).max
+    old = min(int(self._begun.min()) - self._dropped, len(self._logs))
+    del self._logs[:old]
+    self._dropped += old
+    for _, _, job, written in done:
+      job.done(written)
+
+  def _collect(self, g: int, lane: int) -> Written:
+    logs = self._logs[self._begun[g, lane] - self._dropped:]
+    column = lambda name: np.concatenate([getattr(log, name)[g, :, lane] for log in logs])
+    code = column('code')
+    real = code != 0
+    code, job = code[real], self._jobs[g][lane]
+    own = len(code) if job.greedy else int(np.count_nonzero(code & GREEDY == 0))
+    last = code[own - 1]
+    return Written(tokens=column('token')[real], logprob=column('logprob')[real], own=own,
+                   steps=int(np.count_nonzero(code[:own] & STEP_ENDED)), live=bool(last & LIVE), finished=bool(last & FINISHED),
+                   ended=not code[-1] & LIVE)
+
+
+@functools.cache
+def _empty(mesh: parallel.Mesh, make: Callable[[Any], Any], count: int, width: int) -> Program:
+  return Program(lambda params: lanes_lib.empty(make(params), count, width), mesh)
+
+
+@functools.cache
+def _write(mesh: parallel.Mesh, make: Callable[[Any], Any], num: int, sampling: SamplingConfig,
+           limits: decode.Limits) -> Program:
+  return Program(lambda params, lanes: lanes_lib.write(make(params), lanes, num, sampling, limits),
+                 mesh, donate=(1,))
+
+
+@functools.cache
+def _take(mesh: parallel.Mesh) -> Program:
+  return Program(_taken, mesh, donate=(1,))
+
+
+def _taken(_: Any, lanes: Lanes, carry: Any, fresh: jax.Array, key: jax.Array, step: jax.Array,
+           position: jax.Array, past_steps: jax.Array, past_positions: jax.Array, steps: jax.Array,
+           ahead: jax.Array) -> Lanes:
+  """Lanes without their texts, of which the fresh ones have another row: all arrays [L, ...]."""
+  none = jnp.zeros_like(fresh)
+  rows = decode.Rows(key=jax.random.wrap_key_data(key), step=step, position=position,
+                     past_steps=past_steps, past_positions=past_positions,
+                     in_step=jnp.zeros_like(step), live=fresh, finished=none, half=none)
+  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=carry)
+  over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))
+  return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes)

@@ -1,0 +1,168 @@
+"""What a decoder keeps of R texts: keys and values, a column a token, each text's own.
+
+  columns  [R, W]  what a text has read; text r fills its first `length[r]` columns
+  chunk    [R, C]  what is being written now; every text writes the same column, in place
+
+Texts are of different lengths, and a write at a place of its own for each row is slow, so a loop
+that writes a token at a time fills a chunk, and `append` puts it behind the columns at its end. A
+tile of tokens that is read at once is a chunk that is full from the start.
+
+Heads stand before columns: the other way round XLA transposes the cache for every token, which on
+a CPU makes attention five times slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import functools
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from tts import parallel
+from tts.models.attention import MASKED, softcap
+from tts.models.transformer import Arch
+
+_ROWS = (None, 'kv_heads', None, None)  # logical axes, for `parallel`: devices share the heads
+
+
+@flax.struct.dataclass
+class Texts:
+  """R texts as far as a model has read them. K_kv heads, E head size."""
+
+  columns: tuple     # per layer (keys, values), each [R, K_kv, W, E]
+  length: jax.Array  # [R] int32, tokens that have been read
+  carry: Any         # a tree of arrays [R, ...]: what else the next token depends on; zeros at first
+
+
+@flax.struct.dataclass
+class Chunk:
+  """Tokens that are being written behind R texts."""
+
+  columns: tuple     # per layer (keys, values), each [R, K_kv, C, E]
+  length: jax.Array  # [R] int32, tokens of the chunk that belong to the text: its first ones
+  column: jax.Array  # [] int32, the next column to write
+
+
+def empty(arch: Arch, rows: int, width: int, carry: Any) -> Texts:
+  """Texts that have read nothing, with room for `width` tokens each. carry: see `Texts`."""
+  return Texts(columns=_zeros(arch, rows, width), length=jnp.zeros(rows, jnp.int32), carry=carry)
+
+
+def chunk(arch: Arch, rows: int, size: int) -> Chunk:
+  """A chunk of `size` columns in which nothing stands."""
+  return Chunk(columns=_zeros(arch, rows, size), length=jnp.zeros(rows, jnp.int32),
+               column=jnp.zeros((), jnp.int32))
+
+
+def _zeros(arch: Arch, rows: int, width: int) -> tuple:
+  one = lambda: parallel.constrain(
+      jnp.zeros((rows, arch.num_kv_heads, width, arch.head_size), arch.dtype), *_ROWS)
+  return tuple((one(), one()) for _ in range(arch.num_layers))
+
+
+@flax.struct.dataclass
+class Layer:
+  """One layer's view during a forward pass over n new tokens a text."""
+
+  past: tuple        # keys and values [R, K_kv, W, E]
+  chunk: tuple       # keys and values [R, K_kv, C, E]
+  masks: tuple       # what is seen of each: bool [R, n, W] and [R or 1, n, C]
+  column: jax.Array
+
+  def attend(self, q, k, v, cap=None):
+    """Writes k, v [R, n, K_kv, E] at `column`; attends q [R, n, K_kv, G, E] to all that is seen.
+
+    Returns:
+      ([R, n, K_kv, G, E], the chunk after it). cap: of `softcap`.
+    """
+    chunk = tuple(
+        jax.lax.dynamic_update_slice(old, jnp.swapaxes(new, 1, 2).astype(old.dtype),
+                                     (0, 0, self.column, 0))
+        for old, new in zip(self.chunk, (k, v)))
+    rows, num, heads, group, size = q.shape
+    # Queries of a head side by side: a product whose result is in this order reads the cache once.
+    q = jnp.moveaxis(q, 1, 3).reshape(rows, heads, group * num, size)
+    parts = (self.past, chunk)
+    scores = [softcap(jnp.einsum('rkqe,rkte->rkqt', q, keys), cap) for keys, _ in parts]
+    weights = _softmax([
+        jnp.where(mask[:, None, None], s.reshape(rows, heads, group, num, -1).astype(jnp.float32),
+                  MASKED) for s, mask in zip(scores, self.masks)])
+    out = sum(jnp.einsum('rkqt,rkte->rkqe',
+                         w.reshape(rows, heads, group * num, -1).astype(q.dtype), values)
+              for w, (_, values) in zip(weights, parts))
+    return jnp.moveaxis(out.reshape(rows, heads, group, num, size), 3, 1), chunk
+
+
+def _softmax(scores: Sequence[jax.Array]) -> list[jax.Array]:
+  """One softmax over the columns of all parts, in float32. scores [..., columns] per part."""
+  # The chunk has the token itself, so the sum is never zero.
+  top = functools.reduce(jnp.maximum, (jnp.max(s, axis=-1, keepdims=True) for s in scores))
+  weights = [jnp.exp(s - top) for s in scores]
+  # A reciprocal by hand: where XLA chooses, it chooses otherwise for one device than for two.
+  scale = 1.0 / sum(jnp.sum(w, axis=-1, keepdims=True) for w in weights)
+  return [w * scale for w in weights]
+
+
+def positions(texts: Texts, chunk: Chunk, num_new: int) -> jax.Array:
+  """Where the next `num_new` tokens of each text stand, int32 [R, n]."""
+  first = texts.length + chunk.length
+  return first[:, None] + jnp.arange(num_new, dtype=jnp.int32)[None]
+
+
+def layers(texts: Texts, chunk: Chunk, num_new: int,
+           windows: Sequence[int | None]) -> list[Layer]:
+  """The per-layer views that a forward pass over `num_new` tokens a text needs.
+
+  Args:
+    texts: what was read before.
+    chunk: with room for them.
+    num_new: n.
+    windows: per layer how many tokens it sees, itself among them; None for all.
+  """
+  past = jnp.arange(texts.columns[0][0].shape[2])
+  own = jnp.arange(chunk.columns[0][0].shape[2])
+  newest = chunk.column + jnp.arange(num_new)
+  whole = ((past[None, None] < texts.length[:, None, None]),
+           (own[None, None] <= newest[None, :, None]))
+
+  def masks(window):
+    if window is None:
+      return whole
+    oldest = positions(texts, chunk, num_new)[..., None] - window  # [R, n, 1], the newest not seen
+    return (whole[0] & (past[None, None] > oldest),
+            whole[1] & (texts.length[:, None, None] + own[None, None] > oldest))
+
+  made = {window: masks(window) for window in set(windows)}
+  return [Layer(past=past, chunk=new, masks=made[window], column=chunk.column)
+          for past, new, window in zip(texts.columns, chunk.columns, windows, strict=True)]
+
+
+def written(chunk: Chunk, columns: tuple, num_new: int, lengths: jax.Array) -> Chunk:
+  """The chunk after a forward pass. lengths int32 [R], how many of the new tokens are real.
+
+  A text may write no real token after one that is not: those in a chunk are its first ones.
+  """
+  return Chunk(columns=columns, length=chunk.length + lengths, column=chunk.column + num_new)
+
+
+def append(texts: Texts, chunk: Chunk) -> Texts:
+  """Puts each text's chunk behind what it has read. There must be room for the whole chunk."""
+  columns = jax.tree.map(lambda old, new: _put(old, new, texts.length),
+                         texts.columns, chunk.columns)
+  return texts.replace(columns=columns, length=texts.length + chunk.length)
+
+
+def _put(old: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
+  """new [R, K_kv, C, E] into old [R, K_kv, W, E] at columns start[r]."""
+  if not parallel.for_cpu():
+    return jax.vmap(lambda o, n, s: jax.lax.dynamic_update_slice(o, n, (0, s, 0)))(old, new, start)
+
+  # A CPU's scatter takes 50 times as long as a loop of copies.
+  def one(r, old):
+    return jax.lax.dynamic_update_slice(
+        old, jax.lax.dynamic_slice_in_dim(new, r, 1), (r, 0, start[r], 0))
+
+  return jax.lax.fori_loop(0, old.shape[0], one, old)

@@ -1,0 +1,132 @@
+"""A stage's models at work: each is there once, whatever pools and searches want it."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from tts import rng
+from tts.engine import engine, shape
+from tts.engine.workers import Author, Judge
+from tts.models.generator import Generator
+from tts.models.transformer import Arch, Decoder
+from tts.sampling.logits import SamplingConfig
+from tts.stages.blocks import Block
+from tts.stages.context import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Functions:
+  """Parameters --> a model's functions. Equal ones share their programs.
+
+  Attributes:
+    kind: (decoder, parameters) --> the functions.
+    arch: of the decoder.
+  """
+
+  kind: Callable[[Decoder, Any], Any]
+  arch: Arch
+
+  def __call__(self, params: Any) -> Any:
+    return self.kind(Decoder(self.arch), params)
+
+
+class Computed(collections.Counter):
+  """Tokens that models have computed, by (model, kind).
+
+  Kinds: `entered`, what was written or read; `computed`, that and what a program computed beside
+  it, as its shape is fixed.
+  """
+
+  @property
+  def occupancy(self) -> float | None:
+    """Which share of what was computed was asked for."""
+    total = lambda kind: sum(n for (_, k), n in self.items() if k == kind)
+    return round(total('entered') / total('computed'), 4) if total('computed') else None
+
+
+class Workers:
+  """Models are made to work when they are first asked for; their lanes go with this."""
+
+  def __init__(self, run: Run):
+    self.run = run
+    self.tick: Callable[[int], None] = lambda tokens: None  # called with tokens, as they are done
+    self._working: list[tuple[str, Author | Judge]] = []
+    self.author = functools.cache(self._author)
+    self.judge = functools.cache(self._judge)
+
+  def _author(self, name: str, sampling: SamplingConfig) -> Author:
+    """A generator by its model's name."""
+    model = self.run.model(name)
+    author = Author(self.run.mesh, Functions(Generator, model.arch), model.params,
+                    shape.of(model.arch), sampling, self.run.limits)
+    self._working.append((name, author))
+    return author
+
+  def _judge(self, name: str) -> Judge:
+    """A verifier by its name."""
+    model = self.run.model(name)
+    judge = Judge(self.run.mesh, Functions(model.make, model.arch), model.params,
+                  shape.of(model.arch))
+    self._working.append((name, judge))
+    return judge
+
+  def computed(self) -> Computed:
+    """By all of them, so far."""
+    found = Computed()
+    for name, model in self._working:
+      for worker in model.workers:
+        found[name, 'entered'] += worker.entered
+        found[name, 'computed'] += worker.computed
+    return found
+
+  def on_blocks(self, blocks: Sequence[Block], question: Callable[[Block, int, int], Any],
+                models: Sequence[Author | Judge], rows: int) -> list[list[Any]]:
+    """What coroutines give for each question of each block, one block a device group.
+
+    Args:
+      blocks: as many as there are groups, at most.
+      question: block, place in it, group --> a coroutine.
+      models: that the coroutines use.
+      rows: that a question has at a time.
+    """
+    items = [[(block, b) for b in range(len(block.problems))] for block in blocks]
+    return self.on_items(items, lambda item, group: question(*item, group), models, rows)
+
+  def on_items(self, items: Sequence[Sequence[Any]], coroutine: Callable[[Any, int], Any],
+               models: Sequence[Author | Judge], rows: int) -> list[list[Any]]:
+    """The same of anything, a sequence a device group: (one of them, group) --> a coroutine."""
+    begin = lambda item: lambda group: coroutine(item, group)
+    return engine.run([[begin(item) for item in of_group] for of_group in items], models,
+                      in_flight=lambda lanes: max(2, -(-4 * lanes // rows)), tick=self.tick)
+
+
+@functools.cache
+def _keys(seed: int, stream: str) -> Callable[..., jax.Array]:
+  """Problems' words uint32 [B, 2], identity int32 [B, N, I] --> keys' data uint32 [B, N, 2]."""
+  return jax.jit(lambda words, identity: jax.random.key_data(rng.identity_keys(
+      rng.problem_keys(rng.stream_key(seed, stream), words), identity)))
+
+
+def keys(seed: int, stream: str, words: np.ndarray, identity: np.ndarray) -> np.ndarray:
+  """Keys of rows as uint32 [B, N, 2]; see `tts.rng`.
+
+  Args:
+    seed: of the run.
+    stream: purpose.
+    words: uint32 [B, 2], of the questions.
+    identity: int32 [B, N, I], what names a row.
+  """
+  return np.asarray(_keys(seed, stream)(words, identity))
+
+
+def slot_keys(seed: int, stream: str, words: np.ndarray, slots: range) -> np.ndarray:
+  """Of rows that a slot names, uint32 [B, N, 2]."""
+  identity = np.broadcast_to(np.array(slots, np.int32)[:, None], (len(words), len(slots), 1))
+  return keys(seed, stream, words, identity)
