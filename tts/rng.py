@@ -15,6 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 
+_ATTEMPTS = 64  # more than a token has uniforms
+
+
 def problem_words(problem_ids: list[str]) -> np.ndarray:
   """First 8 bytes of each id's SHA-256 as two words, uint32 [B, 2]."""
   digests = (hashlib.sha256(i.encode()).digest()[:8] for i in problem_ids)
@@ -52,7 +55,7 @@ def identity_keys(keys: jax.Array, identity: jax.Array) -> jax.Array:
 
 
 def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
-                   num: int = 1) -> jax.Array:
+                   num: int = 1, attempt: jax.Array | None = None) -> jax.Array:
   """Uniforms in [0, 1), `num` per row, for the token that a slot emits next.
 
   Args:
@@ -60,6 +63,7 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
     step: int32 [R], delimiters that the row has emitted.
     position: int32 [R], tokens that the row has emitted.
     num: U, static; the first one is the same for every U.
+    attempt: int32 [], 1, 2, ... for further ones, of the same token; None for the first.
 
   Returns:
     float32 [U, R].
@@ -67,6 +71,8 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
 
   def draw(key, s, p):
     key = jax.random.fold_in(jax.random.fold_in(key, s), p)
+    if attempt is not None:
+      key = jax.random.fold_in(key, _ATTEMPTS + attempt)
     each = [key, *(jax.random.fold_in(key, i) for i in range(1, num))]
     # 23 bits: the largest draw times any float32 stays below it, so inverting a cumulative sum
     # never runs past its end.

@@ -6,7 +6,7 @@ stand-in for the question through the model's template, so that no question ente
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import json
 import re
@@ -19,6 +19,8 @@ from tts.types import InputError
 
 KINDS = ('plain', 'few_shot', 'chat')
 _STAND_IN = 'QUESTION-4d1f9c'
+_DIFFERENT = 'What is 1 + 1?', 'Find all primes below 30.'  # questions that begin differently
+_LEAST_SHARED = 16
 
 # Question and solution; a step is a line. In the manner of the paper's four examples for MATH.
 _EXAMPLES = (
@@ -94,6 +96,19 @@ class PromptConfig:
     if taken := sorted({'messages', 'add_generation_prompt'} & set(found)):
       raise ValueError(f'template_arguments has {taken[0]}, which is not yours to give')
     return found
+
+
+def shared_prefix(encode: Callable[[str], Sequence[int]]) -> list[int]:
+  """Ids that all prompts begin with, where they are so many that it pays to read them apart.
+
+  encode: a question --> the ids of its prompt.
+  """
+  try:
+    one, other = (encode(text) for text in _DIFFERENT)
+  except InputError:  # a tokenizer without letters: its prompts are short
+    return []
+  same = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
+  return list(one[:same]) if same >= _LEAST_SHARED else []
 
 
 class Prompts:

@@ -60,6 +60,30 @@ def together(coroutines: Iterable[Coroutine]) -> _Together:
   return _Together(list(coroutines))
 
 
+class Shared:
+  """A coroutine that several await and that runs once, at the first of them."""
+
+  def __init__(self, coroutine: Coroutine):
+    self._coroutine, self._waiting = coroutine, []
+    self._begun, self._over, self._result = False, False, None
+
+  def __await__(self):
+    if not self._over:
+      yield self
+    return self._result
+
+  def begin(self, task: Task) -> None:
+    self._waiting.append(task)
+    if not self._begun:
+      self._begun = True
+      Task(self._coroutine, self._done)
+
+  def _done(self, result: Any) -> None:
+    self._over, self._result = True, result
+    for task in self._waiting:
+      task.go_on()
+
+
 class Task:
   """A coroutine on its way."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tts import parallel
 from tts.engine.nodes import Node
-from tts.engine.reader import Reader
+from tts.engine.reader import Read, Reader
 from tts.engine.shape import Shape
 from tts.engine.store import Store
+from tts.engine.tasks import Shared
 from tts.engine.writer import Writer
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
@@ -20,8 +21,24 @@ Make = Callable[[Any], Any]  # parameters --> a model's functions, inside a comp
 class _Worker:
   """What both have."""
 
-  def __init__(self, mesh: parallel.Mesh):
-    self._store = Store(mesh)
+  reader: Reader
+
+  def __init__(self, mesh: parallel.Mesh, prefix: Sequence[int]):
+    self._store, self._prefix = Store(mesh), list(prefix)
+    self._roots: dict[int, Shared] = {}  # by group, the text of the prefix
+
+  async def opened(self, group: int, prompt: Sequence[int]) -> Node:
+    """A text of a question's ids, which the caller holds; what all questions share is read once."""
+    prompt, shared = list(prompt), self._prefix
+    if not shared or len(prompt) <= len(shared) or prompt[:len(shared)] != shared:
+      return (await Read(self.reader, group, None, prompt)).node
+    if group not in self._roots:
+      self._roots[group] = Shared(self._root(group))
+    root = await self._roots[group]
+    return (await Read(self.reader, group, root, prompt[len(shared):])).node
+
+  async def _root(self, group: int) -> Node:
+    return (await Read(self.reader, group, None, self._prefix)).node
 
   @property
   def workers(self) -> list[Writer | Reader]:
@@ -43,8 +60,9 @@ class Author(_Worker):
   """A generator."""
 
   def __init__(self, mesh: parallel.Mesh, make: Make, params: Any, shape: Shape,
-               sampling: SamplingConfig, limits: Limits):
-    super().__init__(mesh)
+               sampling: SamplingConfig, limits: Limits, prefix: Sequence[int] = ()):
+    """prefix: ids that questions begin with; one that does not is read whole."""
+    super().__init__(mesh, prefix)
     self.writer = Writer(self._store, make, params, shape, sampling, limits)
     self.reader = Reader(self._store, make, params, shape, values=False)
     self.limits = limits
@@ -57,8 +75,10 @@ class Author(_Worker):
 class Judge(_Worker):
   """A verifier."""
 
-  def __init__(self, mesh: parallel.Mesh, make: Make, params: Any, shape: Shape):
-    super().__init__(mesh)
+  def __init__(self, mesh: parallel.Mesh, make: Make, params: Any, shape: Shape,
+               prefix: Sequence[int] = ()):
+    """prefix: as of an `Author`, in the verifier's ids."""
+    super().__init__(mesh, prefix)
     self.reader = Reader(self._store, make, params, shape, values=True)
 
 

@@ -66,7 +66,7 @@ async def chains(author: Author, group: int, prompt: Sequence[int], keys: np.nda
   The first answers do not depend on how many there are, and no chain on the others.
   prompt: ids; keys: uint32 [N, 2].
   """
-  question = (await Read(author.reader, group, None, prompt)).node
+  question = await author.opened(group, prompt)
   found = await together([_chain(author, group, question, list(prompt), key, length)
                           for key in keys])
   author.release(group, question)

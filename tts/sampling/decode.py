@@ -102,10 +102,11 @@ def emit(generator: Any, writing: Any, rows: Rows, active: jax.Array, greedy: ja
     0 there).
   """
   logits = generator.logits(writing)
-  uniform = rng.token_uniforms(rows.key, rows.past_steps + rows.step,
-                               rows.past_positions + rows.position,
-                               logits_lib.num_uniforms(logits.shape[-1]))
-  token, logprob = logits_lib.sample(logits, uniform, sampling, limits.roles.size, greedy)
+  uniforms = lambda attempt: rng.token_uniforms(
+      rows.key, rows.past_steps + rows.step, rows.past_positions + rows.position,
+      logits_lib.num_uniforms(logits.shape[-1]), attempt)
+  token, logprob = logits_lib.sample(logits, uniforms(None), sampling, limits.roles.size, greedy,
+                                     uniforms)
   token = jnp.where(active, token, PAD_ID)
   rows = advance(rows, token, active, limits)
   writing = generator.extend(writing, token, active & rows.live)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 
 import jax
@@ -25,41 +26,23 @@ class SamplingConfig:
   top_p: float = 1.0
 
 
-def probabilities(logits: jax.Array, config: SamplingConfig) -> jax.Array:
-  """The distribution that `sample` draws from. logits float32 [..., V] --> float32 [..., V].
-
-  Top-k is applied before top-p; the token that crosses `top_p` is kept, so one always remains.
-  Tokens tied with the k-th are kept.
-  """
-  if config.temperature == 0:
-    return jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
-  logits = logits / config.temperature
-  if config.top_k:
-    kth = jax.lax.top_k(logits, min(config.top_k, logits.shape[-1]))[0][..., -1:]
-    logits = jnp.where(logits >= kth, logits, -jnp.inf)
-  probs = jax.nn.softmax(logits, axis=-1)
-  if config.top_p < 1.0:
-    order = jnp.argsort(-probs, axis=-1)
-    ranked = jnp.take_along_axis(probs, order, axis=-1)
-    before = jnp.cumsum(ranked, axis=-1) - ranked
-    keep = jnp.take_along_axis(before < config.top_p, jnp.argsort(order, axis=-1), axis=-1)
-    probs = jnp.where(keep, probs, 0.0)
-    probs /= jnp.sum(probs, axis=-1, keepdims=True)
-  return probs
-
-
 def num_uniforms(vocab_size: int) -> int:
   """U, the uniforms that `sample` takes for a token."""
   return 1 if vocab_size <= GROUP else 1 + num_uniforms(-(-vocab_size // GROUP))
 
 
 def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
-           size: int | None = None, greedy: jax.Array | None = None) -> tuple:
+           size: int | None = None, greedy: jax.Array | None = None,
+           again: Callable[[jax.Array], jax.Array] | None = None) -> tuple[jax.Array, jax.Array]:
   """Draws a group of ids, then an id of the group, each by inverting a cumulative distribution.
 
   Groups are drawn in the same way where there are more than `GROUP` of them. Over a whole large
   vocabulary the sum is too coarse: most ids are less likely than its rounding, so that the same
   uniform gave another token whenever a block of another shape rounded the logits differently.
+
+  Top-k is applied before top-p; the token that crosses `top_p` is kept, so one always remains.
+  Tokens tied with the k-th are kept. With top-p a token is drawn from all, and drawn again while it
+  is none of the likeliest: that one takes a look at each of them, and no sorting of a vocabulary.
 
   The log-probability is of all V entries, those that are never drawn among them, as another
   program that reads the same logits would have it.
@@ -70,31 +53,61 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
     config: static.
     size: draw among the first so many entries alone; None is all. Static.
     greedy: bool [...], whose token is the likeliest one, whatever `config` says; None for nobody's.
+    again: 1, 2, ... (int32 []) --> further uniforms like `uniform`; with top-p alone.
 
   Returns:
     (token int32 [...], its natural log-probability under the model at temperature 1,
     float32 [...]).
   """
-  log_probs = jax.nn.log_softmax(logits, axis=-1)
+  allowed = logits
   if size is not None and size < logits.shape[-1]:
-    logits = jnp.where(jnp.arange(logits.shape[-1]) < size, logits, -jnp.inf)
+    allowed = jnp.where(jnp.arange(logits.shape[-1]) < size, logits, -jnp.inf)
   if config.temperature == 0:
-    token = jnp.argmax(logits, axis=-1)
+    token = jnp.argmax(allowed, axis=-1)
   else:
-    token = _draw(probabilities(logits, config), uniform)
+    token = _drawn(allowed, uniform, config, again)
     if greedy is not None:
-      token = jnp.where(greedy, jnp.argmax(logits, axis=-1), token)
-  logprob = jnp.take_along_axis(log_probs, token[..., None], axis=-1)[..., 0]
-  return token.astype(jnp.int32), logprob
+      token = jnp.where(greedy, jnp.argmax(allowed, axis=-1), token)
+  chosen = jnp.take_along_axis(logits, token[..., None], axis=-1)[..., 0]
+  return token.astype(jnp.int32), chosen - jax.nn.logsumexp(logits, axis=-1)
 
 
-def _draw(probs: jax.Array, uniform: jax.Array) -> jax.Array:
-  """An index for each distribution float32 [..., V], by uniforms float32 [U, ...]."""
-  size = probs.shape[-1]
+def _drawn(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
+           again: Callable[[jax.Array], jax.Array] | None) -> jax.Array:
+  """Tokens [...] drawn from what temperature, top-k and top-p leave of logits [..., V]."""
+  logits = logits / config.temperature
+  if config.top_k:
+    kth = jax.lax.top_k(logits, min(config.top_k, logits.shape[-1]))[0][..., -1:]
+    logits = jnp.where(logits >= kth, logits, -jnp.inf)
+  weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+  token = _draw(weights, uniform)
+  if config.top_p == 1.0:
+    return token
+  bound = config.top_p * jnp.sum(weights, axis=-1)
+  place = jnp.arange(logits.shape[-1])
+
+  def outside(token):
+    """Whether those that come before it have all of `top_p` already."""
+    own = jnp.take_along_axis(weights, token[..., None], axis=-1)
+    before = (weights > own) | ((weights == own) & (place < token[..., None]))
+    return jnp.sum(jnp.where(before, weights, 0.0), axis=-1) >= bound
+
+  def redraw(carry):
+    attempt, token, out = carry
+    token = jnp.where(out, _draw(weights, again(attempt)), token)
+    return attempt + 1, token, outside(token)
+
+  first = jnp.ones((), jnp.int32), token, outside(token)
+  return jax.lax.while_loop(lambda carry: jnp.any(carry[-1]), redraw, first)[1]
+
+
+def _draw(weights: jax.Array, uniform: jax.Array) -> jax.Array:
+  """An index for each distribution float32 [..., V], of any total, by uniforms float32 [U, ...]."""
+  size = weights.shape[-1]
   if size <= GROUP:
-    return _invert(probs, uniform[0])
-  padding = [(0, 0)] * (probs.ndim - 1) + [(0, -size % GROUP)]
-  groups = jnp.pad(probs, padding).reshape(*probs.shape[:-1], -1, GROUP)
+    return _invert(weights, uniform[0])
+  padding = [(0, 0)] * (weights.ndim - 1) + [(0, -size % GROUP)]
+  groups = jnp.pad(weights, padding).reshape(*weights.shape[:-1], -1, GROUP)
   group = _draw(jnp.sum(groups, axis=-1), uniform[1:])[..., None]
   inside = jnp.take_along_axis(groups, group[..., None], axis=-2)[..., 0, :]
   return group[..., 0] * GROUP + _invert(inside, uniform[0])

@@ -36,7 +36,7 @@ async def draw(author: Author, group: int, node: Node, key: np.ndarray,
 async def samples(author: Author, group: int, prompt: Sequence[int], keys: np.ndarray,
                   greedy: bool = False) -> list[Sample]:
   """Of one question, a sample a key. prompt: ids; keys: uint32 [N, 2]."""
-  question = (await Read(author.reader, group, None, prompt)).node
+  question = await author.opened(group, prompt)
   found = await together([draw(author, group, question, key, greedy) for key in keys])
   author.release(group, question)
   return found
@@ -59,7 +59,7 @@ async def rollouts(author: Author, group: int, prompt: Sequence[int],
   Returns:
     Per step the rollouts from its end.
   """
-  nodes = [(await Read(author.reader, group, None, prompt)).node]
+  nodes = [await author.opened(group, prompt)]
   for tokens in steps:
     nodes.append((await Read(author.reader, group, nodes[-1], tokens, own=True)).node)
 

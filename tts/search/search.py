@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -100,7 +99,7 @@ class Search:
     """Rounds until none of the rows that are kept goes on."""
     author, judge, group, num = self._author, self._judge, self._group, self._config.num_candidates
     prompt, question = await together([
-        self._begun(author, self._question.prompt), self._begun(judge, self._question.own)])
+        author.opened(group, self._question.prompt), judge.opened(group, self._question.own)])
     rows = [_Row(author.hold(prompt), judge.hold(question)) for _ in range(num)]
     author.release(group, prompt)
     judge.release(group, question)
@@ -117,9 +116,6 @@ class Search:
     return tree.Tree(
         nodes=self._nodes, entered=self._counts[0], attended=self._counts[1],
         candidates=[(n, row.node) for n, row in enumerate(rows) if not row.live])
-
-  async def _begun(self, model: Any, tokens: Sequence[int]) -> Node:
-    return (await Read(model.reader, self._group, None, tokens)).node
 
   async def _step(self, row: _Row, key: np.ndarray) -> None:
     """A row's step, read; with lookahead where it leads, too."""

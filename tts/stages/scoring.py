@@ -57,7 +57,7 @@ def _texts(question: list[int], rows: list[dict[str, Any]], history: bool, roles
 async def values(judge: Judge, group: int, prompt: Sequence[int],
                  solutions: Sequence[Sequence[int]]) -> list[np.ndarray]:
   """A verifier's value at every token of solutions after one prompt; ids, float32 [n] each."""
-  node = (await Read(judge.reader, group, None, prompt)).node
+  node = await judge.opened(group, prompt)
 
   async def of(tokens: Sequence[int]) -> np.ndarray:
     if not len(tokens):

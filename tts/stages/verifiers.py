@@ -4,8 +4,8 @@ One is the main one (`config.verifier`): it guides every search and scores what 
 difficulty are made of. The others are ablations: they score the reported pool, and those that can
 guide a beam search.
 
-A new one is a class with the functions of `tts.models.verifier.Verifier`: `start`, `extend`,
-`gather`. The state is its own; `examples/my_verifier.py` has one.
+A new one is a class with the functions of `tts.models.verifier.Verifier`, `empty` and `extend`;
+what it carries is its own. `examples/my_verifier.py` is one.
 """
 
 from __future__ import annotations

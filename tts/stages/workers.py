@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from tts import rng
+from tts.data.prompts import shared_prefix
 from tts.engine import engine, shape
 from tts.engine.workers import Author, Judge
 from tts.models.generator import Generator
@@ -70,15 +71,17 @@ class Workers:
     """A generator by its model's name."""
     model = self.run.model(name)
     author = Author(self.run.mesh, Functions(Generator, model.arch), model.params,
-                    shape.of(model.arch), sampling, self.run.limits)
+                    shape.of(model.arch), sampling, self.run.limits,
+                    shared_prefix(self.run.prompts.encode))
     self._working.append((name, author))
     return author
 
   def _judge(self, name: str) -> Judge:
     """A verifier by its name."""
     model = self.run.model(name)
+    encode = self.run.prompts.encode if model.reader is None else model.reader.prompt
     judge = Judge(self.run.mesh, Functions(model.make, model.arch), model.params,
-                  shape.of(model.arch))
+                  shape.of(model.arch), shared_prefix(encode))
     self._working.append((name, judge))
     return judge
 
