@@ -43,7 +43,9 @@ def written(params, how, roles, sampling):
                      BeamConfig(N, 2, lookahead=int(how == 'lookahead')))
   nodes = [node for tree in trees for node in tree.nodes]
   simulated = [node.simulation.tokens for node in nodes if node.simulation]
-  assert bool(simulated) == (how == 'lookahead')
+  # Only a delimiter goes on, and only drawn tokens of the tokenizer's come to one.
+  assert bool(simulated) == (
+      how == 'lookahead' and roles == OF_TOKENIZER and sampling.temperature > 0)
   return np.concatenate([*(node.tokens for node in nodes), *simulated])
 
 
