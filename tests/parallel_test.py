@@ -1,4 +1,4 @@
-"""Blocks mapped over eight devices are the blocks of one device, and the groups never talk."""
+"""Questions on eight devices are those of one device, and the groups never talk."""
 
 import dataclasses
 import functools
@@ -9,127 +9,103 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests import device_programs, toy
-from tts import parallel, rng
+from tests import toy
+from tts import parallel
+from tts.engine import reader, store, writer
+from tts.engine.shape import Shape
 from tts.models.transformer import abstract, check_split
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.search import search
-from tts.stages import programs
+from tts.search.search import BeamConfig
 from tts.stages.compiled import collectives
 from tts.types import InputError
 
-G, B, N, J, P = 8, 3, 4, 6, 5
-LIMITS = device_programs.LIMITS
+G, B, N, P = 8, 20, 4, 5
+LIMITS = decode.Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 ARCH = dataclasses.replace(toy.ARCH, num_layers=1)
-SAMPLING = SamplingConfig()
-BEAM = search.BeamConfig(N, 2)
-OF_A_RUN = dict(seed=0, stream='test', sampling=SAMPLING, limits=LIMITS)
+SHAPE = Shape(lanes=8, write=3, readers=8, tile=4)
+SEARCHES = {'table': 0, 'table lookahead': 2, 'real': 0, 'real lookahead': 1}
 
 
-def table_sample(_, table, prefix, prefix_len, keys):
-  return decode.sample_queue(
-      toy.TableGenerator(table), prefix, jnp.repeat(prefix_len[:, None], J, 1), keys,
-      jnp.full(B, J), num_slots=N, sampling=SAMPLING, limits=LIMITS)
-
-
-def table_search(_, table, prefix, prefix_len, keys, config=BEAM):
-  models = toy.TableGenerator(table), toy.TableVerifier()
-  state = search.init(*models, prefix, prefix_len, keys[:, :N], jnp.ones(B, bool), LIMITS)
-  return search.run(*models, state, config, SAMPLING, LIMITS)[0]
-
-
-STEPS = {
-    'table sample': table_sample,
-    'table search': table_search,
-    'table lookahead': functools.partial(table_search, config=search.BeamConfig(N, 2, 2)),
-    'sample': programs.sample_step(ARCH, num_slots=N, **OF_A_RUN),
-    'search': programs.search_step(ARCH, ARCH, config=BEAM, **OF_A_RUN),
-    'score': programs.score_step(ARCH),
-}
-
-
-@functools.cache
-def blocks(name):
-  """(parameters, eight blocks) of a program."""
-  flat = toy.prompts(0, G * B, P, toy.VOCAB if 'table' in name else ARCH.vocab_size)
-  prefix, lengths = (x.reshape(G, B, *x.shape[1:]) for x in flat)
-  words = rng.problem_words([f'p{i}' for i in range(G * B)]).reshape(G, B, 2)
-  grid = lambda *shape: np.broadcast_to(np.arange(shape[-1], dtype=np.int32), shape)
-  params, other = toy.decoder_params(ARCH), toy.decoder_params(ARCH, seed=1)
+def models(name, groups, model=1):
+  """Author and judge. Parameters of decoders are spread over `model` devices."""
   if 'table' in name:
-    tables = toy.random_tables(0, G * B)
-    return None, (tables.reshape(G, B, *tables.shape[1:]), prefix, lengths,
-                  toy.slot_keys(G * B, J).reshape(G, B, J))
-  if name == 'sample':
-    return params, (prefix, np.repeat(lengths[..., None], J, 2), words,
-                    grid(G, B, J)[..., None], np.full((G, B), J, np.int32))
-  if name == 'search':
-    return (params, other), (prefix, lengths, words, grid(G, B, N), np.ones((G, B), bool))
-  texts = np.random.default_rng(0).integers(1, ARCH.vocab_size, (G, B, N, LIMITS.max_tokens))
-  return other, (prefix, lengths, texts.astype(np.int32), 3 + grid(G, B, N))
+    return (toy.author(toy.TableGenerator, toy.random_tables(0, B), LIMITS, groups=groups),
+            toy.judge(toy.TableVerifier, np.zeros(()), groups=groups))
+  mesh = parallel.make_mesh(groups, model)
+  params = [parallel.place(toy.decoder_params(ARCH, seed), abstract(ARCH), mesh) for seed in (0, 1)]
+  return (toy.author(toy.writes(ARCH), params[0], LIMITS, groups=groups, model=model, shape=SHAPE),
+          toy.judge(toy.judges(ARCH), params[1], groups=groups, model=model, shape=SHAPE))
 
 
 @functools.cache
-def compiled(name, data):
-  """The program over `data` groups, compiled."""
-  params, inputs = blocks(name)
-  return parallel.pmapped(STEPS[name], parallel.make_mesh(data=data)).lower(
-      params, *(x[:data] for x in inputs)).compile()
+def searched(name, groups, model=1):
+  """Trees of every question."""
+  prompts = toy.ragged(*toy.prompts(0, B, P, toy.VOCAB if 'table' in name else ARCH.vocab_size))
+  return toy.search(*models(name, groups, model), prompts, toy.slot_keys(B, N),
+                    BeamConfig(N, 2, SEARCHES[name]))
 
 
-def emitted(name, result):
-  """bool [G, iterations]: in which iterations (tokens, or rounds) a group did something."""
-  active = result.job >= 0 if 'sample' in name else result.length > 0
-  return np.asarray(active).any(axis=(2, 3))
-
-
-@pytest.mark.parametrize('name', STEPS)
+@pytest.mark.parametrize('name', SEARCHES)
 def test_bit_for_bit(name):
-  """Eight groups at once, and block after block on one device: records may not tell which."""
-  params, inputs = blocks(name)
-  many = jax.device_get(compiled(name, G)(params, *inputs))
-  one = [jax.device_get(compiled(name, 1)(params, *(x[g:g + 1] for x in inputs)))
-         for g in range(G)]
-  jax.tree.map(lambda got, *want: np.testing.assert_array_equal(got, np.concatenate(want)),
-               many, *one)
-  if name != 'score':
-    loops = emitted(name, many).sum(axis=1)
-    assert len(set(loops.tolist())) > 1 and loops.min() > 0, 'groups must loop differently'
+  """Eight groups at once, and question after question on one device: records may not tell which."""
+  of_node = lambda n: (n.parent, n.round, n.slot, n.tokens.tobytes(), n.score, n.logprob, n.live,
+                       n.simulation and (n.simulation.tokens.tobytes(), n.simulation.score))
+  for many, one in zip(searched(name, G), searched(name, 1), strict=True):
+    assert [*map(of_node, many.nodes)] == [*map(of_node, one.nodes)]
+    assert many.candidates == one.candidates
+    assert many.entered.tolist() == one.entered.tolist()
+  assert len({len(tree.nodes) for tree in searched(name, 1)}) > 3, 'groups must do different work'
 
 
-@pytest.mark.parametrize('name', ['sample', 'search', 'score'])
-def test_no_collective(name):
-  text = compiled(name, G).as_text()
-  assert (' while(' in text) == (name != 'score') and 'num_partitions=8' in text
-  assert collectives(text, parallel.make_mesh()) == ()
+# pylint: disable=protected-access
+def compiled(groups, model):
+  """Name --> texts of the engine's programs of small decoders, which a search has compiled."""
+  searched('real', groups, model)
+  mesh = parallel.make_mesh(groups, model)
+  programs = {
+      'write': writer._write(mesh, toy.writes(ARCH), SHAPE.write, SamplingConfig(), LIMITS),
+      'read a question': reader._read(mesh, toy.writes(ARCH), False),
+      'read a step': reader._read(mesh, toy.judges(ARCH), True),
+      'take': writer._take(mesh), 'load': store._load(mesh), 'save': store._save(mesh)}
+  texts = {name: [each.as_text() for each in program._compiled.values()]
+           for name, program in programs.items()}
+  assert all(texts.values())
+  return texts
 
 
-@functools.cache
-def split_over(name, model):
-  """The program compiled for one group of `model` devices, and its arguments: the first block."""
-  mesh = parallel.make_mesh(1, model)
-  shared, inputs = blocks(name)
-  boxed = abstract(ARCH)
-  spread = jax.tree.map(lambda _: boxed, shared, is_leaf=lambda x: isinstance(x, dict))
-  args = parallel.place(shared, spread, mesh), *(x[:1] for x in inputs)
-  return parallel.pmapped(STEPS[name], mesh).lower(*args).compile(), args
+def test_no_collective():
+  for name, texts in compiled(G, 1).items():
+    for text in texts:
+      assert 'num_partitions=8' in text
+      assert collectives(text, parallel.make_mesh()) == (), name
+    # Of tables there are no columns to move.
+    assert any(' while(' in text for text in texts) == (name != 'take')
 
 
-@pytest.mark.parametrize('name', ['sample', 'search', 'score'])
+@pytest.mark.parametrize('name', ['real', 'real lookahead'])
 def test_devices_share_a_model(name):
-  """Two devices come to what one does; each has half of the heads of every cache."""
-  program, args = split_over(name, 2)
-  got = jax.device_get(program(*args))
-  want = jax.device_get(compiled(name, 1)(blocks(name)[0], *(x[:1] for x in blocks(name)[1])))
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, want)
-  text = program.as_text()
-  found = collectives(text, parallel.make_mesh(1, 2))
-  assert {c.axis for c in found} == {'model'}
-  assert {c.depth for c in found} >= ({0} if name == 'score' else {1})
-  if name == 'search':
-    of_rows = lambda heads: f'f32[{B},{N},{heads},{LIMITS.max_tokens},{ARCH.head_size}]'
-    assert of_rows(1) in text and of_rows(2) not in text
+  """Two devices come to what one does."""
+  for two, one in zip(searched(name, 1, 2), searched(name, 1), strict=True):
+    assert [n.tokens.tolist() for n in two.nodes] == [n.tokens.tolist() for n in one.nodes]
+    for field in ('score', 'logprob'):
+      np.testing.assert_allclose(*([getattr(n, field) for n in tree.nodes] for tree in (two, one)),
+                                 rtol=1e-4, atol=1e-4)
+    assert two.entered.tolist() == one.entered.tolist()
+
+
+def test_what_devices_that_share_a_model_say_to_each_other():
+  """Each has half of the heads of every cache; moving texts says nothing."""
+  mesh, of_lanes = parallel.make_mesh(1, 2), lambda heads: f'f32[8,{heads},128,{ARCH.head_size}]'
+  for name, texts in compiled(1, 2).items():
+    for text in texts:
+      found = collectives(text, mesh)
+      if name in ('write', 'read a question', 'read a step'):
+        assert {c.axis for c in found} == {'model'}, name
+      else:
+        assert found == (), name
+      if name != 'take':
+        assert of_lanes(1) in text and of_lanes(2) not in text, name
 
 
 def test_what_devices_share():

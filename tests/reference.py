@@ -164,6 +164,44 @@ def beam_search(table, prompt, uniforms, beam_width, limits, lookahead=0) -> Sea
     rows = [copy.deepcopy(rows[p]) for p in parent]
 
 
+def tree_of(found: Search) -> tuple[list[dict], list[tuple[int, int]], list[int], list[int]]:
+  """Nodes, candidates, and tokens entered and attended to, as a `tts.search.tree.Tree` has them."""
+  nodes, last = [], {}
+  for r, each in enumerate(found.rounds):
+    last = {n: last.get(p, -1) for n, p in enumerate(each['parent'])}
+    for n, tokens in enumerate(each['token']):
+      if tokens:
+        simulation = None
+        if each['live'][n]:
+          simulation = (sum(each['simulated'][n], []), each['judged'][n],
+                        each['stopped_by'][n] != 'live')
+        nodes.append(dict(
+            parent=last[n], round=r, slot=n, tokens=tokens, score=each['score'][n],
+            live=each['live'][n], finished=each['finished'][n], logprob=each['logprob'][n],
+            simulation=simulation))
+        last[n] = len(nodes) - 1
+  candidates = [(n, last[n]) for n, row in enumerate(found.rows) if row.status != 'live']
+  total = lambda name: [sum(each[name][i] + each[f'sim_{name}'][i] for each in found.rounds)
+                        for i in range(2)]
+  return nodes, candidates, total('entered'), total('attended')
+
+
+def assert_tree(got, found: Search, simulations: bool) -> None:
+  """That a tree is the one of a search: its numbers exactly, log-probabilities to rounding."""
+  nodes, candidates, entered, attended = tree_of(found)
+  assert len(got.nodes) == len(nodes)
+  for node, want in zip(got.nodes, nodes):
+    for field in ('parent', 'round', 'slot', 'score', 'live', 'finished'):
+      assert getattr(node, field) == want[field], (field, node, want)
+    assert node.tokens.tolist() == want['tokens']
+    np.testing.assert_allclose(node.logprob, want['logprob'], atol=1e-4)
+    simulation = node.simulation and (
+        node.simulation.tokens.tolist(), node.simulation.score, node.simulation.ended)
+    assert simulation == (want['simulation'] if simulations else None)
+  assert got.candidates == candidates
+  assert got.entered.tolist() == entered and got.attended.tolist() == attended
+
+
 def tie_at_the_cut(score, status, num_kept) -> bool:
   """Whether the slot decided who was kept."""
   rank = sorted((s == 'truncated', -x) for x, s in zip(score, status))

@@ -74,8 +74,15 @@ def test_uniform_over_the_half_open_interval():
 
 def test_all_ones_still_give_less_than_one(monkeypatch):
   monkeypatch.setattr(jax.random, 'bits', lambda key, dtype: jnp.asarray(2**32 - 1, dtype))
-  largest = rng.token_uniforms(toy.slot_keys(1, 1), jnp.zeros((1, 1), int), jnp.zeros((1, 1), int))
-  assert float(largest[0, 0, 0]) == 1.0 - 2.0**-23
+  largest = rng.token_uniforms(toy.slot_keys(1, 1)[0], jnp.zeros(1, int), jnp.zeros(1, int))
+  assert float(largest[0, 0]) == 1.0 - 2.0**-23
+
+
+def test_the_first_draw_does_not_depend_on_how_many_a_token_takes():
+  keys, place = toy.slot_keys(2, 3).ravel(), jnp.arange(6)
+  many = np.asarray(rng.token_uniforms(keys, place, place, 3))
+  assert many.shape == (3, 6) and np.unique(many).size == many.size
+  np.testing.assert_array_equal(many[:1], rng.token_uniforms(keys, place, place))
 
 
 def test_golden_draws():

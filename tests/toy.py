@@ -1,4 +1,4 @@
-"""Toy models: tables for a generator and a verifier, exact in floating point; a small real decoder.
+"""Toy models: tables for a generator and a verifier, exact in floating point; small real decoders.
 
 The tables answer the same calls as `tts.models`. `TableGenerator` knows a row's last token and how
 many tokens came before; `TableVerifier` a hash of the whole text. The plain python functions at the
@@ -7,6 +7,7 @@ end say what they compute, for the reference implementations in the tests.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import flax.linen as nn
@@ -15,11 +16,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tts import rng
-from tts.models.generator import Writing
+from tts import parallel, rng
+from tts.engine import engine
+from tts.engine.shape import Shape
+from tts.engine.workers import Author, Judge
+from tts.models.generator import Generator, Writing
 from tts.models.texts import Texts
 from tts.models.transformer import Arch, Decoder
+from tts.models.verifier import Verifier
 from tts.roles import Roles
+from tts.sampling.logits import SamplingConfig
+from tts.search.search import BeamConfig, Question, Search
+from tts.stages.workers import Functions
 from tts.types import BOS_ID, EOS_ID
 
 VOCAB = 9
@@ -30,6 +38,10 @@ LEVELS = 5  # how many values a `TableVerifier` gives: few, so that ties are com
 
 ARCH = Arch(vocab_size=13, num_layers=2, width=16, num_heads=4, num_kv_heads=2, head_size=6,
             mlp_width=24, heads=('lm', 'value'))
+JUDGE = dataclasses.replace(ARCH, surprise_layer=1)
+
+# Few lanes, and no size that another divides: all of them wait, are refilled and are cut anywhere.
+SHAPE = Shape(lanes=5, write=3, readers=3, tile=4)
 
 
 @flax.struct.dataclass
@@ -229,3 +241,59 @@ def _forward(arch, params, tokens):
 
 
 _full_forward = jax.jit(_forward, static_argnums=0)
+
+
+def author(make, params, limits, *, shape: Shape = SHAPE, groups: int = 1, model: int = 1,
+           sampling: SamplingConfig = SamplingConfig()) -> Author:
+  """A generator at work. make: `TableGenerator`, or `writes`."""
+  return Author(parallel.make_mesh(groups, model), make, params, shape, sampling, limits)
+
+
+def judge(make, params, *, shape: Shape = SHAPE, groups: int = 1, model: int = 1) -> Judge:
+  """A verifier at work. make: `TableVerifier`, or `judges`."""
+  return Judge(parallel.make_mesh(groups, model), make, params, shape)
+
+
+def writes(arch: Arch = ARCH) -> Functions:
+  """Parameters --> the generator that a decoder is."""
+  return Functions(Generator, arch)
+
+
+def judges(arch: Arch = JUDGE) -> Functions:
+  """Parameters --> the verifier that a decoder is."""
+  return Functions(Verifier, arch)
+
+
+def run(questions, models, *, in_flight: int = 4, tick=lambda tokens: None) -> list:
+  """What coroutines give, in order. They go to the groups in turn.
+
+  questions: each a group --> a coroutine. Afterwards no text may be left, in any group.
+  """
+  groups = len(models[0].reader._jobs)  # pylint: disable=protected-access
+  found = engine.run([questions[g::groups] for g in range(groups)], models, lambda lanes: in_flight,
+                     tick)
+  assert not any(worker.busy for each in models for worker in each.workers)
+  for each in models:
+    store = each._store  # pylint: disable=protected-access
+    count = store._count  # pylint: disable=protected-access
+    assert [table.free for table in store.tables] == [count] * groups, 'a text was not given back'
+  return [found[i % groups][i // groups] for i in range(len(questions))]
+
+
+def search(author_, judge_, prompts_, keys, config: BeamConfig, *, own=None, **kwargs) -> list:
+  """A search's trees, one a question.
+
+  prompts_: ids, a list a question. keys: [B, N]. own: prompts of the verifier, where others.
+  kwargs: of `run`, and `priority`.
+  """
+  of = {name: kwargs.pop(name) for name in ('priority', 'rewrite') if name in kwargs}
+  data = np.asarray(jax.random.key_data(keys))
+  begin = lambda prompt, told, key: lambda group: Search(
+      author_, judge_, Question(prompt, told, key), config, group, **of).run()
+  return run([begin(*each) for each in zip(prompts_, own or prompts_, data, strict=True)],
+             [author_, judge_], **kwargs)
+
+
+def ragged(tokens, lengths) -> list[list[int]]:
+  """Rows int32 [B, P] without what stands behind their lengths [B]."""
+  return [row[:n].tolist() for row, n in zip(tokens, lengths)]

@@ -14,7 +14,7 @@ from configs import arithmetic, quickstart, smoke
 from tests import toy
 from tts import config, parallel
 from tts.data import batching
-from tts.models import attention, blockwise, cache as cache_lib
+from tts.models import attention, blockwise, texts as texts_lib
 from tts.models.transformer import Decoder
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.stages import programs
@@ -151,27 +151,38 @@ def test_a_packed_training_is_the_whole_one():
   close(found(5), found(0), 2e-6)
 
 
-def test_reading_behind_a_cache_is_the_whole_one():
-  """A chunk of new tokens behind prefix and past, of rows of all lengths, windows among them."""
-  rng = np.random.default_rng(2)
-  num_rows, new, heads, prefix, past = 3, 11, 2, 7, 5
+@pytest.mark.parametrize('window', [None, 1, 4, 9])
+@pytest.mark.parametrize('group', [1, 2])
+def test_a_tile_behind_a_text_is_the_whole_one(window, group):
+  """New tokens behind past and chunk, of rows of all lengths: each is as in its whole text."""
+  rng, heads, cap = np.random.default_rng(2), 2, 0.8
+  rows, width, before, new = 5, 16, 3, 4
   normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
-  pair = lambda *shape: (normal(*shape, E), normal(*shape, E))
-  lengths = lambda most: jnp.asarray(rng.integers(1, most + 1, (B, num_rows)), jnp.int32)
-  cache = cache_lib.Cache(
-      prefix=(pair(B, heads, prefix),) * 2, past=(pair(B, num_rows, heads, past),) * 2,
-      chunk=(pair(B, num_rows, heads, new),) * 2, prefix_len=lengths(prefix),
-      past_len=lengths(past), chunk_len=jnp.zeros((B, num_rows), jnp.int32),
-      column=jnp.zeros((), jnp.int32))
-  q = normal(B, num_rows, new, heads, 2, E)
-  k, v = pair(B, num_rows, new, heads)
+  lengths = np.array([0, 1, 5, 11, 16], np.int32)
+  pair = lambda count: (normal(rows, heads, count, E), normal(rows, heads, count, E))
+  past, chunk = pair(width), pair(before + new)
+  q, k, v = normal(rows, new, heads, group, E), *(normal(rows, new, heads, E) for _ in range(2))
+  texts = texts_lib.Texts(columns=(past,), length=jnp.asarray(lengths), carry=None)
+  draft = texts_lib.Chunk(columns=(chunk,), length=jnp.full(rows, before),
+                          column=jnp.asarray(before, jnp.int32))
 
-  def found(size):
-    with blocks(size):
-      layers = cache_lib.layers(cache, new, [None, 4])
-      return [layer.attend(q, k, v, 0.8) for layer in layers]
+  @jax.jit
+  def attend(q, k, v):
+    layer, = texts_lib.layers(texts, draft, new, [window])
+    return layer.attend(q, k, v, cap)
 
-  close(jax.jit(lambda: found(4))(), jax.jit(lambda: found(0))(), 1e-6)
+  got, after = attend(q, k, v)
+  for r, n in enumerate(lengths.tolist()):
+    keys, values = (np.concatenate([old[r, :, :n].swapaxes(0, 1), part[r, :, :before].swapaxes(0, 1),
+                                    fresh[r]])
+                    for old, part, fresh in zip(past, chunk, (k, v)))
+    whole = np.zeros((n + before + new, heads, group, E), np.float32)
+    whole[n + before:] = q[r]
+    positions = np.arange(len(whole), dtype=np.int32)[None]
+    want = numpy_attention(whole[None], keys[None], values[None], positions, None, window, cap)
+    np.testing.assert_allclose(got[r], want[0, n + before:], atol=2e-6)
+    for part, fresh in zip(after, (k, v)):
+      np.testing.assert_array_equal(part[r, :, before:], fresh[r].swapaxes(0, 1))
 
 
 def test_devices_that_share_rows_and_heads_say_nothing_to_each_other():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests import toy
+from tts.engine.reader import Read
 from tts.models import surprise
 from tts.models.transformer import Decoder, below_surprise
-from tts.models.verifier import Verifier
 from tts.train import steps
 
 ARCH = dataclasses.replace(toy.ARCH, num_layers=3, surprise_layer=2, heads=('lm', 'value'))
@@ -58,30 +58,33 @@ def test_the_numbers_by_hand():
 
 
 def test_reading_step_by_step_with_branching_equals_reading_again(params):
-  """Ragged prompts and steps, rows copied and dropped; every value against the whole text's."""
+  """Ragged prompts and steps, texts that branch and end; every value against the whole text's."""
   rng = np.random.default_rng(0)
-  num_rows, chunk = 4, 5
-  prompts = [rng.integers(0, VOCAB, n) for n in (6, 3)]
-  prefix = np.zeros((2, 6), np.int32)
-  for b, p in enumerate(prompts):
-    prefix[b, :len(p)] = p
-  lengths = np.array([[6] * num_rows, [3] * num_rows], np.int32)
-  verifier = Verifier(Decoder(ARCH), params)
-  state = jax.jit(verifier.start, static_argnums=(2, 3))(prefix, lengths, 24, chunk)
-  extend, gather = jax.jit(verifier.extend), jax.jit(verifier.gather)
-  texts = [[list(p) for _ in range(num_rows)] for p in prompts]
-  for _ in range(4):
-    tokens = rng.integers(0, VOCAB, (2, num_rows, chunk)).astype(np.int32)
-    real = rng.integers(0, chunk + 1, (2, num_rows)).astype(np.int32)
-    values, state, _ = extend(state, tokens, real)
-    parent = np.sort(rng.integers(0, num_rows, (2, num_rows)), axis=1).astype(np.int32)
-    for b in range(2):
-      for n in range(num_rows):
-        texts[b][n] = texts[b][n] + tokens[b, n, :real[b, n]].tolist()
-        again = whole(params, texts[b][n], len(prompts[b]))[len(texts[b][n]) - real[b, n]:]
-        np.testing.assert_allclose(values[b, n, :real[b, n]], 1 / (1 + np.exp(-again)), atol=ATOL)
-      texts[b] = [texts[b][p] for p in parent[b]]
-    state = gather(state, parent)
+  judge = toy.judge(toy.judges(ARCH), params)
+  prompts = [rng.integers(0, VOCAB, n).tolist() for n in (6, 3)]
+
+  async def read(group, text, node, depth):
+    for n in rng.integers(1, 6, 4 - depth).tolist():
+      new = rng.integers(0, VOCAB, n).tolist()
+      seen = await Read(judge.reader, group, node, new, own=True)
+      found.append((text + new, n, seen.values))
+      if depth < 3:
+        await read(group, text + new, seen.node, depth + 1)
+      judge.release(group, seen.node)
+
+  for prompt in prompts:
+    found = []
+
+    async def question(group, prompt=prompt):
+      node = (await Read(judge.reader, group, None, prompt)).node
+      await read(group, prompt, node, 0)
+      judge.release(group, node)
+
+    toy.run([question], [judge])
+    assert len(found) == 4 + 12 + 24 + 24
+    for text, n, values in found:
+      again = whole(params, text, len(prompt))[-n:]
+      np.testing.assert_allclose(values, 1 / (1 + np.exp(-again)), atol=ATOL)
 
 
 def test_a_text_in_a_packed_row_is_read_as_if_alone(params):

@@ -1,4 +1,4 @@
-"""`sample_queue` against a plain python decode, and what a sample may not depend on."""
+"""Samples against a plain python decode, and what a sample may not depend on."""
 
 import dataclasses
 import functools
@@ -10,28 +10,35 @@ import pytest
 from scipy import stats
 
 from tests import reference, toy
-from tts.models.generator import Generator
-from tts.models.transformer import Decoder
+from tts.engine.reader import Read
+from tts.engine.shape import Shape
+from tts.engine.tasks import together
 from tts.roles import Roles
 from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig, probabilities
 from tts.types import EOS_ID
 
 LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.ROLES)
-B, J, N, P = 6, 9, 4, 5
+B, J, P = 6, 9, 5
 
 
-@functools.partial(jax.jit, static_argnames=('slots', 'sampling', 'limits'))
-def queue(table, prefix, prefix_len, keys, num_jobs, slots=N, sampling=SamplingConfig(),
-          limits=LIMITS):
-  return decode.sample_queue(toy.TableGenerator(table), prefix, prefix_len, keys, num_jobs,
-                             num_slots=slots, sampling=sampling, limits=limits)
+async def drawn(author, group, prefix, lengths, keys):
+  """A question's samples, each behind so many of the prefix's tokens, as rollouts are."""
+  async def one(length, key):
+    node = (await Read(author.reader, group, None, prefix[:length])).node
+    sample = await pool.draw(author, group, node, key)
+    author.release(group, node)
+    return sample
+
+  return await together([one(*each) for each in zip(lengths, keys)])
 
 
-@functools.partial(jax.jit, static_argnames='slots')
-def real_queue(params, prefix, prefix_len, keys, num_jobs, slots=N):
-  return decode.sample_queue(Generator(Decoder(toy.ARCH), params), prefix, prefix_len, keys,
-                             num_jobs, num_slots=slots, sampling=SamplingConfig(), limits=LIMITS)
+def queue(table, prefix, lengths, keys, num_jobs, make=toy.TableGenerator, limits=LIMITS, **how):
+  """Samples of each problem, the first num_jobs [B] of its jobs. keys [B, J]; how: of `author`."""
+  author, data = toy.author(make, table, limits, **how), np.asarray(jax.random.key_data(keys))
+  begin = lambda b: lambda group: drawn(
+      author, group, prefix[b], lengths[b, :num_jobs[b]], data[b, :num_jobs[b]])
+  return toy.run([begin(b) for b in range(len(num_jobs))], [author])
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +46,7 @@ def inputs():
   """Six problems; jobs of a problem continue different lengths of its prefix, as rollouts do."""
   prefix, _ = toy.prompts(0, B, P)
   lengths = np.random.default_rng(1).integers(1, P + 1, (B, J)).astype(np.int32)
-  num_jobs = np.array([9, 5, 2, 0, 4, 8], np.int32)  # more, as many as, fewer than slots; none
+  num_jobs = np.array([9, 5, 2, 0, 4, 8], np.int32)  # more than lanes, as many, fewer; none
   return toy.random_tables(0, B), prefix, lengths, toy.slot_keys(B, J), num_jobs
 
 
@@ -52,20 +59,18 @@ def expected(inputs):
 
 
 def assert_same(got, want):
-  """Samples by job, bit for bit."""
-  assert sorted(got) == sorted(want)
-  for job in want:
-    np.testing.assert_array_equal(got[job].tokens, want[job].tokens)
-    np.testing.assert_array_equal(got[job].logprob, want[job].logprob)
-    assert (got[job].entered, got[job].attended) == (want[job].entered, want[job].attended)
+  """Samples of a problem, bit for bit."""
+  for mine, theirs in zip(got, want, strict=True):
+    np.testing.assert_array_equal(mine.tokens, theirs.tokens)
+    np.testing.assert_array_equal(mine.logprob, theirs.logprob)
+    assert (mine.entered, mine.attended) == (theirs.entered, theirs.attended)
 
 
 def test_reference(inputs, expected):
-  samples = pool.collect(queue(*inputs))
-  num_jobs = inputs[-1]
+  samples, num_jobs = queue(*inputs), inputs[-1]
   for b in range(B):
-    assert sorted(samples[b]) == list(range(num_jobs[b]))
-    for job, got in samples[b].items():
+    assert len(samples[b]) == num_jobs[b]
+    for job, got in enumerate(samples[b]):
       want = expected[b][job]
       np.testing.assert_array_equal(got.tokens, want.own)
       np.testing.assert_allclose(got.logprob, want.logprobs, atol=1e-5)
@@ -91,7 +96,7 @@ MANY = tuple(range(20, 30))
 def test_reference_with_the_roles_of_open_vocabularies(inputs, roles):
   table, prefix, lengths, keys, num_jobs = inputs
   limits = dataclasses.replace(LIMITS, roles=roles)
-  samples = pool.collect(queue(*inputs, limits=limits))
+  samples = queue(*inputs, limits=limits)
   uniforms = toy.uniforms(keys, LIMITS.max_steps, LIMITS.max_tokens)
   seen = set()
   for b in range(B):
@@ -106,32 +111,34 @@ def test_reference_with_the_roles_of_open_vocabularies(inputs, roles):
   assert {'finished', 'truncated', True} <= seen
 
 
-def test_samples_do_not_depend_on_the_number_of_slots(inputs):
-  for got, want in zip(pool.collect(queue(*inputs, slots=1)), pool.collect(queue(*inputs))):
+@pytest.mark.parametrize('shape', [Shape(1, 1, 1, 1), Shape(2, 16, 7, 3), Shape(64, 4, 32, 8)])
+def test_samples_do_not_depend_on_lanes(inputs, shape):
+  for got, want in zip(queue(*inputs, shape=shape), queue(*inputs)):
     assert_same(got, want)
 
 
 def test_first_samples_do_not_depend_on_how_many_there_are(inputs):
   table, prefix, lengths, keys, num_jobs = inputs
-  few = pool.collect(queue(table, prefix, lengths, keys, np.minimum(num_jobs, 3)))
-  for got, want in zip(few, pool.collect(queue(*inputs))):
-    assert_same(got, {job: want[job] for job in want if job < 3})
+  few = queue(table, prefix, lengths, keys, np.minimum(num_jobs, 3))
+  for got, want in zip(few, queue(*inputs)):
+    assert_same(got, want[:3])
 
 
-def test_samples_do_not_depend_on_queue_order(inputs):
+def test_samples_do_not_depend_on_their_order(inputs):
   table, prefix, lengths, keys, _ = inputs
   order = np.random.default_rng(2).permutation(J)
   every = np.full(B, J, np.int32)
-  want = pool.collect(queue(*inputs[:-1], every))
-  moved = pool.collect(queue(table, prefix, lengths[:, order], keys[:, order], every))
+  want = queue(*inputs[:-1], every)
+  moved = queue(table, prefix, lengths[:, order], keys[:, order], every)
   for got, base in zip(moved, want):
-    assert_same(got, {place: base[job] for place, job in enumerate(order)})
+    assert_same(got, [base[job] for job in order])
 
 
 def test_samples_do_not_depend_on_the_batch(inputs):
-  want = pool.collect(queue(*inputs))
+  want = queue(*inputs)
   order = np.array([4, 1, 1, 5, 0, 1])  # others gone, one there three times
-  got = pool.collect(queue(*(x[order] for x in inputs)))
+  table, *block = inputs
+  got = queue(table, *(x[order] for x in block))
   for place, problem in enumerate(order):
     assert_same(got[place], want[problem])
 
@@ -140,13 +147,28 @@ def test_same_key_same_sample_other_key_other_sample(inputs):
   table, prefix, lengths, keys, _ = inputs
   every = np.full(B, J, np.int32)
   same_len = np.broadcast_to(lengths[:, :1], lengths.shape)
-  got = pool.collect(queue(table, prefix, same_len, jnp.repeat(keys[:, :1], J, 1), every))
-  assert all(np.array_equal(s[j].tokens, s[0].tokens) for s in got for j in s)
-  got = pool.collect(queue(table, prefix, same_len, keys, every))
-  assert len({tuple(s.tokens) for s in got[0].values()}) > 1
+  got = queue(table, prefix, same_len, jnp.repeat(keys[:, :1], J, 1), every)
+  assert all(np.array_equal(s.tokens, of_problem[0].tokens) for of_problem in got
+             for s in of_problem)
+  got = queue(table, prefix, same_len, keys, every)
+  assert len({tuple(s.tokens) for s in got[0]}) > 1
 
 
-# a, b stand for plain tokens, d for the delimiter; one table each, so that one program runs all.
+def test_a_greedy_sample_is_the_likeliest_text(inputs):
+  """Whatever the temperature is, and the key."""
+  table, prefix, lengths, keys, _ = inputs
+  author, data = toy.author(toy.TableGenerator, table, LIMITS), np.asarray(
+      jax.random.key_data(keys))
+  begin = lambda b: lambda group: pool.samples(
+      author, group, prefix[b, :lengths[b, 0]], data[b, :2], greedy=True)
+  for b, found in enumerate(toy.run([begin(b) for b in range(B)], [author])):
+    want = reference.sample(table[b], prefix[b, :lengths[b, 0]], None, LIMITS)
+    assert [s.tokens.tolist() for s in found] == [want.own] * 2
+    np.testing.assert_allclose(found[0].logprob, want.logprobs, atol=1e-5)
+    assert (found[0].entered, found[0].attended) == (want.entered, want.attended)
+
+
+# A stands for a plain token, D for the delimiter.
 A, D = 6, toy.DELIMITER
 
 
@@ -163,9 +185,8 @@ def test_truncation(inputs, name, edges, tokens, finished):
   del name
   _, prefix, _, keys, _ = inputs
   table = np.broadcast_to(toy.chain_table(*edges, period=3), (B, 3, toy.VOCAB, toy.VOCAB))
-  samples = pool.collect(queue(table, prefix, np.ones((B, J), np.int32), keys,
-                               np.full(B, J, np.int32)))
-  for sample in sum((list(s.values()) for s in samples), []):
+  samples = queue(table, prefix, np.ones((B, J), np.int32), keys, np.full(B, J, np.int32))
+  for sample in sum(samples, []):
     np.testing.assert_array_equal(sample.tokens, tokens)
     np.testing.assert_array_equal(sample.logprob, 0.0)
     assert toy.ROLES.finished(sample.tokens) == finished and sample.entered == len(tokens) - 1
@@ -174,22 +195,19 @@ def test_truncation(inputs, name, edges, tokens, finished):
 def test_end_of_sequence_wins_over_every_limit():
   """As the last token of eleven, after the third delimiter of four, as a step's last of five."""
   for position, step, in_step in ((10, 0, 0), (0, 3, 0), (0, 0, 4), (10, 3, 4)):
-    scalar = lambda x: jnp.full((1, 2), x, jnp.int32)
-    rows = decode.init_rows(toy.slot_keys(1, 2), jnp.ones((1, 2), bool), LIMITS).replace(
-        position=scalar(position), step=scalar(step), in_step=scalar(in_step))
-    token = jnp.array([[EOS_ID, toy.DELIMITER]])
-    after = decode._advance(rows, token, rows.live, LIMITS)  # pylint: disable=protected-access
-    np.testing.assert_array_equal(after.finished, [[True, False]])
+    scalar, none = lambda x: jnp.full(2, x, jnp.int32), jnp.zeros(2, bool)
+    rows = decode.Rows(
+        key=toy.slot_keys(1, 2)[0], step=scalar(step), position=scalar(position),
+        past_steps=scalar(0), past_positions=scalar(0), in_step=scalar(in_step), live=~none,
+        finished=none, half=none)
+    token = jnp.array([EOS_ID, toy.DELIMITER])
+    after = decode.advance(rows, token, rows.live, LIMITS)
+    np.testing.assert_array_equal(after.finished, [True, False])
     # A delimiter that fills a step ends it well; one that fills the tokens or steps is too late.
-    np.testing.assert_array_equal(after.live, [[False, (position, step) == (0, 0)]])
-    np.testing.assert_array_equal(after.in_step, [[in_step + 1, 0]])
-    idle = decode._advance(rows, token, ~rows.live, LIMITS)  # pylint: disable=protected-access
+    np.testing.assert_array_equal(after.live, [False, (position, step) == (0, 0)])
+    np.testing.assert_array_equal(after.in_step, [in_step + 1, 0])
+    idle = decode.advance(rows, token, ~rows.live, LIMITS)
     jax.tree.map(np.testing.assert_array_equal, idle.replace(key=None), rows.replace(key=None))
-
-
-def test_no_job_at_all(inputs):
-  log = queue(*inputs[:-1], np.zeros(B, np.int32))
-  assert (np.asarray(log.job) == decode.NO_JOB).all() and pool.collect(log) == [{}] * B
 
 
 def test_frequencies_match_probabilities(inputs):
@@ -198,11 +216,10 @@ def test_frequencies_match_probabilities(inputs):
   jobs, period = 256, 3
   table = np.broadcast_to(inputs[0][:1], (B, period, toy.VOCAB, toy.VOCAB))
   prefix = np.broadcast_to(inputs[1][:1], (B, P))
-  log = queue(table, prefix, np.ones((B, jobs), np.int32), toy.slot_keys(B, jobs),
-              np.full(B, jobs, np.int32), slots=32, sampling=sampling,
-              limits=decode.Limits(3, 4, 5, toy.ROLES))
-  texts = [[int(prefix[0, 0]), *s.tokens]
-           for samples in pool.collect(log) for s in samples.values()]
+  found = queue(table, prefix, np.ones((B, jobs), np.int32), toy.slot_keys(B, jobs),
+                np.full(B, jobs, np.int32), sampling=sampling, shape=Shape(256, 3, 256, 4),
+                limits=decode.Limits(3, 4, 5, toy.ROLES))
+  texts = [[int(prefix[0, 0]), *s.tokens] for samples in found for s in samples]
   assert len(texts) == B * jobs
   pairs = np.zeros((period, toy.VOCAB, toy.VOCAB), int)  # by place, token, next token
   for text in texts:
@@ -221,21 +238,21 @@ def test_frequencies_match_probabilities(inputs):
 
 @pytest.fixture(scope='module')
 def real(inputs):
-  """The small decoder's samples, and what they were made from."""
-  params = toy.decoder_params()
+  """What a small decoder's samples are made from."""
   prefix, _ = toy.prompts(3, B, P, toy.ARCH.vocab_size)
-  args = (params, prefix, *inputs[2:])
-  log = real_queue(*args)
-  iterations = int((np.asarray(log.job) != decode.NO_JOB).any(axis=(1, 2)).sum())
-  assert iterations > LIMITS.max_tokens, 'the ring must wrap'
-  return args, pool.collect(log)
+  return toy.decoder_params(), prefix, *inputs[2:]
+
+
+real_queue = functools.partial(queue, make=toy.writes())
 
 
 def test_real_decoder_is_scored_as_by_a_full_forward(real):
-  """Refilled slots, rollout prefixes of many lengths and a ring that wraps, all at once."""
-  (params, prefix, lengths, _, _), samples = real
+  """Refilled lanes and rollout prefixes of many lengths, all at once."""
+  params, prefix, lengths, _, _ = real
+  samples = real_queue(*real)
   width = P + LIMITS.max_tokens
-  jobs = [(b, j) for b in range(B) for j in samples[b]]
+  jobs = [(b, j) for b in range(B) for j in range(len(samples[b]))]
+  assert len(jobs) > 5 * toy.SHAPE.lanes
   texts = reference.padded(
       [[*prefix[b, :lengths[b, j]], *samples[b][j].tokens] for b, j in jobs], width)
   logits = toy.full_forward(toy.ARCH, params, texts)[0]
@@ -245,11 +262,10 @@ def test_real_decoder_is_scored_as_by_a_full_forward(real):
     np.testing.assert_allclose(samples[b][j].logprob, row[own - 1, text[own]], atol=1e-4)
 
 
-def test_real_decoder_does_not_depend_on_slots(real):
-  args, want = real
-  for got, base in zip(pool.collect(real_queue(*args, slots=2)), want):
-    assert sorted(got) == sorted(base)
-    for job in base:
-      np.testing.assert_array_equal(got[job].tokens, base[job].tokens)
-      np.testing.assert_allclose(got[job].logprob, base[job].logprob, atol=1e-4)
-      assert got[job].attended == base[job].attended
+def test_real_decoder_does_not_depend_on_lanes(real):
+  other = real_queue(*real, shape=Shape(lanes=2, write=7, readers=4, tile=2))
+  for of_problem, base in zip(other, real_queue(*real), strict=True):
+    for got, want in zip(of_problem, base, strict=True):
+      np.testing.assert_array_equal(got.tokens, want.tokens)
+      np.testing.assert_allclose(got.logprob, want.logprob, atol=1e-4)
+      assert got.attended == want.attended

@@ -2,57 +2,57 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 from tests import toy
-from tts.models.generator import Generator
-from tts.models.transformer import Decoder
-from tts.models.verifier import Verifier
 from tts.revision import chains
-from tts.sampling import decode
+from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig
-from tts.search import search
+from tts.search.search import BeamConfig
 
-PADDED, B, N, P = toy.ARCH.vocab_size - 4, 3, 4, 5  # ids from 9 on are padding
+PADDED, B, N, P = toy.ARCH.vocab_size - 3, 3, 4, 5  # ids from 10 on are padding
 OF_TOKENIZER = dataclasses.replace(toy.ROLES, size=PADDED)
-VALID = np.ones(B, bool)
 
 
 @pytest.fixture(scope='module')
-def models():
-  params = toy.decoder_params(toy.ARCH)
+def params():
+  found = toy.decoder_params(toy.ARCH)
   # Rows that point where hidden states do are likelier than all others.
-  table = params['params']['embed']
-  params = {'params': params['params'] | {'embed': table.at[PADDED:].multiply(6.0)}}
-  return Generator(Decoder(toy.ARCH), params), Verifier(Decoder(toy.ARCH), params)
+  table = found['params']['embed']
+  return {'params': found['params'] | {'embed': table.at[PADDED:].multiply(6.0)}}
 
 
-def written(models, how, roles, sampling):
+def written(params, how, roles, sampling):
   """Every id that was written, int32 [...]."""
   limits = decode.Limits(max_tokens=12, max_steps=4, max_step_tokens=5, roles=roles)
-  prefix, prefix_len = toy.prompts(0, B, P, PADDED)
-  keys, generator = toy.slot_keys(B, N), models[0]
+  prompts, keys = toy.ragged(*toy.prompts(0, B, P, PADDED)), toy.slot_keys(B, N)
+  data = np.asarray(jax.random.key_data(keys))
+  author = toy.author(toy.writes(), params, limits, sampling=sampling)
   if how == 'sample':
-    lengths = np.broadcast_to(prefix_len[:, None], (B, N))
-    log = decode.sample_queue(generator, prefix, lengths, keys, np.full(B, N, np.int32),
-                              num_slots=2, sampling=sampling, limits=limits)
-    return np.asarray(log.token)[np.asarray(log.job) >= 0]
+    begin = lambda b: lambda group: pool.samples(author, group, prompts[b], data[b])
+    found = toy.run([begin(b) for b in range(B)], [author])
+    return np.concatenate([sample.tokens for of_problem in found for sample in of_problem])
   if how == 'chains':
-    found = chains.sample_chains(generator, prefix, prefix_len, keys, VALID, length=2,
-                                 sampling=sampling, limits=limits)
-    return np.asarray(found.token)
-  config = search.BeamConfig(N, 2, lookahead=int(how == 'lookahead'))
-  state = search.init(*models, prefix, prefix_len, keys, VALID, limits, None)
-  history, _ = search.run(*models, state, config, sampling, limits)
-  simulated = [history.simulation.token] if how == 'lookahead' else []
-  return np.concatenate([np.asarray(x).ravel() for x in (history.token, *simulated)])
+    begin = lambda b: lambda group: chains.chains(author, group, prompts[b], data[b], 2)
+    found = toy.run([begin(b) for b in range(B)], [author])
+    return np.concatenate([revision.sample.tokens for of_problem in found for chain in of_problem
+                           for revision in chain])
+  trees = toy.search(author, toy.judge(toy.judges(toy.ARCH), params), prompts, keys,
+                     BeamConfig(N, 2, lookahead=int(how == 'lookahead')))
+  nodes = [node for tree in trees for node in tree.nodes]
+  simulated = [node.simulation.tokens for node in nodes if node.simulation]
+  # Only a delimiter goes on, and only drawn tokens of the tokenizer's come to one.
+  assert bool(simulated) == (
+      how == 'lookahead' and roles == OF_TOKENIZER and sampling.temperature > 0)
+  return np.concatenate([*(node.tokens for node in nodes), *simulated])
 
 
 @pytest.mark.parametrize('temperature', [0.0, 1.0])
 @pytest.mark.parametrize('how', ['sample', 'chains', 'beam', 'lookahead'])
-def test_padding_is_never_written(models, how, temperature):
+def test_padding_is_never_written(params, how, temperature):
   sampling = SamplingConfig(temperature)
-  assert written(models, how, toy.ROLES, sampling).max() >= PADDED
-  found = written(models, how, OF_TOKENIZER, sampling)
+  assert written(params, how, toy.ROLES, sampling).max() >= PADDED
+  found = written(params, how, OF_TOKENIZER, sampling)
   assert found.size and found.max() < PADDED

@@ -26,8 +26,8 @@ class Program:
     self._compiled: dict[tuple, Any] = {}
 
   def __call__(self, shared: Any, *block: Any) -> Any:
-    leaves = jax.tree.leaves(block)
-    key = tuple((x.shape, getattr(x, 'sharding', None)) for x in leaves)
+    leaves = jax.tree.leaves((shared, block))
+    key = tuple((x.shape, x.dtype, getattr(x, 'sharding', None)) for x in leaves)
     block = parallel.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():

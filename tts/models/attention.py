@@ -1,4 +1,4 @@
-"""Attention of a row's tokens to each other; `tts.models.cache` has that to what was read before.
+"""Attention of a row's tokens to each other; `tts.models.texts` has that to what was read before.
 
 Scores are made whole, or a block of queries at a time where rows are long (`blockwise`).
 """
