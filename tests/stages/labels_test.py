@@ -8,8 +8,8 @@ import types
 import jax.numpy as jnp
 import numpy as np
 
-from tests import toy
-from tts import config, parallel
+from tests import reference, toy
+from tts import config, parallel, rng
 from tts.engine.shape import Shape
 from tts.engine.workers import Author
 from tts.eval import flops, records
@@ -137,6 +137,29 @@ def test_a_prefix_that_two_solutions_share_is_rolled_out_once():
   assert sorted(asked) == sorted(wanted) and len(asked) < every
   ended = sum(r['counts']['base']['last'] for r in made()) - len(made())
   assert ended == 2 * len(wanted)
+
+
+def test_each_rollout_is_what_its_key_draws_behind_its_prefix(monkeypatch):
+  """The key is of slot, step and number; against a plain python sampler, token by token."""
+  seen, (block,) = [], make_blocks()
+  workers = make_workers()
+  monkeypatch.setattr(rollouts, '_read', lambda run, *args: seen.append(args))
+  solved = labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
+  rollouts.roller(workers, SamplingConfig())([block], [solved])
+  (solutions, found), = seen
+  compared = 0
+  for solution, samples in zip(solutions, found, strict=True):
+    asked = [(step, i) for step in solution.steps for i in range(2)]
+    identity = np.array([[(solution.row['slot'], *one) for one in asked]])
+    keys = rng.identity_keys(
+        rng.problem_keys(rng.stream_key(0, 'rollout'), solution.words[None]), identity)
+    drawn = toy.uniforms(keys, LIMITS.max_steps + 1, LIMITS.max_tokens + 1)[0]
+    for sample, (step, _), uniform in zip(samples, asked, drawn, strict=True):
+      text = [*solution.prompt, *solution.prefix(step)]
+      want = reference.sample(TABLE, text, uniform, workers.run.limits)
+      assert sample.tokens.tolist() == want.own
+      compared += len(want.own) > 1
+  assert compared > 30
 
 
 def test_labels_do_not_depend_on_lanes(monkeypatch):
