@@ -12,7 +12,6 @@ from tts.engine.tasks import Task
 from tts.engine.workers import Author, Judge
 
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine
-_FULL = 0.75  # of a reader's lanes have to have a job, as long as there is something to write
 
 
 def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
@@ -29,9 +28,8 @@ def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
   Returns:
     What each coroutine returned.
   """
-  writers = [model.writer for model in models if isinstance(model, Author)]
-  readers = [model.reader for model in models]
-  most = in_flight(max(worker.lanes for worker in (*writers, *readers)))
+  workers = [worker for model in models for worker in model.workers]
+  most = in_flight(max(worker.lanes for worker in workers))
   results: list[list[Any]] = [[None] * len(of_group) for of_group in work]
   left = [len(of_group) for of_group in work]
   waiting = [iter(enumerate(of_group)) for of_group in work]
@@ -52,11 +50,8 @@ def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
     for _ in range(most):
       begin(g)
   while any(left):
-    writing = [writer for writer in writers if writer.busy]
-    # A tile that is nearly full, or all that there is to do.
-    reading = [reader for reader in readers
-               if reader.busy and (not writing or reader.busy >= _FULL * reader.lanes * len(work))]
-    for worker in (*reading, *(writing if not reading else ())):
-      tick(worker.run())
-    assert reading or writing, 'a question waits for nothing'
+    # A program takes as long with few lanes in use: the one that has most of its own comes first.
+    worker = max(workers, key=lambda worker: worker.load)
+    assert worker.load, 'a question waits for nothing'
+    tick(worker.run())
   return results

@@ -75,10 +75,11 @@ class Reader:
     self._queues[job.group].append(job)
 
   @property
-  def busy(self) -> int:
-    """Jobs that are in a lane or wait for one."""
-    return sum(map(len, self._queues)) + sum(
-        job is not None for jobs in self._jobs for job in jobs)
+  def load(self) -> float:
+    """The share of all lanes that would have something to read."""
+    inside = [sum(job is not None for job in jobs) for jobs in self._jobs]
+    return sum(min(self.lanes, n + len(queue)) for n, queue in zip(inside, self._queues)) / (
+        self.lanes * len(inside))
 
   @property
   def lanes(self) -> int:
@@ -103,7 +104,8 @@ class Reader:
     self._read += counts
     self._ends += counts
     self.entered += int(counts.sum())
-    self.computed += tokens.size
+    # A group that has nothing to read computes nothing.
+    self.computed += int(counts.any(axis=1).sum()) * tokens[0].size
     over = []
     for g, jobs in enumerate(self._jobs):
       for lane, job in enumerate(jobs):

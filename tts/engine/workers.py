@@ -25,8 +25,8 @@ class _Worker:
 
   @property
   def workers(self) -> list[Writer | Reader]:
-    """What computes with it."""
-    return [worker for worker in (getattr(self, 'writer', None), self.reader) if worker]
+    """What computes with it, readers first."""
+    return [self.reader]
 
   def hold(self, node: Node | None, times: int = 1) -> Node | None:
     """So many more hold the text."""
@@ -48,6 +48,10 @@ class Author(_Worker):
     self.writer = Writer(self._store, make, params, shape, sampling, limits)
     self.reader = Reader(self._store, make, params, shape, values=False)
     self.limits = limits
+
+  @property
+  def workers(self) -> list[Writer | Reader]:
+    return [self.reader, self.writer]
 
 
 class Judge(_Worker):

@@ -23,6 +23,8 @@ from tts.engine.tasks import Job
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 
+_NEVER = np.iinfo(np.int64).max
+
 
 @dataclasses.dataclass
 class Written:
@@ -88,7 +90,7 @@ class Writer:
     self._held: list[list[Node | None]] = [[None] * count for _ in range(groups)]
     self._logs: list[Any] = []  # of the calls that lanes' texts began in, and all after
     self._dropped = 0           # calls before these
-    self._begun = np.full((groups, count), np.iinfo(np.int64).max)  # call of each lane's job
+    self._begun = np.full((groups, count), _NEVER)  # call of each lane's job
     self._ends = np.zeros((groups, count), np.int64)  # tokens of each lane's text, at most
     self._width, self._state = 0, None
     self.computed = 0  # tokens, those of lanes that had none to write among them
@@ -103,9 +105,11 @@ class Writer:
     self._queues[job.group].append(job)
 
   @property
-  def busy(self) -> int:
-    """Jobs that are in a lane or wait for one."""
-    return sum(map(len, self._queues)) + int((self._begun < np.iinfo(np.int64).max).sum())
+  def load(self) -> float:
+    """The share of all lanes that would have something to write."""
+    inside = (self._begun < _NEVER).sum(axis=1).tolist()
+    return sum(min(self.lanes, n + len(queue)) for n, queue in zip(inside, self._queues)) / (
+        self.lanes * len(inside))
 
   def run(self) -> int:
     """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
@@ -180,7 +184,7 @@ class Writer:
       self._store.save(self._state.texts, self._state.saved, saved)
     for g, lane, _, _ in done:
       self._jobs[g][lane] = None
-      self._begun[g, lane] = np.iinfo(np.int64).max
+      self._begun[g, lane] = _NEVER
     old = min(int(self._begun.min()) - self._dropped, len(self._logs))
     del self._logs[:old]
     self._dropped += old

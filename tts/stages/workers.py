@@ -21,6 +21,11 @@ from tts.stages.blocks import Block
 from tts.stages.context import Run
 
 
+# Rows of the questions that have begun, for each lane. Most of them wait: for the longest step of
+# their question, or to be read.
+_ROWS = 12
+
+
 @dataclasses.dataclass(frozen=True)
 class Functions:
   """Parameters --> a model's functions. Equal ones share their programs.
@@ -104,7 +109,7 @@ class Workers:
     """The same of anything, a sequence a device group: (one of them, group) --> a coroutine."""
     begin = lambda item: lambda group: coroutine(item, group)
     return engine.run([[begin(item) for item in of_group] for of_group in items], models,
-                      in_flight=lambda lanes: max(2, -(-4 * lanes // rows)), tick=self.tick)
+                      in_flight=lambda lanes: max(2, -(-_ROWS * lanes // rows)), tick=self.tick)
 
 
 @functools.cache
