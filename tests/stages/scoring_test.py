@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel
+from tts import config, parallel
 from tts.engine import shape
 from tts.engine.shape import Shape
 from tts.models.transformer import Decoder
@@ -51,12 +51,12 @@ def make_workers(groups=1, name='prm'):
   model = Model(name, ARCH, PARAMS, '')
   return Workers(types.SimpleNamespace(
       mesh=parallel.make_mesh(groups, 1), limits=Limits(20, 5, 12, toy.ROLES), main='prm',
-      model={name: model}.get))
+      model={name: model}.get, experiment=config.Experiment()))
 
 
 @pytest.fixture(autouse=True)
 def few_lanes(monkeypatch):
-  monkeypatch.setattr(shape, 'of', lambda arch: Shape(lanes=4, write=2, readers=3, tile=4))
+  monkeypatch.setattr(shape, 'of', lambda *_: Shape(lanes=4, write=2, readers=3, tile=4))
 
 
 @jax.jit

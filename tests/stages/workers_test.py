@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel, rng
+from tts import config, parallel, rng
 from tts.engine import shape
 from tts.engine.shape import Shape
 from tts.sampling.decode import Limits
@@ -23,14 +23,14 @@ PROMPTS = [[4 + (b * 5 + i) % 9 for i in range(3 + b)] for b in range(3)]
 
 @pytest.fixture
 def workers(monkeypatch):
-  monkeypatch.setattr(shape, 'of', lambda arch: Shape(
+  monkeypatch.setattr(shape, 'of', lambda *_: Shape(
       lanes=LANES, write=3, readers=READERS, tile=TILE))
   models = {name: Model(name, toy.ARCH, toy.decoder_params(seed=seed), '')
             for seed, name in enumerate(('base', 'prm'))}
   return Workers(types.SimpleNamespace(
       mesh=parallel.make_mesh(2), seed=0, main='prm', model=models.get,
       limits=Limits(12, 4, 6, toy.ROLES),
-      experiment=types.SimpleNamespace(sampling=SamplingConfig())))
+      experiment=config.Experiment(sampling=SamplingConfig())))
 
 
 def make_blocks():
