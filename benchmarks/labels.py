@@ -3,10 +3,10 @@
   python -m benchmarks.labels --config=configs/quickstart.py --workdir=W
 
 W holds a trained base model; nothing is written. One block of the config's questions, one device
-group. Naive use of the same kernels: every rollout is a row with its whole prefix prefilled,
-nothing is shared or merged or refilled, a batch waits for its longest row. Its batches are all
-alike, so that a few of them, spread over the block, stand for all. The bound is what the ratio
-would be at equal FLOP/s: token-FLOPs of every row and column that was computed, padding too.
+group. Naive use of the same programs: every rollout reads its whole prefix, nothing is shared, and
+as many as there are lanes begin together and wait for the longest. Such batches are all alike, so
+that a few of them, spread over the block, stand for all. The bound is what the ratio would be if
+every token took the same time: tokens that were computed, padding too.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from unittest import mock
 
 import numpy as np
 
 from launch import experiment as experiment_lib
 from tts.config import Experiment
 from tts import answers
-from tts.eval import flops
+from tts.engine.program import Program
+from tts.engine.reader import Read
 from tts.sampling import pool as pool_lib
-from tts.stages import blocks as blocks_lib, labels, programs, rollouts, search
+from tts.sampling.logits import SamplingConfig
+from tts.stages import blocks as blocks_lib, labels, rollouts, search, workers as workers_lib
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
+from tts.stages.workers import Workers
 
 _ROLLOUTS = (1, 4, 16)
 _REPEATS = 3
@@ -39,65 +41,44 @@ def _variant(experiment: Experiment, **changes) -> Experiment:
       labels=dataclasses.replace(experiment.labels, **changes))
 
 
-class _Flops:
-  """Stands in for `blocks.on_groups` and counts what the calls compute."""
-
-  def __init__(self, run: Run, arch: dict):
-    self._run, self._arch, self._call = run, arch, blocks_lib.on_groups
-    self.total = 0
-
-  def __call__(self, program, shared, inputs, groups):
-    logs = self._call(program, shared, inputs, groups)
-    (size, width), arch = inputs[0][0].shape, self._arch
-    token, key = flops.per_token(arch), flops.per_key(arch)
-    job = logs[0].job
-    rows = int((job >= 0).any(axis=(1, 2)).sum()) * job.shape[1] * job.shape[2]
-    columns = width + self._run.limits.max_tokens
-    self.total += size * width * (token + width * key)
-    self.total += rows * (token + columns * key + flops.per_output(arch, 'lm'))
-    return logs
-
-
 class _Setting:
   """One number of rollouts a step: the factory's and the naive way over the same solutions."""
 
-  def __init__(self, run: Run, block: blocks_lib.Block, table: list[list[dict]]):
+  def __init__(self, run: Run, block: blocks_lib.Block, table: list[list[dict]],
+               sampling: SamplingConfig):
     config = run.experiment.labels
-    self._run, self._block, self.base = run, block, run.model('base')
-    sampling = dataclasses.replace(run.experiment.sampling, temperature=config.temperature)
-    step = lambda slots: programs.sample_step(
-        self.base.arch, seed=run.seed, stream='rollout', num_slots=slots, sampling=sampling,
-        limits=run.limits)
-    self._roll_out = rollouts.roller(run, step(rollouts.num_slots(config)), self.base.params)
-    self._program = blocks_lib.Program(step(1), run.mesh)
+    self._run, self._block, self.workers = run, block, Workers(run)
+    self._roll_out = rollouts.roller(self.workers, sampling)
+    self._author = self.workers.author('base', sampling)
     self._jobs = [(s, i, j) for s in labels.solutions(block, copy.deepcopy(table))
                   for i in range(len(s.row['step_ends']) - 1) for j in range(config.rollouts)]
     self.steps = len(self._jobs) // config.rollouts
-    self._size = config.in_flight
+    self._size = self._author.writer.lanes
     self.num_batches = -(-len(self._jobs) // self._size)
 
   def factory(self, table: list[list[dict]]) -> list[dict]:
     """Labels the samples of `table`, whose rows it changes."""
     found = labels.solutions(self._block, table)
-    self._roll_out([found])
+    self._roll_out([self._block], [found])
     return [labels.labelled(s) for s in found]
 
   def naive(self, number: int) -> int:
     """One full batch from somewhere in the block; how many of its rollouts are right."""
-    first = number * (len(self._jobs) - self._size) // max(1, self.num_batches - 1)
-    batch, limits = self._jobs[first:first + self._size], self._run.experiment.limits
-    prefix = np.zeros((self._size, limits.max_prompt_tokens + limits.max_tokens), np.int32)
-    lengths = np.ones((self._size, 1), np.int32)
-    words, identity = np.zeros((self._size, 2), np.uint32), np.zeros((self._size, 1, 3), np.int32)
-    for i, (solution, step, rollout) in enumerate(batch):
-      text = [*solution.prompt, *solution.prefix(step)]
-      lengths[i], words[i] = len(text), solution.words
-      prefix[i, :len(text)] = text
-      identity[i] = solution.row['slot'], step, rollout
-    log, = blocks_lib.on_groups(
-        self._program, self.base.params,
-        [(prefix, lengths, words, identity, np.ones(self._size, np.int32))], 1)
-    samples = [by_job[0] for by_job in pool_lib.collect(log)]
+    first = number * max(0, len(self._jobs) - self._size) // max(1, self.num_batches - 1)
+    batch, author = self._jobs[first:first + self._size], self._author
+    keys = workers_lib.keys(
+        self._run.seed, 'rollout', np.array([s.words for s, *_ in batch]),
+        np.array([[[s.row['slot'], step, rollout]] for s, step, rollout in batch], np.int32))[:, 0]
+
+    async def continued(place: int, group: int) -> pool_lib.Sample:
+      solution, step, _ = batch[place]
+      tokens = [*solution.prompt, *solution.prefix(step)]
+      node = (await Read(author.reader, group, None, tokens)).node
+      sample = await pool_lib.draw(author, group, node, keys[place])
+      author.release(group, node)
+      return sample
+
+    samples, = self.workers.on_items([range(len(batch))], continued, [author], 1)
     texts = self._run.tokenizer.decode_batch([s.tokens.tolist() for s in samples])
     finished = self._run.limits.roles.finished
     return sum(finished(s.tokens) and answers.is_correct(text, solution.problem.answer)
@@ -106,16 +87,16 @@ class _Setting:
 
 def _seconds(function, *args) -> float:
   """Of a call, without compiling."""
-  begun = time.monotonic() - blocks_lib.Program.compile_seconds
+  begun = time.monotonic() - Program.compile_seconds
   function(*args)
-  return time.monotonic() - blocks_lib.Program.compile_seconds - begun
+  return time.monotonic() - Program.compile_seconds - begun
 
 
-def _flops(setting: _Setting, run: Run, function, *args) -> int:
-  counter = _Flops(run, dataclasses.asdict(setting.base.arch))
-  with mock.patch.object(blocks_lib, 'on_groups', counter):
-    function(*args)
-  return counter.total
+def _computed(setting: _Setting, function, *args) -> int:
+  """Tokens that the base model computes in a call."""
+  before = setting.workers.computed()
+  function(*args)
+  return setting.workers.computed()['base', 'computed'] - before['base', 'computed']
 
 
 def main(experiment: Experiment, workdir: str) -> None:
@@ -123,22 +104,19 @@ def main(experiment: Experiment, workdir: str) -> None:
   run = lambda **changes: Run(_variant(experiment, questions=config.block, **changes),
                               Workdir(workdir), experiment.seeds[0])
   first = run()
-  base = first.model('base')
   block, = blocks_lib.cut(first.problems('verifier', config.block), first.prompts,
                           limits.max_prompt_tokens, config.block)
   sampling = dataclasses.replace(experiment.sampling, temperature=config.temperature)
-  sample = search.sampler(first, base, 'train_pool', [block], config.samples, sampling)
+  sample = search.sampler(Workers(first), 'base', 'train_pool', config.samples, sampling)
   table = labels.sample_rows(first, block, sample([block])[0])
   rows, of_samples = [], []
   for num in _ROLLOUTS:
-    setting_run = run(rollouts=num)
-    setting = _Setting(setting_run, block, table)
+    setting = _Setting(run(rollouts=num), block, table, sampling)
     places = np.linspace(0, setting.num_batches - 1, _NAIVE_BATCHES * _REPEATS).astype(int)
     # The first time of each is not timed: it compiles.
-    factory_flops = _flops(setting, setting_run, setting.factory, copy.deepcopy(table))
-    naive_flops = _flops(setting, setting_run, setting.naive, 0)
-    scale = setting.num_batches
-    rows.append((num, setting, places, scale * naive_flops / factory_flops, []))
+    factory = _computed(setting, setting.factory, copy.deepcopy(table))
+    naive = np.mean([_computed(setting, setting.naive, i) for i in places[::_REPEATS]])
+    rows.append((num, setting, places, setting.num_batches * naive / factory, []))
   for repeat in range(_REPEATS):
     of_samples.append(_seconds(lambda: labels.sample_rows(first, block, sample([block])[0])))
     for _, setting, places, _, times in rows:

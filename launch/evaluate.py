@@ -12,4 +12,4 @@ from launch import experiment
 from tts.stages import reproduce
 
 if __name__ == '__main__':
-  experiment.launch(reproduce.evaluate)
+  experiment.launch(reproduce.evaluate, planned=reproduce.evaluated)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 import dataclasses
-from typing import Callable
 
 from absl import flags
 import ml_collections
@@ -39,9 +39,18 @@ _HEARTBEAT_SECONDS = flags.DEFINE_integer(
     'heartbeat_seconds', 100, 'All processes stop when nothing is heard of one for so long.')
 
 
-def launch(job: Callable[[config_lib.Experiment, str], None]) -> None:
-  """Runs `job(experiment, workdir)` with what the flags say."""
-  common.run(lambda argv: _main(job))
+Experiment = config_lib.Experiment
+Job = Callable[[Experiment, str], None]
+Plan = tuple[Experiment, Collection[str] | None]  # what is run, and which stages; None for all
+
+
+def launch(job: Job, planned: Callable[[Experiment], Plan] = lambda experiment: (experiment, None),
+           ) -> None:
+  """Runs `job(experiment, workdir)` with what the flags say.
+
+  `planned` says what the job makes of an experiment, for `--dry_run`.
+  """
+  common.run(lambda argv: _main(job, planned))
 
 
 def _read_config() -> ml_collections.ConfigDict:
@@ -62,7 +71,7 @@ def read() -> config_lib.Experiment:
   return config_lib.from_config_dict(_read_config())
 
 
-def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
+def _main(job: Job, planned: Callable[[Experiment], Plan]) -> None:
   experiment = read()
   if _DESCRIBE.value:
     for name, value, meaning in config_lib.describe(experiment):
@@ -74,7 +83,7 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
     common.compile_only()
   common.set_up_devices(experiment.mesh)
   if _DRY_RUN.value:
-    _dry_run(experiment)
+    _dry_run(*planned(experiment))
     return
   if _WORKDIR.value is None:
     raise InputError('--workdir is missing: the folder that the run writes to')
@@ -86,13 +95,13 @@ def _main(job: Callable[[config_lib.Experiment, str], None]) -> None:
     job(experiment, workdir)
 
 
-def _dry_run(experiment: config_lib.Experiment) -> None:
+def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   """Prints what each stage would cost, and refuses what will not fit a device."""
   from tts import parallel
   from tts.stages import compiling, device_programs, plan
   devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
   here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))
-  print(plan.table(here))
+  print(plan.table(here, stages))
   device_programs.check(here, here.mesh.model)
   if TOPOLOGY.value:
     compiling.check(experiment, TOPOLOGY.value)

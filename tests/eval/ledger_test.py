@@ -45,6 +45,38 @@ def test_sums_and_ratio():
   assert ledger.table({})['search']['base']['flops'] is None
 
 
+def test_computed_is_known_where_every_block_of_a_stage_says_it():
+  ledger = Ledger()
+  for stage in ('search', 'labels', 'revise'):
+    for model in ('base', 'prm'):
+      ledger.add(stage, {'counts': {model: synthetic.counts(9, 20, 1)}})
+  ledger.add_computed('search', {'base': 40.5, 'orm': 3.0})
+  ledger.add_computed('search', {'base': 20.5})
+  ledger.add_computed('labels', {'base': 30.0})
+  ledger.add_computed('labels', None)  # a block of before
+  table = ledger.table({})
+  of = lambda stage: {model: entry['computed'] for model, entry in table[stage].items()}
+  assert of('search') == {'base': 61, 'prm': 0}
+  assert of('labels') == of('revise') == {'base': None, 'prm': None}
+
+
+def test_computed_is_read_from_the_timings_and_shown(workdir):
+  without = assemble(workdir)['ledger']
+  assert {m['computed'] for s in without.values() for m in s.values()} == {None}
+  for path in (workdir / 'timings/search').rglob('*.json'):
+    records.write_json(path, records.read_object(path) | {'computed': {'base': 1000, 'prm': 500}})
+  made = report.write(workdir)['ledger']
+  blocks = len(list((workdir / 'records/search').rglob('*.gz')))
+  entered, computed = (made['search']['base'][k] for k in ('entered', 'computed'))
+  assert computed == 1000 * blocks and made['search']['prm']['computed'] == 500 * blocks
+  assert {m['computed'] for m in made['difficulty'].values()} == {None}
+  text = (workdir / 'report/index.html').read_text()
+  assert f'<td>{computed:,}<td>{computed / entered:.2f}' in text.replace('</td>', '')
+  next((workdir / 'timings/search').rglob('*.json')).unlink()
+  made = assemble(workdir)['ledger']['search']
+  assert {m['computed'] for m in made.values()} == {None}
+
+
 def test_labelled_steps_per_second():
   ledger = Ledger()
   for stage in ('labels', 'search'):

@@ -21,6 +21,7 @@ from tts.search import methods
 from tts.stages import search, solve as solve_lib, train, verifiers
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
+from tts.stages.workers import Workers
 from tts.types import InputError, Strategy
 
 EXAMPLES = ('my_strategy', 'my_verifier', 'my_task')
@@ -301,7 +302,8 @@ def test_fingerprints_depend_on_the_source_of_what_they_use(plugged, monkeypatch
   def marks():
     run = Run(value, Workdir(plugged), 0)
     blocks, mark = search.questions(run, 8, 8)
-    work = lambda name, **how: search.beam_work(run, blocks, mark, Strategy(name, 4, 2), **how).mark
+    work = lambda name, **how: search.beam_work(
+        Workers(run), blocks, mark, Strategy(name, 4, 2), **how).mark
     return {'beam': work('beam'), 'diverse': work(DIVERSE), 'prm': run.model('prm').mark,
             'guided': work('beam', verifier='mean_value'), 'arith': run.data_mark('test'),
             'task': Run(task, Workdir(plugged), 0).data_mark('test')}

@@ -1,9 +1,4 @@
-"""What is drawn for a question depends on it alone, whatever list it stands in.
-
-Bit for bit where blocks have one shape, as those of a list in another order have. Of fewer
-questions blocks are smaller, and their programs round differently: the same texts, log-probabilities
-and scores within 1e-4.
-"""
+"""What is drawn for a question depends on it alone, whatever list it stands in: bit for bit."""
 
 import dataclasses
 import json
@@ -24,8 +19,8 @@ TEXTS = [p.prompt.rstrip('\n') for p in arith.generate(
     arith.ArithConfig(max_ops=3), 'test')][:21]
 QUESTIONS = [*TEXTS, TEXTS[0], TEXTS[4], TEXTS[0]]  # one is asked three times
 SHUFFLED = random.Random(0).sample(QUESTIONS, len(QUESTIONS))
-REORDERED = {'reversed': QUESTIONS[::-1], 'shuffled': SHUFFLED}
-SHORTENED = {'most': QUESTIONS[:19], 'a few': SHUFFLED[:9], 'one': QUESTIONS[7:8]}
+LISTS = {'reversed': QUESTIONS[::-1], 'shuffled': SHUFFLED,
+         'most': QUESTIONS[:19], 'a few': SHUFFLED[:9], 'one': QUESTIONS[7:8]}
 
 
 def by_identity(questions, found):
@@ -52,16 +47,9 @@ def test_samples_and_searches(session, call):
   texts = lambda candidates: [c.text for c in candidates]
   assert len({tuple(texts(x)) for x in whole.values()}) > 12
   assert len(whole) == 24 and len({tuple(texts(whole[k])) for k in run([TEXTS[0]] * 3)}) > 1
-  for name, questions in REORDERED.items():
+  for name, questions in LISTS.items():
     for key, found in run(questions).items():
       assert found == whole[key], name
-  for name, questions in SHORTENED.items():
-    for key, found in run(questions).items():
-      assert texts(found) == texts(whole[key]), name
-      for a, b in zip(found, whole[key]):
-        assert (a.answer, a.num_tokens) == (b.answer, b.num_tokens)
-        assert a.logprob == pytest.approx(b.logprob, abs=1e-4)
-        assert a.step_scores == pytest.approx(b.step_scores, abs=1e-4)
 
 
 @pytest.fixture(scope='module')
@@ -83,14 +71,9 @@ def test_solutions(workdir, strategy):
       nameless(s) for s in tts.solve(workdir, questions, 8)])
   whole = run(QUESTIONS)
   assert len(whole) == len(QUESTIONS) == 24
-  for name, questions in REORDERED.items():
-    assert run(questions) == whole, name
-  for name, questions in SHORTENED.items():
+  for name, questions in LISTS.items():
     for key, found in run(questions).items():
-      want = whole[key]
-      assert [c['text'] for c in found.candidates] == [c['text'] for c in want.candidates], name
-      assert (found.answer, found.text, found.tokens) == (want.answer, want.text, want.tokens)
-      assert found.estimate == pytest.approx(want.estimate, abs=1e-4)
+      assert found == whole[key], name
 
 
 def test_solutions_by_the_run_s_own_policy(workdir, smoke):

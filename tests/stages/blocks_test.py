@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 import types
 
 from absl import logging
@@ -13,10 +14,12 @@ from tts import config, hosts, parallel
 from tts.answers import grading
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
+from tts.engine import program
 from tts.eval import records
 from tts.stages import blocks as blocks_lib
 from tts.stages import search
 from tts.stages.workdir import Workdir
+from tts.stages.workers import Computed
 from tts.types import InputError, Problem
 
 PROBLEMS = [Problem(f'p{i}', '1;+2' + ';+3' * (i % 4) + '\n', '3') for i in range(10)]
@@ -28,11 +31,9 @@ def test_every_problem_is_in_one_block_with_its_own_prompt():
   assert len(blocks) == 3
   found = {}
   for block in blocks:
-    assert block.prefix.shape == (4, 24) and block.words.shape == (4, 2)
-    assert block.valid.sum() == len(block.problems)
+    assert len(block.prompts) == len(block.words) == len(block.problems) <= 4
     for b, problem in enumerate(block.problems):
-      prompt = block.prefix[b, :block.prefix_len[b]].tolist()
-      assert PROMPTS.tokenizer.decode(prompt) == problem.prompt
+      assert PROMPTS.tokenizer.decode(block.prompts[b]) == problem.prompt
       found[problem.id] = tuple(block.words[b])
   assert len(found) == 10 and len(set(found.values())) == 10
 
@@ -44,8 +45,8 @@ def test_a_list_in_another_order_gives_the_same_blocks():
   one, other = (blocks_lib.cut(named(x), PROMPTS, 24, 4) for x in (keyed, keyed[3:] + keyed[2::-1]))
   for a, b in zip(one, other, strict=True):
     assert [p.key for p in a.problems] == [p.key for p in b.problems]
-    for x, y in ((a.prefix, b.prefix), (a.prefix_len, b.prefix_len), (a.words, b.words)):
-      np.testing.assert_array_equal(x, y)
+    assert a.prompts == b.prompts
+    np.testing.assert_array_equal(a.words, b.words)
   assert blocks_lib.cut([], PROMPTS, 24, 4) == []
 
 
@@ -68,7 +69,8 @@ def counted(tmp_path):
 
 def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
   workdir, calls, compute = counted(tmp_path)
-  run = lambda groups, mark='m': blocks_lib.run(workdir, [work_of(compute, mark=mark)], parallel.make_mesh(groups))
+  run = lambda groups, mark='m': blocks_lib.run(
+      workdir, [work_of(compute, mark=mark)], parallel.make_mesh(groups))
   files = lambda: {p.name: p.read_bytes() for p in (tmp_path / 'w/records/search/x').glob('*.gz')}
   assert run(2) == 0 and calls == [[0, 1], [2, 3], [4]]
   before = files()
@@ -80,8 +82,19 @@ def test_only_missing_blocks_are_computed_and_the_files_are_the_same(tmp_path):
   assert [r['x'] for r in records.read(tmp_path / 'w', stage='search')] == list(range(5))
 
 
-def work_of(compute, num=5, mark='m'):
-  return blocks_lib.Work('search/x', mark, list(range(num)), compute, {'strategy': 'x'})
+class Workers:
+  """Stands in for a stage's: what its models have computed so far, by (model, kind)."""
+
+  def __init__(self):
+    self.so_far = Computed()
+
+  def computed(self):
+    return self.so_far.copy()
+
+
+def work_of(compute, num=5, mark='m', workers=None):
+  return blocks_lib.Work('search/x', mark, list(range(num)), compute, {'strategy': 'x'},
+                         workers or Workers())
 
 
 def flipped(data: bytes, bit: int) -> bytes:
@@ -185,46 +198,36 @@ def test_processes_share_the_blocks_out_whatever_their_number(tmp_path, monkeypa
   assert len(files[1]) == 5 and all(found == files[1] for found in files.values())
 
 
-def test_all_programs_are_compiled_before_a_block_is_timed(tmp_path):
-  workdir = Workdir(tmp_path / 'w')
+def test_a_block_s_file_says_what_it_took(tmp_path):
+  """Its share of its round's seconds, without those of compilers, and of what was computed."""
+  workdir, workers = Workdir(tmp_path / 'w'), Workers()
   workdir.write_json('run.json', {})
-  mesh, traced, blocks = parallel.make_mesh(1), [], blocks_lib.cut(PROBLEMS, PROMPTS, 24, 4)
 
-  def work(name):
-    def step(shared, prefix):
-      traced.append(name)
-      return {'sum': shared + prefix.sum(axis=1)}
+  def compute(group):
+    with program.waiting():
+      time.sleep(0.4)
+    for i in group:
+      workers.so_far['base', 'computed'] += 10 * (i + 1)
+      workers.so_far['base', 'entered'] += i
+      workers.so_far['prm', 'computed'] += 7
+    return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
 
-    sums = blocks_lib.OnBlocks(blocks_lib.Program(step, mesh), np.int32(1), lambda b: (b.prefix,),
-                               lambda result: result['sum'], 1)
-    compute = lambda group: [[{'problem_id': p.id, 'x': int(x), 'traced': len(set(traced))}
-                              for p, x in zip(b.problems, of_block)]
-                             for b, of_block in zip(group, sums(group))]
-    return blocks_lib.Work(f'search/{name}', 'm', blocks, compute, {'strategy': name}, sums)
-
-  for _ in range(2):  # what is there is neither compiled nor computed
-    blocks_lib.run(workdir, [work('a'), work('b')], mesh)
-    assert sorted(set(traced)) == ['a', 'b'] and len(traced) == 2
-  rows = list(records.read(tmp_path / 'w', stage='search'))
-  assert len(rows) == 2 * len(PROBLEMS) and {r['traced'] for r in rows} == {2}
-  expected = {p.id: 1 + int(b.prefix[i].sum()) for b in blocks for i, p in enumerate(b.problems)}
-  assert all(r['x'] == expected[r['problem_id']] for r in rows)
+  blocks_lib.run(workdir, [work_of(compute, workers=workers)], parallel.make_mesh(2))
+  found = [json.loads((tmp_path / f'w/timings/search/x/block-{i:05d}.json').read_text())
+           for i in range(5)]
+  assert [f['computed'] for f in found] == [
+      {'base': 15, 'prm': 7}, {'base': 15, 'prm': 7}, {'base': 35, 'prm': 7},
+      {'base': 35, 'prm': 7}, {'base': 50, 'prm': 7}]
+  assert all(0 <= f['seconds'] < 0.2 and f['questions'] == 1 for f in found)
 
 
 def test_a_program_takes_blocks_of_other_shapes():
   """Two sessions of one process may have other buffers; each shape is compiled once."""
   traced = []
-  program = blocks_lib.Program(lambda w, x: traced.append(x.shape) or w + x, parallel.make_mesh(1))
+  compiled = program.Program(lambda w, x: traced.append(x.shape) or w + x, parallel.make_mesh(1))
   for width in (3, 5, 3):
-    assert program(np.float32(1), np.zeros((1, width), np.float32)).tolist() == [[1.0] * width]
+    assert compiled(np.float32(1), np.zeros((1, width), np.float32)).tolist() == [[1.0] * width]
   assert traced == [(3,), (5,)]
-
-
-def test_groups_that_have_no_block_change_nothing():
-  program = lambda shared, x: {'y': x * shared}
-  inputs = [(np.full((2,), i),) for i in range(3)]
-  results = blocks_lib.on_groups(program, 10, inputs, 4)
-  assert [r['y'].tolist() for r in results] == [[0, 0], [10, 10], [20, 20]]
 
 
 def test_a_setting_that_two_rules_share_is_run_once():
@@ -240,7 +243,7 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   made = []
   monkeypatch.setattr(search, 'questions', lambda run, block, count=None: ([], ''))
   monkeypatch.setattr(search, 'pool_work', lambda *args, model, **kwargs: made.append(model))
-  monkeypatch.setattr(search, 'beam_work', lambda run, blocks, mark, strategy, *, verifier, trees: (
+  monkeypatch.setattr(search, 'beam_work', lambda workers, blocks, mark, strategy, *, verifier, trees: (
       made.append((verifier, strategy.name))))
   monkeypatch.setattr(blocks_lib, 'run', lambda *args: 0)
   monkeypatch.setattr(search, '_forget_trees', lambda *args: None)
@@ -253,4 +256,4 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   assert of('prm') == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16',
                        'lookahead-m2-k1-n16', 'lookahead-m2-k3-n16']
   assert of('prm_plain') == ['beam-m4-n4', 'beam-m4-n16']
-  assert len(made) == 14  # as many programs are compiled
+  assert len(made) == 14

@@ -8,14 +8,17 @@ import types
 import jax.numpy as jnp
 import numpy as np
 
-from tests import toy
+from tests import reference, toy
 from tts import config, parallel, rng
+from tts.engine.shape import Shape
+from tts.engine.workers import Author
 from tts.eval import flops, records
 from tts.eval.ledger import ledger_ratio
 from tts.eval.samples import COUNTS
-from tts.sampling import decode, pool
+from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.stages import blocks as blocks_lib, labels, probe, rollouts, train
+from tts.stages import blocks as blocks_lib, labels, probe, rollouts, search, train
+from tts.stages.workers import Workers
 from tts.types import BOS_ID, EOS_ID, Problem
 
 LIMITS = config.LimitsConfig(max_prompt_tokens=4, max_tokens=20, max_steps=5, max_step_tokens=8)
@@ -39,27 +42,21 @@ class Tokenizer:
     return [self.decode(tokens) for tokens in batch]
 
 
-def make_run(num_rollouts=2, samples=6, in_flight=16, groups=1):
+def make_workers(num_rollouts=2, samples=6, groups=1):
+  """Of a run whose base model is the table, which tells no problem from another."""
   experiment = config.Experiment(limits=LIMITS, labels=config.LabelsConfig(
-      samples=samples, rollouts=num_rollouts, in_flight=in_flight))
-  return types.SimpleNamespace(
+      samples=samples, rollouts=num_rollouts))
+  workers = Workers(types.SimpleNamespace(
       experiment=experiment, seed=0, tokenizer=Tokenizer(), prompts=Tokenizer(),
-      mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES))
+      mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES)))
+  author = Author(workers.run.mesh, toy.TableGenerator, jnp.asarray(TABLE[None]),
+                  Shape(lanes=5, write=3, readers=4, tile=2), SamplingConfig(), workers.run.limits)
+  workers.author = lambda name, sampling: author
+  return workers
 
 
-def table_step(run, stream, slots, shapes=None):
-  """As `programs.sample_step`, with the table as its parameters."""
-
-  def step(table, prefix, job_prefix_len, words, identity, num_jobs):
-    if shapes is not None:
-      shapes.append(prefix.shape)
-    keys = rng.identity_keys(rng.problem_keys(rng.stream_key(run.seed, stream), words), identity)
-    tables = jnp.broadcast_to(table, (len(prefix), *table.shape))
-    return decode.sample_queue(
-        toy.TableGenerator(tables), prefix, job_prefix_len, keys, num_jobs, num_slots=slots,
-        sampling=SamplingConfig(), limits=run.limits)
-
-  return step
+def make_run(**how):
+  return make_workers(**how).run
 
 
 def make_blocks(num=6, size=6):
@@ -69,24 +66,18 @@ def make_blocks(num=6, size=6):
 
 @functools.cache
 def sampled(samples=6):
-  """Per problem a dict from slot to sample, of the first block."""
-  block, = make_blocks()
-  run = make_run(samples=samples)
-  program = blocks_lib.Program(table_step(run, 'train_pool', 4), run.mesh)
-  size = len(block.valid)
-  inputs = (block.prefix, np.repeat(block.prefix_len[:, None], samples, 1), block.words,
-            np.broadcast_to(np.arange(samples, dtype=np.int32)[:, None], (size, samples, 1)),
-            np.full(size, samples, np.int32))
-  return pool.collect(blocks_lib.on_groups(program, TABLE, [inputs], 1)[0])
+  """Per problem its samples, of the first block."""
+  found, = search.sampler(make_workers(), 'base', 'train_pool', samples, SamplingConfig())(
+      make_blocks())
+  return found
 
 
-def label(shapes=None, tables=1, **how):
-  """Rows of one block, `tables` times side by side."""
-  run, (block,) = make_run(**how), make_blocks()
-  step = table_step(run, 'rollout', rollouts.num_slots(run.experiment.labels), shapes)
-  found = [labels.solutions(block, labels.sample_rows(run, block, sampled()))
-           for _ in range(tables)]
-  rollouts.roller(run, step, TABLE)(found)
+def label(blocks=1, **how):
+  """Rows of one block, and of so many like it beside it."""
+  workers, (block,) = make_workers(**how), make_blocks()
+  found = [labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
+           for _ in range(blocks)]
+  rollouts.roller(workers, SamplingConfig())([block] * blocks, found)
   return [[labels.labelled(s) for s in of_block] for of_block in found]
 
 
@@ -120,7 +111,7 @@ def by_prefix(rows):
 def test_labels_are_the_value_of_the_prefix():
   """Rollouts alone: of the continuations, those that samples made are taken out."""
   num = 200
-  rows, = label(num_rollouts=num, in_flight=64)
+  rows, = label(num_rollouts=num)
   run, (block,) = make_run(), make_blocks()
   seen = labels.solutions(block, labels.sample_rows(run, block, sampled()))
   plain = {(s.problem.id, *prefix): outcome
@@ -148,20 +139,39 @@ def test_a_prefix_that_two_solutions_share_is_rolled_out_once():
   assert ended == 2 * len(wanted)
 
 
-def test_labels_do_not_depend_on_widths_and_calls(monkeypatch):
-  shapes = []
-  monkeypatch.setattr(rollouts, '_WIDTHS', (2, 4))
-  want, = label(shapes)
-  assert len({width for _, width in shapes}) == 2, 'both widths must be there'
-  assert want == made()
-  monkeypatch.setattr(rollouts, '_WIDTHS', (4,))
-  monkeypatch.setattr(rollouts, '_MAX_SLOTS', 1)
-  shapes = []
-  assert label(shapes, in_flight=3) == [want] and set(shapes) == {(3, 24)}
+def test_each_rollout_is_what_its_key_draws_behind_its_prefix(monkeypatch):
+  """The key is of slot, step and number; against a plain python sampler, token by token."""
+  seen, (block,) = [], make_blocks()
+  workers = make_workers()
+  monkeypatch.setattr(rollouts, '_read', lambda run, *args: seen.append(args))
+  solved = labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
+  rollouts.roller(workers, SamplingConfig())([block], [solved])
+  (solutions, found), = seen
+  compared = 0
+  for solution, samples in zip(solutions, found, strict=True):
+    asked = [(step, i) for step in solution.steps for i in range(2)]
+    identity = np.array([[(solution.row['slot'], *one) for one in asked]])
+    keys = rng.identity_keys(
+        rng.problem_keys(rng.stream_key(0, 'rollout'), solution.words[None]), identity)
+    drawn = toy.uniforms(keys, LIMITS.max_steps + 1, LIMITS.max_tokens + 1)[0]
+    for sample, (step, _), uniform in zip(samples, asked, drawn, strict=True):
+      text = [*solution.prompt, *solution.prefix(step)]
+      want = reference.sample(TABLE, text, uniform, workers.run.limits)
+      assert sample.tokens.tolist() == want.own
+      compared += len(want.own) > 1
+  assert compared > 30
+
+
+def test_labels_do_not_depend_on_lanes(monkeypatch):
+  real = Author
+  monkeypatch.setitem(globals(), 'Author', lambda mesh, make, params, shape, *rest: real(
+      mesh, make, params, Shape(lanes=32, write=8, readers=16, tile=8), *rest))
+  assert label() == [made()]
 
 
 def test_a_block_s_labels_do_not_depend_on_others():
-  assert label(tables=3) == [made()] * 3
+  assert label(blocks=3, groups=3) == [made()] * 3
+  assert label(blocks=2, groups=3) == [made()] * 2  # a group has nothing to do
 
 
 def test_every_token_is_accounted_for():
@@ -171,7 +181,7 @@ def test_every_token_is_accounted_for():
   rows = labels._with_dropped(copy.deepcopy(made()), table)
   total = {n: sum(r['counts']['base'][n] for r in rows) for n in COUNTS}
   assert dropped and ledger_ratio(total) == 1
-  assert total['prompt'] == sum(block.prefix_len)
+  assert total['prompt'] == sum(map(len, block.prompts))
   assert total['pruned'] == sum(len(r['tokens']) for r in dropped)
   assert total['kept'] == sum(len(r['tokens']) for r in rows)
 

@@ -1,10 +1,14 @@
 """Which stages a run has."""
 
+import dataclasses
+import types
+
 import pytest
 
 from configs import smoke
 from tts import config
-from tts.stages import reproduce
+from tts.stages import cost, device_programs, plan, reproduce, workdir as workdir_lib
+from tts.types import InputError
 
 REVISIONS = ('revision', 'revision_orms', 'restem', 'revise')
 
@@ -27,3 +31,53 @@ def test_what_is_off_is_no_stage(tmp_path, ran, revising):
   off = ('mid',) if revising else ('mid', *REVISIONS)
   assert ran == [name for name in reproduce.STAGES if name not in off]
   assert sorted(p.stem for p in (tmp_path / 'stages').iterdir()) == sorted(ran)
+
+
+@pytest.fixture
+def given(monkeypatch):
+  """The smoke config with checkpoints, whose architectures are the config's."""
+  monkeypatch.setattr(cost.open_checkpoint, 'planned_arch', lambda *args: {'vocab_size': 40})
+  monkeypatch.setattr(device_programs, 'most', lambda experiment: {})
+
+  def make(*names, revising=True):
+    made = smoke.get_config('revisions' if revising else '')
+    for name in names:
+      made.models[name].checkpoint = f'/{name}'
+    return config.from_config_dict(made)
+
+  return make
+
+
+@pytest.mark.parametrize('names,revising,wanted', [
+    (('base',), True, ['search', 'difficulty']),
+    (('base', 'prm', 'revision'), False, ['search', 'difficulty']),
+    (('base', 'prm', 'revision'), True, ['search', 'difficulty', 'revise'])])
+def test_evaluate_plans_what_it_runs(given, monkeypatch, tmp_path, names, revising, wanted):
+  """No labels and no trainings; of models without a checkpoint nothing."""
+  ran = []
+  monkeypatch.setattr(reproduce, 'open_run', lambda experiment, workdir: types.SimpleNamespace(
+      experiment=experiment, workdir=workdir_lib.Workdir(workdir)))
+  monkeypatch.setattr(reproduce, 'run_stage', lambda run, name: ran.append(name))
+  monkeypatch.setattr(reproduce, '_report', lambda run: None)
+  e = given(*names, revising=revising)
+  reproduce.evaluate(e, str(tmp_path / 'w'))
+  planned, stages = reproduce.evaluated(e)
+  lines = plan.table(planned, stages).splitlines()[1:]
+  assert [line.split()[0] for line in lines] == ran == wanted
+  enabled = lambda name: getattr(planned.models, name).enabled
+  assert tuple(f.name for f in dataclasses.fields(planned.models) if enabled(f.name)) == names
+  assert len(plan.table(e).splitlines()) > 5  # a run from nothing has more
+
+
+def test_models_that_are_not_there_cost_an_evaluation_nothing(given):
+  of = lambda *names: {c.stage: c for c in plan.costs(reproduce.evaluated(given(*names))[0])}
+  alone, more = of('base', 'revision'), of('base', 'revision', 'revision_orm', 'revision_control')
+  assert alone['revise'].generations == 16 * (2 * 6 + 4 * 2)
+  assert more['revise'].generations == 16 * (2 * 6 + 4 * 2 + 12)
+  assert alone['revise'].flops < more['revise'].flops
+  assert alone['search'].flops == more['search'].flops < of('base', 'prm')['search'].flops
+
+
+def test_an_evaluation_without_a_base_is_one_line(given):
+  with pytest.raises(InputError, match='config.models.base.checkpoint is missing'):
+    reproduce.evaluated(given('prm'))

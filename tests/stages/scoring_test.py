@@ -9,27 +9,28 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel
+from tts import config, parallel
+from tts.engine import shape
+from tts.engine.shape import Shape
 from tts.models.transformer import Decoder
 from tts.revision import chains
 from tts.sampling.decode import Limits
 from tts.stages import scoring
 from tts.stages.blocks import Block
 from tts.stages.context import Model
+from tts.stages.workers import Workers
 from tts.types import Problem
 
 ARCH = dataclasses.replace(toy.ARCH, num_layers=2, surprise_layer=1, heads=('lm', 'value'))
 PARAMS = toy.decoder_params(ARCH)
 RNG = np.random.default_rng(0)
 TEXTS = [RNG.integers(4, ARCH.vocab_size, n).tolist() for n in (3, 20, 9, 11, 16)]
-LENGTHS = (4, 2)
-PREFIX = RNG.integers(4, ARCH.vocab_size, (2, 4)).astype(np.int32)
+PROMPTS = [RNG.integers(4, ARCH.vocab_size, n).tolist() for n in (4, 2)]
 
 
 def make_block():
   problems = [Problem(f'p{i}', '') for i in range(2)]
-  return Block(problems, PREFIX, np.array(LENGTHS, np.int32), np.zeros((2, 2), np.uint32),
-               np.ones(2, bool))
+  return Block(problems, PROMPTS, np.zeros((2, 2), np.uint32))
 
 
 def make_table(samples):
@@ -40,12 +41,22 @@ def make_table(samples):
 
 
 def score(*tables, groups=1, name='prm', history=False):
-  mesh = parallel.make_mesh(groups, 1)
-  run = types.SimpleNamespace(mesh=mesh, groups=groups, limits=Limits(20, 5, 12, toy.ROLES),
-                              main='prm')
-  add = scoring.scorer(run, Model(name, ARCH, PARAMS, ''), history)
-  add([make_block() for _ in tables], list(tables))
+  """The tables, with the scores; a reader's lanes are fewer than a question's texts."""
+  workers = make_workers(groups, name)
+  scoring.scorer(workers, name, history)([make_block() for _ in tables], list(tables))
   return tables
+
+
+def make_workers(groups=1, name='prm'):
+  model = Model(name, ARCH, PARAMS, '')
+  return Workers(types.SimpleNamespace(
+      mesh=parallel.make_mesh(groups, 1), limits=Limits(20, 5, 12, toy.ROLES), main='prm',
+      model={name: model}.get, experiment=config.Experiment()))
+
+
+@pytest.fixture(autouse=True)
+def few_lanes(monkeypatch):
+  monkeypatch.setattr(shape, 'of', lambda *_: Shape(lanes=4, write=2, readers=3, tile=4))
 
 
 @jax.jit
@@ -58,8 +69,7 @@ def _values(tokens, prompt_len):
 
 def before(question, samples=()):
   """What a text is written after: the question, and after each answer the question again."""
-  return chains.context(PREFIX[question, :LENGTHS[question]].tolist(), [TEXTS[s] for s in samples],
-                        toy.ROLES)
+  return chains.context(PROMPTS[question], [TEXTS[s] for s in samples], toy.ROLES)
 
 
 def alone(question, text, samples=()):
@@ -87,7 +97,7 @@ def test_a_row_is_charged_as_if_it_were_alone():
   """Whether a text is there twice does not change what each of its rows costs."""
   table, = score(make_table(SAMPLES))
   for question, rows in enumerate(table):
-    prompt = LENGTHS[question]
+    prompt = len(PROMPTS[question])
     for row in rows:
       own, counts = len(row['tokens']), row['counts']['prm']
       first = prompt if row['slot'] == 0 else 0
@@ -116,21 +126,30 @@ def test_a_history_is_read_and_charged():
       assert counts['attended'] == (read + own) * (read + own + 1) // 2
 
 
-def test_each_text_is_read_once_and_among_its_like(monkeypatch):
-  seen = []
-  real = scoring._inputs
-  monkeypatch.setattr(scoring, '_inputs', lambda texts, shape, num: seen.append(
-      (shape[1], [len(t.tokens) for t in texts])) or real(texts, shape, num))
-  monkeypatch.setattr(scoring, '_TEXTS', 3)
-  scoring._program.cache_clear()  # those there are for more texts
-  score(make_table(SAMPLES))
-  scoring._program.cache_clear()
-  assert sorted(n for _, lengths in seen for n in lengths) == [3, 3, 9, 9, 11, 16, 20, 20]
-  assert all(max(lengths) <= width for width, lengths in seen)
-  assert {width for width, _ in seen} == {10, 15, 20}
+def test_a_question_and_each_text_are_read_once():
+  workers = make_workers()
+  scoring.scorer(workers, 'prm')([make_block()], [make_table(SAMPLES)])
+  once = [len(prompt) + sum(len(TEXTS[s]) for s in set(of_question))
+          for prompt, of_question in zip(PROMPTS, SAMPLES)]
+  assert workers.computed()['prm', 'entered'] == sum(once)
+  assert workers.computed()['prm', 'computed'] % (3 * 4) == 0  # a tile in each lane
 
 
-@pytest.mark.parametrize('groups', [1, 2])
+def test_a_history_is_read_once_for_all_that_were_written_after_it():
+  workers, table = make_workers(), make_table([[0, 1, 2], [4, 4, 3]])
+  for rows in table:
+    for n, row in enumerate(rows):
+      row['context'] = [0] if n else []
+  scoring.scorer(workers, 'prm', history=True)([make_block()], [table])
+  read = 0
+  for question, samples in enumerate(([0, 1, 2], [4, 4, 3])):
+    texts = [samples[:1], sorted(set(samples[1:]))]
+    read += sum(len(before(question, samples[:n])) + sum(len(TEXTS[s]) for s in texts[n])
+                for n in range(2))
+  assert workers.computed()['prm', 'entered'] == read
+
+
+@pytest.mark.parametrize('groups', [2, 3])
 def test_blocks_do_not_depend_on_who_is_beside_them(groups):
   other = [[1, 2, 3, 4, 0], [0, 1, 2, 3, 4]]
   lone, = score(make_table(SAMPLES))

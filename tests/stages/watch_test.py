@@ -5,15 +5,15 @@ import json
 import os
 import pathlib
 import struct
+import types
 
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from tts import hosts, parallel
-from tts.sampling.decode import NO_JOB, Log
 from tts.stages import blocks, watch
 from tts.stages.workdir import Workdir
+from tts.stages.workers import Computed
 from tts.train.fit import Progress
 
 
@@ -30,17 +30,19 @@ def lines(workdir, stage):
 
 
 def run_blocks(workdir, folder='search/x'):
-  """Three blocks of 30 tokens each, by a sampler of four slots that are busy for 5 of 8 steps."""
-  job = np.full((1, 4, 1, 4), NO_JOB)  # [G, L, B, N]
-  job[0, 0], job[0, 1, :, 0] = 7, 8
+  """Three blocks of 30 tokens each, for which two models compute 80 of which 50 are asked for."""
+  so_far = Computed({('base', 'entered'): 1000, ('base', 'computed'): 1000})  # before them
 
   def compute(group):
     for _ in group:
-      blocks.on_groups(lambda shared, x: Log(x, x, x, job=job), None, [(np.zeros(1),)], 1)
+      for model, entered, computed in (('base', 30, 40), ('prm', 20, 40)):
+        so_far[model, 'entered'] += entered
+        so_far[model, 'computed'] += computed
     counts = {'base': {'prompt': 9, 'kept': 10, 'pruned': 3, 'simulated': 2, 'entered': 99}}
     return [[{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2 for _ in group]
 
-  blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {})],
+  workers = types.SimpleNamespace(computed=so_far.copy)
+  blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {}, workers)],
              parallel.make_mesh(2))
 
 
@@ -51,11 +53,22 @@ def test_blocks_leave_lines_in_a_stage_alone(workdir, monkeypatch):
   run_blocks(workdir)
   first, second = lines(workdir, 'search')
   assert first['work'] == 'search/x' and (first['blocks'], second['blocks']) == (2, 3)
-  assert first['of'] == 3 and first['slot_occupancy'] == 5 / 8
+  assert first['of'] == 3 and first['slot_occupancy'] == second['slot_occupancy'] == 5 / 8
   assert first['tokens_per_second'] > 0 == second['seconds_left'] and first['seconds'] >= 0
   monkeypatch.setattr(hosts, 'is_first', lambda: False)
   watch.log(workdir, x=1)
   assert len(lines(workdir, 'search')) == 2
+
+
+def test_speed_moves_inside_a_block(monkeypatch):
+  """Tokens over seconds since it was last shown, every two seconds at most."""
+  now, shown = [100.0], []
+  monkeypatch.setattr(watch.time, 'monotonic', lambda: now[0])
+  speed = watch.Speed(types.SimpleNamespace(set_postfix_str=shown.append))
+  for seconds, tokens in ((0.5, 700), (0.5, 300), (1.0, 1000), (0.5, 10), (3.5, 6)):
+    now[0] += seconds
+    speed.add(tokens)
+  assert shown == ['1,000 tokens/s', '4 tokens/s']
 
 
 def test_a_training_leaves_its_loss(workdir):

@@ -17,6 +17,8 @@ class Ledger:
     self._sums: dict = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
     self._labelled: list[tuple[int, float | None]] = []
     self._rolled_out: collections.Counter = collections.Counter()
+    self._computed: dict = collections.defaultdict(collections.Counter)
+    self._uncounted: set[str] = set()  # stages of which some block does not say what it computed
 
   def add(self, stage: str, row: Mapping[str, Any]) -> None:
     for model, counts in row['counts'].items():
@@ -31,6 +33,17 @@ class Ledger:
     self._labelled.append((steps, seconds))
     for name, values in ((counts or {}).get('base') or {}).items():
       self._rolled_out[name] += values
+
+  def add_computed(self, stage: str, computed: Mapping[str, float] | None) -> None:
+    """Adds the tokens that a block's models computed, padding too; None where it does not say."""
+    if computed is None:
+      self._uncounted.add(stage)
+    else:
+      self._computed[stage].update(computed)
+
+  def _computed_by(self, stage: str, model: str) -> int | None:
+    known = stage in self._computed and stage not in self._uncounted
+    return round(self._computed[stage][model]) if known else None
 
   def _labelled_steps(self) -> dict[str, Any]:
     """All steps that have a rolled-out label, and their speed over the blocks that were timed."""
@@ -47,8 +60,11 @@ class Ledger:
     return flops.spent(meta, self._rolled_out)
 
   def table(self, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Per stage and model the sums, `flops` (None for an unknown model) and `ratio`.
+    """Per stage and model the sums, `flops` (None for an unknown model), `ratio` and `computed`.
 
+    `computed` are the tokens that the model's programs computed for `entered`: those, and the
+    padding of programs whose shapes are fixed. It depends on the devices, and where a run was
+    killed, as the sums do not. None where a block of the stage does not say, as in older runs.
     The generator of the stage `labels` has `labelled_steps` and `labelled_steps_per_second` too.
 
     Args:
@@ -62,7 +78,7 @@ class Ledger:
         meta = models.get(model)
         out[stage][model] = {
             **entry, 'flops': meta and flops.spent(meta, entry),
-            'ratio': ledger_ratio(entry)}
+            'ratio': ledger_ratio(entry), 'computed': self._computed_by(stage, model)}
     if 'base' in out.get('labels', ()):
       out['labels']['base'] |= self._labelled_steps()
     return out

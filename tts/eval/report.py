@@ -202,8 +202,11 @@ def _ledger(results: Mapping[str, Any]) -> str:
       bad.append(ratio is not None and ratio != 1)  # counts are whole: one lost token is an error
       rows.append([f'{stage}: {model}', *(_count(entry[c]) for c in COUNTS),
                    '' if entry['flops'] is None else f'{entry["flops"]:.3e}',
-                   '' if ratio is None else f'{ratio:.7f} (!)' if bad[-1] else f'{ratio:.3f}'])
-  return page.table(['stage: model', *COUNTS, 'FLOPs', 'ratio'], rows, bad)
+                   '' if ratio is None else f'{ratio:.7f} (!)' if bad[-1] else f'{ratio:.3f}',
+                   _count(computed := entry['computed']),
+                   f'{computed / entry["entered"]:.2f}' if computed and entry['entered'] else ''])
+  return page.table(
+      ['stage: model', *COUNTS, 'FLOPs', 'ratio', 'computed', 'computed / entered'], rows, bad)
 
 
 def _stages(results: Mapping[str, Any]) -> str:

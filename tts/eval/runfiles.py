@@ -179,6 +179,9 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
     ledger.add(stage_of(path), total)
     if steps is not None:
       ledger.add_labelled(steps, samples_lib.block_seconds(root, path), total['counts'])
+  for path in records.blocks(root):
+    timing = samples_lib.block_timing(root, path) or {}
+    ledger.add_computed(stage_of(path), timing.get('computed'))
   return RunFiles(root=root, run=run, stages=stages, models=models,
                   search=found['search'] | found['revise'], difficulty=found['difficulty'],
                   ledger=ledger,

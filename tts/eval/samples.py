@@ -300,7 +300,13 @@ def load(workdir: str | os.PathLike[str], stage: str,
 
 
 def block_seconds(workdir: pathlib.Path, block: pathlib.Path) -> float | None:
-  """Measured seconds of a record file, from the same place under `timings`; None without one."""
+  """Measured seconds of a record file; None where they were not taken."""
+  timing = block_timing(workdir, block)
+  return None if timing is None else timing['seconds']
+
+
+def block_timing(workdir: pathlib.Path, block: pathlib.Path) -> dict[str, Any] | None:
+  """What is measured of a record file, from the same place under `timings`; None without one."""
   place = block.relative_to(workdir / 'records')
   timing = workdir / 'timings' / place.parent / (block.name.split('.jsonl')[0] + '.json')
-  return records.read_object(timing, 'seconds')['seconds'] if timing.exists() else None
+  return records.read_object(timing, 'seconds') if timing.exists() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import dataclasses
 import time
 
@@ -135,11 +136,18 @@ def duration(seconds: float) -> str:
   return f'{seconds / size:,.0f} {unit}'
 
 
-def table(experiment: Experiment) -> str:
-  """The plan as text, a line a stage; columns are as wide as what is in them."""
+def table(experiment: Experiment, stages: Collection[str] | None = None) -> str:
+  """The plan as text, a line a stage; columns are as wide as what is in them.
+
+  Args:
+    experiment: what is planned.
+    stages: those that will be run; None for all.
+  """
   speed = _matmul_speed() * _UTILISATION
   lines = [('stage', 'generations', 'tokens', 'GFLOP', 'MB/device', 'about')]
   for c in costs(experiment):
+    if stages is not None and c.stage not in stages:
+      continue
     lines.append((c.stage, f'{c.generations:,}', f'{c.tokens:,}', f'{c.flops / 1e9:,.1f}',
                   f'{c.memory / 1e6:,.1f}', duration(c.flops / speed)))
   first, *others = (max(map(len, column)) for column in zip(*lines))

@@ -31,23 +31,26 @@ def answering(e: Experiment, prompt: float, solution: float) -> Cost:
   """Stage `revise`: chains, the control's samples, and all that judges them."""
   config, text = e.revision, prompt + solution
   answers = sum(chains * length for chains, length in config.chains)
-  most = max(chains * length for chains, length in config.chains)
+  has = lambda name: getattr(e.models, verifiers.model_of(name)).enabled
+  read = lambda name, *how: cost.read(e, name, *how) if has(name) else 0
+  most = has('revision_control') and max(chains * length for chains, length in config.chains)
+  main = verifiers.main(e)
+  searched = config.searched if has(main) else ()
   spent = _written(e, config.chains, prompt, solution)
   for chains, length in config.chains:
     for t in range(length):
-      read = min(t, MAX_CONTEXT) * text + solution
-      spent += chains * cost.read(e, 'revision_orm', read, (read + prompt) / 2)
-  main = verifiers.main(e)
-  spent += sum(cost.read(e, name, answers * solution, text * 0.75)
+      tokens = min(t, MAX_CONTEXT) * text + solution
+      spent += chains * read('revision_orm', tokens, (tokens + prompt) / 2)
+  spent += sum(read(name, answers * solution, text * 0.75)
                for name in (main, 'revision_orm_alone'))  # without an answer's history
-  spent += sum(cost.read(e, name, most * solution, text * 0.75)
+  spent += sum(read(name, most * solution, text * 0.75)
                for name in ('revision_control', 'control_orm', main))
-  for k, budget in config.searched:
+  for k, budget in searched:
     spent += _written(e, [(1, k)], prompt, solution)
     kept, context = budget - k, min(k, MAX_CONTEXT) * text
     spent += cost.read(e, 'revision', context + kept * solution, prompt + context)
     spent += cost.read(e, main, kept * solution, text * 0.75)
-  generations = config.asked * (answers + most + sum(budget for _, budget in config.searched))
+  generations = config.asked * (answers + most + sum(budget for _, budget in searched))
   return Cost('revise', generations, int(generations * solution), int(config.asked * spent))
 
 

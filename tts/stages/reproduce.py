@@ -197,18 +197,30 @@ def compare(experiment: Experiment, workdir: str) -> dict[str, Any] | None:
   return _report(run)
 
 
-def evaluate(experiment: Experiment, workdir: str) -> None:
-  """Measures the models that have a checkpoint; the others are left out."""
-  models = experiment.models
+def evaluated(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
+  """What `evaluate` runs, and its stages: models without a checkpoint are left out.
+
+  Raises:
+    InputError: the base model has none.
+  """
+  models, revision = experiment.models, experiment.revision
   if not models.base.checkpoint:
     raise InputError('config.models.base.checkpoint is missing: the folder of a trained model')
   given = {f.name: dataclasses.replace(
       getattr(models, f.name), enabled=bool(getattr(models, f.name).checkpoint))
       for f in dataclasses.fields(models)}
-  experiment = dataclasses.replace(experiment, models=dataclasses.replace(models, **given))
+  revising = revision.enabled and given['revision'].enabled
+  experiment = dataclasses.replace(
+      experiment, models=dataclasses.replace(models, **given),
+      revision=dataclasses.replace(revision, enabled=revising))
+  return experiment, ('search', 'difficulty', *(('revise',) if revising else ()))
+
+
+def evaluate(experiment: Experiment, workdir: str) -> None:
+  """Measures the models that have a checkpoint."""
+  experiment, stages = evaluated(experiment)
   run = open_run(experiment, workdir)
-  revising = experiment.revision.enabled and experiment.models.revision.enabled
-  for name in ('search', 'difficulty', *(('revise',) if revising else ())):
+  for name in stages:
     run_stage(run, name)
   _report(run)
   logging.info('done: %s', run.workdir.path('report', 'index.html'))
