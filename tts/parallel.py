@@ -323,11 +323,14 @@ def _collect(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
   return jax.jit(lambda x: x, out_shardings=replicated(mesh))
 
 
-def stacked(block: Any, mesh: Mesh) -> Any:
-  """Shapes of one block --> those of a block for each group, where `pmapped` wants them."""
-  sharding = NamedSharding(mesh, PartitionSpec(DATA))
+def stacked(block: Any, mesh: Mesh, names: tuple[str | None, ...] = ()) -> Any:
+  """Shapes of one block --> those of a block for each group, where `pmapped` wants them.
+
+  names: logical axes of all of them, where a group's devices share them as `constrain` says.
+  """
   return jax.tree.map(lambda x: jax.ShapeDtypeStruct(
-      (num_groups(mesh), *x.shape), x.dtype, sharding=sharding), block)
+      (num_groups(mesh), *x.shape), x.dtype,
+      sharding=NamedSharding(mesh, PartitionSpec(DATA, *_spec(names, x.shape, mesh)))), block)
 
 
 def on_all(tree: Any, mesh: Mesh) -> Any:

@@ -13,7 +13,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from tts import parallel
+
 SIZE = 16
+AXES = (None, 'kv_heads', None, None)  # logical axes of columns: devices share the heads
 
 
 @flax.struct.dataclass
@@ -37,9 +40,14 @@ class Copies:
 def empty(texts: Any, count: int) -> Pages:
   """`count` pages for texts like these."""
   return Pages(
-      columns=jax.tree.map(lambda x: jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype),
-                           texts.columns),
+      columns=jax.tree.map(lambda x: parallel.constrain(
+          jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype), *AXES), texts.columns),
       carry=jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), texts.carry))
+
+
+def padded(copies: int) -> int:
+  """Copies of a call: a power of four, so that few programs are compiled."""
+  return 1 << max(6, copies.bit_length() + 1 & ~1)
 
 
 def load(texts: Any, pages: Pages, copies: Copies, fresh: jax.Array, length: jax.Array,

@@ -31,9 +31,13 @@ class Program:
     block = parallel.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():
-        lowered = self._mapped.lower(shared, *block)
+        lowered = self.lower(shared, *block)
         self._compiled[key] = lowered.compile(compiler_options(shared))
     return self._compiled[key](shared, *block)
+
+  def lower(self, shared: Any, *block: Any) -> Any:
+    """Lowered for arguments of these shapes, which need not be there; those of a block stacked."""
+    return self._mapped.lower(shared, *block)
 
 
 def compiler_options(params: Any) -> dict[str, Any]:
