@@ -22,6 +22,7 @@ class Program:
   compile_seconds = 0.0  # that this process has waited for compilers
 
   def __init__(self, function: Callable, mesh: parallel.Mesh, donate: tuple[int, ...] = ()):
+    self.function = function  # of one group
     self._mapped, self._mesh = parallel.pmapped(function, mesh, donate), mesh
     self._compiled: dict[tuple, Any] = {}
 

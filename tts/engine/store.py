@@ -14,6 +14,14 @@ from tts.engine.pages import SIZE, Copies
 _FIRST = 64  # pages that a group begins with
 
 
+def room(pages: int) -> int:
+  """How many pages a group has that has needed so many."""
+  count = _FIRST
+  while count < pages:
+    count *= 2
+  return count
+
+
 class Store:
   """The texts of one model that are not in a lane, of every group. All arrays have G in front."""
 
