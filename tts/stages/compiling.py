@@ -136,7 +136,8 @@ def measured(program: DeviceProgram, mesh: parallel.Mesh, chip: compiled.Chip) -
          'formula': {**dataclasses.asdict(estimate), 'arguments': estimate.arguments,
                      'beside': estimate.beside, 'total': estimate.total}}
   if estimate.arguments + estimate.beside > chip.memory:
-    return row | {'error': 'its arguments and what its stage keeps are larger than a chip', 'fits': False}
+    return row | {'error': 'its arguments and what its stage keeps are larger than a chip',
+                  'fits': False}
   try:
     found = compiled.facts(program.lower(mesh), mesh)
   except jax.errors.JaxRuntimeError as error:
