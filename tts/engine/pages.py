@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from tts import parallel
 
 SIZE = 16
-AXES = (None, 'kv_heads', None, None)  # logical axes of columns: devices share the heads
+_AXES = (None, 'kv_heads', None, None)  # logical axes of columns
 
 
 @flax.struct.dataclass
@@ -37,11 +37,16 @@ class Copies:
   count: jax.Array   # [] int32
 
 
+def axes(path: Any) -> tuple[str | None, ...]:
+  """Logical axes of an array by its path in a tree: devices share columns' heads, and no more."""
+  return _AXES if any(getattr(key, 'name', None) == 'columns' for key in path) else ()
+
+
 def empty(texts: Any, count: int) -> Pages:
   """`count` pages for texts like these."""
   return Pages(
       columns=jax.tree.map(lambda x: parallel.constrain(
-          jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype), *AXES), texts.columns),
+          jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype), *_AXES), texts.columns),
       carry=jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), texts.carry))
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.engine import pages
 
 
 class Program:
@@ -23,12 +24,16 @@ class Program:
 
   def __init__(self, function: Callable, mesh: parallel.Mesh, donate: tuple[int, ...] = ()):
     self.function = function  # of one group
-    self._mapped, self._mesh = parallel.pmapped(function, mesh, donate), mesh
+    # Left to the compiler, where results are would change from call to call: programs again.
+    self._mapped, self._mesh = parallel.pmapped(
+        lambda *args: jax.tree_util.tree_map_with_path(
+            lambda path, x: parallel.constrain(x, *pages.axes(path)), function(*args)),
+        mesh, donate), mesh
     self._compiled: dict[tuple, Any] = {}
 
   def __call__(self, shared: Any, *block: Any) -> Any:
     leaves = jax.tree.leaves(block)
-    key = tuple((x.shape, getattr(x, 'sharding', None)) for x in leaves)
+    key = tuple((x.shape, x.dtype, parallel.spec(x)) for x in leaves)
     block = parallel.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():

@@ -118,11 +118,8 @@ def take(mesh: parallel.Mesh) -> Program:
 
 def stacked(block: Any, mesh: parallel.Mesh) -> Any:
   """Shapes of one group --> of all groups, as the programs take them from each other."""
-  def one(path, x):
-    columns = any(getattr(key, 'name', None) == 'columns' for key in path)
-    return parallel.stacked(x, mesh, pages_lib.AXES if columns else ())
-
-  return jax.tree_util.tree_map_with_path(one, block)
+  return jax.tree_util.tree_map_with_path(
+      lambda path, x: parallel.stacked(x, mesh, pages_lib.axes(path)), block)
 
 
 def _texts(make: Make, params: Any, rows: int, width: int) -> Any:
