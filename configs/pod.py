@@ -36,6 +36,7 @@ def get_config(layers: str = ''):
   return config.to_config_dict(config.Experiment(
       name='pod',
       mesh=config.MeshConfig(model=4),
+      lanes=16,
       models=config.ModelsConfig(base=model(_LLAMA, 32), prm=model(_QWEN, 28), mid=off, large=off,
                                  orm=off),
       limits=config.LimitsConfig(

@@ -48,6 +48,7 @@ def test_config_files_are_within(name, args):
     ('mesh.model', 0, '1 or more'), ('mesh.train', -2, '-1 or more'),
     ('mesh.cpu_devices', -1, '0 or more'), ('mesh.cpu_devices', 4097, 'at most 4096'),
     ('tokenizer.vocab_size', 0, '1 or more'), ('seeds', (0, 2**32), 'at most 4294967295'),
+    ('lanes', -1, '0 or more'), ('lanes', 4097, 'at most 4096'),
     ('models.base.train.learning_rate', math.inf, 'finite'),
     ('models.prm.train.clip', math.inf, 'finite'),
     ('models.base.train.final_lr_fraction', -0.1, '0 or more'),

@@ -39,7 +39,7 @@ _DEVICES = 4096  # so many a CPU may be asked to be
 
 # Field, as in `config.describe` --> its bound; the first pattern that fits. None is always allowed.
 BOUNDS = {
-    'seeds': _SEED,
+    'seeds': _SEED, 'lanes': Bound(0, 4096),
     'mesh.data': Bound(1, _DEVICES, also=-1), 'mesh.model': Bound(1, _DEVICES),
     'mesh.train': Bound(-1, _INT32), 'mesh.cpu_devices': Bound(0, _DEVICES),
     'tokenizer.vocab_size': _COUNT,

@@ -204,9 +204,9 @@ class SearchConfig:
       rules for M, k = 1 with `sqrt`.
     lookahead_budgets: generations that it is charged, N (k + 1); one below k + 1 has no candidate.
     lookahead_questions: the first so many questions get it; 0 leaves it out.
-    block: questions per block, at most.
-    max_rows: candidates of all questions in a block: a wide setting takes fewer questions. Their
-      caches are what fills the memory.
+    block: questions of a record file, at most.
+    max_rows: candidates of a record file, which has fewer questions where each has many: what is
+      not in a file yet is what a kill costs. Memory is a matter of `Experiment.lanes`.
     trees: questions whose search trees are kept to be looked at.
   """
 
@@ -261,6 +261,8 @@ class Experiment:
     verifier: the main one, which guides every search and scores the pools: prm, prm_plain, or a
       plugin's. The others are ablations.
     mesh: devices.
+    lanes: texts that a model writes at a time on each group of devices; 0 chooses by the model and
+      the device. Records do not depend on it: time does, and memory.
     data: where problems come from.
     tokenizer: trained with the base model.
     prompts: how questions are put, and what ends a step.
@@ -279,6 +281,7 @@ class Experiment:
   plugins: tuple[str, ...] = ()
   verifier: str = 'prm'
   mesh: MeshConfig = MeshConfig()
+  lanes: int = 0
   data: DataConfig = DataConfig()
   tokenizer: TokenizerConfig = TokenizerConfig()
   prompts: PromptConfig = PromptConfig()

@@ -1,8 +1,8 @@
-"""The formula of memory is what programs have: in shapes exactly, by the compiler within 5%."""
+"""The formula of memory is what programs have, by the compiler."""
 
 import dataclasses
 import functools
-import math
+import re
 
 import jax
 import pytest
@@ -10,47 +10,48 @@ import pytest
 from configs import pod, smoke
 from tests import toy
 from tts import config, parallel
-from tts.models import blockwise
+from tts.engine.shape import Shape
 from tts.models.transformer import abstract
 from tts.stages import compiled, device_programs, memory
 from tts.types import InputError
 
 # One of each kind.
-NAMES = ('train/base', 'train/prm', 'labels/rollouts-n12', 'search/sample-n4', 'search/beam-m4-n4',
-         'search/lookahead-m2-k1-n8', 'search/score-prm', 'difficulty/probe', 'revise/chains-2x6',
-         'revise/beam-m2-l2-n4')
+NAMES = ('train/base', 'train/prm', 'labels/write-base', 'labels/read-base',
+         'search/load-write-base', 'search/save-write-base', 'search/read-prm',
+         'search/load-read-prm', 'search/save-read-prm', 'revise/read-revision_orm',
+         'difficulty/probe')
 
 
 @functools.cache
-def programs(module=smoke, *args):
+def programs(module=smoke, *args, platform=None):
   experiment = config.from_config_dict(module.get_config(*args))
-  return {p.name: p for p in device_programs.listed(experiment)}
+  return {p.name: p for p in device_programs.listed(experiment, platform)}
 
 
-def size(tree):
-  return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
-
-
-@pytest.mark.parametrize('name', NAMES)
-def test_arguments_and_outputs_are_the_programs(name):
-  program = programs(smoke, 'revisions')[name]
-  lowered = program.lower(parallel.make_mesh(1))
-  formula = program.footprint(program.rows, 1)
-  # Of a training the scalars of its optimizer are left out.
-  slack = 64 if name.startswith('train') else 0
-  assert size(lowered.args_info) == pytest.approx(formula.arguments, abs=slack)
-  if not slack:
-    assert size(lowered.out_info) == formula.outputs
-
-
-@pytest.mark.parametrize('model', [1, 2])
-def test_the_compiler_agrees(model):
-  """Devices that share a model have half of it each, and all of what a block gives them."""
-  program, mesh = programs(smoke, 'revisions')['search/sample-n4'], parallel.make_mesh(2, model)
+@pytest.mark.parametrize('name, model', [
+    *((name, 1) for name in NAMES), *((name, 2) for name in NAMES if 'probe' not in name)])
+def test_the_compiler_agrees(name, model):
+  """Devices that share a model have half of it each, and half of the columns."""
+  program, mesh = programs(smoke, 'revisions')[name], parallel.make_mesh(2, model)
   facts = compiled.facts(program.lower(mesh), mesh)
-  formula = program.footprint(program.rows, model)
+  training = name.startswith('train')
+  formula = program.footprint(program.rows, 1 if training else model)
+  # A mask that a model does not read is left out; of a training, its optimizer's scalars.
   assert facts.arguments + facts.outputs == pytest.approx(
-      formula.arguments + formula.outputs, rel=0.05)
+      formula.arguments + formula.outputs, rel=1e-3 if model == 1 and not training else 0.1)
+
+
+@pytest.mark.parametrize('name', ['labels/write-base', 'search/read-prm'])
+def test_columns_are_written_in_place(name):
+  """No second copy of what the lanes hold, however long they are."""
+  made = smoke.get_config()
+  made.limits.max_tokens = 2000
+  experiment = config.from_config_dict(made)
+  program = {p.name: p for p in device_programs.listed(experiment)}[name]
+  mesh = parallel.make_mesh(1)
+  facts, formula = compiled.facts(program.lower(mesh), mesh), program.footprint(program.rows, 1)
+  assert formula.inputs > 20 * formula.weights
+  assert facts.temporaries < 2 * formula.working + formula.inputs / 2
 
 
 @pytest.mark.parametrize('model', [1, 2, 4])
@@ -66,63 +67,74 @@ def test_weights_are_what_a_device_gets(model):
 
 
 def test_an_8b_and_a_7b_share_a_chip_of_16_gb():
-  found = programs(pod)
-  search = found['search/beam-m4-n32'].footprint(32, 4)
-  assert search.weights == pytest.approx((8.03e9 + 7.08e9) * 2 / 4, rel=0.01)
-  assert search.arguments < search.total < 16e9 < found['search/beam-m4-n32'].footprint(32, 1).total
+  found = programs(pod, platform='tpu')
+  write = found['search/write-base'].footprint(found['search/write-base'].rows, 4)
+  assert write.weights + write.others == pytest.approx((8.03e9 + 7.08e9) * 2 / 4, rel=0.01)
+  alone = found['search/write-base'].footprint(found['search/write-base'].rows, 1)
+  assert write.arguments < write.total < 16e9 < alone.total
   base = device_programs.architecture(config.from_config_dict(pod.get_config()), 'base')
   # Keys and values of two of eight heads.
   assert memory.place(base, 4) == 2 * 32 * 2 * 128 * 2
   assert max(s for _, s in memory.whole(base, 4)) == 4096 * 2  # scales of norms
 
 
-def test_the_largest_number_of_rows_fits_and_one_more_does_not():
-  """Below a question's 32 it is another N, above that whole questions."""
-  program = programs(pod)['search/beam-m4-n32']
+def test_all_programs_of_a_stage_have_its_memory_beside_them():
+  """What is called with what changes; what is on the device does not."""
+  for stage in ('search', 'revise'):
+    found = [p.footprint(p.rows, 1) for p in programs(smoke, 'revisions').values()
+             if p.stage == stage and '/load-' in p.name]
+    whole = [f.total for f in found]
+    # They differ by the list of what moves.
+    assert len(found) > 1 and max(whole) - min(whole) < 0.01 * min(whole)
+    assert len({f.weights + f.others for f in found}) == 1
+
+
+def test_the_largest_number_of_lanes_fits_and_one_more_does_not():
+  program = programs(pod, platform='tpu')['search/write-base']
   limit = program.footprint(20, 4).total
   assert device_programs.largest(program, 4, limit, 999) == 20
   assert device_programs.largest(program, 4, limit - 1, 999) == 19
-  of_three = program.footprint(96, 4).total
-  assert device_programs.largest(program, 4, of_three, 999) == 96
-  assert device_programs.largest(program, 4, of_three - 1, 999) == 64
-  assert device_programs.largest(program, 4, of_three, 32) == 32
+  assert device_programs.largest(program, 4, limit, 12) == 12
   assert device_programs.largest(program, 4, 10**6, 999) == 0
+
+
+def test_lanes_of_the_config_are_those_of_every_program():
+  experiment = config.from_config_dict(smoke.get_config())
+  few = {p.name: p for p in device_programs.listed(dataclasses.replace(experiment, lanes=7))}
+  program = programs()['search/load-write-base']
+  assert few['search/load-write-base'].rows == 7 != program.rows
+  assert few['search/load-write-base'].footprint(7, 1) == program.footprint(7, 1)
 
 
 def test_what_does_not_fit_is_refused_with_what_does():
   experiment = config.from_config_dict(smoke.get_config())
   device_programs.check_memory(experiment, 10**9)
-  listed = {p.name: p for p in device_programs.listed(experiment)}
-  most = max(p.footprint(p.rows, 1).total for p in listed.values())
+  most = max(device_programs.most(experiment).values())
   device_programs.check_memory(experiment, most)
-  with pytest.raises(InputError, match=r'needs .* GB on a device that has'):
+  with pytest.raises(InputError, match=r'needs .* GB on a device that has') as error:
     device_programs.check_memory(experiment, most - 1)
+  lanes = int(re.search(r': (\d+) fit: set --config.lanes=\1$', str(error.value)).group(1))
+  device_programs.check_memory(dataclasses.replace(experiment, lanes=lanes), most - 1)
 
-  big = dataclasses.replace(experiment, search=dataclasses.replace(
-      experiment.search, budgets=(1, 4096), block=8, max_rows=8192))
-  beam = {p.name: p for p in device_programs.listed(big)}['search/beam-m4-n4096']
-  limit = beam.footprint(beam.rows, 1).total - 1
-  with pytest.raises(InputError, match=r'search/beam-m4-n4096 .* for 8192 rows of 4096 a question: '
-                     r'4096 fit: set --config.search.max_rows=4096'):
-    device_programs.check_memory(big, limit)
-  fewer = beam.footprint(1000, 1).total
-  assert fewer > most
-  with pytest.raises(InputError, match='the largest N that fits is 1000, or let more devices'):
-    device_programs.check_memory(big, fewer)
+  program = programs()['search/load-write-base']
+  refused = lambda limit: str(device_programs.too_large(
+      experiment, program, program.footprint(program.rows, 1).total, limit))
+  one = program.footprint(1, 1).total
+  assert refused(one).endswith('1 fit: set --config.lanes=1')
+  assert refused(one - 1).endswith('let more devices share a model: raise --config.mesh.model')
 
 
 def test_devices_that_hold_a_model_together_have_more_room():
   experiment = config.from_config_dict(smoke.get_config())
-  wide = dataclasses.replace(experiment, search=dataclasses.replace(
-      experiment.search, budgets=(1, 4096), block=8, max_rows=8192))
-  largest = max((p.footprint(p.rows, 1) for p in device_programs.listed(wide)),
-                key=lambda formula: formula.total)
-  limit = largest.total - largest.weights + largest.weights // 2
+  found = max((p.footprint(p.rows, 1) for p in device_programs.listed(experiment)),
+              key=lambda formula: formula.total)
+  weights = found.weights + found.others
+  limit = found.total - weights + weights // 2
   with pytest.raises(InputError, match='search/.* needs'):
-    device_programs.check_memory(wide, limit)
-  device_programs.check_memory(wide, limit, holders=2)
+    device_programs.check_memory(experiment, limit)
+  device_programs.check_memory(experiment, limit, holders=2)
   with pytest.raises(InputError, match='search/.* needs'):
-    device_programs.check_memory(wide, limit - 1, holders=2)
+    device_programs.check_memory(experiment, limit - 1, holders=2)
 
 
 def test_a_training_that_does_not_fit_is_shared_or_asks_for_a_checkpoint():
@@ -154,8 +166,9 @@ def test_long_rows_take_memory_by_their_length():
                                        columns=64, labelled=False, remat=True)
   more = layers(9).working - layers(8).working
   assert more == 4 * 2 * 64 * 16 * 4 + (layers(9).weights - layers(8).weights) // 3
-  score = lambda tokens: memory.score(arch, 1, texts=1, columns=16, tokens=tokens).working
-  assert score(1008) == 4 * 1008 * 1024 * 4 and score(2032) == 4 * blockwise.BLOCK * 2048 * 4
+  tile = Shape(lanes=1, write=1, readers=1, tile=4)
+  read = lambda tokens: memory.read(arch, 1, tile, tokens, False).working
+  assert read(2044) - read(1020) == 4 * 4 * 1024 * 4  # heads, new tokens, more columns, words
 
 
 def test_models_that_devices_cannot_share_are_refused():

@@ -55,15 +55,16 @@ def test_its_programs_are_listed_and_are_its_own():
   mine = experiment()
   listed = {p.name: p for p in device_programs.listed(mine)}
   usual = {p.name for p in device_programs.listed(experiment(verifier='prm', plugins=()))}
-  assert {'search/mean_value-beam-m2-n4', 'search/mean_value-lookahead-m2-k1-n8',
-          'search/score-mean_value', 'search/beam-m4-n4'} <= set(listed)
-  assert {n for n in usual if 'lookahead' in n}.isdisjoint(listed)
-  program = listed['search/score-mean_value']
+  assert {'search/read-mean_value', 'search/read-prm', 'difficulty/load-read-mean_value'} <= set(
+      listed)
+  assert usual.isdisjoint({n for n in listed if 'mean_value' in n})
+  program = listed['search/read-mean_value']
   assert program.models == ('mean_value',)
-  # It reads the PRM's model, and no weight more.
-  assert program.footprint(8, 1) == listed['search/score-prm'].footprint(8, 1)
+  # It reads the PRM's model, and no weight more; it alone is guided by, so it keeps more.
+  own, prm = (listed[f'search/read-{n}'].footprint(8, 1) for n in ('mean_value', 'prm'))
+  assert (own.arguments, own.others) == (prm.arguments, prm.others)
   mesh = parallel.make_mesh(1)
-  own, prm = (listed[f'search/score-{n}'].lower(mesh).as_text() for n in ('mean_value', 'prm'))
+  own, prm = (listed[f'search/read-{n}'].lower(mesh).as_text() for n in ('mean_value', 'prm'))
   assert own != prm and own.count('dot_general') == prm.count('dot_general')
   assert device_programs.architecture(mine, 'mean_value') == device_programs.architecture(
       mine, 'prm')

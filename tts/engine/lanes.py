@@ -86,3 +86,16 @@ def write(generator: Any, lanes: Lanes, num: int, sampling: SamplingConfig,
            (blank, blank.astype(jnp.float32), blank))
   _, writing, lanes, log = jax.lax.while_loop(going, body, first)
   return lanes.replace(texts=generator.end(writing)), Log(*log, active=lanes.active)
+
+
+def taken(lanes: Lanes, carry: Any, fresh: jax.Array, key: jax.Array, step: jax.Array,
+          position: jax.Array, past_steps: jax.Array, past_positions: jax.Array, steps: jax.Array,
+          ahead: jax.Array) -> Lanes:
+  """Lanes without their texts, of which the fresh ones have another row: all arrays [L, ...]."""
+  none = jnp.zeros_like(fresh)
+  rows = decode.Rows(key=jax.random.wrap_key_data(key), step=step, position=position,
+                     past_steps=past_steps, past_positions=past_positions,
+                     in_step=jnp.zeros_like(step), live=fresh, finished=none, half=none)
+  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=carry)
+  over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))
+  return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes)

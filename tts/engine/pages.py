@@ -13,7 +13,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from tts import parallel
+
 SIZE = 16
+_AXES = (None, 'kv_heads', None, None)  # logical axes of columns
 
 
 @flax.struct.dataclass
@@ -34,12 +37,22 @@ class Copies:
   count: jax.Array   # [] int32
 
 
+def axes(path: Any) -> tuple[str | None, ...]:
+  """Logical axes of an array by its path in a tree: devices share columns' heads, and no more."""
+  return _AXES if any(getattr(key, 'name', None) == 'columns' for key in path) else ()
+
+
 def empty(texts: Any, count: int) -> Pages:
   """`count` pages for texts like these."""
   return Pages(
-      columns=jax.tree.map(lambda x: jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype),
-                           texts.columns),
+      columns=jax.tree.map(lambda x: parallel.constrain(
+          jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype), *_AXES), texts.columns),
       carry=jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), texts.carry))
+
+
+def padded(copies: int) -> int:
+  """Copies of a call: a power of four, so that few programs are compiled."""
+  return 1 << max(6, copies.bit_length() + 1 & ~1)
 
 
 def load(texts: Any, pages: Pages, copies: Copies, fresh: jax.Array, length: jax.Array,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.engine import pages
 
 
 class Program:
@@ -22,18 +23,27 @@ class Program:
   compile_seconds = 0.0  # that this process has waited for compilers
 
   def __init__(self, function: Callable, mesh: parallel.Mesh, donate: tuple[int, ...] = ()):
-    self._mapped, self._mesh = parallel.pmapped(function, mesh, donate), mesh
+    self.function = function  # of one group
+    # Left to the compiler, where results are would change from call to call: programs again.
+    self._mapped, self._mesh = parallel.pmapped(
+        lambda *args: jax.tree_util.tree_map_with_path(
+            lambda path, x: parallel.constrain(x, *pages.axes(path)), function(*args)),
+        mesh, donate), mesh
     self._compiled: dict[tuple, Any] = {}
 
   def __call__(self, shared: Any, *block: Any) -> Any:
     leaves = jax.tree.leaves((shared, block))
-    key = tuple((x.shape, x.dtype, getattr(x, 'sharding', None)) for x in leaves)
+    key = tuple((x.shape, x.dtype, parallel.spec(x)) for x in leaves)
     block = parallel.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():
-        lowered = self._mapped.lower(shared, *block)
+        lowered = self.lower(shared, *block)
         self._compiled[key] = lowered.compile(compiler_options(shared))
     return self._compiled[key](shared, *block)
+
+  def lower(self, shared: Any, *block: Any) -> Any:
+    """Lowered for arguments of these shapes, which need not be there; those of a block stacked."""
+    return self._mapped.lower(shared, *block)
 
 
 def compiler_options(params: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +11,8 @@ import jax
 import numpy as np
 
 from tts import parallel
-from tts.engine import nodes as nodes_lib, store as store_lib
+from tts.engine import nodes as nodes_lib, programs, store as store_lib
 from tts.engine.nodes import Node
-from tts.engine.program import Program
 from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Job
@@ -97,7 +95,7 @@ class Reader:
         if job is not None:
           some = job.tokens[self._read[g, lane]:self._read[g, lane] + tile]
           tokens[g, lane, :len(some)], counts[g, lane], own[g, lane] = some, len(some), job.own
-    program = _read(self._store.mesh, self._make, self._values)
+    program = programs.read(self._store.mesh, self._make, self._values)
     self._texts, values = program(self._params, self._texts, tokens, counts, own)
     if self._values:
       values = jax.device_get(parallel.collected(values))
@@ -144,8 +142,8 @@ class Reader:
       return
     self._width = self._shape.width(need)
     if self._texts is None:
-      self._texts = _empty(self._store.mesh, self._make, self._shape.readers, self._width)(
-          self._params)
+      self._texts = programs.empty_texts(
+          self._store.mesh, self._make, self._shape.readers, self._width)(self._params)
     else:
       self._texts = store_lib.widened(self._texts, self._width, self._store.mesh)
 
@@ -171,19 +169,3 @@ class Reader:
       self._jobs[g][lane] = None
     for job, each in seen:
       job.done(each)
-
-
-@functools.cache
-def _empty(mesh: parallel.Mesh, make: Callable[[Any], Any], count: int, width: int) -> Program:
-  return Program(lambda params: make(params).empty(count, width), mesh)
-
-
-@functools.cache
-def _read(mesh: parallel.Mesh, make: Callable[[Any], Any], values: bool) -> Program:
-  def function(params, texts, tokens, counts, own):
-    if not values:
-      return make(params).read(texts, tokens, counts), ()
-    found, texts = make(params).extend(texts, tokens, counts, own)
-    return texts, found
-
-  return Program(function, mesh, donate=(1,))

@@ -39,12 +39,16 @@ class Shape:
     return width
 
 
-def of(arch: Arch) -> Shape:
-  """The shape for a model on this process's devices."""
-  if jax.default_backend() == 'cpu':
+def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
+  """The shape for a model on a platform's devices, this process's if not given.
+
+  lanes: of `Shape`; 0 chooses.
+  """
+  if (platform or jax.default_backend()) == 'cpu':
     # A core multiplies 16 rows of a wide model as fast, each, as it does more of them; a narrow
     # one's time goes to the beginnings of operations.
-    lanes = min(256, max(16, 8192 // max(arch.width, 1)))
+    lanes = lanes or min(256, max(16, 8192 // max(arch.width, 1)))
     wide = arch.width >= 256
     return Shape(lanes=lanes, write=2 if wide else 4, readers=lanes, tile=4 if wide else 16)
-  return Shape(lanes=64, write=16, readers=32, tile=16)
+  lanes = lanes or 64
+  return Shape(lanes=lanes, write=16, readers=max(1, lanes // 2), tile=16)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from tts import parallel
-from tts.engine import nodes, pages as pages_lib
+from tts.engine import nodes, pages as pages_lib, programs
 from tts.engine.nodes import Node, Table
 from tts.engine.pages import SIZE, Copies
-from tts.engine.program import Program
 
 _FIRST = 64  # pages that a group begins with
+
+
+def room(pages: int) -> int:
+  """How many pages a group has that has needed so many."""
+  count = _FIRST
+  while count < pages:
+    count *= 2
+  return count
 
 
 class Store:
@@ -45,14 +51,14 @@ class Store:
         base = nodes.common(held[g][lane], node)
         mine += [(lane, page, column) for page, column in nodes.missing(node, base)]
       copies.append(mine)
-    return _load(self.mesh)((), texts, self._pages, _copies(copies), fresh, length, last)
+    return programs.load(self.mesh)((), texts, self._pages, _copies(copies), fresh, length, last)
 
   def save(self, texts: Any, carry: Any, wanted: list[list[tuple[int, Node]]]) -> None:
     """Keeps what lanes have, (lane, a node of the table) per group."""
     self._begin(texts)
     copies = [[(lane, page, node.start + SIZE * i) for lane, node in of_group
                for i, page in enumerate(node.pages)] for of_group in wanted]
-    self._pages = _save(self.mesh)((), self._pages, texts, carry, _copies(copies))
+    self._pages = programs.save(self.mesh)((), self._pages, texts, carry, _copies(copies))
 
   def reserve(self, texts: Any, needed: list[int]) -> None:
     """Makes room for so many pages more in each group."""
@@ -61,41 +67,20 @@ class Store:
       self._count *= 2
       for table in self.tables:
         table.grow(self._count)
-      self._pages = _grow(self.mesh, 0, self._count)((), self._pages)
+      self._pages = programs.grow(self.mesh, 0, self._count)((), self._pages)
 
   def _begin(self, texts: Any) -> None:
     if self._pages is None:
-      self._pages = _empty(self.mesh, self._count)((), texts)
-
-
-@functools.cache
-def _empty(mesh: parallel.Mesh, count: int) -> Program:
-  return Program(lambda _, texts: pages_lib.empty(texts, count), mesh)
-
-
-@functools.cache
-def _load(mesh: parallel.Mesh) -> Program:
-  return Program(lambda _, *args: pages_lib.load(*args), mesh, donate=(1,))
-
-
-@functools.cache
-def _save(mesh: parallel.Mesh) -> Program:
-  return Program(lambda _, *args: pages_lib.save(*args), mesh, donate=(1,))
-
-
-@functools.cache
-def _grow(mesh: parallel.Mesh, axis: int, size: int) -> Program:
-  return Program(lambda _, tree: pages_lib.grown(tree, axis, size), mesh)
+      self._pages = programs.empty_pages(self.mesh, self._count)((), texts)
 
 
 def widened(texts: Any, width: int, mesh: parallel.Mesh) -> Any:
   """Lanes' texts with room for `width` tokens."""
-  return texts.replace(columns=_grow(mesh, 2, width)((), texts.columns))
+  return texts.replace(columns=programs.grow(mesh, 2, width)((), texts.columns))
 
 
 def _copies(wanted: list[list[tuple[int, int, int]]]) -> Copies:
-  """Padded to a power of four, so that few programs are compiled."""
-  size = 1 << max(6, max(map(len, wanted)).bit_length() + 1 & ~1)
+  size = pages_lib.padded(max(map(len, wanted)))
   array = np.zeros((len(wanted), size, 3), np.int32)
   for g, of_group in enumerate(wanted):
     if of_group:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tts import parallel
-from tts.engine import lanes as lanes_lib, nodes as nodes_lib, store as store_lib
-from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED, Lanes
+from tts.engine import nodes as nodes_lib, programs, store as store_lib
+from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED
 from tts.engine.nodes import Node
-from tts.engine.program import Program
 from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Job
@@ -114,7 +111,7 @@ class Writer:
   def run(self) -> int:
     """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
     self._fill()
-    program = _write(self._store.mesh, self._make, self._shape.write, *self._how)
+    program = programs.write(self._store.mesh, self._make, self._shape.write, *self._how)
     self._state, log = program(self._params, self._state)
     log = jax.device_get(parallel.collected(log))
     self._logs.append(log)
@@ -147,8 +144,9 @@ class Writer:
     self._widen(int(self._ends.max()) + max(self._shape.write, nodes_lib.SIZE))
     if fresh.any():
       texts = self._store.load(self._state.texts, fresh, wanted, self._held)
-      self._state = _take(self._store.mesh)((), self._state.replace(texts=None), texts.carry, fresh,
-                                            keys, *fields).replace(texts=texts)
+      take = programs.take(self._store.mesh)
+      self._state = take((), self._state.replace(texts=None), texts.carry, fresh, keys,
+                         *fields).replace(texts=texts)
       for g, of_group in enumerate(wanted):
         for lane, node in of_group:
           self._held[g][lane] = node
@@ -159,8 +157,8 @@ class Writer:
       return
     self._width = self._shape.width(need)
     if self._state is None:
-      self._state = _empty(self._store.mesh, self._make, self._shape.lanes, self._width)(
-          self._params)
+      self._state = programs.empty_lanes(
+          self._store.mesh, self._make, self._shape.lanes, self._width)(self._params)
     else:
       self._state = self._state.replace(
           texts=store_lib.widened(self._state.texts, self._width, self._store.mesh))
@@ -200,35 +198,5 @@ class Writer:
     own = len(code) if job.greedy else int(np.count_nonzero(code & GREEDY == 0))
     last = code[own - 1]
     return Written(tokens=column('token')[real], logprob=column('logprob')[real], own=own,
-                   steps=int(np.count_nonzero(code[:own] & STEP_ENDED)), live=bool(last & LIVE), finished=bool(last & FINISHED),
-                   ended=not code[-1] & LIVE)
-
-
-@functools.cache
-def _empty(mesh: parallel.Mesh, make: Callable[[Any], Any], count: int, width: int) -> Program:
-  return Program(lambda params: lanes_lib.empty(make(params), count, width), mesh)
-
-
-@functools.cache
-def _write(mesh: parallel.Mesh, make: Callable[[Any], Any], num: int, sampling: SamplingConfig,
-           limits: decode.Limits) -> Program:
-  return Program(lambda params, lanes: lanes_lib.write(make(params), lanes, num, sampling, limits),
-                 mesh, donate=(1,))
-
-
-@functools.cache
-def _take(mesh: parallel.Mesh) -> Program:
-  return Program(_taken, mesh, donate=(1,))
-
-
-def _taken(_: Any, lanes: Lanes, carry: Any, fresh: jax.Array, key: jax.Array, step: jax.Array,
-           position: jax.Array, past_steps: jax.Array, past_positions: jax.Array, steps: jax.Array,
-           ahead: jax.Array) -> Lanes:
-  """Lanes without their texts, of which the fresh ones have another row: all arrays [L, ...]."""
-  none = jnp.zeros_like(fresh)
-  rows = decode.Rows(key=jax.random.wrap_key_data(key), step=step, position=position,
-                     past_steps=past_steps, past_positions=past_positions,
-                     in_step=jnp.zeros_like(step), live=fresh, finished=none, half=none)
-  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=carry)
-  over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))
-  return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes)
+                   steps=int(np.count_nonzero(code[:own] & STEP_ENDED)), live=bool(last & LIVE),
+                   finished=bool(last & FINISHED), ended=not code[-1] & LIVE)

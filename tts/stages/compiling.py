@@ -20,7 +20,8 @@ from tts.stages import compiled, device_programs, memory
 from tts.stages.device_programs import DeviceProgram
 from tts.types import InputError
 
-_MOST_ROWS = 1 << 20
+_MOST_ROWS = 4096  # the most lanes that a config may ask for
+_PLATFORM = 'tpu'
 _PACKAGES = ('jax', 'jaxlib', 'libtpu')
 _LARGE = 1e-3  # of a model's bytes: a parameter that is whole on each device and larger is named
 
@@ -59,7 +60,7 @@ def selected(experiment: Experiment, only: str) -> list[DeviceProgram]:
   Raises:
     InputError: there is none.
   """
-  programs = device_programs.listed(experiment)
+  programs = device_programs.listed(experiment, _PLATFORM)
   found = [p for p in programs if only in p.name]
   if not found:
     raise InputError(f'--only={only}: no program is called so; there are '
@@ -75,8 +76,8 @@ def check(experiment: Experiment, topology: str) -> None:
   """
   chip, mesh = chip_of(topology), mesh_of(experiment, topology)
   experiment = _counted(experiment, mesh)
-  device_programs.check_memory(experiment, chip.memory)
-  programs = device_programs.listed(experiment)
+  device_programs.check_memory(experiment, chip.memory, platform=_PLATFORM)
+  programs = device_programs.listed(experiment, _PLATFORM)
   for program in tqdm(programs, desc='compiling', unit='program', delay=5, leave=False):
     row = measured(program, mesh, chip)
     if row['error']:
@@ -133,15 +134,17 @@ def measured(program: DeviceProgram, mesh: parallel.Mesh, chip: compiled.Chip) -
          'most_rows': device_programs.largest(
              program, mesh.shape[parallel.MODEL], chip.memory, _MOST_ROWS),
          'formula': {**dataclasses.asdict(estimate), 'arguments': estimate.arguments,
-                     'total': estimate.total}}
-  if estimate.arguments > chip.memory:
-    return row | {'error': 'its arguments alone are larger than a chip', 'fits': False}
+                     'beside': estimate.beside, 'total': estimate.total}}
+  if estimate.arguments + estimate.beside > chip.memory:
+    return row | {'error': 'its arguments and what its stage keeps are larger than a chip',
+                  'fits': False}
   try:
     found = compiled.facts(program.lower(mesh), mesh)
   except jax.errors.JaxRuntimeError as error:
     return row | {'error': _reason(error), 'fits': False}
+  needed = found.memory + estimate.beside
   return row | {
-      'fits': found.memory <= chip.memory, 'memory': found.memory,
+      'fits': needed <= chip.memory, 'memory': needed,
       **dataclasses.asdict(found), 'roofline_seconds': found.seconds(chip)}
 
 

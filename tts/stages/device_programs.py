@@ -21,18 +21,21 @@ from tts.config import Experiment
 from tts.data import hub
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
+from tts.engine import programs as engine, shape as shapes, store
+from tts.engine.pages import SIZE
+from tts.engine.program import Program
+from tts.engine.shape import Shape
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
+from tts.models.generator import Generator
 from tts.models.transformer import Arch, Decoder, abstract, check_split
-from tts.revision.trajectories import MAX_CONTEXT
 from tts.roles import Roles
 from tts.sampling.decode import Limits
-from tts.search import methods
-from tts.search.search import BeamConfig
-from tts.stages import cost, memory, programs, proposal, rollouts, scoring, search, verifiers
+from tts.stages import cost, memory, programs, uses, verifiers, workers
 from tts.stages.memory import Footprint
+from tts.stages.uses import Use
 from tts.train import lora, steps, update
-from tts.types import EOS_ID, InputError, Strategy
+from tts.types import EOS_ID, InputError
 
 _PROBE = 256  # prompts of a call of stage `difficulty`'s probe
 # Stands in for a tokenizer that is yet to be trained: its ids are constants of a program.
@@ -45,12 +48,11 @@ class DeviceProgram:
 
   Attributes:
     stage: that runs it.
-    name: stage and what it is, e.g. `search/beam-m4-n16`.
+    name: stage and what it is, e.g. `search/write-base`.
     lower: mesh --> the lowered program.
-    footprint: (rows, devices that share a model) --> its memory.
-    rows: candidates, or texts, of a block.
+    footprint: (rows, devices that share a model) --> its memory, and what the stage has beside it.
+    rows: lanes, or texts of a batch.
     field: of the config, that sets the rows.
-    each: rows that one problem has; fewer of them is another N.
     models: names; of a verifier of a plugin its own.
   """
 
@@ -60,7 +62,6 @@ class DeviceProgram:
   footprint: Callable[[int, int], Footprint]
   rows: int
   field: str
-  each: int
   models: tuple[str, ...]
 
 
@@ -91,48 +92,48 @@ def check(e: Experiment, width: int) -> None:
       check_split(architecture(e, name), name, width)
 
 
-def listed(e: Experiment) -> list[DeviceProgram]:
-  """Every program of the stages, in their order; those that are the same are there once."""
+def listed(e: Experiment, platform: str | None = None) -> list[DeviceProgram]:
+  """Every program of the stages, in their order; those that are the same are there once.
+
+  platform: that they are for; None is this process's.
+  """
   seen = set()
-  return [program for key, program in _everything(e) if not (key in seen or seen.add(key))]
+  return [program for key, program in _everything(e, platform)
+          if not (key in seen or seen.add(key))]
 
 
-def _everything(e: Experiment) -> list[tuple[tuple, DeviceProgram]]:
+def _everything(e: Experiment, platform: str | None) -> list[tuple[tuple, DeviceProgram]]:
   """Every use of a program, with what makes two of them the same."""
-  made = _Maker(e)
-  return [*made.trainings()]
+  made = _Maker(e, platform)
+  return [*made.trainings(), *made.probe(), *made.at_work()]
 
 
 def most(e: Experiment) -> dict[str, int]:
   """Bytes on one device of each stage's largest program, by the formula."""
   found: dict[str, int] = {}
-  for _, program in _everything(e):
+  for _, program in _everything(e, None):
     total = program.footprint(program.rows, e.mesh.model).total
     found[program.stage] = max(total, found.get(program.stage, 0))
   return found
 
 
 def largest(program: DeviceProgram, width: int, limit: int, most: int) -> int:
-  """Rows, `most` at most, with which a program fits into `limit` bytes; 0 if none do.
-
-  They are those of whole questions, or, below one, of a smaller N.
-  """
+  """Rows, `most` at most, with which a program fits into `limit` bytes; 0 if none do."""
   fits = lambda rows: program.footprint(rows, width).total <= limit
-  rows = bisect.bisect_left(range(1, most + 1), True, key=lambda rows: not fits(rows))
-  return rows - rows % program.each if rows >= program.each else rows
+  return bisect.bisect_left(range(1, most + 1), True, key=lambda rows: not fits(rows))
 
 
-def check_memory(e: Experiment, limit: int, holders: int = 1) -> None:
+def check_memory(e: Experiment, limit: int, holders: int = 1, platform: str | None = None) -> None:
   """Whether every program fits into `limit` bytes a device.
 
   So many `holders` have a model's weights together, as a CPU's devices have; training has its own.
 
   Raises:
-    InputError: one does not; the largest N that does, or the field to lower.
+    InputError: one does not; how many lanes do, or the field to change.
   """
-  for program in listed(e):
+  for _, program in _everything(e, platform):
     found = program.footprint(program.rows, e.mesh.model)
-    shared = 0 if program.name.startswith('train/') else found.weights
+    shared = 0 if program.name.startswith('train/') else found.weights + found.others
     room = limit + shared - shared // holders
     if found.total > room:
       raise too_large(e, program, found.total, room)
@@ -141,38 +142,28 @@ def check_memory(e: Experiment, limit: int, holders: int = 1) -> None:
 def too_large(e: Experiment, program: DeviceProgram, total: int, limit: int) -> InputError:
   """Says how many rows fit where a program takes `total` bytes of `limit`, or what else helps."""
   more = total - program.footprint(program.rows, e.mesh.model).total  # than the formula says
-  rows = largest(program, e.mesh.model, limit - more, program.rows)
+  rows = largest(program, e.mesh.model, limit - more, program.rows - 1) if program.field else 0
   how = 'let more devices share a model: raise --config.mesh.model'
-  if program.name.startswith('train/'):
-    name = program.models[0]
-    how = (f'give --config.models.{name}.checkpoint' if e.mesh.train else
+  if rows:
+    how = f'{rows} fit: set --{program.field}={rows}'
+  elif program.name.startswith('train/'):
+    how = (f'give --config.models.{program.models[0]}.checkpoint' if e.mesh.train else
            'it is trained on one device: share it, --config.mesh.train=-1')
-  if rows >= program.each and program.field:
-    value = rows // program.each if program.field.endswith('block') else rows
-    how = f'{rows} fit: set --{program.field}={value}'
-  elif rows:
-    how = f'the largest N that fits is {rows}, or {how}'
   return InputError(f'{program.name} needs {total / 1e9:.2f} GB on a device that has '
-                    f'{limit / 1e9:.2f}, for {program.rows} rows of {program.each} a question: '
-                    f'{how}')
+                    f'{limit / 1e9:.2f}, with all that its stage keeps there, for {program.rows} '
+                    f'rows: {how}')
 
 
 class _Maker:
   """Programs with what tells them apart: (key, `DeviceProgram`)."""
 
-  def __init__(self, e: Experiment):
-    self._e, given = e, e.models.base.checkpoint
+  def __init__(self, e: Experiment, platform: str | None):
+    self._e, self._platform, given = e, platform, e.models.base.checkpoint
     roles = Prompts(e.prompts, Tokenizer.load(hub.local(given))).roles if given else _ROLES
     limits = e.limits
     self._limits = Limits(limits.max_tokens, limits.max_steps, limits.max_step_tokens, roles)
-    self._prompt = limits.max_prompt_tokens
-    self._of_run = dict(seed=e.seeds[0], limits=self._limits, sampling=e.sampling)
-
-  def _has(self, name: str) -> bool:
-    return getattr(self._e.models, verifiers.model_of(name)).enabled
-
-  def _block_size(self, num: int) -> int:
-    return search.block_size(self._e.search, num)
+    self._uses = uses.of(e)
+    self._sizes = functools.cache(self._sizes_of)
 
   def trainings(self):
     e = self._e
@@ -191,124 +182,131 @@ class _Maker:
                 a, batch=rows, columns=t.row_length, labelled=k == 'value',
                 width=width if e.mesh.train else 1, groups=e.mesh.train or 1,
                 adapters=_adapters(a, t.lora_rank), remat=t.remat),
-            train.batch_size, f'config.models.{name}.train.batch_size', 1, (name,))
+            train.batch_size, f'config.models.{name}.train.batch_size', (name,))
 
-  def labels(self):
-    e, config = self._e, self._e.labels
-    if not any(self._has(v) and not getattr(e.models, v).checkpoint for v in VERIFIERS):
-      return
-    yield self._sample('labels', 'base', config.block, config.samples, 'labels.block')
-    slots = rollouts.num_slots(config)
-    yield self._sample(
-        'labels', 'base', max(1, config.in_flight // slots),
-        e.limits.max_steps * config.rollouts, 'labels.in_flight', what='rollouts', slots=slots,
-        columns=self._prompt + e.limits.max_tokens, names=3)
-
-  def searches(self):
-    e, config = self._e, self._e.search
-    pools = {config.pool} | ({config.deep_pool} if config.deep_questions else set()) - {0}
-    for num in sorted(pools):
-      yield self._sample('search', 'base', self._block_size(num), num, 'search.max_rows')
-    for name in filter(self._has, GENERATORS[1:]):
-      num = config.large_samples
-      yield self._sample('search', name, self._block_size(num), num, 'search.max_rows')
-    main = verifiers.main(e)
-    for guide in filter(self._has, (main, *verifiers.beside(e))):
-      strategies = search.plain_strategies(config)
-      if guide == main:
-        strategies = [how.strategy for how in search.searches(e)]
-      for strategy in strategies:
-        yield self._search('search', 'base', guide, strategy)
-    yield self._sample('difficulty', 'base', e.difficulty.block, e.difficulty.samples,
-                       'difficulty.block')
-    base = architecture(e, 'base')
+  def probe(self):
+    base, columns = architecture(self._e, 'base'), self._e.limits.max_prompt_tokens
+    of = lambda *size: jax.ShapeDtypeStruct(size, jnp.int32)
     yield ('probe', base), DeviceProgram(
-        'difficulty', 'difficulty/probe', lambda mesh: _lower(
-            programs.prompt_step(base), [base], (_int(_PROBE, self._prompt), _int(_PROBE)), mesh),
-        lambda rows, width: memory.prompts(base, width, problems=rows, columns=self._prompt),
-        _PROBE, '', 1, ('base',))
+        'difficulty', 'difficulty/probe', lambda mesh: Program(
+            programs.prompt_step(base), mesh).lower(
+                parallel.placed(abstract(base), mesh),
+                *parallel.stacked((of(_PROBE, columns), of(_PROBE)), mesh)),
+        lambda rows, width: memory.prompts(base, width, problems=rows, columns=columns),
+        _PROBE, '', ('base',))
 
-  def scores(self):
-    for name in (*VERIFIERS, *verifiers.added(self._e)):
-      if self._has(name):
-        yield self._score('search', name, self._prompt)
+  def at_work(self):
+    """The engine's programs of each stage's models."""
+    for use in self._uses:
+      for kind in ('write', 'read', 'load-write', 'save-write', 'load-read', 'save-read'):
+        if use.writes or 'write' not in kind:
+          yield self._program(use, kind)
 
-  def revisions(self):
-    e, config = self._e, self._e.revision
-    if not config.enabled:
-      return
-    yield self._sample('revision', 'base', config.block, config.samples, 'revision.block')
-    for stage, chains, length in (('revision_orms', *config.orm_chains),
-                                  *(('revise', *pair) for pair in config.chains)):
-      arch, size = architecture(e, 'revision'), self._block_size(chains)
-      block = self._block(size, chains)
-      step = programs.chain_step(arch, stream='test', length=length, **self._of_run)
-      yield ('chains', arch, size, chains, length), DeviceProgram(
-          stage, f'{stage}/chains-{chains}x{length}',
-          lambda mesh, a=arch, s=step, b=block: _lower(s, [a], b, mesh),
-          lambda rows, width, a=arch, c=chains, l=length: memory.chains(
-              a, width, problems=max(1, rows // c), columns=self._prompt, candidates=min(rows, c),
-              length=l, tokens=self._limits.max_tokens),
-          size * chains, 'config.search.max_rows', chains, ('revision',))
-    if self._has(main := verifiers.main(e)):
-      for answers, budget in config.searched:
-        yield self._search('revise', 'revision', main, proposal.strategy(answers, budget))
-    for name in REVISION_VERIFIERS:
-      columns = self._prompt
-      if name == 'revision_orm':  # it reads the answers before
-        columns += MAX_CONTEXT * (self._prompt + self._limits.max_tokens + 1)
-      yield self._score('revise', name, columns)
+  def _program(self, use: Use, kind: str) -> tuple[tuple, DeviceProgram]:
+    sizes = self._sizes(use, 0)
+    key = (kind, sizes.make, sizes.shape, sizes.width(kind),
+           use.sampling if kind == 'write' else sizes.pages if '-' in kind else None)
+    rows = sizes.rows(kind)
+    return key, DeviceProgram(
+        use.stage, f'{use.stage}/{kind}-{use.model}',
+        lambda mesh: _lower(use, kind, sizes, self._limits, mesh),
+        lambda count, width: self._footprint(use, kind, 0 if count == rows else count, width),
+        rows, 'config.lanes', (use.model,))
 
-  def _block(self, size: int, num: int, columns: int | None = None) -> tuple:
-    return (_int(size, columns or self._prompt), _int(size), _words(size), _int(size, num),
-            jax.ShapeDtypeStruct((size,), jnp.bool_))
+  def _sizes_of(self, use: Use, lanes: int) -> Sizes:
+    """lanes: as if the config asked for so many; 0 for what it does ask for."""
+    e, arch = self._e, architecture(self._e, use.model)
+    kind = Generator if use.sampling else verifiers.VERIFIERS[use.model].make
+    shape = shapes.of(arch, lanes or e.lanes, self._platform)
+    room = lambda tokens, most: shape.width(tokens + max(most, SIZE)) if tokens else 0
+    most = max(shape.lanes, shape.readers, *(
+        max(s.lanes, s.readers) for s in (
+            shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
+            for other in self._uses if other.stage == use.stage)))
+    needed = max(workers.in_flight(most, rows) * pages for rows, pages in use.kept)
+    return Sizes(workers.Functions(kind, arch), shape, room(use.writes, shape.write),
+                 room(use.reads, shape.tile), store.room(needed), not use.sampling)
 
-  def _sample(self, stage, model, size, num, field, *, what='sample', slots=None, columns=None,
-              names=1):
-    arch, columns = architecture(self._e, model), columns or self._prompt
-    slots = slots or min(num, search.MAX_SLOTS * self._e.search.block // size)
-    step = programs.sample_step(arch, stream='test', num_slots=slots, **self._of_run)
-    block = (_int(size, columns), _int(size, num), _words(size), _int(size, num, names),
-             _int(size))
-    name = f'{stage}/{what}-n{num}' if model == 'base' else f'{stage}/{model}-{what}-n{num}'
-    return ('sample', arch, size, num, slots, columns, names), DeviceProgram(
-        stage, name, lambda mesh: _lower(step, [arch], block, mesh),
-        lambda rows, width: memory.sample(
-            arch, width, problems=max(1, rows // slots), columns=columns, jobs=num,
-            slots=min(rows, slots), tokens=self._limits.max_tokens, names=names),
-        size * slots, f'config.{field}', slots, (model,))
+  def _footprint(self, use: Use, kind: str, lanes: int, width: int) -> Footprint:
+    """A program's memory, with all that its stage has on the device."""
+    own = self._sizes(use, lanes)
+    found = own.footprint(kind, width)
+    stage = [other for other in self._uses if other.stage == use.stage]
+    weights = sum({verifiers.model_of(other.model): memory.weights(
+        architecture(self._e, other.model), width) for other in stage}.values())
+    kept = sum(self._sizes(other, lanes).kept(width) for other in stage)
+    return dataclasses.replace(found, others=weights - found.weights,
+                               kept=kept - own.called_with(kind, width))
 
-  def _search(self, stage: str, model: str, guide: str, how: Strategy):
-    arch, judge = (architecture(self._e, name) for name in (model, guide))
-    num, limits, columns, question = how.num_candidates, self._limits, self._prompt, 0
-    size, block = self._block_size(num), ()
-    if how.chain_length:  # the prefix holds earlier answers
-      columns, question = columns + MAX_CONTEXT * (limits.max_tokens + 1 + columns), columns
-      block = _int(size, question), _int(size)
-    block = (*self._block(size, num, columns), *block)
-    ahead, make = how.lookahead or 0, verifiers.VERIFIERS[guide].make
-    step = programs.search_step(arch, judge, stream='test', make=make,
-                                config=BeamConfig(num, how.beam_width, ahead),
-                                priority=methods.METHODS[how.method].priority, **self._of_run)
-    name = how.name if guide == 'prm' else f'{guide}-{how.name}'
-    return ('search', arch, judge, make, size, columns, how), DeviceProgram(
-        stage, f'{stage}/{name}', lambda mesh: _lower(step, [arch, judge], block, mesh),
-        lambda rows, width: memory.search(
-            arch, judge, width, problems=max(1, rows // num), columns=columns,
-            candidates=min(rows, num), tokens=limits.max_tokens, steps=limits.max_steps,
-            step_tokens=limits.max_step_tokens, lookahead=ahead, question=question),
-        size * num, 'config.search.max_rows', num, (model, guide))
 
-  def _score(self, stage: str, name: str, columns: int):
-    arch, tokens = architecture(self._e, name), self._limits.max_tokens
-    texts = scoring.at_a_time([(columns, tokens)])
-    block = _int(texts, columns), _int(texts), _int(texts, 1, tokens), _int(texts, 1)
-    make = verifiers.VERIFIERS[name].make
-    return ('score', arch, make, texts, columns), DeviceProgram(
-        stage, f'{stage}/score-{name}',
-        lambda mesh: _lower(programs.score_step(arch, make), [arch], block, mesh),
-        lambda rows, width: memory.score(arch, width, texts=rows, columns=columns, tokens=tokens),
-        texts, '', 1, (name,))
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+  """How large the programs of a model at work are.
+
+  Attributes:
+    make: its functions.
+    shape: of its programs.
+    writing: room of a lane that is written in, 0 where none is.
+    reading: room of a lane that is read in.
+    pages: that there are.
+    values: whether it is a verifier.
+  """
+
+  make: workers.Functions
+  shape: Shape
+  writing: int
+  reading: int
+  pages: int
+  values: bool
+
+  def rows(self, kind: str) -> int:
+    return self.shape.lanes if 'write' in kind else self.shape.readers
+
+  def width(self, kind: str) -> int:
+    return self.writing if 'write' in kind else self.reading
+
+  def footprint(self, kind: str, width: int) -> Footprint:
+    """Of one program. width: devices that share the model."""
+    arch, shape = self.make.arch, self.shape
+    if kind == 'write':
+      return memory.write(arch, width, shape, self.writing)
+    if kind == 'read':
+      return memory.read(arch, width, shape, self.reading, self.values)
+    move = memory.load if kind.startswith('load') else memory.save
+    return move(arch, width, self.rows(kind), self.width(kind), self.pages, self.values)
+
+  def kept(self, width: int) -> int:
+    """Bytes of all lanes and pages on a device."""
+    return sum(self._parts(width).values())
+
+  def called_with(self, kind: str, width: int) -> int:
+    """Bytes of those that a program has as arguments."""
+    parts = self._parts(width)
+    return parts[kind.removeprefix('load-').removeprefix('save-')] + parts['pages'] * ('-' in kind)
+
+  def _parts(self, width: int) -> dict[str, int]:
+    arch, shape = self.make.arch, self.shape
+    return {
+        'write': memory.lanes(arch, width, shape.lanes, self.writing) if self.writing else 0,
+        'read': memory.texts(arch, width, shape.readers, self.reading, self.values),
+        'pages': memory.pages(arch, width, self.pages, self.values)}
+
+
+def _lower(use: Use, kind: str, sizes: Sizes, limits: Limits, mesh: parallel.Mesh) -> Any:
+  """As the engine does, of shapes."""
+  make, shape = sizes.make, sizes.shape
+  params = parallel.placed(abstract(make.arch), mesh)
+  lower = lambda program, shared, block: program.lower(shared, *engine.stacked(block, mesh))
+  if kind == 'write':
+    return lower(engine.write(mesh, make, shape.write, use.sampling, limits), params,
+                 engine.writes(make, params, shape, sizes.writing))
+  if kind == 'read':
+    return lower(engine.read(mesh, make, sizes.values), params,
+                 engine.reads(make, params, shape, sizes.reading))
+  program, block = ((engine.load, engine.loads) if kind.startswith('load') else
+                    (engine.save, engine.saves))
+  return lower(program(mesh), (), block(make, params, sizes.rows(kind), sizes.width(kind),
+                                        sizes.pages))
 
 
 def _training_stage(name: str) -> str:
@@ -318,21 +316,6 @@ def _training_stage(name: str) -> str:
     return 'verifiers'
   return {'revision_restem': 'restem', 'revision': 'revision', 'revision_control': 'revision'}.get(
       name, 'revision_orms')
-
-
-def _int(*shape: int) -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct(shape, jnp.int32)
-
-
-def _words(size: int) -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct((size, 2), jnp.uint32)
-
-
-def _lower(step: Callable, archs: list[Arch], block: tuple, mesh: parallel.Mesh) -> Any:
-  """As `blocks.Program` does, of shapes."""
-  shared = tuple(parallel.placed(abstract(arch), mesh) for arch in archs)
-  return parallel.pmapped(step, mesh).lower(
-      shared if len(shared) > 1 else shared[0], *parallel.stacked(block, mesh))
 
 
 def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh,

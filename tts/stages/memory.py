@@ -1,10 +1,10 @@
 """Memory of a device program on one device, by the shapes alone: one formula for everybody.
 
 `--dry_run` refuses by it what will not fit, and `launch.compile` prints it beside the compiler's
-own figure. Arguments and outputs are exact up to the padding of a device's layouts; caches are what
-the loops carry; `working` is the largest of what is made beside them: one layer's attention
-weights, or, where candidates branch, the caches once more, since a gather writes beside what it
-reads. What the compiler saves or adds is not known before it has run.
+own figure. Arguments and outputs are exact up to the padding of a device's layouts; an output that takes an
+argument's place is none. `working` is what is made beside them: the new tokens' keys and values,
+and one layer's attention weights, or the logits. What the compiler saves or adds is not known
+before it has run, and while lanes or pages grow their old ones are there too.
 """
 
 from __future__ import annotations
@@ -15,22 +15,34 @@ import functools
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.engine.nodes import pages_for
+from tts.engine.pages import SIZE, padded
+from tts.engine.shape import Shape
 from tts.models import blockwise
 from tts.models.transformer import Arch, abstract
-from tts.revision.trajectories import MAX_CONTEXT
 
 _WORD = 4  # bytes of an int32, uint32 or float32
 
 
 @dataclasses.dataclass(frozen=True)
 class Footprint:
-  """Bytes on one device."""
+  """Bytes on one device.
+
+  Attributes:
+    weights: of the program's model.
+    inputs: what else it is called with.
+    outputs: of it, those apart that take the place of arguments.
+    working: what it makes meanwhile.
+    others: weights of the stage's other models.
+    kept: lanes and pages of the stage that it is not called with.
+  """
 
   weights: int
   inputs: int
   outputs: int
-  caches: int = 0
   working: int = 0
+  others: int = 0
+  kept: int = 0
 
   @property
   def arguments(self) -> int:
@@ -38,7 +50,12 @@ class Footprint:
 
   @property
   def total(self) -> int:
-    return self.arguments + self.outputs + self.caches + self.working
+    return self.arguments + self.outputs + self.working + self.beside
+
+  @property
+  def beside(self) -> int:
+    """What is on the device and not the program's."""
+    return self.others + self.kept
 
 
 @functools.cache
@@ -72,104 +89,65 @@ def _scores(arch: Arch, width: int, rows: int, new: int, seen: int) -> int:
   return rows * max(scores, mlp)
 
 
-def _reading(arch: Arch, width: int, texts: int, columns: int) -> int:
-  """Working memory of a prefill."""
-  return _scores(arch, width, texts, columns, columns)
+def carry(arch: Arch, values: bool) -> int:
+  """Bytes of what a text carries beside keys and values; of a verifier's, where `values` is set."""
+  state = arch.width * jnp.dtype(arch.dtype).itemsize
+  return state if not values else state + 2 * _WORD if arch.surprise_layer else 0
 
 
-def _prompts(count: int, columns: int) -> int:
-  """Bytes of a block's prompts, their lengths, and the words of their keys."""
-  return count * (columns + 3) * _WORD
+def texts(arch: Arch, width: int, rows: int, tokens: int, values: bool = False) -> int:
+  """Bytes of lanes with room for so many tokens each."""
+  return rows * (tokens * place(arch, width) + carry(arch, values) + _WORD)
 
 
-def sample(arch: Arch, width: int, *, problems: int, columns: int, jobs: int, slots: int,
-           tokens: int, names: int = 1) -> Footprint:
-  """`programs.sample_step`.
+def lanes(arch: Arch, width: int, rows: int, tokens: int) -> int:
+  """Bytes of `tts.engine.lanes.Lanes`: texts, what is drawn by and how far each is."""
+  return texts(arch, width, rows, tokens) + rows * (carry(arch, False) + 9 * _WORD + 4)
 
-  Args:
-    arch: of the generator.
-    width: devices that share it.
-    problems: B.
-    columns: P, of a prefix.
-    jobs: J, samples of a problem.
-    slots: N, in flight.
-    tokens: T, of one sample at most.
-    names: I, numbers in a sample's key.
-  """
-  log = tokens * -(-jobs // slots) * problems * slots
+
+def pages(arch: Arch, width: int, count: int, values: bool = False) -> int:
+  """Bytes of `tts.engine.pages.Pages`."""
+  return count * (SIZE * place(arch, width) + carry(arch, values))
+
+
+def write(arch: Arch, width: int, shape: Shape, tokens: int) -> Footprint:
+  """`programs.write` in lanes with room for `tokens`."""
+  rows = shape.lanes
+  return Footprint(
+      weights=weights(arch, width), inputs=lanes(arch, width, rows, tokens),
+      outputs=rows * (3 * shape.write * _WORD + 1),
+      working=rows * shape.write * place(arch, width) + max(
+          _scores(arch, width, rows, 1, tokens + shape.write),
+          3 * rows * _vocabulary(arch, width) * _WORD))
+
+
+def read(arch: Arch, width: int, shape: Shape, tokens: int, values: bool) -> Footprint:
+  """`programs.read` in lanes with room for `tokens`; `values` are a verifier's."""
+  rows, tile = shape.readers, shape.tile
   return Footprint(
       weights=weights(arch, width),
-      # Lengths and keys are of jobs here.
-      inputs=_prompts(problems, columns) + problems * jobs * (1 + names) * _WORD,
-      outputs=4 * log * _WORD,
-      caches=problems * (columns + slots * tokens) * place(arch, width),
-      working=max(_reading(arch, width, problems, columns),
-                  3 * problems * slots * _vocabulary(arch, width) * _WORD))
+      inputs=texts(arch, width, rows, tokens, values) + rows * ((tile + 1) * _WORD + 1),
+      outputs=rows * tile * _WORD * values,
+      working=rows * tile * place(arch, width) + _scores(arch, width, rows, tile, tokens + tile))
 
 
-def search(arch: Arch, guide: Arch, width: int, *, problems: int, columns: int, candidates: int,
-           tokens: int, steps: int, step_tokens: int, lookahead: int = 0,
-           question: int = 0) -> Footprint:
-  """`programs.search_step`.
-
-  Args:
-    arch: of the generator.
-    guide: of the verifier.
-    width: devices that share them.
-    problems: B.
-    columns: P, of what the generator reads first.
-    candidates: N.
-    tokens: T, of a solution at most.
-    steps: S.
-    step_tokens: C.
-    lookahead: k; a simulation has caches of its own.
-    question: columns of what the verifier reads first where that is something else.
-  """
-  rows = problems * candidates
-  of_row = step_tokens + 4 + lookahead * (step_tokens + 1) + bool(lookahead)  # words
-  of_problem = 4 + 4 * bool(lookahead)
-  outputs = steps * (rows * (of_row * _WORD + 3 + bool(lookahead)) + problems * of_problem * _WORD)
-  own = rows * (tokens + step_tokens)
-  copied = own * (place(arch, width) + place(guide, width))
-  read = question or columns
-  return Footprint(
-      weights=weights(arch, width) + weights(guide, width),
-      inputs=(_prompts(problems, columns) + rows * _WORD + problems
-              + (problems * (question + 1) * _WORD if question else 0)),
-      outputs=outputs,
-      # A simulation's own stand beside those that the search goes on from.
-      caches=(problems * columns * place(arch, width) + problems * read * place(guide, width)
-              + copied * (2 if lookahead else 1)),
-      working=max(copied, _reading(arch, width, problems, columns),
-                  _reading(guide, width, problems, read),
-                  _scores(guide, width, rows, step_tokens, read + tokens + step_tokens),
-                  3 * rows * _vocabulary(arch, width) * _WORD))
+def load(arch: Arch, width: int, rows: int, tokens: int, count: int, values: bool) -> Footprint:
+  """`programs.load` from `count` pages."""
+  return Footprint(weights=0, outputs=0, inputs=(
+      texts(arch, width, rows, tokens, values) + pages(arch, width, count, values)
+      + _copies(rows, tokens) + rows * (2 * _WORD + 1)))
 
 
-def chains(arch: Arch, width: int, *, problems: int, columns: int, candidates: int, length: int,
-           tokens: int) -> Footprint:
-  """`programs.chain_step`: `candidates` chains of `length` answers for each of `problems`."""
-  rows, turn = problems * candidates, tokens + 1 + columns
-  past = MAX_CONTEXT * turn if length > 1 else 0
-  return Footprint(
-      weights=weights(arch, width),
-      inputs=_prompts(problems, columns) + rows * _WORD + problems,
-      outputs=length * rows * ((3 * tokens + 3) * _WORD + 1),
-      caches=(problems * columns + rows * (past + tokens)) * place(arch, width),
-      working=max(rows * past * place(arch, width), _reading(arch, width, problems, columns),
-                  _scores(arch, width, rows, turn, columns + past + turn) if length > 1 else 0,
-                  3 * rows * _vocabulary(arch, width) * _WORD))
+def save(arch: Arch, width: int, rows: int, tokens: int, count: int, values: bool) -> Footprint:
+  """`programs.save` to `count` pages. What texts carry is given beside them, not with them."""
+  length = rows * _WORD  # no page has it, and the compiler leaves it out
+  return Footprint(weights=0, outputs=0, inputs=(
+      texts(arch, width, rows, tokens, values) - length + pages(arch, width, count, values)
+      + _copies(rows, tokens)))
 
 
-def score(arch: Arch, width: int, *, texts: int, columns: int, tokens: int) -> Footprint:
-  """`programs.score_step`: so many texts of `tokens` after a prompt of `columns`."""
-  return Footprint(
-      weights=weights(arch, width),
-      inputs=texts * (columns + 1 + tokens + 1) * _WORD,
-      outputs=texts * (tokens + 1) * _WORD,
-      caches=texts * (columns + tokens) * place(arch, width),
-      working=max(_reading(arch, width, texts, columns),
-                  _scores(arch, width, texts, tokens, columns + tokens)))
+def _copies(rows: int, tokens: int) -> int:
+  return (3 * padded(rows * pages_for(tokens)) + 1) * _WORD
 
 
 def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint:
@@ -177,7 +155,7 @@ def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint
   return Footprint(
       weights=weights(arch, width), inputs=problems * (columns + 1) * _WORD,
       outputs=problems * arch.width * _WORD,
-      working=_reading(arch, width, problems, columns))
+      working=_scores(arch, width, problems, columns, columns))
 
 
 def training(arch: Arch, *, batch: int, columns: int, labelled: bool, width: int = 1,

@@ -71,7 +71,7 @@ class Workers:
     """A generator by its model's name."""
     model = self.run.model(name)
     author = Author(self.run.mesh, Functions(Generator, model.arch), model.params,
-                    shape.of(model.arch), sampling, self.run.limits,
+                    shape.of(model.arch, self.run.experiment.lanes), sampling, self.run.limits,
                     shared_prefix(self.run.prompts.encode))
     self._working.append((name, author))
     return author
@@ -81,7 +81,7 @@ class Workers:
     model = self.run.model(name)
     encode = self.run.prompts.encode if model.reader is None else model.reader.prompt
     judge = Judge(self.run.mesh, Functions(model.make, model.arch), model.params,
-                  shape.of(model.arch), shared_prefix(encode))
+                  shape.of(model.arch, self.run.experiment.lanes), shared_prefix(encode))
     self._working.append((name, judge))
     return judge
 
@@ -112,7 +112,12 @@ class Workers:
     """The same of anything, a sequence a device group: (one of them, group) --> a coroutine."""
     begin = lambda item: lambda group: coroutine(item, group)
     return engine.run([[begin(item) for item in of_group] for of_group in items], models,
-                      in_flight=lambda lanes: max(2, -(-_ROWS * lanes // rows)), tick=self.tick)
+                      in_flight=lambda lanes: in_flight(lanes, rows), tick=self.tick)
+
+
+def in_flight(lanes: int, rows: int) -> int:
+  """Questions that have begun and are not done, of so many rows each: lanes never lack a row."""
+  return max(2, -(-_ROWS * lanes // rows))
 
 
 @functools.cache

@@ -1,0 +1,79 @@
+"""Each of the engine's programs is compiled once, for the shapes that it is described with."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from tests import toy
+from tests.device_programs import DRAWN, JUDGE, LIMITS
+from tts import parallel
+from tts.engine import engine, programs
+from tts.engine.program import Program
+from tts.engine.shape import Shape
+from tts.engine.workers import Author, Judge
+from tts.models.generator import Generator
+from tts.models.transformer import abstract
+from tts.models.verifier import Verifier
+from tts.search.search import BeamConfig, Question, Search
+from tts.stages.workers import Functions
+
+SHAPE = Shape(lanes=5, write=4, readers=3, tile=8)
+
+
+def described(block, mesh):
+  return jax.tree.map(lambda x: (x.shape, x.dtype, parallel.spec(x)),
+                      programs.stacked(block, mesh))
+
+
+def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
+  """Two groups of two devices, two questions each: nothing moves from call to call."""
+  made = []
+  begin = Program.__init__
+
+  def noted(self, *args, **kwargs):
+    begin(self, *args, **kwargs)
+    made.append(self)
+
+  monkeypatch.setattr(Program, '__init__', noted)
+  mesh = parallel.make_mesh(2, 2)
+  models = []
+  for seed, (worker, kind, arch) in enumerate(((Author, Generator, toy.ARCH),
+                                               (Judge, Verifier, JUDGE))):
+    params = parallel.place(toy.decoder_params(arch, seed=seed), abstract(arch), mesh)
+    models.append(worker(mesh, Functions(kind, arch), params, SHAPE,
+                         *((DRAWN, LIMITS) if worker is Author else ())))
+  prompts, lengths = toy.prompts(0, 4, 5, toy.ARCH.vocab_size)
+  keys = np.asarray(jax.random.key_data(toy.slot_keys(4, 4)))
+
+  def search(b):
+    prompt = prompts[b, :lengths[b]]
+    return lambda group: Search(*models, Question(prompt, prompt, keys[b]), BeamConfig(4, 2),
+                                group).run()
+
+  trees = engine.run([[search(0), search(1)], [search(2), search(3)]], models, lambda lanes: 2)
+  assert all(tree.candidates for of_group in trees for tree in of_group)
+  compiled = {program: len(program._compiled) for program in made}
+  # Texts are moved between pages and three kinds of lanes.
+  assert len(compiled) >= 8 and max(compiled.values()) <= 3
+  of = lambda function: compiled[next(p for p in made if function in p.function.__qualname__)]
+  assert of('write') == of('read') == of('take') == 1
+
+  author, judge = models
+  make = Functions(Generator, toy.ARCH)
+  arrays = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, parallel.spec(x)), tree)
+  lanes = described(programs.writes(make, toy.decoder_params(), SHAPE, 128), mesh)[0]
+  assert arrays(author.writer._state) == lanes
+  texts = described(programs.reads(Functions(Verifier, JUDGE), toy.decoder_params(JUDGE), SHAPE,
+                                   128), mesh)[0]
+  assert arrays(judge.reader._texts) == texts
+  pages = described(programs.loads(make, toy.decoder_params(), 5, 128, 64), mesh)[1]
+  assert arrays(author._store._pages) == pages
+
+
+def test_models_of_other_types_share_no_compiled_program():
+  mesh = parallel.make_mesh(1)
+  for dtype in ('float32', 'bfloat16'):
+    arch = dataclasses.replace(toy.ARCH, dtype=dtype)
+    texts = programs.empty_texts(mesh, Functions(Generator, arch), 2, 32)(toy.decoder_params())
+    assert programs.empty_pages(mesh, 3)((), texts).columns[0][0].dtype == dtype
