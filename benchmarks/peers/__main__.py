@@ -3,7 +3,8 @@
   python -m benchmarks.peers --model=F.gguf --questions=test.jsonl
 
 The same weights, questions and step rules for all (`setting.py`); each engine in a process of its
-own, one after the other, with as many threads. What is not installed is named and left out.
+own, one after the other, on the CPU with as many threads. What is not installed is named and left
+out.
 
   ours          sampling, scoring and search
   transformers  `generate` at its best of eager, sdpa, static cache and compiled; and two host loops
@@ -106,6 +107,7 @@ def _measure(engine: str, folder: pathlib.Path) -> None:
   if hasattr(os, 'sched_setaffinity'):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_THREADS.value])
   if engine in ('prepare', 'ours'):
+    os.environ.setdefault('JAX_PLATFORMS', 'cpu')
     os.environ.setdefault('XLA_FLAGS',
                           f'--xla_force_host_platform_device_count={_THREADS.value}')
   if engine == 'prepare':

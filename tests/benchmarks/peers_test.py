@@ -1,21 +1,32 @@
-"""The peers' loops: they write the same, whole or in part, and select as our engine does."""
+"""The peers' loops write the same as each other and as our own search; the tables' arithmetic."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.peers import setting as setting_lib
+import tts
+from benchmarks.peers import __main__ as command, setting as setting_lib, table
+from benchmarks.peers.setting import Row
 from tests.open import tiny
 from tts.search import beam
 
 torch = pytest.importorskip('torch')
-pytest.importorskip('transformers')
+transformers = pytest.importorskip('transformers')
 
-from benchmarks.peers import loops  # pylint: disable=wrong-import-position
+from benchmarks.peers import loops, prepare  # pylint: disable=wrong-import-position
 
 PROMPTS = [[5, 17, 40, 9], [60, 3, 3, 71, 22, 34, 8], [11, 90]]
 RULES = loops.Rules(num=8, width=4, max_tokens=14, max_steps=5, delimiters=range(30, 48),
                     ends=(2, 50, 51, 52), size=tiny.VOCAB)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+  """Two libraries that wait for each other's threads are slow."""
+  before = torch.get_num_threads()
+  torch.set_num_threads(1)
+  yield
+  torch.set_num_threads(before)
 
 
 def models_of(family):
@@ -90,3 +101,59 @@ def test_rows_are_selected_as_in_our_own_search():
     assert bool(stop) == (found is None)
     if found is not None:
       assert found.tolist() == np.asarray(parent).tolist()
+
+
+@pytest.fixture(scope='module', name='prepared')
+def _prepared(tmp_path_factory):
+  """The folder that engines share, of a tiny model with a chat template."""
+  source, folder = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('folder')
+  tiny.save('llama', source, vocab_size=500, eos_token_id=2)
+  tiny.save_tokenizer(source, '')
+  prepare.prepare(folder, str(source), [q for q, *_ in tiny.PROBLEMS[:3]], [4], 1)
+  return folder
+
+
+@pytest.mark.parametrize('keep', [False, True])
+def test_greedy_the_loops_write_and_score_as_our_own_search(prepared, keep):
+  """All that is to be alike is: weights, head, prompts, what ends a step and a solution."""
+  setting = setting_lib.read(prepared)
+  model = transformers.AutoModelForCausalLM.from_pretrained(
+      prepared / setting_lib.OPEN, dtype=torch.float32).eval()
+  models = loops.Models(model.model, model.lm_head,
+                        torch.from_numpy(np.load(prepared / setting_lib.HEAD)))
+  rules = loops.Rules(num=4, width=4, max_tokens=24, max_steps=40, delimiters=setting.delimiters,
+                      ends=setting.ends, size=setting.size)
+  rows, _ = loops.search(models, setting.prompts, rules, keep=keep, draw=greedy)
+  session = tts.load(prepared / setting_lib.BASE, prepared / setting_lib.VERIFIER, kind='chat',
+                     max_tokens=24, max_step_tokens=24, temperature=0.0)
+  own = session.search(setting.questions, 4)
+  for of, candidates in zip(rows, own, strict=True):
+    assert [len(row.tokens) for row in of] == [c.num_tokens for c in candidates]
+    np.testing.assert_allclose([row.score for row in of], [c.score for c in candidates], atol=1e-4)
+
+
+def test_the_floor_is_what_the_tokens_take_at_our_own_rates():
+  rows = [Row('ours', 'sampling', 16, 2, 10.0, 0, written=1000),
+          Row('ours', 'scoring', 16, 2, 2.0, 0, read=1000),
+          Row('ours', 'search', 16, 2, 30.0, 0, written=2000, read=1500),
+          Row('a loop', 'search', 16, 2, 90.0, 0, written=1500, read=1500),
+          Row('another', 'sampling', 16, 2, 40.0, 0, written=2000)]
+  assert table.floor_of(rows, rows[2]) == pytest.approx(20 + 3)
+  cells = lambda text, name: next(
+      line for line in text.splitlines() if line.startswith(f'| {name}')).split(' | ')
+  assert cells(table.sampling(rows), 'another')[6:8] == ['50', '2.00']
+  # By the question 90 s beside 30; by the token 60 ms beside 15.
+  assert cells(table.searches(rows), 'a loop')[11:13] == ['3.00', '4.00']
+  assert cells(table.searches(rows), 'ours')[9:11] == ['23.0', '1.30']
+  assert cells(table.problems(rows), 'a loop')[1] == '45.00 |'
+
+
+def test_an_engine_that_is_not_installed_is_a_line(monkeypatch):
+  monkeypatch.setitem(command.ENGINES, 'other', ('other', ('no_such_module',), 'other-engine'))
+  assert command.missing('other') == 'other: not installed: pip install other-engine'
+  assert command.missing('ours') is None
+
+
+def test_a_solution_ends_with_its_first_end():
+  assert setting_lib.length([5, 2, 7, 2], [2, 3]) == 2
+  assert setting_lib.length([5, 7], [2, 3]) == 2
