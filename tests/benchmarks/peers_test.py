@@ -1,6 +1,6 @@
 """The peers' loops write the same as each other and as our own search; the tables' arithmetic."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 
@@ -90,13 +90,14 @@ def test_scores_are_those_of_whole_texts_without_padding():
 
 def test_rows_are_selected_as_in_our_own_search():
   rng = np.random.default_rng(0)
-  for _ in range(300):
-    num = int(rng.integers(1, 17))
+  ours = jax.jit(beam.select, static_argnums=3)
+  for i in range(300):
+    num = (1, 3, 4, 16)[i % 4]
     score = rng.integers(0, 4, num).astype(np.float32) / 4  # many ties
     live = rng.random(num) < 0.6
     finished = ~live & (rng.random(num) < 0.6)
     kept = max(1, num // 4)
-    _, stop, parent = beam.select(*map(jnp.asarray, (score, live, finished)), kept)
+    _, stop, parent = ours(score, live, finished, kept)
     found = loops.select(score, live, finished, kept)
     assert bool(stop) == (found is None)
     if found is not None:
