@@ -31,7 +31,7 @@ def measure(folder: pathlib.Path, results: Results) -> None:
   def one(prompt: list[int], tokens: int) -> int:
     found = server.handle_completions({
         'prompt': prompt, 'n_predict': tokens, 'temperature': setting_lib.TEMPERATURE, 'top_k': 0,
-        'top_p': 1.0, 'min_p': 0.0, 'cache_prompt': True})
+        'top_p': 1.0, 'min_p': 0.0, 'samplers': ['temperature'], 'cache_prompt': True})
     if 'error' in found:
       raise RuntimeError(f'llama.cpp: {found["error"]}')
     return found['usage']['completion_tokens'] if 'usage' in found else found['tokens_predicted']
