@@ -83,8 +83,8 @@ def main(argv: list[str]) -> None:
         without = f'{engine}: it failed, see above; what it had measured is in the tables'
       said += [without] if without else []
       rows += setting_lib.results(folder / f'{engine}.json')
-  if _OUTPUT.value:
-    pathlib.Path(_OUTPUT.value).write_text(json.dumps([vars(row) for row in rows], indent=1))
+      if _OUTPUT.value:
+        pathlib.Path(_OUTPUT.value).write_text(json.dumps([vars(row) for row in rows], indent=1))
   print('\n\n'.join(filter(None, (
       f'{pathlib.Path(_MODEL.value).name} on {_processor()}, {_THREADS.value} threads; the first '
       f'{_NUM.value} questions of {pathlib.Path(_QUESTIONS.value).name}, chat prompts, at most '

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -91,7 +92,7 @@ def timed(function: Callable[[], Any],
 
 
 class Results:
-  """The rows of one engine's process, in a file that is whole after each of them."""
+  """The rows of one engine's process, in a file that is whole after each of them, and said."""
 
   def __init__(self, path: pathlib.Path):
     self._path, self._rows = path, []
@@ -101,6 +102,9 @@ class Results:
     aside = self._path.with_suffix('.new')
     aside.write_text(json.dumps(self._rows))
     os.replace(aside, self._path)
+    print(f'{row.engine}, {row.task} of {row.num} a question: {row.written or row.read:,} tokens in '
+          f'{row.seconds:.1f} s ({row.cpu_seconds:.1f} CPU-seconds) {row.note}', file=sys.stderr,
+          flush=True)
 
 
 def results(path: pathlib.Path) -> list[Row]:
