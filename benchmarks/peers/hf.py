@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
+import warnings
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ def measure(folder: pathlib.Path, results: Results) -> None:
   setting = setting_lib.read(folder)
   torch.set_num_threads(setting.threads)
   transformers.utils.logging.set_verbosity_error()
+  warnings.simplefilter('ignore', FutureWarning)  # of names that it is going to change
   torch.manual_seed(0)
   _sampling(folder, setting, results)
   models = _models(folder)
