@@ -25,7 +25,7 @@ _STREAM = 'peers'
 def measure(folder: pathlib.Path, results: Results) -> None:
   """Adds the rows of every N."""
   setting = setting_lib.read(folder)
-  with tempfile.TemporaryDirectory(prefix='peers-') as workdir:
+  with tempfile.TemporaryDirectory(dir=folder) as workdir:
     run = _run(folder, workdir)
     workers = Workers(run)
     for num in setting.candidates:
