@@ -35,6 +35,8 @@ setuptools.setup(
         'open': ['huggingface_hub>=0.34', 'jinja2>=3.1.6', 'safetensors>=0.5', 'tokenizers>=0.21'],
         # What imports are compared with in tests.
         'parity': ['accelerate>=1.1', 'torch>=2.5', 'transformers>=4.51'],
+        # What `python -m benchmarks.peers` measures beside ours.
+        'peers': ['ctranslate2>=4.6', 'torch>=2.5', 'transformers>=5.0', 'xllamacpp>=2025.10'],
         'tensorboard': ['tensorboardX>=2.6'],  # event files beside W/metrics/*.jsonl
         'test': ['gcp-storage-emulator>=2024.8', 'gguf>=0.17', 'google-cloud-storage>=3.4',
                  'huggingface_hub>=0.34', 'jinja2>=3.1.6', 'math-verify>=0.9', 'pytest>=8',

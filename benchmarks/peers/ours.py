@@ -1,0 +1,85 @@
+"""Our own engine: sampling, scoring of what was sampled, and PRM beam search."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+
+from benchmarks.peers import prepare, setting as setting_lib
+from benchmarks.peers.setting import Results, Row, Setting, timed
+from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
+from tts.data import problems as problems_lib
+from tts.engine.program import Program
+from tts.sampling.logits import SamplingConfig
+from tts.stages import blocks as blocks_lib, scoring, search
+from tts.stages.blocks import Block
+from tts.stages.context import Run
+from tts.stages.workdir import Workdir
+from tts.stages.workers import Workers
+from tts.types import Strategy
+
+NAME = 'ours'
+_STREAM = 'peers'
+
+
+def measure(folder: pathlib.Path, results: Results) -> None:
+  """Adds the rows of every N."""
+  setting = setting_lib.read(folder)
+  with tempfile.TemporaryDirectory(dir=folder) as workdir:
+    run = _run(folder, workdir)
+    workers = Workers(run)
+    for num in setting.candidates:
+      _measure(workers, setting, num, results)
+
+
+def _run(folder: pathlib.Path, workdir: str) -> Run:
+  of = lambda name: ModelConfig(checkpoint=str(folder / name))
+  off = dict.fromkeys(('mid', 'large', 'orm'), ModelConfig(enabled=False))
+  models = ModelsConfig(base=of(setting_lib.BASE), prm=of(setting_lib.VERIFIER), **off)
+  limits = LimitsConfig(setting_lib.MAX_PROMPT_TOKENS, setting_lib.MAX_TOKENS,
+                        setting_lib.MAX_STEPS, setting_lib.MAX_TOKENS)
+  experiment = Experiment(models=models, limits=limits, prompts=prepare.PROMPTS,
+                          sampling=SamplingConfig(temperature=setting_lib.TEMPERATURE))
+  return Run(experiment, Workdir(workdir), seed=0)
+
+
+def _measure(workers: Workers, setting: Setting, num: int, results: Results) -> None:
+  """Each task once on one question a device group, for what is compiled, and once on all."""
+  run, judge = workers.run, workers.judge('prm')
+  sample = search.sampler(workers, 'base', _STREAM, num, run.experiment.sampling)
+  look = search.searcher(workers, Strategy('beam', num, setting_lib.BEAM_WIDTH), 'prm', _STREAM)
+
+  def read(blocks: list[Block], samples: list) -> None:
+    texts = {id(block): of_block for block, of_block in zip(blocks, samples)}
+    workers.on_blocks(blocks, lambda block, b, group: scoring.values(
+        judge, group, block.prompts[b], [s.tokens for s in texts[id(block)][b]]), [judge], num)
+
+  few = _blocks(run, setting.questions[:run.groups])
+  read(few, sample(few))
+  look(few)
+  blocks, count = _blocks(run, setting.questions), len(setting.questions)
+  waited = lambda: Program.compile_seconds
+  row = lambda task, seconds, cpu, **counts: results.add(
+      Row(NAME, task, num, count, seconds, cpu, **counts))
+
+  samples, *spent = timed(lambda: sample(blocks), waited)
+  written = sum(len(s.tokens) for of in samples for problem in of for s in problem)
+  row('sampling', *spent, written=written)
+  _, *spent = timed(lambda: read(blocks, samples), waited)
+  row('scoring', *spent, read=written)
+  before = workers.computed()
+  trees, *spent = timed(lambda: look(blocks), waited)
+  spread = workers.computed()
+  spread.subtract(before)
+  each = [tree for of in trees for tree in of]
+  note = ', '.join(f'{name} computed / entered '
+                   f'{spread[model, "computed"] / spread[model, "entered"]:.2f}'
+                   for model, name in (('base', 'generator'), ('prm', 'verifier')))
+  row('search', *spent, written=sum(len(n.tokens) for tree in each for n in tree.nodes),
+      read=sum(int(tree.entered[1]) for tree in each), note=note)
+
+
+def _blocks(run: Run, questions: list[str]) -> list[Block]:
+  """A block a device group."""
+  return blocks_lib.cut(problems_lib.of_texts(questions), run.prompts,
+                        setting_lib.MAX_PROMPT_TOKENS, -(-len(questions) // run.groups))
