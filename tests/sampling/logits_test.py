@@ -1,5 +1,7 @@
 """From logits to a token, against tables worked out by hand."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from scipy import stats
 
 from tests import toy
-from tts.sampling.logits import GROUP, SamplingConfig, num_uniforms, probabilities, sample
+from tts.sampling.logits import GROUP, SamplingConfig, num_uniforms, sample
 
 LARGEST = np.float32(1.0 - 2.0**-23)
 # Out of order, so that a forgotten inverse permutation shows.
@@ -31,17 +33,38 @@ P = np.array([0.125, 0.5, 0.125, 0.25])
     (dict(top_k=2, top_p=0.6), [0, 1, 0, 0]),  # 0.5 of what top-k left is 2/3
     (dict(temperature=0.5, top_p=0.75), [0, 4, 0, 1]),  # 16/22 is 0.73
 ])
-def test_probabilities(config, expected):
+def test_distribution(config, expected):
+  """What is drawn, over draws that cover the unit interval evenly, and others again at random."""
+  config, num = SamplingConfig(**config), 16_384
   logits = jnp.asarray(np.log(P) + 7.0, jnp.float32)
-  result = jax.jit(probabilities, static_argnums=1)(
-      jnp.stack([logits, logits[::-1]]), SamplingConfig(**config))
-  expected = np.array(expected, np.float64) / np.sum(expected)
-  np.testing.assert_allclose(result, [expected, expected[::-1]], rtol=1e-5)
-  np.testing.assert_array_equal(np.asarray(result) == 0, np.array([expected, expected[::-1]]) == 0)
+  for row, shares in ((logits, expected), (logits[::-1], expected[::-1])):
+    token, _ = jitted(jnp.broadcast_to(row, (num, 4)), (jnp.arange(num) + 0.5)[None] / num, config)
+    shares = np.array(shares, np.float64) / np.sum(shares)
+    counts = np.bincount(token, minlength=4)
+    assert (counts[shares == 0] == 0).all()
+    np.testing.assert_allclose(counts / num, shares, atol=0.015 if config.top_p < 1 else 1e-3)
+
+
+def distribution(logits, config):
+  """What `sample` draws from, worked out in numpy. logits float32 [..., V] --> float64 [..., V]."""
+  probs = np.exp(np.asarray(logits, np.float64) / config.temperature)
+  if config.top_k:
+    kth = -np.sort(-probs, axis=-1)[..., min(config.top_k, probs.shape[-1]) - 1, None]
+    probs = np.where(probs >= kth, probs, 0.0)
+  probs /= probs.sum(axis=-1, keepdims=True)
+  order = np.argsort(-probs, axis=-1, kind='stable')
+  ranked = np.take_along_axis(probs, order, axis=-1)
+  kept = np.where(ranked.cumsum(axis=-1) - ranked < config.top_p, ranked, 0.0)
+  probs = np.take_along_axis(kept, np.argsort(order, axis=-1), axis=-1)
+  return probs / probs.sum(axis=-1, keepdims=True)
 
 
 # One program for several draws, so that each configuration is compiled once.
-jitted = jax.jit(sample, static_argnums=2)
+@functools.partial(jax.jit, static_argnums=2)
+def jitted(logits, uniform, config):
+  keys = jax.random.split(jax.random.key(3), 64)
+  again = lambda attempt: jax.random.uniform(keys[attempt % 64], uniform.shape)
+  return sample(logits, uniform, config, again=again)
 
 
 def random_logits(seed, rows, vocab, scale=2.0):
@@ -87,8 +110,22 @@ def test_draw_inverts_the_cumulative_distribution():
 
 
 def test_top_p_keeps_the_first_of_equals():
-  result = probabilities(jnp.log(jnp.asarray(P, jnp.float32)), SamplingConfig(top_p=0.8))
-  np.testing.assert_allclose(result, np.array([1, 4, 0, 2]) / 7, rtol=1e-5)
+  logits = jnp.broadcast_to(jnp.log(jnp.asarray(P, jnp.float32)), (8000, 4))
+  token, _ = jitted(logits, jnp.linspace(0.0, LARGEST, 8000)[None], SamplingConfig(top_p=0.8))
+  np.testing.assert_allclose(np.bincount(token, minlength=4) / 8000, np.array([1, 4, 0, 2]) / 7,
+                             atol=0.02)
+
+
+def test_top_p_draws_what_all_would_give_first():
+  """A draw is another than without top-p only where that is none of the likeliest."""
+  logits = random_logits(6, 500, 300)
+  uniform = jnp.asarray(np.random.default_rng(1).uniform(size=(2, 500)), jnp.float32)
+  config = SamplingConfig(top_p=0.7)
+  some, _ = jitted(logits, uniform, config)
+  every, _ = jitted(logits, uniform, SamplingConfig())
+  inside = np.take_along_axis(distribution(logits, config), np.asarray(every)[:, None], 1)[:, 0] > 0
+  assert 300 < inside.sum() < 400
+  np.testing.assert_array_equal(np.asarray(some)[inside], np.asarray(every)[inside])
 
 
 @pytest.mark.parametrize('vocab,config', [
@@ -98,7 +135,7 @@ def test_impossible_tokens_are_never_drawn(vocab, config):
   """At both ends of the unit interval, and at the edges of the tokens' shares of it."""
   rows = 300
   logits = random_logits(vocab, rows, vocab).at[:, 3].set(-jnp.inf)
-  probs = np.asarray(jax.jit(probabilities, static_argnums=1)(logits, config))
+  probs = distribution(logits, config)
   shares = -np.sort(-probs, axis=-1)[:, :20].cumsum(axis=-1).T
   uniform = np.minimum([np.zeros(rows), np.full(rows, LARGEST), *shares], LARGEST)
   uniform = np.asarray(uniform, np.float32)
@@ -143,7 +180,7 @@ def test_frequencies():
                  SamplingConfig(temperature=1.5, top_p=0.9)):
     logits = random_logits(5, 1, 9)
     token, _ = jitted(jnp.broadcast_to(logits, (uniform.size, 9)), uniform[None], config)
-    probs = np.asarray(probabilities(logits, config), np.float64)[0]
+    probs = distribution(logits, config)[0]
     counts = np.bincount(token, minlength=9)
     assert counts[probs == 0].sum() == 0
     expected = probs[probs > 0] / probs.sum() * uniform.size
@@ -157,9 +194,12 @@ def test_rows_of_padding_are_never_drawn(config):
   config, size = SamplingConfig(**config), 11
   logits = random_logits(5, 200, 14).at[:, size:].add(6.0)
   uniform = jnp.concatenate([jnp.linspace(0.0, LARGEST, 198), jnp.array([0.0, LARGEST])])[None]
-  token, logprob = jax.jit(sample, static_argnums=(2, 3))(logits, uniform, config, size)
-  alone, _ = jitted(logits[:, :size], uniform, config)
+  again = lambda attempt: (uniform + 0.37 * attempt) % 1.0
+  draw = jax.jit(lambda logits, size: sample(logits, uniform, config, size, again=again),
+                 static_argnums=1)
+  token, logprob = draw(logits, size)
+  alone, _ = draw(logits[:, :size], None)
   np.testing.assert_array_equal(token, alone)
   whole = jax.nn.log_softmax(logits, axis=-1)[jnp.arange(200), token]
-  np.testing.assert_array_equal(logprob, whole)
+  np.testing.assert_allclose(logprob, whole, atol=1e-5)
   assert (np.asarray(jitted(logits, uniform, config)[0]) >= size).any()
