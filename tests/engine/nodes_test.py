@@ -1,4 +1,4 @@
-"""Texts as paths of nodes: what several share is there once, and given back when nobody needs it."""
+"""Texts as paths of nodes: what several share is there once, and freed when unused."""
 
 import itertools
 

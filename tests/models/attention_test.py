@@ -173,9 +173,9 @@ def test_a_tile_behind_a_text_is_the_whole_one(window, group):
 
   got, after = attend(q, k, v)
   for r, n in enumerate(lengths.tolist()):
-    keys, values = (np.concatenate([old[r, :, :n].swapaxes(0, 1), part[r, :, :before].swapaxes(0, 1),
-                                    fresh[r]])
-                    for old, part, fresh in zip(past, chunk, (k, v)))
+    keys, values = (
+        np.concatenate([*(x.swapaxes(0, 1) for x in (old[r, :, :n], part[r, :, :before])), fresh[r]])
+        for old, part, fresh in zip(past, chunk, (k, v)))
     whole = np.zeros((n + before + new, heads, group, E), np.float32)
     whole[n + before:] = q[r]
     positions = np.arange(len(whole), dtype=np.int32)[None]

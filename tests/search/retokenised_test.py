@@ -3,19 +3,18 @@
 import dataclasses
 import functools
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel, rng
+from tts import parallel
 from tts.data.step_format import FORMATS, Reader
 from tts.data.tokenizer import Tokenizer
+from tts.engine.shape import Shape
 from tts.models.transformer import Arch, abstract
 from tts.sampling.decode import Limits
-from tts.sampling.logits import SamplingConfig
-from tts.search import tree
-from tts.search.search import BeamConfig
-from tts.stages import blocks, driven, programs
+from tts.search.search import BeamConfig, same_ids
 from tts.types import InputError
 
 WRITER = Tokenizer.train(['1+2=3\n', ' \u2047 '], 14)  # and how an unknown id is shown
@@ -44,25 +43,19 @@ def searched(made, arch=VALUE, lookahead=0, devices=1, model=1, writer=ARCH,
              seed=0):
   """Trees of a search of every question; each of the mesh's groups has all of them."""
   mesh = parallel.make_mesh(devices, model)
-  fixed = dict(seed=0, stream='test', config=BeamConfig(N, 2, lookahead), limits=LIMITS,
-               sampling=SamplingConfig())
-  if made is None:
-    program = blocks.Program(programs.search_step(writer, arch, **fixed), mesh)
-  else:
-    parts = programs.search_parts(writer, arch, width=made.width, past=made.past, **fixed)
-    program = driven.Driven(parts, mesh, made, LIMITS.max_steps, lookahead)
-  prompts = [WRITER.encode_prompt(q) for q in QUESTIONS]
-  prefix = np.zeros((len(QUESTIONS), 16), np.int32)
-  for row, prompt in zip(prefix, prompts):
-    row[:len(prompt)] = prompt
-  inputs = (prefix, np.array([len(p) for p in prompts], np.int32),
-            rng.problem_words(QUESTIONS),
-            np.tile(np.arange(N, dtype=np.int32), (len(QUESTIONS), 1)),
-            np.ones(len(QUESTIONS), bool),
-            *(() if made is None else made.prompts(QUESTIONS, len(QUESTIONS))))
-  params = spread(writer, seed, mesh), spread(arch, 1, mesh)
-  return [tree.unroll(found)
-          for found in blocks.on_groups(program, params, [inputs] * devices, devices)]
+  shape = Shape(lanes=8, write=3, readers=8, tile=4)
+  author = toy.author(toy.writes(writer), spread(writer, seed, mesh), LIMITS, groups=devices,
+                      model=model, shape=shape)
+  judge = toy.judge(toy.judges(arch), spread(arch, 1, mesh), groups=devices, model=model,
+                    shape=shape)
+  prompts = [WRITER.encode_prompt(q) for q in QUESTIONS for _ in range(devices)]
+  own = prompts if made is None else [made.prompt(q) for q in QUESTIONS for _ in range(devices)]
+  rewrite = same_ids if made is None else lambda tokens, before, used: made.step(
+      tokens, before, min(made.width, made.past - used))
+  keys = jnp.repeat(toy.slot_keys(len(QUESTIONS), N), devices, axis=0)
+  found = toy.search(author, judge, prompts, keys, BeamConfig(N, 2, lookahead), own=own,
+                     rewrite=rewrite)
+  return [found[g::devices] for g in range(devices)]
 
 
 def from_scratch(made, arch, question, steps):

@@ -19,7 +19,8 @@ class Shape:
   """Sizes of one model's programs, on one device group.
 
   Attributes:
-    lanes: texts that are written at a time.
+    lanes: texts that are written at a time. A text's bytes do not depend on its lane where this
+      and `readers` are multiples of 8.
     write: tokens a call. Lanes are filled between calls: the fewer, the less a lane waits that is
       done; the more, the less the host has to do.
     readers: texts that are read at a time.
@@ -46,8 +47,9 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
   """
   if (platform or jax.default_backend()) == 'cpu':
     # A core multiplies 16 rows of a wide model as fast, each, as it does more of them; a narrow
-    # one's time goes to the beginnings of operations.
-    lanes = lanes or min(256, max(16, 8192 // max(arch.width, 1)))
+    # one's time goes to the beginnings of operations. Always a multiple of 16: rows that are left
+    # over are multiplied in another order, so that bytes would depend on the lane.
+    lanes = lanes or min(256, max(16, 8192 // max(arch.width, 1) // 16 * 16))
     wide = arch.width >= 256
     return Shape(lanes=lanes, write=2 if wide else 4, readers=lanes, tile=4 if wide else 16)
   lanes = lanes or 64

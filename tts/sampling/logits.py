@@ -84,7 +84,7 @@ def _drawn(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
   if config.top_p == 1.0:
     return token
   bound = config.top_p * jnp.sum(weights, axis=-1)
-  place = jnp.arange(logits.shape[-1])
+  place = jnp.broadcast_to(jnp.arange(logits.shape[-1]), logits.shape)
 
   def outside(token):
     """Whether those that come before it have all of `top_p` already."""
