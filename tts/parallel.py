@@ -370,17 +370,6 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
-def spec(x: Any) -> tuple | None:
-  """Which mesh axes an array's are shared over; None of one that is on no mesh yet."""
-  found = getattr(getattr(x, 'sharding', None), 'spec', None)
-  if found is None:
-    return None
-  found = tuple(found)
-  while found and found[-1] is None:  # says the same as nothing
-    found = found[:-1]
-  return found
-
-
 def on_groups(block: Any, mesh: Mesh) -> Any:
   """Numpy arrays [G, ...] as `pmapped` takes them where devices are of several processes."""
   if len(members(mesh)) == 1:

@@ -33,7 +33,7 @@ class Program:
 
   def __call__(self, shared: Any, *block: Any) -> Any:
     leaves = jax.tree.leaves(block)
-    key = tuple((x.shape, x.dtype, parallel.spec(x)) for x in leaves)
+    key = tuple((x.shape, x.dtype, spec(x)) for x in leaves)
     block = parallel.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():
@@ -44,6 +44,17 @@ class Program:
   def lower(self, shared: Any, *block: Any) -> Any:
     """Lowered for arguments of these shapes, which need not be there; those of a block stacked."""
     return self._mapped.lower(shared, *block)
+
+
+def spec(x: Any) -> tuple | None:
+  """Which mesh axes an array's are shared over; None of one that is on no mesh yet."""
+  found = getattr(getattr(x, 'sharding', None), 'spec', None)
+  if found is None:
+    return None
+  found = tuple(found)
+  while found and found[-1] is None:  # says the same as nothing
+    found = found[:-1]
+  return found
 
 
 def compiler_options(params: Any) -> dict[str, Any]:
