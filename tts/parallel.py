@@ -324,7 +324,7 @@ def _collect(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
 
 
 def stacked(block: Any, mesh: Mesh, names: tuple[str | None, ...] = ()) -> Any:
-  """Shapes of a block --> of one for each group, placed for `pmapped`. names: as for `constrain`."""
+  """Shapes of a block --> one for each group, placed for `pmapped`. names: as for `constrain`."""
   return jax.tree.map(lambda x: jax.ShapeDtypeStruct(
       (num_groups(mesh), *x.shape), x.dtype,
       sharding=NamedSharding(mesh, PartitionSpec(DATA, *_spec(names, x.shape, mesh)))), block)
