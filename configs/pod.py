@@ -1,14 +1,15 @@
 """Shapes of an 8B generator and a 7B process reward model, for `launch.compile`: no weights.
 
-  python -m launch.compile --config=configs/pod.py --topology=v5e:4x4 --only=search/beam
+  python -m launch.compile --config=configs/pod.py --topology=v5e:4x4 --only=search/
 
 Llama-3.1-8B and Qwen2.5-Math-PRM-7B by the fields that their `config.json` publish, in bfloat16,
 four chips a model: what a search with open checkpoints of that size asks of a pod. The verifier
-reads the generator's ids here; one with a tokenizer of its own has the same matrices, longer
-buffers, and the host between two programs of a round (tts/stages/driven.py). To run such models
-import them and take configs/open.py with --config.mesh.model=4; here nothing is loaded, and
-training them is not meant to fit. A program of 60 layers takes the compiler about ten minutes of
-one core: --config=configs/pod.py:4 has so many layers in each model, and takes two.
+reads the generator's ids here; one with a tokenizer of its own has the same matrices and longer
+texts. Sixteen lanes are what fits were every text as long as the limits allow; real ones are
+shorter, and leave room for more: --config.lanes=64. To run such models import them and take
+configs/open.py with --config.mesh.model=4; here nothing is loaded, and training them is not meant
+to fit. configs/pod.py:4 has four layers in each model, and its programs take the compiler half a
+minute each.
 """
 
 from tts import config

@@ -324,10 +324,7 @@ def _collect(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
 
 
 def stacked(block: Any, mesh: Mesh, names: tuple[str | None, ...] = ()) -> Any:
-  """Shapes of one block --> those of a block for each group, where `pmapped` wants them.
-
-  names: logical axes of all of them, where a group's devices share them as `constrain` says.
-  """
+  """Shapes of a block --> one for each group, placed for `pmapped`. names: as for `constrain`."""
   return jax.tree.map(lambda x: jax.ShapeDtypeStruct(
       (num_groups(mesh), *x.shape), x.dtype,
       sharding=NamedSharding(mesh, PartitionSpec(DATA, *_spec(names, x.shape, mesh)))), block)
@@ -368,17 +365,6 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 def replicated(mesh: Mesh) -> NamedSharding:
   """The sharding of what is whole on every device."""
   return NamedSharding(mesh, PartitionSpec())
-
-
-def spec(x: Any) -> tuple | None:
-  """Which mesh axes an array's are shared over; None of one that is on no mesh yet."""
-  found = getattr(getattr(x, 'sharding', None), 'spec', None)
-  if found is None:
-    return None
-  found = tuple(found)
-  while found and found[-1] is None:  # says the same as nothing
-    found = found[:-1]
-  return found
 
 
 def on_groups(block: Any, mesh: Mesh) -> Any:

@@ -9,7 +9,7 @@ from tests import toy
 from tests.device_programs import DRAWN, JUDGE, LIMITS
 from tts import parallel
 from tts.engine import engine, programs
-from tts.engine.program import Program
+from tts.engine.program import Program, spec
 from tts.engine.shape import Shape
 from tts.engine.workers import Author, Judge
 from tts.models.generator import Generator
@@ -22,7 +22,7 @@ SHAPE = Shape(lanes=5, write=4, readers=3, tile=8)
 
 
 def described(block, mesh):
-  return jax.tree.map(lambda x: (x.shape, x.dtype, parallel.spec(x)),
+  return jax.tree.map(lambda x: (x.shape, x.dtype, spec(x)),
                       programs.stacked(block, mesh))
 
 
@@ -61,7 +61,7 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
 
   author, judge = models
   make = Functions(Generator, toy.ARCH)
-  arrays = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, parallel.spec(x)), tree)
+  arrays = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, spec(x)), tree)
   lanes = described(programs.writes(make, toy.decoder_params(), SHAPE, 128), mesh)[0]
   assert arrays(author.writer._state) == lanes
   texts = described(programs.reads(Functions(Verifier, JUDGE), toy.decoder_params(JUDGE), SHAPE,

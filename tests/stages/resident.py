@@ -1,9 +1,9 @@
 """A search in a process of its own: how much memory it resides in, as JSON on the last line.
 
   python -m tests.stages.resident make DIR     writes two random models
-  python -m tests.stages.resident search DIR   loads them and searches, a block on every device
+  python -m tests.stages.resident search DIR   loads them and searches, two questions a device
 
-All is compiled before anything is loaded, so that what comes after is the models and the search.
+What it says is of the models, their lanes and their pages.
 """
 
 import ctypes
@@ -15,23 +15,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tts import parallel, rng
+from tts import parallel
 from tts.data.tokenizer import Tokenizer
+from tts.engine import engine
+from tts.engine.shape import Shape
+from tts.engine.workers import Author, Judge
+from tts.models.generator import Generator
 from tts.models.transformer import Arch, abstract, num_params
+from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig
-from tts.stages import memory, programs
+from tts.search.search import BeamConfig, Question, Search
+from tts.stages import memory
+from tts.stages.workers import Functions
 from tts.train import checkpoint
 
 WRITER = Tokenizer.train(['1+2=3\n'], 14)
-SHAPE = dict(vocab_size=4096, num_layers=6, width=1024, num_heads=8, num_kv_heads=8, head_size=128,
+SIZES = dict(vocab_size=4096, num_layers=6, width=1024, num_heads=8, num_kv_heads=8, head_size=128,
              mlp_width=2560)
 SMALL = Arch(vocab_size=4096, num_layers=1, width=8, num_heads=1, num_kv_heads=1, head_size=8,
              mlp_width=8)
-BASE, GUIDE = Arch(**SHAPE), Arch(**SHAPE, heads=('value',))
-B, P, N, T, S, C = 2, 64, 8, 384, 3, 8
-LIMITS = Limits(max_tokens=T, max_steps=S, max_step_tokens=C, roles=WRITER.roles())
+BASE, GUIDE = Arch(**SIZES), Arch(**SIZES, heads=('value',))
+N, SHAPE = 8, Shape(lanes=16, write=4, readers=16, tile=64)
+WIDTH = 1024  # room of a lane: a prompt that is long is read first
+LONG = 1000
+LIMITS = Limits(max_tokens=24, max_steps=3, max_step_tokens=8, roles=WRITER.roles())
 
 
 def make(folder):
@@ -52,34 +60,31 @@ def resident(peak=False):
 
 def search(folder):
   mesh = parallel.make_mesh()
-  step = programs.search_step(
-      BASE, GUIDE, seed=0, stream='test', config=BeamConfig(N, 4), limits=LIMITS,
-      sampling=SamplingConfig())
-  block = (np.ones((B, P), np.int32), np.full(B, P, np.int32),
-           rng.problem_words([f'q{i}' for i in range(B)]),
-           np.tile(np.arange(N, dtype=np.int32), (B, 1)), np.ones(B, bool))
-  shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), block)
-  weights = tuple(parallel.placed(abstract(a), mesh) for a in (BASE, GUIDE))
-  compiled = parallel.pmapped(step, mesh).lower(weights, *parallel.stacked(shapes, mesh)).compile()
   jax.block_until_ready(jnp.zeros(8) + 1)
   checkpoint.load_model(folder / 'small', mesh)  # what Orbax itself takes
   ctypes.CDLL(None).malloc_trim(0)
   pathlib.Path('/proc/self/clear_refs').write_text('5')  # the peak begins anew
   found = {'before': resident()}
-  params = tuple(checkpoint.load_model(folder / name, mesh)[1] for name in ('base', 'prm'))
+  params = [checkpoint.load_model(folder / name, mesh)[1] for name in ('base', 'prm')]
   found |= {'loaded': resident(), 'loading': resident(peak=True)}
-  pathlib.Path('/proc/self/clear_refs').write_text('5')
-  groups = parallel.num_groups(mesh)
-  many = jax.tree.map(lambda x: jax.device_put(np.stack([x] * groups),
-                                               parallel.stacked(shapes, mesh)[0].sharding), block)
-  history = jax.device_get(compiled(params, *many))
-  found |= {'searching': resident(peak=True),
-            'rounds': int((history.length > 0).any((0, 2, 3)).sum())}
-  formula = memory.search(BASE, GUIDE, 1, problems=B, columns=P, candidates=N, tokens=T, steps=S,
-                          step_tokens=C)
+  author = Author(mesh, Functions(Generator, BASE), params[0], SHAPE, SamplingConfig(), LIMITS)
+  judge = Judge(mesh, Functions(Verifier, GUIDE), params[1], SHAPE)
+  groups, prompt = parallel.num_groups(mesh), np.ones(LONG - 24 - 16, np.int32)
+  keys = np.arange(2 * N, dtype=np.uint32).reshape(N, 2)
+  begin = lambda group: Search(author, judge, Question(prompt, prompt, keys), BeamConfig(N, 4),
+                               group).run()
+  trees = engine.run([[begin] * 2] * groups, [author, judge], lambda lanes: 2)
+  found['searching'] = resident()
+  found['rounds'] = max(node.round for of_group in trees for tree in of_group
+                        for node in tree.nodes) + 1
+  pages = lambda worker: worker._store._count
+  weights = memory.weights(BASE, 1) + memory.weights(GUIDE, 1)
+  kept = (memory.lanes(BASE, 1, SHAPE.lanes, WIDTH) + memory.texts(BASE, 1, SHAPE.readers, WIDTH)
+          + memory.texts(GUIDE, 1, SHAPE.readers, WIDTH, True)
+          + memory.pages(BASE, 1, pages(author)) + memory.pages(GUIDE, 1, pages(judge), True))
   # Weights lie once in memory, whatever the number of devices.
-  found |= {'formula': formula.weights + groups * (formula.total - formula.weights), 'weights': formula.weights, 'caches': groups * formula.caches}
-  print(json.dumps(found))
+  print(json.dumps(found | {'formula': weights + groups * kept, 'weights': weights,
+                            'kept': groups * kept}))
 
 
 if __name__ == '__main__':

@@ -46,6 +46,17 @@ class Program:
     return self._mapped.lower(shared, *block)
 
 
+def spec(x: Any) -> tuple | None:
+  """Which mesh axes an array's are shared over; None of one that is on no mesh yet."""
+  found = getattr(getattr(x, 'sharding', None), 'spec', None)
+  if found is None:
+    return None
+  found = tuple(found)
+  while found and found[-1] is None:  # says the same as nothing
+    found = found[:-1]
+  return found
+
+
 def compiler_options(params: Any) -> dict[str, Any]:
   """What a program with these parameters is compiled with.
 

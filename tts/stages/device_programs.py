@@ -219,10 +219,9 @@ class _Maker:
     kind = Generator if use.sampling else verifiers.VERIFIERS[use.model].make
     shape = shapes.of(arch, lanes or e.lanes, self._platform)
     room = lambda tokens, most: shape.width(tokens + max(most, SIZE)) if tokens else 0
-    most = max(shape.lanes, shape.readers, *(
-        max(s.lanes, s.readers) for s in (
-            shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
-            for other in self._uses if other.stage == use.stage)))
+    beside = [shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
+              for other in self._uses if other.stage == use.stage]
+    most = max(max(other.lanes, other.readers) for other in beside)
     needed = max(workers.in_flight(most, rows) * pages for rows, pages in use.kept)
     return Sizes(workers.Functions(kind, arch), shape, room(use.writes, shape.write),
                  room(use.reads, shape.tile), store.room(needed), not use.sampling)
