@@ -368,11 +368,14 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def on_groups(block: Any, mesh: Mesh) -> Any:
-  """Numpy arrays [G, ...] as `pmapped` takes them where devices are of several processes."""
+  """Arrays [G, ...] as `pmapped` takes them where devices are of several processes.
+
+  Numpy's go onto the mesh; what a program has left there stays as it is.
+  """
   if len(members(mesh)) == 1:
     return block
   sharding = NamedSharding(mesh, PartitionSpec(DATA))
-  return put(block, jax.tree.map(lambda _: sharding, block))
+  return jax.tree.map(lambda x: x if isinstance(x, jax.Array) else put(x, sharding), block)
 
 
 def sharder(mesh: Mesh | None) -> Callable[[Any], Any]:
