@@ -270,7 +270,7 @@ def run(questions, models, *, in_flight: int = 4, tick=lambda tokens: None) -> l
   questions: each a group --> a coroutine. Afterwards no text may be left, in any group.
   """
   groups = len(models[0].reader._jobs)  # pylint: disable=protected-access
-  found = engine.run([questions[g::groups] for g in range(groups)], models, lambda lanes: in_flight,
+  found = engine.run([questions[g::groups] for g in range(groups)], models, in_flight,
                      tick)
   assert not any(worker.busy for each in models for worker in each.workers)
   for each in models:

@@ -15,21 +15,20 @@ Begin = Callable[[int], Coroutine]  # a group of devices --> a question's corout
 
 
 def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
-        in_flight: Callable[[int], int], tick: Callable[[int], None] = lambda tokens: None,
+        in_flight: int, tick: Callable[[int], None] = lambda tokens: None,
         ) -> list[list[Any]]:
   """Runs every group's questions, in order, so many at a time.
 
   Args:
     work: per group its questions.
     models: that their jobs are for.
-    in_flight: lanes of a group --> its questions that have begun and are not done.
+    in_flight: questions of a group that have begun and are not done.
     tick: called after each device program with the tokens that it wrote or read.
 
   Returns:
     What each coroutine returned.
   """
   workers = [worker for model in models for worker in model.workers]
-  most = in_flight(max(worker.lanes for worker in workers))
   results: list[list[Any]] = [[None] * len(of_group) for of_group in work]
   left = [len(of_group) for of_group in work]
   waiting = [iter(enumerate(of_group)) for of_group in work]
@@ -47,7 +46,7 @@ def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
       Task(question(g), done)
 
   for g in range(len(work)):
-    for _ in range(most):
+    for _ in range(in_flight):
       begin(g)
   while any(left):
     # A program takes as long with few lanes in use: the one that has most of its own comes first.

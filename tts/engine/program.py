@@ -33,7 +33,7 @@ class Program:
 
   def __call__(self, shared: Any, *block: Any) -> Any:
     leaves = jax.tree.leaves((shared, block))
-    key = tuple((x.shape, x.dtype, parallel.spec(x)) for x in leaves)
+    key = tuple((x.shape, x.dtype, spec(x)) for x in leaves)
     block = parallel.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():

@@ -25,12 +25,19 @@ class Shape:
       done; the more, the less the host has to do.
     readers: texts that are read at a time.
     tile: tokens of each that are read in a call.
+    begun: rows of the questions that have begun, for each lane. Most of them wait, for the longest
+      step of their question or to be read.
   """
 
   lanes: int
   write: int
   readers: int
   tile: int
+  begun: int = 12
+
+  def in_flight(self, rows: int) -> int:
+    """Questions that have begun and are not done, of so many rows each: lanes rarely lack one."""
+    return max(2, -(-self.begun * max(self.lanes, self.readers) // rows))
 
   def width(self, need: int) -> int:
     """A lane's room for `need` tokens: few different ones, none much larger than is needed."""
@@ -53,4 +60,5 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
     wide = arch.width >= 256
     return Shape(lanes=lanes, write=2 if wide else 4, readers=lanes, tile=4 if wide else 16)
   lanes = lanes or 64
-  return Shape(lanes=lanes, write=16, readers=max(1, lanes // 2), tile=16)
+  # A lane without a row costs little there; memory does.
+  return Shape(lanes=lanes, write=16, readers=max(1, lanes // 2), tile=16, begun=4)

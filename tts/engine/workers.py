@@ -65,7 +65,7 @@ class Author(_Worker):
     super().__init__(mesh, prefix)
     self.writer = Writer(self._store, make, params, shape, sampling, limits)
     self.reader = Reader(self._store, make, params, shape, values=False)
-    self.limits = limits
+    self.limits, self.shape = limits, shape
 
   @property
   def workers(self) -> list[Writer | Reader]:
@@ -80,6 +80,7 @@ class Judge(_Worker):
     """prefix: as of an `Author`, in the verifier's ids."""
     super().__init__(mesh, prefix)
     self.reader = Reader(self._store, make, params, shape, values=True)
+    self.shape = shape
 
 
 def attended(before: int, tokens: int) -> int:

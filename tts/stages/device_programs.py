@@ -221,8 +221,8 @@ class _Maker:
     room = lambda tokens, most: shape.width(tokens + max(most, SIZE)) if tokens else 0
     beside = [shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
               for other in self._uses if other.stage == use.stage]
-    most = max(max(other.lanes, other.readers) for other in beside)
-    needed = max(workers.in_flight(most, rows) * pages for rows, pages in use.kept)
+    begun = lambda rows: max(other.in_flight(rows) for other in beside)
+    needed = max(begun(rows) * pages for rows, pages in use.kept)
     return Sizes(workers.Functions(kind, arch), shape, room(use.writes, shape.write),
                  room(use.reads, shape.tile), store.room(needed), not use.sampling)
 

@@ -22,11 +22,6 @@ from tts.stages.blocks import Block
 from tts.stages.context import Run
 
 
-# Rows of the questions that have begun, for each lane. Most of them wait: for the longest step of
-# their question, or to be read.
-_ROWS = 12
-
-
 @dataclasses.dataclass(frozen=True)
 class Functions:
   """Parameters --> a model's functions. Equal ones share their programs.
@@ -112,12 +107,7 @@ class Workers:
     """The same of anything, a sequence a device group: (one of them, group) --> a coroutine."""
     begin = lambda item: lambda group: coroutine(item, group)
     return engine.run([[begin(item) for item in of_group] for of_group in items], models,
-                      in_flight=lambda lanes: in_flight(lanes, rows), tick=self.tick)
-
-
-def in_flight(lanes: int, rows: int) -> int:
-  """Questions that have begun and are not done, of so many rows each: lanes never lack a row."""
-  return max(2, -(-_ROWS * lanes // rows))
+                      max(model.shape.in_flight(rows) for model in models), self.tick)
 
 
 @functools.cache
