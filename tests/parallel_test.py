@@ -11,7 +11,7 @@ import pytest
 
 from tests import toy
 from tts import parallel
-from tts.engine import reader, store, writer
+from tts.engine import programs
 from tts.engine.shape import Shape
 from tts.models.transformer import abstract, check_split
 from tts.sampling import decode
@@ -63,13 +63,13 @@ def compiled(groups, model):
   """Name --> texts of the engine's programs of small decoders, which a search has compiled."""
   searched('real', groups, model)
   mesh = parallel.make_mesh(groups, model)
-  programs = {
-      'write': writer._write(mesh, toy.writes(ARCH), SHAPE.write, SamplingConfig(), LIMITS),
-      'read a question': reader._read(mesh, toy.writes(ARCH), False),
-      'read a step': reader._read(mesh, toy.judges(ARCH), True),
-      'take': writer._take(mesh), 'load': store._load(mesh), 'save': store._save(mesh)}
+  made = {
+      'write': programs.write(mesh, toy.writes(ARCH), SHAPE.write, SamplingConfig(), LIMITS),
+      'read a question': programs.read(mesh, toy.writes(ARCH), False),
+      'read a step': programs.read(mesh, toy.judges(ARCH), True),
+      'take': programs.take(mesh), 'load': programs.load(mesh), 'save': programs.save(mesh)}
   texts = {name: [each.as_text() for each in program._compiled.values()]
-           for name, program in programs.items()}
+           for name, program in made.items()}
   assert all(texts.values())
   return texts
 

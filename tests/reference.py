@@ -211,3 +211,17 @@ def tie_at_the_cut(score, status, num_kept) -> bool:
 def padded(lists, width) -> np.ndarray:
   """Ragged token lists --> int32 [N, width], zeros after."""
   return np.array([t + [0] * (width - len(t)) for t in lists], np.int32)
+
+
+def distribution(logits, config):
+  """What `sample` draws from, worked out in numpy. logits float32 [..., V] --> float64 [..., V]."""
+  probs = np.exp(np.asarray(logits, np.float64) / config.temperature)
+  if config.top_k:
+    kth = -np.sort(-probs, axis=-1)[..., min(config.top_k, probs.shape[-1]) - 1, None]
+    probs = np.where(probs >= kth, probs, 0.0)
+  probs /= probs.sum(axis=-1, keepdims=True)
+  order = np.argsort(-probs, axis=-1, kind='stable')
+  ranked = np.take_along_axis(probs, order, axis=-1)
+  kept = np.where(ranked.cumsum(axis=-1) - ranked < config.top_p, ranked, 0.0)
+  probs = np.take_along_axis(kept, np.argsort(order, axis=-1), axis=-1)
+  return probs / probs.sum(axis=-1, keepdims=True)

@@ -112,15 +112,13 @@ def num_groups(mesh: Mesh) -> int:
   return mesh.shape[DATA]
 
 
-def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = (),
-            shardings: Any = None) -> Callable:
+def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = ()) -> Callable:
   """`step(shared, *block) -> tree` as `f(shared, *blocks) -> trees`, blocks stacked on axis 0.
 
   Args:
     step: per-device pure function; `shared` (parameters) is the same for every group.
     mesh: from `make_mesh`.
     donate: positions of arguments whose buffers the program may reuse.
-    shardings: of the results, as `jax.jit` takes them; None leaves them to the compiler.
 
   Returns:
     A compiled function whose block arguments and results have a leading axis G, a group each.
@@ -144,8 +142,7 @@ def pmapped(step: Callable, mesh: Mesh, donate: tuple[int, ...] = (),
     return jax.shard_map(one_group, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(DATA),
                          axis_names=manual, check_vma=False)(shared, *blocks)
 
-  return jax.jit(mapped, donate_argnums=donate,
-                 **({} if shardings is None else {'out_shardings': shardings}))
+  return jax.jit(mapped, donate_argnums=donate)
 
 
 def constrain(x: jax.Array, *names: str | None) -> jax.Array:

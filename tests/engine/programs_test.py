@@ -51,7 +51,7 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
     return lambda group: Search(*models, Question(prompt, prompt, keys[b]), BeamConfig(4, 2),
                                 group).run()
 
-  trees = engine.run([[search(0), search(1)], [search(2), search(3)]], models, lambda lanes: 2)
+  trees = engine.run([[search(0), search(1)], [search(2), search(3)]], models, 2)
   assert all(tree.candidates for of_group in trees for tree in of_group)
   compiled = {program: len(program._compiled) for program in made}
   # Texts are moved between pages and three kinds of lanes.

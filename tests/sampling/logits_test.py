@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from tests import toy
+from tests.reference import distribution
 from tts.sampling.logits import GROUP, SamplingConfig, num_uniforms, sample
 
 LARGEST = np.float32(1.0 - 2.0**-23)
@@ -43,20 +44,6 @@ def test_distribution(config, expected):
     counts = np.bincount(token, minlength=4)
     assert (counts[shares == 0] == 0).all()
     np.testing.assert_allclose(counts / num, shares, atol=0.015 if config.top_p < 1 else 1e-3)
-
-
-def distribution(logits, config):
-  """What `sample` draws from, worked out in numpy. logits float32 [..., V] --> float64 [..., V]."""
-  probs = np.exp(np.asarray(logits, np.float64) / config.temperature)
-  if config.top_k:
-    kth = -np.sort(-probs, axis=-1)[..., min(config.top_k, probs.shape[-1]) - 1, None]
-    probs = np.where(probs >= kth, probs, 0.0)
-  probs /= probs.sum(axis=-1, keepdims=True)
-  order = np.argsort(-probs, axis=-1, kind='stable')
-  ranked = np.take_along_axis(probs, order, axis=-1)
-  kept = np.where(ranked.cumsum(axis=-1) - ranked < config.top_p, ranked, 0.0)
-  probs = np.take_along_axis(kept, np.argsort(order, axis=-1), axis=-1)
-  return probs / probs.sum(axis=-1, keepdims=True)
 
 
 # One program for several draws, so that each configuration is compiled once.
