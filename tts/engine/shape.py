@@ -56,10 +56,9 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
     # A core multiplies 16 rows of a wide model as fast, each, as it does more of them; a narrow
     # one's time goes to the beginnings of operations. Always a multiple of 16: rows that are left
     # over are multiplied in another order, so that bytes would depend on the lane.
-    lanes = lanes or min(256, max(16, 8192 // max(arch.width, 1) // 16 * 16))
     if arch.width >= 256:
-      return Shape(lanes=lanes, write=2, readers=8, tile=4)
-    return Shape(lanes=lanes, write=4, readers=lanes, tile=16)
+      return Shape(lanes=lanes or 16, write=2, readers=8, tile=4)
+    return Shape(lanes=lanes or 128, write=8, readers=64, tile=16)
   lanes = lanes or 64
   # A lane without a row costs little there; memory does.
   return Shape(lanes=lanes, write=16, readers=max(1, lanes // 2), tile=16, begun=4)
