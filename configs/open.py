@@ -8,8 +8,8 @@
 `:chat` is for models that were made for it, `:few_shot` for base models (four worked examples, as
 in the paper). The exchange with a larger model: --config.models.large.checkpoint. Folders do as
 well; both are imported into W once. What fits on a device, and how long it takes, is what --dry_run
-says; --config.lanes is the number of texts at a time. Of the two above it says 56 GB
-in bfloat16, 0.95e18 FLOPs and 150,000 generations: about two hours of an H100 at 15% of its rate,
+says; --config.lanes is the number of texts at a time. The two above take 0.95e18 FLOPs
+and 150,000 generations in bfloat16: about two hours of an H100 at 15% of its rate,
 which nobody has measured yet.
 
 Greedy answers on MATH, zero-shot, as their makers published them, to compare `greedy` in the report

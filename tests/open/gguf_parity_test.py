@@ -122,14 +122,16 @@ def test_greedy_text(ours, theirs, their_tokenizer):
   begin = prompt(their_tokenizer)
   # Weights that a program closes over would be part of it, and of its compiling.
   of = lambda params: generator.Generator(decoder, params)
-  state = of(params).start(jnp.asarray([begin]), jnp.full((1, 1), len(begin)), 64, 16)
-  step = jax.jit(lambda params, *args: of(params).extend(*args, jnp.ones((1, 1), bool))[0])
-  commit = jax.jit(lambda params, state: of(params).gather(state, jnp.zeros((1, 1), jnp.int32)))
+  texts = of(params).read(of(params).empty(1, len(begin) + 80), jnp.asarray([begin]),
+                          jnp.full(1, len(begin)))
+  state = of(params).begin(texts, 16)
+  step = jax.jit(lambda params, *args: of(params).extend(*args, jnp.ones(1, bool)))
+  again = jax.jit(lambda params, state: of(params).begin(of(params).end(state), 16))
   text = []
   for i in range(64):
     text.append(int(of(params).logits(state).argmax()))
-    state = step(params, state, jnp.full((1, 1), text[-1], jnp.int32))
-    state = commit(params, state) if i % 16 == 15 else state
+    state = step(params, state, jnp.full(1, text[-1], jnp.int32))
+    state = again(params, state) if i % 16 == 15 else state
   with torch.no_grad():
     row = theirs.generate(torch.tensor([begin]), do_sample=False, min_new_tokens=64,
                           max_new_tokens=64, eos_token_id=None)[0]

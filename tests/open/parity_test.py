@@ -44,20 +44,20 @@ def test_logits(pair):
 
 
 def test_greedy_text_across_the_window(pair):
-  """64 tokens through the cache: prefix, past and chunk each pass the window's edge."""
+  """64 tokens through the cache: what was read, written and is in the chunk pass the window's edge."""
   model, decoder, params = pair
   prompt = np.random.default_rng(1).integers(tiny.VOCAB, size=(1, 9)).astype(np.int32)
   made = generator.Generator(decoder, params)
-  state = made.start(jnp.asarray(prompt), jnp.full((1, 1), 9), 64, 16)
-  step = jax.jit(lambda state, token: made.extend(state, token, jnp.ones((1, 1), bool))[0])
-  commit = jax.jit(lambda state: made.gather(state, jnp.zeros((1, 1), jnp.int32)))
+  state = made.begin(made.read(made.empty(1, 96), jnp.asarray(prompt), jnp.full(1, 9)), 16)
+  step = jax.jit(lambda state, token: made.extend(state, token, jnp.ones(1, bool)))
+  again = jax.jit(lambda state: made.begin(made.end(state), 16))
   text, log = [], []
   for i in range(64):
-    log.append(np.asarray(made.logits(state))[0, 0])
+    log.append(np.asarray(made.logits(state))[0])
     text.append(int(log[-1].argmax()))
-    state = step(state, jnp.full((1, 1), text[-1]))
+    state = step(state, jnp.full(1, text[-1], jnp.int32))
     if i % 16 == 15:
-      state = commit(state)
+      state = again(state)
   whole = np.concatenate([prompt, np.array([text], np.int32)], axis=1)
   theirs = tiny.logits(model, whole)[0]
   assert text == theirs[8:-1].argmax(axis=-1).tolist()
