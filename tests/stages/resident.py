@@ -36,7 +36,7 @@ SIZES = dict(vocab_size=4096, num_layers=6, width=1024, num_heads=8, num_kv_head
 SMALL = Arch(vocab_size=4096, num_layers=1, width=8, num_heads=1, num_kv_heads=1, head_size=8,
              mlp_width=8)
 BASE, GUIDE = Arch(**SIZES), Arch(**SIZES, heads=('value',))
-N, SHAPE = 8, Shape(lanes=16, write=4, readers=16, tile=64)
+N, SHAPE = 8, Shape(lanes=16, write=4, readers=16, tile=16)
 WIDTH = 1024  # room of a lane: a prompt that is long is read first
 LONG = 1000
 LIMITS = Limits(max_tokens=24, max_steps=3, max_step_tokens=8, roles=WRITER.roles())
@@ -73,7 +73,7 @@ def search(folder):
   keys = np.arange(2 * N, dtype=np.uint32).reshape(N, 2)
   begin = lambda group: Search(author, judge, Question(prompt, prompt, keys), BeamConfig(N, 4),
                                group).run()
-  trees = engine.run([[begin] * 2] * groups, [author, judge], lambda lanes: 2)
+  trees = engine.run([[begin] * 2] * groups, [author, judge], 2)
   found['searching'] = resident()
   found['rounds'] = max(node.round for of_group in trees for tree in of_group
                         for node in tree.nodes) + 1
