@@ -7,6 +7,7 @@ What it says is of the models, their lanes and their pages.
 """
 
 import ctypes
+import gc
 import json
 import pathlib
 import sys
@@ -83,6 +84,10 @@ def search(folder):
           + memory.texts(GUIDE, 1, SHAPE.readers, WIDTH, True)
           + memory.pages(BASE, 1, pages(author)) + memory.pages(GUIDE, 1, pages(judge), True))
   # Weights lie once in memory, whatever the number of devices.
+  del author, judge, begin
+  gc.collect()
+  ctypes.CDLL(None).malloc_trim(0)
+  found['programs'] = resident() - found['loaded']  # what is left but the models
   print(json.dumps(found | {'formula': weights + groups * kept, 'weights': weights,
                             'kept': groups * kept}))
 

@@ -34,4 +34,7 @@ def test_a_search_resides_in_what_the_formula_says(tmp_path, devices):
   # No second copy of a model is left when it has been read, and at most one while it is.
   assert found['loaded'] - found['before'] == pytest.approx(found['weights'], rel=0.1)
   assert found['loading'] - found['before'] < 1.5 * found['weights']
-  assert found['searching'] - found['before'] == pytest.approx(found['formula'], rel=0.1)
+  # Compiled programs take the same whatever the models are, a third of a gigabyte.
+  assert found['programs'] < 4e8
+  assert found['searching'] - found['before'] - found['programs'] == pytest.approx(
+      found['formula'], rel=0.1)
