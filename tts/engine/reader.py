@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from tts.engine.nodes import Node
 from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Job
+from tts.engine.worker import Worker
 
 
 @dataclasses.dataclass
@@ -50,39 +50,18 @@ class Read(Job):
     self.tokens = np.asarray(tokens, np.int32)
 
 
-class Reader:
+class Reader(Worker):
   """The reading lanes of one model, in every group."""
 
   def __init__(self, store: Store, make: Callable[[Any], Any], params: Any, shape: Shape,
                values: bool):
     """make: parameters --> a model, inside a compiled program, a verifier where `values` is set."""
-    self._store, self._params, self._shape, self._values = store, params, shape, values
-    self._make = make
-    groups, count = len(store.tables), shape.readers
-    self._queues: list[collections.deque[Read]] = [collections.deque() for _ in range(groups)]
-    self._jobs: list[list[Read | None]] = [[None] * count for _ in range(groups)]
-    self._held: list[list[Node | None]] = [[None] * count for _ in range(groups)]
+    super().__init__(store, shape.readers)
+    self._params, self._shape, self._values, self._make = params, shape, values, make
+    groups, count = self._ends.shape
     self._read = np.zeros((groups, count), np.int64)  # tokens of each lane's job, so far
     self._found: list[list[list[np.ndarray]]] = [[[] for _ in range(count)] for _ in range(groups)]
-    self._ends = np.zeros((groups, count), np.int64)  # tokens of each lane's text, at most
     self._width, self._texts = 0, None
-    self.computed = 0  # tokens, those of lanes that had none to read among them
-    self.entered = 0   # tokens that were read
-
-  def submit(self, job: Read) -> None:
-    self._queues[job.group].append(job)
-
-  @property
-  def load(self) -> float:
-    """The share of all lanes that would have something to read."""
-    inside = [sum(job is not None for job in jobs) for jobs in self._jobs]
-    return sum(min(self.lanes, n + len(queue)) for n, queue in zip(inside, self._queues)) / (
-        self.lanes * len(inside))
-
-  @property
-  def lanes(self) -> int:
-    """Of a group."""
-    return self._shape.readers
 
   def run(self) -> int:
     """Fills the lanes, reads a tile in each, and hands in what is done. How many tokens were read."""
@@ -117,24 +96,13 @@ class Reader:
 
   def _fill(self) -> None:
     """Gives free lanes the jobs that wait."""
-    fresh = np.zeros(self._ends.shape, bool)
-    wanted: list[list[tuple[int, Node | None]]] = [[] for _ in self._queues]
-    for g, queue in enumerate(self._queues):
-      free = [lane for lane, job in enumerate(self._jobs[g]) if job is None] if queue else []
-      while queue and free:
-        job = queue.popleft()
-        lane = nodes_lib.nearest(job.node, self._held[g], free)
-        free.remove(lane)
-        self._jobs[g][lane], fresh[g, lane] = job, True
+    taken = self._taken()
+    for g, of_group in enumerate(taken):
+      for lane, _ in of_group:
         self._read[g, lane], self._found[g][lane] = 0, []
-        self._ends[g, lane] = 0 if job.node is None else job.node.end
-        wanted[g].append((lane, job.node))
     self._widen(int(self._ends.max()) + max(self._shape.tile, nodes_lib.SIZE))
-    if fresh.any():
-      self._texts = self._store.load(self._texts, fresh, wanted, self._held)
-      for g, of_group in enumerate(wanted):
-        for lane, node in of_group:
-          self._held[g][lane] = node
+    if any(taken):
+      self._texts, _ = self._loaded(self._texts, taken)
 
   def _widen(self, need: int) -> None:
     """Makes the lanes' room for so many tokens, if it is less."""

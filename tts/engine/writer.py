@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from tts.engine.nodes import Node
 from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Job
+from tts.engine.worker import Worker
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 
@@ -73,40 +73,18 @@ class Write(Job):
     self.keep, self.keep_ended = keep, keep_ended
 
 
-class Writer:
+class Writer(Worker):
   """The lanes of one generator, in every group."""
 
   def __init__(self, store: Store, make: Callable[[Any], Any], params: Any, shape: Shape,
                sampling: SamplingConfig, limits: decode.Limits):
     """make: parameters --> a generator, inside a compiled program; hashable."""
-    self._store, self._params, self._shape = store, params, shape
-    self._make, self._how = make, (sampling, limits)
-    groups, count = len(store.tables), shape.lanes
-    self._queues: list[collections.deque[Write]] = [collections.deque() for _ in range(groups)]
-    self._jobs: list[list[Write | None]] = [[None] * count for _ in range(groups)]
-    self._held: list[list[Node | None]] = [[None] * count for _ in range(groups)]
+    super().__init__(store, shape.lanes)
+    self._params, self._shape, self._make, self._how = params, shape, make, (sampling, limits)
     self._logs: list[Any] = []  # of the calls that lanes' texts began in, and all after
     self._dropped = 0           # calls before these
-    self._begun = np.full((groups, count), _NEVER)  # call of each lane's job
-    self._ends = np.zeros((groups, count), np.int64)  # tokens of each lane's text, at most
+    self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
     self._width, self._state = 0, None
-    self.computed = 0  # tokens, those of lanes that had none to write among them
-    self.entered = 0   # tokens that were written
-
-  @property
-  def lanes(self) -> int:
-    """Of a group."""
-    return self._shape.lanes
-
-  def submit(self, job: Write) -> None:
-    self._queues[job.group].append(job)
-
-  @property
-  def load(self) -> float:
-    """The share of all lanes that would have something to write."""
-    inside = (self._begun < _NEVER).sum(axis=1).tolist()
-    return sum(min(self.lanes, n + len(queue)) for n, queue in zip(inside, self._queues)) / (
-        self.lanes * len(inside))
 
   def run(self) -> int:
     """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
@@ -125,31 +103,20 @@ class Writer:
 
   def _fill(self) -> None:
     """Gives free lanes the jobs that wait."""
-    groups, count = self._begun.shape
-    fresh = np.zeros((groups, count), bool)
-    wanted: list[list[tuple[int, Node]]] = [[] for _ in range(groups)]
-    fields, keys = np.zeros((6, groups, count), np.int32), np.zeros((groups, count, 2), np.uint32)
-    for g, queue in enumerate(self._queues):
-      free = [lane for lane, job in enumerate(self._jobs[g]) if job is None] if queue else []
-      while queue and free:
-        job = queue.popleft()
-        lane = nodes_lib.nearest(job.node, self._held[g], free)
-        free.remove(lane)
-        self._jobs[g][lane], fresh[g, lane], keys[g, lane] = job, True, job.key
-        wanted[g].append((lane, job.node))
+    taken, shape = self._taken(), self._ends.shape
+    fields, keys = np.zeros((6, *shape), np.int32), np.zeros((*shape, 2), np.uint32)
+    for g, of_group in enumerate(taken):
+      for lane, job in of_group:
         steps = job.steps + job.ahead
         fields[:, g, lane] = *job.place, steps, steps if job.greedy else job.ahead
+        keys[g, lane] = job.key
         self._begun[g, lane] = self._dropped + len(self._logs)
-        self._ends[g, lane] = job.node.end
     self._widen(int(self._ends.max()) + max(self._shape.write, nodes_lib.SIZE))
-    if fresh.any():
-      texts = self._store.load(self._state.texts, fresh, wanted, self._held)
+    if any(taken):
+      texts, fresh = self._loaded(self._state.texts, taken)
       take = programs.take(self._store.mesh)
       self._state = take((), self._state.replace(texts=None), texts.carry, fresh, keys,
                          *fields).replace(texts=texts)
-      for g, of_group in enumerate(wanted):
-        for lane, node in of_group:
-          self._held[g][lane] = node
 
   def _widen(self, need: int) -> None:
     """Makes the lanes' room for so many tokens, if it is less."""

@@ -1,0 +1,65 @@
+"""What writers and readers have in common: jobs that wait, and lanes that take them."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import numpy as np
+
+from tts.engine import nodes as nodes_lib
+from tts.engine.nodes import Node
+from tts.engine.store import Store
+from tts.engine.tasks import Job
+
+
+class Worker:
+  """Lanes of every group, and the jobs that are for them. A job has `group` and `node`."""
+
+  def __init__(self, store: Store, lanes: int):
+    """lanes: of a group."""
+    self._store, self.lanes = store, lanes
+    groups = len(store.tables)
+    self._queues: list[collections.deque[Any]] = [collections.deque() for _ in range(groups)]
+    self._jobs: list[list[Any]] = [[None] * lanes for _ in range(groups)]
+    self._held: list[list[Node | None]] = [[None] * lanes for _ in range(groups)]
+    self._ends = np.zeros((groups, lanes), np.int64)  # tokens of each lane's text, at most
+    self.computed = 0  # tokens, those of lanes that had nothing to do among them
+    self.entered = 0   # tokens that were written or read
+
+  def submit(self, job: Job) -> None:
+    self._queues[job.group].append(job)
+
+  @property
+  def load(self) -> float:
+    """The share of all lanes that would have something to do."""
+    inside = [sum(job is not None for job in jobs) for jobs in self._jobs]
+    return sum(min(self.lanes, n + len(queue)) for n, queue in zip(inside, self._queues)) / (
+        self.lanes * len(inside))
+
+  def _taken(self) -> list[list[tuple[int, Any]]]:
+    """Gives free lanes the jobs that wait: per group (lane, job) of each that has another now."""
+    taken: list[list[tuple[int, Any]]] = []
+    for g, queue in enumerate(self._queues):
+      taken.append([])
+      free = [lane for lane, job in enumerate(self._jobs[g]) if job is None] if queue else []
+      while queue and free:
+        job = queue.popleft()
+        lane = nodes_lib.nearest(job.node, self._held[g], free)
+        free.remove(lane)
+        self._jobs[g][lane] = job
+        self._ends[g, lane] = 0 if job.node is None else job.node.end
+        taken[g].append((lane, job))
+    return taken
+
+  def _loaded(self, texts: Any, taken: list[list[tuple[int, Any]]]) -> tuple[Any, np.ndarray]:
+    """(the lanes' texts with those of the jobs that were taken, bool [G, L] which these are)."""
+    fresh = np.zeros(self._ends.shape, bool)
+    for g, of_group in enumerate(taken):
+      fresh[g, [lane for lane, _ in of_group]] = True
+    wanted = [[(lane, job.node) for lane, job in of_group] for of_group in taken]
+    texts = self._store.load(texts, fresh, wanted, self._held)
+    for g, of_group in enumerate(wanted):
+      for lane, node in of_group:
+        self._held[g][lane] = node
+    return texts, fresh
