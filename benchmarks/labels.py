@@ -78,7 +78,7 @@ class _Setting:
       author.release(group, node)
       return sample
 
-    samples, = self.workers.on_items([range(len(batch))], continued, [author], 1)
+    samples = self.workers.on_items(range(len(batch)), continued, [author], 1)
     texts = self._run.tokenizer.decode_batch([s.tokens.tolist() for s in samples])
     finished = self._run.limits.roles.finished
     return sum(finished(s.tokens) and answers.is_correct(text, solution.problem.answer)

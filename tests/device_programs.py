@@ -20,7 +20,7 @@ from tts.stages.workers import Functions
 
 LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
-SHAPE = Shape(lanes=3, write=4, readers=2, tile=3)
+SHAPE = Shape(lanes=4, write=4, readers=2, tile=3, least=2, long=6)
 WIDTH, PAGES = 32, 8
 DRAWN = SamplingConfig(temperature=0.8, top_k=5, top_p=0.9)
 
@@ -35,11 +35,14 @@ def steps() -> dict:
       'write': (engine.write(mesh, author, SHAPE.write, DRAWN, LIMITS).function, params,
                 engine.writes(author, params, SHAPE, WIDTH)),
       'read': (engine.read(mesh, author, False).function, params,
-               engine.reads(author, params, SHAPE, WIDTH)),
+               engine.reads(author, params, SHAPE, WIDTH, 2, 3)),
       'values': (engine.read(mesh, judge, True).function, other,
-                 engine.reads(judge, other, SHAPE, WIDTH)),
-      'load': (engine.load(mesh).function, (),
-               engine.loads(judge, other, SHAPE.readers, WIDTH, PAGES)),
+                 engine.reads(judge, other, SHAPE, WIDTH, 2, 3)),
+      'long values': (engine.read(mesh, judge, True).function, other,
+                      engine.reads(judge, other, SHAPE, WIDTH, 1, 6)),
+      'resize': (engine.resize(mesh).function, (), engine.resizes(author, params, SHAPE, WIDTH)),
+      'load': (engine.load(mesh).function, (), engine.loads(judge, other, SHAPE, WIDTH, PAGES)),
+      'fill': (engine.fill(mesh).function, (), engine.fills(author, params, SHAPE, WIDTH, PAGES)),
       'save': (engine.save(mesh).function, (),
                engine.saves(author, params, SHAPE.lanes, WIDTH, PAGES)),
       'forward': (programs.forward_step(toy.ARCH), params, text),

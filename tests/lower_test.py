@@ -15,7 +15,8 @@ from tests import device_programs, toy
 from tts.models.transformer import Decoder
 from tts.train import steps
 
-LOOPING = ('write', 'read', 'values', 'load', 'save')
+LOOPING = ('write', 'read', 'values', 'long values', 'resize', 'load', 'fill',
+           'save')
 NAMES = (*LOOPING, 'forward', 'prompt')
 
 
@@ -93,7 +94,7 @@ def test_a_search_compiles_for_eight_groups_that_never_talk(tmp_path):
   facts = compiled(tmp_path, '--only=-base')
   found = {program['program'] for program in facts['programs']}
   assert facts['groups'] == 8
-  assert {'labels/write-base', 'labels/read-base', 'search/load-write-base',
+  assert {'labels/write-base', 'labels/read-base', 'search/fill-base',
           'search/save-write-base'} <= found
   for program in facts['programs']:
     assert program['collectives'] == [] and program['loops'] >= 1 and program['fits']

@@ -23,7 +23,7 @@ from tts.types import InputError
 G, B, N, P = 8, 20, 4, 5
 LIMITS = decode.Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 ARCH = dataclasses.replace(toy.ARCH, num_layers=1)
-SHAPE = Shape(lanes=8, write=3, readers=8, tile=4)
+SHAPE = Shape(lanes=16, write=3, readers=8, tile=4, least=8, long=5, few=2)
 SEARCHES = {'table': 0, 'table lookahead': 2, 'real': 0, 'real lookahead': 1}
 
 
@@ -67,7 +67,7 @@ def compiled(groups, model):
       'write': programs.write(mesh, toy.writes(ARCH), SHAPE.write, SamplingConfig(), LIMITS),
       'read a question': programs.read(mesh, toy.writes(ARCH), False),
       'read a step': programs.read(mesh, toy.judges(ARCH), True),
-      'take': programs.take(mesh), 'load': programs.load(mesh), 'save': programs.save(mesh)}
+      'fill': programs.fill(mesh), 'load': programs.load(mesh), 'save': programs.save(mesh)}
   texts = {name: [each.as_text() for each in program._compiled.values()]
            for name, program in made.items()}
   assert all(texts.values())
@@ -79,8 +79,7 @@ def test_no_collective():
     for text in texts:
       assert 'num_partitions=8' in text
       assert collectives(text, parallel.make_mesh()) == (), name
-    # Of tables there are no columns to move.
-    assert any(' while(' in text for text in texts) == (name != 'take')
+    assert any(' while(' in text for text in texts), name  # of tables there are no columns to move
 
 
 @pytest.mark.parametrize('name', ['real', 'real lookahead'])
@@ -96,7 +95,7 @@ def test_devices_share_a_model(name):
 
 def test_what_devices_that_share_a_model_say_to_each_other():
   """Each has half of the heads of every cache; moving texts says nothing."""
-  mesh, of_lanes = parallel.make_mesh(1, 2), lambda heads: f'f32[8,{heads},128,{ARCH.head_size}]'
+  mesh, of_lanes = parallel.make_mesh(1, 2), lambda heads: f',{heads},128,{ARCH.head_size}]'
   for name, texts in compiled(1, 2).items():
     for text in texts:
       found = collectives(text, mesh)
@@ -104,8 +103,7 @@ def test_what_devices_that_share_a_model_say_to_each_other():
         assert {c.axis for c in found} == {'model'}, name
       else:
         assert found == (), name
-      if name != 'take':
-        assert of_lanes(1) in text and of_lanes(2) not in text, name
+      assert of_lanes(1) in text and of_lanes(2) not in text, name
 
 
 def test_what_devices_share():

@@ -265,19 +265,18 @@ def judges(arch: Arch = JUDGE) -> Functions:
 
 
 def run(questions, models, *, in_flight: int = 4, tick=lambda tokens: None) -> list:
-  """What coroutines give, in order. They go to the groups in turn.
+  """What coroutines give, in order.
 
   questions: each a group --> a coroutine. Afterwards no text may be left, in any group.
   """
   groups = len(models[0].reader._jobs)  # pylint: disable=protected-access
-  found = engine.run([questions[g::groups] for g in range(groups)], models, in_flight,
-                     tick)
+  found = engine.run(questions, models, in_flight, tick)
   assert not any(worker.load for each in models for worker in each.workers)
   for each in models:
     store = each._store  # pylint: disable=protected-access
     count = store._count  # pylint: disable=protected-access
     assert [table.free for table in store.tables] == [count] * groups, 'a text was not given back'
-  return [found[i % groups][i // groups] for i in range(len(questions))]
+  return found
 
 
 def search(author_, judge_, prompts_, keys, config: BeamConfig, *, own=None, **kwargs) -> list:

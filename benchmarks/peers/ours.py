@@ -80,6 +80,6 @@ def _measure(workers: Workers, setting: Setting, num: int, results: Results) -> 
 
 
 def _blocks(run: Run, questions: list[str]) -> list[Block]:
-  """A block a device group."""
+  """As many blocks as there are device groups."""
   return blocks_lib.cut(problems_lib.of_texts(questions), run.prompts,
                         setting_lib.MAX_PROMPT_TOKENS, -(-len(questions) // run.groups))

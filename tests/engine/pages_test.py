@@ -5,7 +5,7 @@ import numpy as np
 
 from tests import toy
 from tts.engine import pages
-from tts.engine.pages import SIZE, Copies
+from tts.engine.pages import SIZE
 from tts.engine.reader import Read
 from tts.engine.shape import Shape
 from tts.engine.tasks import together
@@ -18,9 +18,8 @@ def column(count, width, first):
 
 
 def copies(*rows):
-  """(lane, page, column) and one behind that is not real."""
-  lane, page, place = np.array([*rows, (0, 0, 0)], np.int32).T
-  return Copies(lane=lane, page=page, column=place, count=np.int32(len(rows)))
+  """(lane, page, column) and one behind that is none."""
+  return np.array([*rows, (-1, 0, 0)], np.int32)
 
 
 def test_load_and_save_by_hand():

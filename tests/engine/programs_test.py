@@ -53,13 +53,13 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
     return lambda group: Search(*models, Question(prompt, prompt, keys[b]), BeamConfig(4, 2),
                                 group).run()
 
-  trees = engine.run([[search(0), search(1)], [search(2), search(3)]], models, 2)
-  assert all(tree.candidates for of_group in trees for tree in of_group)
+  trees = engine.run([search(b) for b in range(4)], models, 2)
+  assert all(tree.candidates for tree in trees)
   compiled = {program: len(program._compiled) for program in made}
   # Texts are moved between pages and three kinds of lanes.
   assert len(compiled) >= 8 and max(compiled.values()) <= 3
   of = lambda function: compiled[next(p for p in made if function in p.function.__qualname__)]
-  assert of('write') == of('read') == of('take') == 1
+  assert of('write.') == of('read.') == of('fill.') == 1
 
   author, judge = models
   make = Functions(Generator, toy.ARCH)
@@ -67,9 +67,9 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
   lanes = described(programs.writes(make, toy.decoder_params(), SHAPE, 128), mesh)[0]
   assert arrays(author.writer._state) == lanes
   texts = described(programs.reads(Functions(Verifier, JUDGE), toy.decoder_params(JUDGE), SHAPE,
-                                   128), mesh)[0]
+                                   128, 3, 8), mesh)[0]
   assert arrays(judge.reader._texts) == texts
-  pages = described(programs.loads(make, toy.decoder_params(), 5, 128, 64), mesh)[1]
+  pages = described(programs.fills(make, toy.decoder_params(), SHAPE, 128, 64), mesh)[1]
   assert arrays(author._store._pages) == pages
 
 

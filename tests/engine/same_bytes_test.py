@@ -4,6 +4,7 @@ Small decoders in float32, a verifier with a surprise, windows in both; searches
 and scores all at once.
 """
 
+import collections
 import dataclasses
 import functools
 
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts.engine import shape as shape_lib
-from tts.engine.reader import Read
+from tts.engine import programs, shape as shape_lib
+from tts.engine.reader import Read, Reader
 from tts.engine.shape import Shape
 from tts.engine.tasks import together
 from tts.revision import chains
@@ -22,7 +23,7 @@ from tts.search.search import BeamConfig, Question, Search
 from tts.stages import scoring
 
 B, N = 7, 4
-SHAPE = Shape(lanes=8, write=3, readers=8, tile=4)
+SHAPE = Shape(lanes=16, write=3, readers=8, tile=4, least=8, long=24, few=2)
 LIMITS = decode.Limits(max_tokens=22, max_steps=4, max_step_tokens=9, roles=toy.ROLES)
 WRITER = dataclasses.replace(toy.ARCH, windows=(0, 5))
 JUDGE = dataclasses.replace(toy.JUDGE, windows=(7, 0))
@@ -85,6 +86,21 @@ def test_questions_differ():
   assert min(tokens) < 4 and max(tokens) > 3 * SHAPE.write
   assert sum(n[-1] is not None for found in base() for n in found['ahead']) > 10
   assert max(len(found['beam']) for found in base()) > 2 * N
+
+
+def test_questions_are_cut_in_all_ways(monkeypatch):
+  """Or what follows would show nothing: more lanes and fewer, many texts read and few and one."""
+  called, own = collections.Counter(), Reader._read  # pylint: disable=protected-access
+
+  def read(self, which, count, size):
+    called[count, size] += 1
+    return own(self, which, count, size)
+
+  monkeypatch.setattr(Reader, '_read', read)
+  resize = programs.resize
+  monkeypatch.setattr(programs, 'resize', lambda mesh: called.update(['resize']) or resize(mesh))
+  ask(range(B))
+  assert min(called[each] for each in ('resize', (8, 4), (2, 4), (1, 24))) > 3, called
 
 
 def test_in_another_order():

@@ -37,7 +37,7 @@ def test_no_copy_in_float32(what):
     block = programs.writes(make, params, SHAPE, 32)
   else:
     program = programs.read(mesh, make, what == 'values')
-    block = programs.reads(make, params, SHAPE, 32)
+    block = programs.reads(make, params, SHAPE, 32, 2, 4)
   compiled = program.lower(params, *programs.stacked(block, mesh)).compile(compiler_options(params))
   copies = 2 * memory.weights(arch, 1)  # of four bytes for two
   assert compiled.memory_analysis().temp_size_in_bytes < copies / 4

@@ -87,7 +87,7 @@ def trees():
         author, judge, search_lib.Question(prompt, prompt, keys[b]),
         search_lib.BeamConfig(N, 2, K), group).run()
 
-  found, = engine.run([[begin(b) for b in range(B)]], [author, judge], in_flight=4)
+  found = engine.run([begin(b) for b in range(B)], [author, judge], in_flight=4)
   return list(zip(found, prompt_len.tolist()))
 
 

@@ -17,8 +17,8 @@ from tts.types import InputError
 
 # One of each kind.
 NAMES = ('train/base', 'train/prm', 'labels/write-base', 'labels/read-base',
-         'search/load-write-base', 'search/save-write-base', 'search/read-prm',
-         'search/load-read-prm', 'search/save-read-prm', 'revise/read-revision_orm',
+         'search/fill-base', 'search/save-write-base', 'search/read-prm',
+         'search/load-prm', 'search/save-read-prm', 'revise/read-revision_orm',
          'difficulty/probe')
 
 
@@ -39,6 +39,20 @@ def test_the_compiler_agrees(name, model):
   # A mask that a model does not read is left out; of a training, its optimizer's scalars.
   assert facts.arguments + facts.outputs == pytest.approx(
       formula.arguments + formula.outputs, rel=1e-3 if model == 1 and not training else 0.1)
+
+
+@pytest.mark.parametrize('model', [1, 2])
+@pytest.mark.parametrize('name', ['search/long-prm', 'search/few-prm', 'labels/resize-base'])
+def test_the_compiler_agrees_on_what_wide_models_have(name, model):
+  made = smoke.get_config()
+  for each in ('base', 'prm'):
+    made.models[each].arch.width = 256
+  found = {p.name: p for p in device_programs.listed(config.from_config_dict(made))}
+  program, mesh = found[name], parallel.make_mesh(2, model)
+  facts, formula = compiled.facts(program.lower(mesh), mesh), program.footprint(program.rows, model)
+  assert facts.arguments + facts.outputs == pytest.approx(
+      formula.arguments + formula.outputs, rel=1e-3 if model == 1 else 0.1)
+  assert facts.temporaries < 2 * formula.working + formula.inputs / 2
 
 
 @pytest.mark.parametrize('name', ['labels/write-base', 'search/read-prm'])
@@ -82,7 +96,7 @@ def test_all_programs_of_a_stage_have_its_memory_beside_them():
   """What is called with what changes; what is on the device does not."""
   for stage in ('search', 'revise'):
     found = [p.footprint(p.rows, 1) for p in programs(smoke, 'revisions').values()
-             if p.stage == stage and '/load-' in p.name]
+             if p.stage == stage and ('/load-' in p.name or '/fill-' in p.name)]
     whole = [f.total for f in found]
     # They differ by the list of what moves.
     assert len(found) > 1 and max(whole) - min(whole) < 0.01 * min(whole)
@@ -101,9 +115,9 @@ def test_the_largest_number_of_lanes_fits_and_one_more_does_not():
 def test_lanes_of_the_config_are_those_of_every_program():
   experiment = config.from_config_dict(smoke.get_config())
   few = {p.name: p for p in device_programs.listed(dataclasses.replace(experiment, lanes=7))}
-  program = programs()['search/load-write-base']
-  assert few['search/load-write-base'].rows == 7 != program.rows
-  assert few['search/load-write-base'].footprint(7, 1) == program.footprint(7, 1)
+  program = programs()['search/fill-base']
+  assert few['search/fill-base'].rows == 7 != program.rows
+  assert few['search/fill-base'].footprint(7, 1) == program.footprint(7, 1)
 
 
 def test_what_does_not_fit_is_refused_with_what_does():
@@ -116,7 +130,7 @@ def test_what_does_not_fit_is_refused_with_what_does():
   lanes = int(re.search(r': (\d+) fit: set --config.lanes=\1$', str(error.value)).group(1))
   device_programs.check_memory(dataclasses.replace(experiment, lanes=lanes), most - 1)
 
-  program = programs()['search/load-write-base']
+  program = programs()['search/fill-base']
   refused = lambda limit: str(device_programs.too_large(
       experiment, program, program.footprint(program.rows, 1).total, limit))
   one = program.footprint(1, 1).total
@@ -167,7 +181,7 @@ def test_long_rows_take_memory_by_their_length():
   more = layers(9).working - layers(8).working
   assert more == 4 * 2 * 64 * 16 * 4 + (layers(9).weights - layers(8).weights) // 3
   tile = Shape(lanes=1, write=1, readers=1, tile=4)
-  read = lambda tokens: memory.read(arch, 1, tile, tokens, False).working
+  read = lambda tokens: memory.read(arch, 1, tile, tokens, False, 1, 4).working
   assert read(2044) - read(1020) == 4 * 4 * 1024 * 4  # heads, new tokens, more columns, words
 
 

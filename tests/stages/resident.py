@@ -74,10 +74,9 @@ def search(folder):
   keys = np.arange(2 * N, dtype=np.uint32).reshape(N, 2)
   begin = lambda group: Search(author, judge, Question(prompt, prompt, keys), BeamConfig(N, 4),
                                group).run()
-  trees = engine.run([[begin] * 2] * groups, [author, judge], 2)
+  trees = engine.run([begin] * 2 * groups, [author, judge], 2)
   found['searching'] = resident()
-  found['rounds'] = max(node.round for of_group in trees for tree in of_group
-                        for node in tree.nodes) + 1
+  found['rounds'] = max(node.round for tree in trees for node in tree.nodes) + 1
   pages = lambda worker: worker._store._count
   weights = memory.weights(BASE, 1) + memory.weights(GUIDE, 1)
   kept = (memory.lanes(BASE, 1, SHAPE.lanes, WIDTH) + memory.texts(BASE, 1, SHAPE.readers, WIDTH)

@@ -14,13 +14,12 @@ from tts.engine.workers import Author, Judge
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine
 
 
-def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
-        in_flight: int, tick: Callable[[int], None] = lambda tokens: None,
-        ) -> list[list[Any]]:
-  """Runs every group's questions, in order, so many at a time.
+def run(questions: Sequence[Begin], models: Sequence[Author | Judge], in_flight: int,
+        tick: Callable[[int], None] = lambda tokens: None) -> list[Any]:
+  """Runs questions, so many of each group at a time; the next one goes where one is done.
 
   Args:
-    work: per group its questions.
+    questions: in the order in which they begin.
     models: that their jobs are for.
     in_flight: questions of a group that have begun and are not done.
     tick: called after each device program with the tokens that it wrote or read.
@@ -29,26 +28,26 @@ def run(work: Sequence[Sequence[Begin]], models: Sequence[Author | Judge],
     What each coroutine returned.
   """
   workers = [worker for model in models for worker in model.workers]
-  results: list[list[Any]] = [[None] * len(of_group) for of_group in work]
-  left = [len(of_group) for of_group in work]
-  waiting = [iter(enumerate(of_group)) for of_group in work]
+  results: list[Any] = [None] * len(questions)
+  left, waiting = len(questions), iter(enumerate(questions))
 
-  def begin(g: int) -> None:
-    found = next(waiting[g], None)
+  def begin(group: int) -> None:
+    found = next(waiting, None)
     if found is not None:
       i, question = found
 
       def done(result: Any) -> None:
-        results[g][i] = result
-        left[g] -= 1
-        begin(g)
+        nonlocal left
+        results[i] = result
+        left -= 1
+        begin(group)
 
-      Task(question(g), done)
+      Task(question(group), done)
 
-  for g in range(len(work)):
-    for _ in range(in_flight):
-      begin(g)
-  while any(left):
+  for _ in range(in_flight):
+    for group in range(models[0].groups):
+      begin(group)
+  while left:
     # A program takes as long with few lanes in use: the one that has most of its own comes first.
     worker = max(workers, key=lambda worker: worker.load)
     assert worker.load, 'a question waits for nothing'

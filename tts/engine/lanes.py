@@ -13,10 +13,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from tts.engine import pages
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 
 ACTIVE, STEP_ENDED, FINISHED, LIVE, GREEDY = 1, 2, 4, 8, 16  # bits of `Log.code`
+FIELDS = 8  # of a row that comes into a lane; see `filled`
 
 
 @flax.struct.dataclass
@@ -88,14 +90,33 @@ def write(generator: Any, lanes: Lanes, num: int, sampling: SamplingConfig,
   return lanes.replace(texts=generator.end(writing)), Log(*log, active=lanes.active)
 
 
-def taken(lanes: Lanes, carry: Any, fresh: jax.Array, key: jax.Array, step: jax.Array,
-          position: jax.Array, past_steps: jax.Array, past_positions: jax.Array, steps: jax.Array,
-          ahead: jax.Array) -> Lanes:
-  """Lanes without their texts, of which the fresh ones have another row: all arrays [L, ...]."""
+def resized(lanes: Lanes, order: jax.Array) -> Lanes:
+  """Lanes of which number i has what number order[i] had; a negative one, nothing.
+
+  order: int32 [L'], so many lanes as there are to be.
+  """
+  source = jnp.maximum(order, 0)
+  rest = jax.tree.map(lambda x: x[source], lanes.replace(texts=None))
+  return rest.replace(active=rest.active & (order >= 0), texts=pages.picked(lanes.texts, source))
+
+
+def filled(lanes: Lanes, texts: Any, fresh: jax.Array, fields: jax.Array) -> Lanes:
+  """Lanes of which the fresh ones have another row.
+
+  Args:
+    lanes: without their texts.
+    texts: with those of the fresh ones.
+    fresh: bool [L].
+    fields: int32 [FIELDS, L]: the key's two words, what `decode.Rows` calls `step`, `position`,
+      `past_steps` and `past_positions`, and `steps` and `ahead` of `Lanes`.
+  """
+  *key, step, position, past_steps, past_positions, steps, ahead = fields
+  key = jax.lax.bitcast_convert_type(jnp.stack(key, axis=-1), jnp.uint32)
   none = jnp.zeros_like(fresh)
   rows = decode.Rows(key=jax.random.wrap_key_data(key), step=step, position=position,
                      past_steps=past_steps, past_positions=past_positions,
                      in_step=jnp.zeros_like(step), live=fresh, finished=none, half=none)
-  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=carry)
+  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=texts.carry)
   over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))
-  return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes)
+  return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes).replace(
+      texts=texts)

@@ -27,16 +27,6 @@ class Pages:
   carry: Any    # as in `Texts`, [pages, ...]
 
 
-@flax.struct.dataclass
-class Copies:
-  """Copies between lanes and pages; the first `count` are real."""
-
-  lane: jax.Array    # [n] int32
-  page: jax.Array    # [n] int32
-  column: jax.Array  # [n] int32, of the lane
-  count: jax.Array   # [] int32
-
-
 def axes(path: Any) -> tuple[str | None, ...]:
   """Logical axes of an array by its path in a tree: devices share columns' heads, and no more."""
   return _AXES if any(getattr(key, 'name', None) == 'columns' for key in path) else ()
@@ -55,26 +45,28 @@ def padded(copies: int) -> int:
   return 1 << max(6, copies.bit_length() + 1 & ~1)
 
 
-def load(texts: Any, pages: Pages, copies: Copies, fresh: jax.Array, length: jax.Array,
+def load(texts: Any, pages: Pages, copies: jax.Array, fresh: jax.Array, length: jax.Array,
          last: jax.Array) -> Any:
   """Texts of which the `fresh` ones are others.
 
   Args:
     texts: the lanes'.
     pages: where the others are.
-    copies: pages to lanes. In order: what lies behind a page's tokens is overwritten by the next.
+    copies: pages to lanes, int32 [n, 3]: lane, page, column of the lane; those of a negative lane
+      stand at the end, and are none. In order: what lies behind a page's tokens is overwritten by
+      the next.
     fresh: bool [L].
     length: int32 [L], of the other text.
     last: int32 [L], its last page; negative for a text that has read nothing.
   """
   def one(i, columns):
-    lane, page, column = copies.lane[i], copies.page[i], copies.column[i]
+    lane, page, column = copies[i]
     return jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_slice(
             old, jax.lax.dynamic_slice_in_dim(new, page, 1), (lane, 0, column, 0)),
         columns, pages.columns)
 
-  columns = jax.lax.fori_loop(0, copies.count, one, texts.columns)
+  columns = jax.lax.fori_loop(0, _count(copies), one, texts.columns)
 
   def carried(old, stored):
     over = lambda flag: flag.reshape(flag.shape + (1,) * (old.ndim - 1))
@@ -86,10 +78,13 @@ def load(texts: Any, pages: Pages, copies: Copies, fresh: jax.Array, length: jax
                        carry=jax.tree.map(carried, texts.carry, pages.carry))
 
 
-def save(pages: Pages, texts: Any, carry: Any, copies: Copies) -> Pages:
-  """Pages with some of the lanes' columns in them, and a lane's `carry` [L, ...] beside each."""
+def save(pages: Pages, texts: Any, carry: Any, copies: jax.Array) -> Pages:
+  """Pages with some of the lanes' columns in them, and a lane's `carry` [L, ...] beside each.
+
+  copies: as of `load`, lanes to pages.
+  """
   def one(i, pages):
-    lane, page, column = copies.lane[i], copies.page[i], copies.column[i]
+    lane, page, column = copies[i]
 
     def columns(old, new):
       some = jax.lax.dynamic_slice(new, (lane, 0, column, 0), (1, new.shape[1], SIZE, new.shape[3]))
@@ -102,7 +97,36 @@ def save(pages: Pages, texts: Any, carry: Any, copies: Copies) -> Pages:
     return Pages(columns=jax.tree.map(columns, pages.columns, texts.columns),
                  carry=jax.tree.map(row, pages.carry, carry))
 
-  return jax.lax.fori_loop(0, copies.count, one, pages)
+  return jax.lax.fori_loop(0, _count(copies), one, pages)
+
+
+def _count(copies: jax.Array) -> jax.Array:
+  return jnp.sum(copies[:, 0] >= 0)
+
+
+def picked(texts: Any, lanes: jax.Array) -> Any:
+  """The texts of the lanes with these numbers, int32 [n]."""
+  count = lanes.shape[0]
+
+  def one(i, new):
+    return jax.tree.map(
+        lambda new, old: jax.lax.dynamic_update_slice_in_dim(
+            new, jax.lax.dynamic_slice_in_dim(old, lanes[i], 1), i, 0), new, texts.columns)
+
+  columns = jax.lax.fori_loop(0, count, one, jax.tree.map(
+      lambda x: parallel.constrain(jnp.zeros((count, *x.shape[1:]), x.dtype), *_AXES),
+      texts.columns))
+  return jax.tree.map(lambda x: x[lanes], texts.replace(columns=())).replace(columns=columns)
+
+
+def returned(texts: Any, some: Any, lanes: jax.Array, count: jax.Array) -> Any:
+  """The texts with the first `count` of those that were `picked`, changed or not."""
+  def one(i, texts):
+    return jax.tree.map(
+        lambda old, new: jax.lax.dynamic_update_slice_in_dim(
+            old, jax.lax.dynamic_slice_in_dim(new, i, 1), lanes[i], 0), texts, some)
+
+  return jax.lax.fori_loop(0, count, one, texts)
 
 
 def grown(tree: Any, axis: int, size: int) -> Any:

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from tts import parallel
 from tts.engine import lanes as lanes_lib, nodes, pages as pages_lib
 from tts.engine.lanes import Lanes
-from tts.engine.pages import Copies
 from tts.engine.program import Program
 from tts.engine.shape import Shape
 from tts.sampling import decode
@@ -58,38 +57,68 @@ def writes(make: Make, params: Any, shape: Shape, width: int) -> tuple[Lanes]:
 
 @functools.cache
 def read(mesh: parallel.Mesh, make: Make, values: bool) -> Program:
-  """Parameters, texts, tokens [R, n], counts [R], own [R] --> (the texts with them, values).
+  """Parameters, texts, int32 [n, 3 + m] --> (the texts with these tokens, values).
 
-  The values of a verifier are float32 [R, n]; () of a generator.
+  A row has the lane, how many of its tokens are real, whether a generator wrote them, and the
+  tokens. Where there are as many rows as lanes, row i is of lane i. Else rows of a negative lane
+  stand at the end, and are none. The values of a verifier are float32 [n, m]; () of a generator.
   """
-  def function(params, texts, tokens, counts, own):
+  def whole(params, texts, rows):
+    counts, own, tokens = rows[:, 1], rows[:, 2] > 0, rows[:, 3:]
     if not values:
       return make(params).read(texts, tokens, counts), ()
     found, texts = make(params).extend(texts, tokens, counts, own)
     return texts, found
 
+  def function(params, texts, rows):
+    if rows.shape[0] == texts.length.shape[0]:
+      return whole(params, texts, rows)
+    lanes, count = jnp.maximum(rows[:, 0], 0), jnp.sum(rows[:, 0] >= 0)
+    some, found = whole(params, pages_lib.picked(texts, lanes), rows)
+    return pages_lib.returned(texts, some, lanes, count), found
+
   return Program(function, mesh, donate=(1,))
 
 
-def reads(make: Make, params: Any, shape: Shape, width: int) -> tuple[Any, ...]:
-  """Shapes of what `read` is called with behind the parameters."""
-  of = lambda dtype, *size: jax.ShapeDtypeStruct((shape.readers, *size), dtype)
-  return (_texts(make, params, shape.readers, width), of(jnp.int32, shape.tile), of(jnp.int32),
-          of(jnp.bool_))
+def reads(make: Make, params: Any, shape: Shape, width: int, rows: int,
+          size: int) -> tuple[Any, ...]:
+  """Shapes of what `read` is called with behind the parameters, for `size` tokens in each row."""
+  return _texts(make, params, shape.readers, width), _ints(rows, 3 + size)
 
 
 @functools.cache
 def load(mesh: parallel.Mesh) -> Program:
-  """(), and what `pages.load` takes --> the texts."""
-  return Program(lambda _, *args: pages_lib.load(*args), mesh, donate=(1,))
+  """(), texts, pages, copies, int32 [3, R] --> the texts; see `pages.load`, `Store.copies`."""
+  return Program(lambda _, texts, pages, copies, rows: _load(texts, pages, copies, rows), mesh,
+                 donate=(1,))
 
 
-def loads(make: Make, params: Any, rows: int, width: int, count: int) -> tuple[Any, ...]:
-  """Shapes of what `load` is called with, into `rows` lanes that all want a long text."""
-  texts = _texts(make, params, rows, width)
-  of = lambda dtype: jax.ShapeDtypeStruct((rows,), dtype)
-  return (texts, _pages(texts, count), _copies(rows, width), of(jnp.bool_), of(jnp.int32),
-          of(jnp.int32))
+def _load(texts: Any, pages: Any, copies: jax.Array, rows: jax.Array) -> Any:
+  fresh, length, last = rows
+  return pages_lib.load(texts, pages, copies, fresh > 0, length, last)
+
+
+def loads(make: Make, params: Any, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
+  """Shapes of what `load` is called with, into reading lanes that all want a long text."""
+  texts = _texts(make, params, shape.readers, width)
+  return texts, _pages(texts, count), _copies(shape.readers, width), _ints(3, shape.readers)
+
+
+@functools.cache
+def fill(mesh: parallel.Mesh) -> Program:
+  """(), `Lanes`, pages, copies, int32 [3 + FIELDS, L] --> the lanes; `load` and `lanes.filled`."""
+  def function(_, lanes, pages, copies, rows):
+    texts = _load(lanes.texts, pages, copies, rows[:3])
+    return lanes_lib.filled(lanes.replace(texts=None), texts, rows[0] > 0, rows[3:])
+
+  return Program(function, mesh, donate=(1,))
+
+
+def fills(make: Make, params: Any, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
+  """Shapes of what `fill` is called with, where all lanes want a long text."""
+  lanes, = writes(make, params, shape, width)
+  return (lanes, _pages(lanes.texts, count), _copies(shape.lanes, width),
+          _ints(3 + lanes_lib.FIELDS, shape.lanes))
 
 
 @functools.cache
@@ -111,9 +140,15 @@ def grow(mesh: parallel.Mesh, axis: int, size: int) -> Program:
 
 
 @functools.cache
-def take(mesh: parallel.Mesh) -> Program:
-  """(), and what `lanes.taken` takes --> the lanes."""
-  return Program(lambda _, *args: lanes_lib.taken(*args), mesh, donate=(1,))
+def resize(mesh: parallel.Mesh) -> Program:
+  """(), and what `lanes.resized` takes --> the lanes."""
+  return Program(lambda _, *args: lanes_lib.resized(*args), mesh)
+
+
+def resizes(make: Make, params: Any, shape: Shape, width: int) -> tuple[Any, ...]:
+  """Shapes of what `resize` is called with to have as many lanes as there may be."""
+  of = lambda count: jax.eval_shape(lambda p: lanes_lib.empty(make(p), count, width), params)
+  return of(shape.sizes[-2]), _ints(shape.lanes)
 
 
 def stacked(block: Any, mesh: parallel.Mesh) -> Any:
@@ -130,7 +165,9 @@ def _pages(texts: Any, count: int) -> Any:
   return jax.eval_shape(lambda texts: pages_lib.empty(texts, count), texts)
 
 
-def _copies(rows: int, width: int) -> Copies:
-  of = lambda *size: jax.ShapeDtypeStruct(size, jnp.int32)
-  size = pages_lib.padded(rows * nodes.pages_for(width))
-  return Copies(lane=of(size), page=of(size), column=of(size), count=of())
+def _copies(rows: int, width: int) -> jax.ShapeDtypeStruct:
+  return _ints(pages_lib.padded(rows * nodes.pages_for(width)), 3)
+
+
+def _ints(*size: int) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(size, jnp.int32)

@@ -59,50 +59,83 @@ class Reader(Worker):
     super().__init__(store, shape.readers)
     self._params, self._shape, self._values, self._make = params, shape, values, make
     groups, count = self._ends.shape
-    self._read = np.zeros((groups, count), np.int64)  # tokens of each lane's job, so far
+    self._left = np.zeros((groups, count), np.int64)  # tokens of each lane's job that are not read
     self._found: list[list[list[np.ndarray]]] = [[[] for _ in range(count)] for _ in range(groups)]
     self._width, self._texts = 0, None
 
+  @property
+  def load(self) -> float:
+    """As of a `Worker`; a text that has enough to read is a load by itself."""
+    long = self._shape.long
+    if not long:
+      return super().load
+    alone = [any(len(job.tokens) >= long for job in queue) or bool((left >= long).any())
+             for queue, left in zip(self._queues, self._left)]
+    return max(super().load, float(np.mean(alone)))
+
   def run(self) -> int:
-    """Fills the lanes, reads a tile in each, and hands in what is done. How many tokens were read."""
+    """Fills the lanes, reads, and hands in what is done. How many tokens were read."""
     self._fill()
-    tile, shape = self._shape.tile, self._ends.shape
-    tokens, counts = np.zeros((*shape, tile), np.int32), np.zeros(shape, np.int32)
-    own = np.zeros(shape, bool)
-    for g, jobs in enumerate(self._jobs):
-      for lane, job in enumerate(jobs):
-        if job is not None:
-          some = job.tokens[self._read[g, lane]:self._read[g, lane] + tile]
-          tokens[g, lane, :len(some)], counts[g, lane], own[g, lane] = some, len(some), job.own
-    program = programs.read(self._store.mesh, self._make, self._values)
-    self._texts, values = program(self._params, self._texts, tokens, counts, own)
-    if self._values:
-      values = jax.device_get(parallel.collected(values))
-    self._read += counts
+    shape = self._shape
+    # Whether much of a text is read at once depends on what is left of it, and so does where it is cut.
+    long = (self._left >= shape.long) & (shape.long > 0)
+    tiles = (self._left > 0) & ~long
+    if long.any(axis=1).mean() > tiles.mean():
+      counts, values = self._read(long, 1, shape.long)
+    else:
+      few = tiles.sum(axis=1).max() <= 2 * shape.few
+      counts, values = self._read(tiles, shape.few if few else shape.readers, shape.tile)
+    self._left -= counts
     self._ends += counts
     self.entered += int(counts.sum())
-    # A group that has nothing to read computes nothing.
-    self.computed += int(counts.any(axis=1).sum()) * tokens[0].size
     over = []
-    for g, jobs in enumerate(self._jobs):
-      for lane, job in enumerate(jobs):
-        if job is not None:
-          if self._values:
-            self._found[g][lane].append(values[g, lane, :counts[g, lane]])
-          if self._read[g, lane] == len(job.tokens):
-            over.append((g, lane, job))
+    for g, lane in np.argwhere(counts).tolist():
+      if self._values:
+        self._found[g][lane].append(values[g, lane, :counts[g, lane]])
+      if not self._left[g, lane]:
+        over.append((g, lane, self._jobs[g][lane]))
     self._hand_in(over)
     return int(counts.sum())
+
+  def _read(self, which: np.ndarray, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads up to `size` tokens in up to `count` of these lanes, bool [G, L], of each group.
+
+    Returns:
+      (how many in each, int32 [G, L]; the verifier's values of these [G, L, size]).
+    """
+    counts = np.zeros(which.shape, np.int32)
+    rows = np.zeros((len(which), count, 3 + size), np.int32)
+    rows[..., 0] = -1
+    placed = []  # group, row, lane
+    for g, of_group in enumerate(which):
+      lanes = np.flatnonzero(of_group)[:count].tolist()
+      placed += [(g, lane if count == self.lanes else i, lane) for i, lane in enumerate(lanes)]
+    for g, i, lane in placed:
+      job, left = self._jobs[g][lane], int(self._left[g, lane])
+      some = job.tokens[len(job.tokens) - left:][:size]
+      counts[g, lane] = len(some)
+      rows[g, i, :3 + len(some)] = lane, len(some), job.own, *some
+    program = programs.read(self._store.mesh, self._make, self._values)
+    self._texts, found = program(self._params, self._texts, rows)
+    # A group that has nothing to read computes nothing.
+    self.computed += int(counts.any(axis=1).sum()) * count * size
+    values = np.zeros((*which.shape, size), np.float32)
+    if self._values:
+      found = jax.device_get(parallel.collected(found))
+      for g, i, lane in placed:
+        values[g, lane] = found[g, i]
+    return counts, values
 
   def _fill(self) -> None:
     """Gives free lanes the jobs that wait."""
     taken = self._taken()
     for g, of_group in enumerate(taken):
-      for lane, _ in of_group:
-        self._read[g, lane], self._found[g][lane] = 0, []
-    self._widen(int(self._ends.max()) + max(self._shape.tile, nodes_lib.SIZE))
+      for lane, job in of_group:
+        self._left[g, lane], self._found[g][lane] = len(job.tokens), []
+    self._widen(int(self._ends.max()) + max(self._shape.tile, self._shape.long, nodes_lib.SIZE))
     if any(taken):
-      self._texts, _ = self._loaded(self._texts, taken)
+      self._texts = programs.load(self._store.mesh)(
+          (), self._texts, *self._moves(self._texts, taken))
 
   def _widen(self, need: int) -> None:
     """Makes the lanes' room for so many tokens, if it is less."""

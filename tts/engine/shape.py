@@ -25,6 +25,10 @@ class Shape:
       done; the more, the less the host has to do.
     readers: texts that are read at a time.
     tile: tokens of each that are read in a call.
+    least: where few texts are written there are half as many lanes, or half of these, down to so
+      many or twice so many; 0 for always all.
+    long: tokens of one text alone that are read in a call, as long as it has so many; 0 for never.
+    few: so many rows are read where few texts are, not `readers`; 0 for never.
     begun: rows of the questions that have begun, for each lane. Most of them wait, for the longest
       step of their question or to be read.
   """
@@ -34,6 +38,21 @@ class Shape:
   readers: int
   tile: int
   begun: int = 12
+  least: int = 0
+  long: int = 0
+  few: int = 0
+
+  @property
+  def sizes(self) -> list[int]:
+    """The numbers of lanes that there may be."""
+    found = [self.lanes]
+    while self.least and found[-1] % (2 * self.least) == 0:
+      found.append(found[-1] // 2)
+    return found[::-1]
+
+  def fitting(self, rows: int) -> int:
+    """How many lanes suit so many rows. Some that wait cost less than lanes twice as many."""
+    return next((size for size in self.sizes if rows <= size + size // 4), self.lanes)
 
   def in_flight(self, rows: int) -> int:
     """Questions that have begun and are not done, of so many rows each: lanes rarely lack one."""
@@ -53,11 +72,11 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
   lanes: of `Shape`; 0 chooses.
   """
   if (platform or jax.default_backend()) == 'cpu':
-    # A core multiplies 16 rows of a wide model as fast, each, as it does more of them; a narrow
-    # one's time goes to the beginnings of operations. Always a multiple of 16: rows that are left
-    # over are multiplied in another order, so that bytes would depend on the lane.
+    # A wide model's rows cost about the same each, from 32 of them on; a narrow one's time goes to
+    # the beginnings of operations. Always a multiple of 8: rows that are left over are multiplied
+    # in another order, so that bytes would depend on the lane.
     if arch.width >= 256:
-      return Shape(lanes=lanes or 16, write=2, readers=8, tile=4)
+      return Shape(lanes=lanes or 32, write=2, readers=8, tile=4, begun=8, least=8, long=32, few=2)
     return Shape(lanes=lanes or 128, write=8, readers=64, tile=16)
   lanes = lanes or 64
   # A lane without a row costs little there; memory does.

@@ -9,7 +9,7 @@ import numpy as np
 from tts import parallel
 from tts.engine import nodes, pages as pages_lib, programs
 from tts.engine.nodes import Node, Table
-from tts.engine.pages import SIZE, Copies
+from tts.engine.pages import SIZE, Pages
 
 _FIRST = 64  # pages that a group begins with
 
@@ -30,35 +30,37 @@ class Store:
     self.tables = [Table(_FIRST) for _ in range(parallel.num_groups(mesh))]
     self._count, self._pages = _FIRST, None
 
-  def load(self, texts: Any, fresh: np.ndarray, wanted: list[list[tuple[int, Node | None]]],
-           held: list[list[Node | None]]) -> Any:
-    """Texts of which some lanes' are others.
+  def copies(self, texts: Any, wanted: list[list[tuple[int, Node | None]]],
+             held: list[list[Node | None]]) -> tuple[Pages, np.ndarray, np.ndarray]:
+    """What `pages.load` needs, to give lanes other texts.
 
     Args:
       texts: the lanes'.
-      fresh: bool [G, L].
-      wanted: per group (lane, text) for each lane that is fresh; None is an empty text.
+      wanted: per group (lane, text) for each lane that has another now; None is an empty text.
       held: per group and lane the text whose columns it has still.
+
+    Returns:
+      (the pages, copies int32 [G, n, 3], each lane's `fresh`, `length` and `last` int32 [G, 3, L]).
     """
     self._begin(texts)
-    length, last = np.zeros(fresh.shape, np.int32), np.full(fresh.shape, -1, np.int32)
+    rows = np.zeros((len(wanted), 3, len(held[0])), np.int32)
+    rows[:, 2] = -1
     copies: list[list[tuple[int, int, int]]] = []
     for g, of_group in enumerate(wanted):
       mine = []
       for lane, node in of_group:
-        if node is not None:
-          length[g, lane], last[g, lane] = node.end, node.last_page
+        rows[g, :, lane] = 1, *((0, -1) if node is None else (node.end, node.last_page))
         base = nodes.common(held[g][lane], node)
         mine += [(lane, page, column) for page, column in nodes.missing(node, base)]
       copies.append(mine)
-    return programs.load(self.mesh)((), texts, self._pages, _copies(copies), fresh, length, last)
+    return self._pages, _padded(copies), rows
 
   def save(self, texts: Any, carry: Any, wanted: list[list[tuple[int, Node]]]) -> None:
     """Keeps what lanes have, (lane, a node of the table) per group."""
     self._begin(texts)
     copies = [[(lane, page, node.start + SIZE * i) for lane, node in of_group
                for i, page in enumerate(node.pages)] for of_group in wanted]
-    self._pages = programs.save(self.mesh)((), self._pages, texts, carry, _copies(copies))
+    self._pages = programs.save(self.mesh)((), self._pages, texts, carry, _padded(copies))
 
   def reserve(self, texts: Any, needed: list[int]) -> None:
     """Makes room for so many pages more in each group."""
@@ -79,11 +81,10 @@ def widened(texts: Any, width: int, mesh: parallel.Mesh) -> Any:
   return texts.replace(columns=programs.grow(mesh, 2, width)((), texts.columns))
 
 
-def _copies(wanted: list[list[tuple[int, int, int]]]) -> Copies:
-  size = pages_lib.padded(max(map(len, wanted)))
-  array = np.zeros((len(wanted), size, 3), np.int32)
+def _padded(wanted: list[list[tuple[int, int, int]]]) -> np.ndarray:
+  """Copies of every group as int32 [G, n, 3]."""
+  array = np.full((len(wanted), pages_lib.padded(max(map(len, wanted))), 3), -1, np.int32)
   for g, of_group in enumerate(wanted):
     if of_group:
       array[g, :len(of_group)] = of_group
-  return Copies(lane=array[..., 0], page=array[..., 1], column=array[..., 2],
-                count=np.array([len(c) for c in wanted], np.int32))
+  return array

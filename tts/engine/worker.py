@@ -9,6 +9,7 @@ import numpy as np
 
 from tts.engine import nodes as nodes_lib
 from tts.engine.nodes import Node
+from tts.engine.pages import Pages
 from tts.engine.store import Store
 from tts.engine.tasks import Job
 
@@ -17,7 +18,7 @@ class Worker:
   """Lanes of every group, and the jobs that are for them. A job has `group` and `node`."""
 
   def __init__(self, store: Store, lanes: int):
-    """lanes: of a group."""
+    """lanes: of a group, at most."""
     self._store, self.lanes = store, lanes
     groups = len(store.tables)
     self._queues: list[collections.deque[Any]] = [collections.deque() for _ in range(groups)]
@@ -33,9 +34,16 @@ class Worker:
   @property
   def load(self) -> float:
     """The share of all lanes that would have something to do."""
-    inside = [sum(job is not None for job in jobs) for jobs in self._jobs]
-    return sum(min(self.lanes, n + len(queue)) for n, queue in zip(inside, self._queues)) / (
-        self.lanes * len(inside))
+    wanted = self._wanted()
+    return sum(min(self.lanes, n) for n in wanted) / (self.lanes * len(wanted))
+
+  def _inside(self) -> list[int]:
+    """How many jobs of each group have a lane."""
+    return [sum(job is not None for job in jobs) for jobs in self._jobs]
+
+  def _wanted(self) -> list[int]:
+    """How many jobs of each group there are."""
+    return [n + len(queue) for n, queue in zip(self._inside(), self._queues)]
 
   def _taken(self) -> list[list[tuple[int, Any]]]:
     """Gives free lanes the jobs that wait: per group (lane, job) of each that has another now."""
@@ -52,14 +60,12 @@ class Worker:
         taken[g].append((lane, job))
     return taken
 
-  def _loaded(self, texts: Any, taken: list[list[tuple[int, Any]]]) -> tuple[Any, np.ndarray]:
-    """(the lanes' texts with those of the jobs that were taken, bool [G, L] which these are)."""
-    fresh = np.zeros(self._ends.shape, bool)
-    for g, of_group in enumerate(taken):
-      fresh[g, [lane for lane, _ in of_group]] = True
+  def _moves(self, texts: Any,
+             taken: list[list[tuple[int, Any]]]) -> tuple[Pages, np.ndarray, np.ndarray]:
+    """`Store.copies` for the lanes of jobs that were taken."""
     wanted = [[(lane, job.node) for lane, job in of_group] for of_group in taken]
-    texts = self._store.load(texts, fresh, wanted, self._held)
+    found = self._store.copies(texts, wanted, self._held)
     for g, of_group in enumerate(wanted):
       for lane, node in of_group:
         self._held[g][lane] = node
-    return texts, fresh
+    return found

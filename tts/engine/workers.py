@@ -41,6 +41,11 @@ class _Worker:
     return (await Read(self.reader, group, None, self._prefix)).node
 
   @property
+  def groups(self) -> int:
+    """Groups of devices that work."""
+    return len(self._store.tables)
+
+  @property
   def workers(self) -> list[Writer | Reader]:
     """What computes with it, readers first."""
     return [self.reader]

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from tts import parallel
-from tts.engine import nodes as nodes_lib, programs, store as store_lib
+from tts.engine import lanes, nodes as nodes_lib, programs, store as store_lib
 from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED
 from tts.engine.nodes import Node
 from tts.engine.shape import Shape
@@ -86,6 +86,25 @@ class Writer(Worker):
     self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
     self._width, self._state = 0, None
 
+  def _fit(self) -> None:
+    """Has as many lanes as suit the jobs that there are."""
+    count, now = self._shape.fitting(max(self._wanted())), self._ends.shape[1]
+    if count == now or count < max(self._inside()):
+      return
+    # Lanes that have a job come first; what new ones have is nothing.
+    order = np.array([sorted(range(now), key=lambda lane, jobs=jobs: jobs[lane] is None)
+                      + [-1] * max(0, count - now) for jobs in self._jobs])[:, :count]
+    moved = lambda of, none: [[none if lane < 0 else each[lane] for lane in lanes]
+                              for each, lanes in zip(of, order.tolist())]
+    self._jobs, self._held = moved(self._jobs, None), moved(self._held, None)
+    self._ends = np.array(moved(self._ends, 0))
+    self._begun = np.array(moved(self._begun, _NEVER))
+    places = np.maximum(order, 0)[:, None]
+    self._logs = [log.replace(**{name: np.take_along_axis(getattr(log, name), places, 2)
+                                 for name in ('token', 'logprob', 'code')}) for log in self._logs]
+    if self._state is not None:
+      self._state = programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))
+
   def run(self) -> int:
     """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
     self._fill()
@@ -97,26 +116,26 @@ class Writer(Worker):
     self._ends += written
     self.entered += int(written.sum())
     # In a pass of its group a lane computes a token, whether it has one to write or not.
-    self.computed += int(np.count_nonzero(log.code.any(axis=2))) * self._shape.lanes
+    self.computed += int(np.count_nonzero(log.code.any(axis=2))) * log.code.shape[2]
     self._hand_in(written.astype(bool) & ~log.active)
     return int(written.sum())
 
   def _fill(self) -> None:
     """Gives free lanes the jobs that wait."""
-    taken, shape = self._taken(), self._ends.shape
-    fields, keys = np.zeros((6, *shape), np.int32), np.zeros((*shape, 2), np.uint32)
+    self._fit()
+    taken, (groups, count) = self._taken(), self._ends.shape
+    fields = np.zeros((groups, lanes.FIELDS, count), np.int32)
     for g, of_group in enumerate(taken):
       for lane, job in of_group:
         steps = job.steps + job.ahead
-        fields[:, g, lane] = *job.place, steps, steps if job.greedy else job.ahead
-        keys[g, lane] = job.key
+        fields[g, :, lane] = (*job.key.view(np.int32), *job.place, steps,
+                              steps if job.greedy else job.ahead)
         self._begun[g, lane] = self._dropped + len(self._logs)
     self._widen(int(self._ends.max()) + max(self._shape.write, nodes_lib.SIZE))
     if any(taken):
-      texts, fresh = self._loaded(self._state.texts, taken)
-      take = programs.take(self._store.mesh)
-      self._state = take((), self._state.replace(texts=None), texts.carry, fresh, keys,
-                         *fields).replace(texts=texts)
+      pages, copies, rows = self._moves(self._state.texts, taken)
+      self._state = programs.fill(self._store.mesh)(
+          (), self._state, pages, copies, np.concatenate([rows, fields], axis=1))
 
   def _widen(self, need: int) -> None:
     """Makes the lanes' room for so many tokens, if it is less."""
@@ -125,7 +144,7 @@ class Writer(Worker):
     self._width = self._shape.width(need)
     if self._state is None:
       self._state = programs.empty_lanes(
-          self._store.mesh, self._make, self._shape.lanes, self._width)(self._params)
+          self._store.mesh, self._make, self._ends.shape[1], self._width)(self._params)
     else:
       self._state = self._state.replace(
           texts=store_lib.widened(self._state.texts, self._width, self._store.mesh))

@@ -104,7 +104,7 @@ class Work:
 
 
 def run(workdir: Workdir, works: Sequence[Work], mesh: parallel.Mesh) -> int:
-  """Computes the blocks that are missing and writes each one's records, one a group at a time.
+  """Computes the missing blocks, as many at a time as there are device groups, and writes records.
 
   Each process does its share, and returns when all have done theirs.
 

@@ -198,14 +198,13 @@ class _Maker:
   def at_work(self):
     """The engine's programs of each stage's models."""
     for use in self._uses:
-      for kind in ('write', 'read', 'load-write', 'save-write', 'load-read', 'save-read'):
-        if use.writes or 'write' not in kind:
-          yield self._program(use, kind)
+      for kind in self._sizes(use, 0).kinds():
+        yield self._program(use, kind)
 
   def _program(self, use: Use, kind: str) -> tuple[tuple, DeviceProgram]:
     sizes = self._sizes(use, 0)
     key = (kind, sizes.make, sizes.shape, sizes.width(kind),
-           use.sampling if kind == 'write' else sizes.pages if '-' in kind else None)
+           use.sampling if kind == 'write' else sizes.pages if sizes.with_pages(kind) else None)
     rows = sizes.rows(kind)
     return key, DeviceProgram(
         use.stage, f'{use.stage}/{kind}-{use.model}',
@@ -258,21 +257,47 @@ class Sizes:
   pages: int
   values: bool
 
+  def kinds(self) -> list[str]:
+    """Names of the programs."""
+    shape, found = self.shape, ['read', 'load', 'save-read']
+    found += ['few'] * bool(shape.few) + ['long'] * bool(shape.long)
+    if self.writing:
+      found += ['write', 'fill', 'save-write'] + ['resize'] * (len(shape.sizes) > 1)
+    return found
+
+  @property
+  def reads(self) -> dict[str, tuple[int, int]]:
+    """Rows and tokens of each of the programs that read."""
+    shape = self.shape
+    return {'read': (shape.readers, shape.tile), 'few': (shape.few, shape.tile),
+            'long': (1, shape.long)}
+
+  def lanes(self, kind: str) -> str:
+    """Those that a program is for: `write` or `read`."""
+    return 'write' if kind in ('write', 'fill', 'save-write', 'resize') else 'read'
+
+  def with_pages(self, kind: str) -> bool:
+    return kind in ('load', 'fill', 'save-read', 'save-write')
+
   def rows(self, kind: str) -> int:
-    return self.shape.lanes if 'write' in kind else self.shape.readers
+    return self.shape.lanes if self.lanes(kind) == 'write' else self.shape.readers
 
   def width(self, kind: str) -> int:
-    return self.writing if 'write' in kind else self.reading
+    return self.writing if self.lanes(kind) == 'write' else self.reading
 
   def footprint(self, kind: str, width: int) -> Footprint:
     """Of one program. width: devices that share the model."""
-    arch, shape = self.make.arch, self.shape
-    if kind == 'write':
-      return memory.write(arch, width, shape, self.writing)
-    if kind == 'read':
-      return memory.read(arch, width, shape, self.reading, self.values)
-    move = memory.load if kind.startswith('load') else memory.save
-    return move(arch, width, self.rows(kind), self.width(kind), self.pages, self.values)
+    arch, shape, pages, values = self.make.arch, self.shape, self.pages, self.values
+    room, rows = self.width(kind), self.rows(kind)
+    return {
+        'write': lambda: memory.write(arch, width, shape, room),
+        **{name: lambda size=size: memory.read(arch, width, shape, room, values, *size)
+           for name, size in self.reads.items()},
+        'load': lambda: memory.load(arch, width, shape, room, pages, values),
+        'fill': lambda: memory.fill(arch, width, shape, room, pages),
+        'resize': lambda: memory.resize(arch, width, shape, room),
+        'save-read': lambda: memory.save(arch, width, rows, room, pages, values),
+        'save-write': lambda: memory.save(arch, width, rows, room, pages, values)}[kind]()
 
   def kept(self, width: int) -> int:
     """Bytes of all lanes and pages on a device."""
@@ -281,7 +306,7 @@ class Sizes:
   def called_with(self, kind: str, width: int) -> int:
     """Bytes of those that a program has as arguments."""
     parts = self._parts(width)
-    return parts[kind.removeprefix('load-').removeprefix('save-')] + parts['pages'] * ('-' in kind)
+    return parts[self.lanes(kind)] + parts['pages'] * self.with_pages(kind)
 
   def _parts(self, width: int) -> dict[str, int]:
     arch, shape = self.make.arch, self.shape
@@ -293,19 +318,22 @@ class Sizes:
 
 def _lower(use: Use, kind: str, sizes: Sizes, limits: Limits, mesh: parallel.Mesh) -> Any:
   """As the engine does, of shapes."""
-  make, shape = sizes.make, sizes.shape
+  make, shape, room, rows = sizes.make, sizes.shape, sizes.width(kind), sizes.rows(kind)
   params = parallel.placed(abstract(make.arch), mesh)
-  lower = lambda program, shared, block: program.lower(shared, *engine.stacked(block, mesh))
-  if kind == 'write':
-    return lower(engine.write(mesh, make, shape.write, use.sampling, limits), params,
-                 engine.writes(make, params, shape, sizes.writing))
-  if kind == 'read':
-    return lower(engine.read(mesh, make, sizes.values), params,
-                 engine.reads(make, params, shape, sizes.reading))
-  program, block = ((engine.load, engine.loads) if kind.startswith('load') else
-                    (engine.save, engine.saves))
-  return lower(program(mesh), (), block(make, params, sizes.rows(kind), sizes.width(kind),
-                                        sizes.pages))
+  program, block = {
+      'write': lambda: (engine.write(mesh, make, shape.write, use.sampling, limits),
+                        engine.writes(make, params, shape, room)),
+      **{name: lambda size=size: (engine.read(mesh, make, sizes.values),
+                                  engine.reads(make, params, shape, room, *size))
+         for name, size in sizes.reads.items()},
+      'load': lambda: (engine.load(mesh), engine.loads(make, params, shape, room, sizes.pages)),
+      'fill': lambda: (engine.fill(mesh), engine.fills(make, params, shape, room, sizes.pages)),
+      'resize': lambda: (engine.resize(mesh), engine.resizes(make, params, shape, room)),
+      'save-read': lambda: (engine.save(mesh), engine.saves(make, params, rows, room, sizes.pages)),
+      'save-write': lambda: (engine.save(mesh), engine.saves(make, params, rows, room, sizes.pages)),
+  }[kind]()
+  shared = params if kind == 'write' or kind in sizes.reads else ()
+  return program.lower(shared, *engine.stacked(block, mesh))
 
 
 def _training_stage(name: str) -> str:

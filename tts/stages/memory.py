@@ -15,6 +15,7 @@ import functools
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.engine.lanes import FIELDS
 from tts.engine.nodes import pages_for
 from tts.engine.pages import SIZE, padded
 from tts.engine.shape import Shape
@@ -121,21 +122,42 @@ def write(arch: Arch, width: int, shape: Shape, tokens: int) -> Footprint:
           3 * rows * _vocabulary(arch, width) * _WORD))
 
 
-def read(arch: Arch, width: int, shape: Shape, tokens: int, values: bool) -> Footprint:
-  """`programs.read` in lanes with room for `tokens`; `values` are a verifier's."""
-  rows, tile = shape.readers, shape.tile
+def read(arch: Arch, width: int, shape: Shape, tokens: int, values: bool, rows: int,
+         size: int) -> Footprint:
+  """`programs.read` of `size` tokens in `rows` of the lanes, which have room for `tokens`.
+
+  values: whether it gives a verifier's.
+  """
+  lanes_ = shape.readers
   return Footprint(
       weights=weights(arch, width),
-      inputs=texts(arch, width, rows, tokens, values) + rows * ((tile + 1) * _WORD + 1),
-      outputs=rows * tile * _WORD * values,
-      working=rows * tile * place(arch, width) + _scores(arch, width, rows, tile, tokens + tile))
+      inputs=texts(arch, width, lanes_, tokens, values) + rows * (size + 3) * _WORD,
+      outputs=rows * size * _WORD * values,
+      working=rows * size * place(arch, width) + _scores(arch, width, rows, size, tokens + size)
+      + (texts(arch, width, rows, tokens, values) if rows < lanes_ else 0))
 
 
-def load(arch: Arch, width: int, rows: int, tokens: int, count: int, values: bool) -> Footprint:
+def resize(arch: Arch, width: int, shape: Shape, tokens: int) -> Footprint:
+  """`programs.resize` from half of the lanes, with room for `tokens`, to all."""
+  rows = shape.lanes
+  return Footprint(weights=0, outputs=lanes(arch, width, rows, tokens),
+                   inputs=lanes(arch, width, shape.sizes[-2], tokens) + rows * _WORD)
+
+
+def load(arch: Arch, width: int, shape: Shape, tokens: int, count: int, values: bool) -> Footprint:
   """`programs.load` from `count` pages."""
+  rows = shape.readers
   return Footprint(weights=0, outputs=0, inputs=(
       texts(arch, width, rows, tokens, values) + pages(arch, width, count, values)
-      + _copies(rows, tokens) + rows * (2 * _WORD + 1)))
+      + _copies(rows, tokens) + 3 * rows * _WORD))
+
+
+def fill(arch: Arch, width: int, shape: Shape, tokens: int, count: int) -> Footprint:
+  """`programs.fill` from `count` pages."""
+  rows = shape.lanes
+  return Footprint(weights=0, outputs=0, inputs=(
+      lanes(arch, width, rows, tokens) + pages(arch, width, count) + _copies(rows, tokens)
+      + (3 + FIELDS) * rows * _WORD))
 
 
 def save(arch: Arch, width: int, rows: int, tokens: int, count: int, values: bool) -> Footprint:
@@ -147,7 +169,7 @@ def save(arch: Arch, width: int, rows: int, tokens: int, count: int, values: boo
 
 
 def _copies(rows: int, tokens: int) -> int:
-  return (3 * padded(rows * pages_for(tokens)) + 1) * _WORD
+  return 3 * padded(rows * pages_for(tokens)) * _WORD
 
 
 def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint:

@@ -92,17 +92,15 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
     return [sample for of_step in found for sample in of_step]
 
   def roll_out(blocks: list[Block], tables: list[list[Solution]]) -> None:
-    # The longest first: the end of a block is then made of short ones.
-    todo = [sorted((s for s in solutions if s.steps), key=lambda s: -s.work)
-            for solutions in tables]
-    for solutions, found in zip(todo, workers.on_items(todo, continued, [author], num)):
-      _read(run, solutions, found)
+    # The longest first: the end is then made of short ones.
+    todo = sorted((s for solutions in tables for s in solutions if s.steps), key=lambda s: -s.work)
+    _read(run, todo, workers.on_items(todo, continued, [author], num))
 
   return roll_out
 
 
 def _read(run: Run, solutions: list[Solution], table: list[list[pool_lib.Sample]]) -> None:
-  """Grades a block's rollouts into their questions' outcomes, and their rows' counts."""
+  """Grades rollouts into their questions' outcomes, and their rows' counts."""
   num = run.experiment.labels.rollouts
   finished = run.limits.roles.finished
   texts = run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs])

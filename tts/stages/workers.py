@@ -91,22 +91,24 @@ class Workers:
 
   def on_blocks(self, blocks: Sequence[Block], question: Callable[[Block, int, int], Any],
                 models: Sequence[Author | Judge], rows: int) -> list[list[Any]]:
-    """What coroutines give for each question of each block, one block a device group.
+    """What coroutines give for each question of each block; all groups work on all blocks.
 
     Args:
-      blocks: as many as there are groups, at most.
+      blocks: of this process.
       question: block, place in it, group --> a coroutine.
       models: that the coroutines use.
       rows: that a question has at a time.
     """
-    items = [[(block, b) for b in range(len(block.problems))] for block in blocks]
-    return self.on_items(items, lambda item, group: question(*item, group), models, rows)
+    found = iter(self.on_items(
+        [(block, b) for block in blocks for b in range(len(block.problems))],
+        lambda item, group: question(*item, group), models, rows))
+    return [[next(found) for _ in block.problems] for block in blocks]
 
-  def on_items(self, items: Sequence[Sequence[Any]], coroutine: Callable[[Any, int], Any],
-               models: Sequence[Author | Judge], rows: int) -> list[list[Any]]:
-    """The same of anything, a sequence a device group: (one of them, group) --> a coroutine."""
+  def on_items(self, items: Sequence[Any], coroutine: Callable[[Any, int], Any],
+               models: Sequence[Author | Judge], rows: int) -> list[Any]:
+    """The same of anything: (one of the items, group) --> a coroutine."""
     begin = lambda item: lambda group: coroutine(item, group)
-    return engine.run([[begin(item) for item in of_group] for of_group in items], models,
+    return engine.run([begin(item) for item in items], models,
                       max(model.shape.in_flight(rows) for model in models), self.tick)
 
 
