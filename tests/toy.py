@@ -271,7 +271,7 @@ def run(questions, models, *, in_flight: int = 4, tick=lambda tokens: None) -> l
   """
   groups = len(models[0].reader._jobs)  # pylint: disable=protected-access
   found = engine.run(questions, models, in_flight, tick)
-  assert not any(worker.load for each in models for worker in each.workers)
+  assert not any(worker.worth for each in models for worker in each.workers)
   for each in models:
     store = each._store  # pylint: disable=protected-access
     count = store._count  # pylint: disable=protected-access

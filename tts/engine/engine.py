@@ -48,8 +48,8 @@ def run(questions: Sequence[Begin], models: Sequence[Author | Judge], in_flight:
     for group in range(models[0].groups):
       begin(group)
   while left:
-    # A program takes as long with few lanes in use: the one that has most of its own comes first.
-    worker = max(workers, key=lambda worker: worker.load)
-    assert worker.load, 'a question waits for nothing'
+    # A program takes its time however few rows it has: the one that does most in it comes first.
+    worker = max(workers, key=lambda worker: worker.worth)
+    assert worker.worth, 'a question waits for nothing'
     tick(worker.run())
   return results

@@ -64,14 +64,25 @@ class Reader(Worker):
     self._width, self._texts = 0, None
 
   @property
-  def load(self) -> float:
-    """As of a `Worker`; a text that has enough to read is a load by itself."""
-    long = self._shape.long
-    if not long:
-      return super().load
-    alone = [any(len(job.tokens) >= long for job in queue) or bool((left >= long).any())
-             for queue, left in zip(self._queues, self._left)]
-    return max(super().load, float(np.mean(alone)))
+  def worth(self) -> float:
+    """`Shape.worth` of a call."""
+    shape, wanted = self._shape, self._wanted()
+    tiles = self._worth([min(self.lanes, n) for n in wanted], self._rows(max(wanted)), shape.tile)
+    if not shape.long:
+      return tiles
+    long = [any(len(job.tokens) >= shape.long for job in queue) or bool((left >= shape.long).any())
+            for queue, left in zip(self._queues, self._left)]
+    return max(tiles, self._worth(long, 1, shape.long))
+
+  def _worth(self, texts: Sequence[int], rows: int, size: int) -> float:
+    """Of reading `size` tokens in `rows` lanes where each group has so many texts."""
+    used = sum(min(rows, n) for n in texts) / len(texts)
+    most = max(self._shape.readers * self._shape.tile, self._shape.long)
+    return self._shape.worth(used * size, rows * size, most)
+
+  def _rows(self, texts: int) -> int:
+    """Lanes that are read in where so many have something to read."""
+    return self._shape.few if texts <= 2 * self._shape.few else self._shape.readers
 
   def run(self) -> int:
     """Fills the lanes, reads, and hands in what is done. How many tokens were read."""
@@ -80,11 +91,12 @@ class Reader(Worker):
     # Whether much of a text is read at once depends on what is left of it, and so does where it is cut.
     long = (self._left >= shape.long) & (shape.long > 0)
     tiles = (self._left > 0) & ~long
-    if long.any(axis=1).mean() > tiles.mean():
+    rows = self._rows(int(tiles.sum(axis=1).max()))
+    if self._worth(long.any(axis=1), 1, shape.long) > self._worth(
+        tiles.sum(axis=1), rows, shape.tile):
       counts, values = self._read(long, 1, shape.long)
     else:
-      few = tiles.sum(axis=1).max() <= 2 * shape.few
-      counts, values = self._read(tiles, shape.few if few else shape.readers, shape.tile)
+      counts, values = self._read(tiles, rows, shape.tile)
     self._left -= counts
     self._ends += counts
     self.entered += int(counts.sum())
@@ -167,6 +179,6 @@ class Reader(Worker):
     for g, lane, job in over:
       values = np.concatenate(self._found[g][lane]) if self._values else np.zeros(0, np.float32)
       seen.append((job, Seen(values, nodes.get((g, lane)))))
-      self._jobs[g][lane] = None
+      self._left_by(g, lane)
     for job, each in seen:
       job.done(each)

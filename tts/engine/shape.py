@@ -29,6 +29,7 @@ class Shape:
       many or twice so many; 0 for always all.
     long: tokens of one text alone that are read in a call, as long as it has so many; 0 for never.
     few: so many rows are read where few texts are, not `readers`; 0 for never.
+    apart: a program takes as long as so many rows would, and then as its rows do.
     begun: rows of the questions that have begun, for each lane. Most of them wait, for the longest
       step of their question or to be read.
   """
@@ -41,6 +42,7 @@ class Shape:
   least: int = 0
   long: int = 0
   few: int = 0
+  apart: int = 1000
 
   @property
   def sizes(self) -> list[int]:
@@ -53,6 +55,10 @@ class Shape:
   def fitting(self, rows: int) -> int:
     """How many lanes suit so many rows. Some that wait cost less than lanes twice as many."""
     return next((size for size in self.sizes if rows <= size + size // 4), self.lanes)
+
+  def worth(self, used: float, rows: int, most: int) -> float:
+    """What a program does in its time that is of use: 1 where all of its rows are, and are `most`."""
+    return used / (self.apart + rows) * (self.apart + most) / most
 
   def in_flight(self, rows: int) -> int:
     """Questions that have begun and are not done, of so many rows each: lanes rarely lack one."""
@@ -76,7 +82,8 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
     # the beginnings of operations. Always a multiple of 8: rows that are left over are multiplied
     # in another order, so that bytes would depend on the lane.
     if arch.width >= 256:
-      return Shape(lanes=lanes or 32, write=2, readers=8, tile=4, begun=8, least=8, long=32, few=2)
+      return Shape(lanes=lanes or 32, write=2, readers=8, tile=4, begun=8, least=8, long=32, few=2,
+                   apart=10)
     return Shape(lanes=lanes or 128, write=8, readers=64, tile=16)
   lanes = lanes or 64
   # A lane without a row costs little there; memory does.

@@ -22,6 +22,7 @@ class Worker:
     self._store, self.lanes = store, lanes
     groups = len(store.tables)
     self._queues: list[collections.deque[Any]] = [collections.deque() for _ in range(groups)]
+    self._busy = [0] * groups  # lanes that have a job
     self._jobs: list[list[Any]] = [[None] * lanes for _ in range(groups)]
     self._held: list[list[Node | None]] = [[None] * lanes for _ in range(groups)]
     self._ends = np.zeros((groups, lanes), np.int64)  # tokens of each lane's text, at most
@@ -31,19 +32,14 @@ class Worker:
   def submit(self, job: Job) -> None:
     self._queues[job.group].append(job)
 
-  @property
-  def load(self) -> float:
-    """The share of all lanes that would have something to do."""
-    wanted = self._wanted()
-    return sum(min(self.lanes, n) for n in wanted) / (self.lanes * len(wanted))
-
-  def _inside(self) -> list[int]:
-    """How many jobs of each group have a lane."""
-    return [sum(job is not None for job in jobs) for jobs in self._jobs]
-
   def _wanted(self) -> list[int]:
     """How many jobs of each group there are."""
-    return [n + len(queue) for n, queue in zip(self._inside(), self._queues)]
+    return [n + len(queue) for n, queue in zip(self._busy, self._queues)]
+
+  def _left_by(self, g: int, lane: int) -> None:
+    """The lane's job is done."""
+    self._jobs[g][lane] = None
+    self._busy[g] -= 1
 
   def _taken(self) -> list[list[tuple[int, Any]]]:
     """Gives free lanes the jobs that wait: per group (lane, job) of each that has another now."""
@@ -56,6 +52,7 @@ class Worker:
         lane = nodes_lib.nearest(job.node, self._held[g], free)
         free.remove(lane)
         self._jobs[g][lane] = job
+        self._busy[g] += 1
         self._ends[g, lane] = 0 if job.node is None else job.node.end
         taken[g].append((lane, job))
     return taken

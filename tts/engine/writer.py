@@ -86,10 +86,17 @@ class Writer(Worker):
     self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
     self._width, self._state = 0, None
 
+  @property
+  def worth(self) -> float:
+    """`Shape.worth` of a call."""
+    wanted = self._wanted()
+    count = self._shape.fitting(max(wanted))
+    return self._shape.worth(sum(min(count, n) for n in wanted) / len(wanted), count, self.lanes)
+
   def _fit(self) -> None:
     """Has as many lanes as suit the jobs that there are."""
     count, now = self._shape.fitting(max(self._wanted())), self._ends.shape[1]
-    if count == now or count < max(self._inside()):
+    if count == now or count < max(self._busy):
       return
     # Lanes that have a job come first; what new ones have is nothing.
     order = np.array([sorted(range(now), key=lambda lane, jobs=jobs: jobs[lane] is None)
@@ -167,7 +174,7 @@ class Writer(Worker):
         saved[g].append((lane, written.node))
       self._store.save(self._state.texts, self._state.saved, saved)
     for g, lane, _, _ in done:
-      self._jobs[g][lane] = None
+      self._left_by(g, lane)
       self._begun[g, lane] = _NEVER
     old = min(int(self._begun.min()) - self._dropped, len(self._logs))
     del self._logs[:old]
