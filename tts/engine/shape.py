@@ -84,7 +84,7 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
     if arch.width >= 256:
       return Shape(lanes=lanes or 32, write=2, readers=8, tile=4, begun=8, least=8, long=32, few=2,
                    apart=10)
-    return Shape(lanes=lanes or 128, write=8, readers=64, tile=16)
+    return Shape(lanes=lanes or 64, write=8, readers=32, tile=16)
   lanes = lanes or 64
   # A lane without a row costs little there; memory does.
   return Shape(lanes=lanes, write=16, readers=max(1, lanes // 2), tile=16, begun=4)
