@@ -1,11 +1,11 @@
 """Weak scaling in simulation: what one chip does, for more and more chips with a block each.
 
-  python -m benchmarks.weak_scaling --config=configs/smoke.py --only=search/beam-m4-n4
+  python -m benchmarks.weak_scaling --config=configs/smoke.py --only=search/write-base
 
-One program is compiled for every topology (`pip install tts[tpu]`, no TPU). A group of chips runs
-blocks of its own, so what a chip computes, holds and reads may not depend on how many there are,
+One program is compiled for every topology (`pip install tts[tpu]`, no TPU). A group of chips has
+questions of its own, so what a chip computes, holds and reads may not depend on how many there are,
 and nothing may cross the `data` axis. What is not simulated: hosts that feed the chips, and groups
-that wait at the end of a call for the one with the longest search.
+that have nothing left to do at the end of a block.
 """
 
 from absl import flags

@@ -43,7 +43,7 @@ def get_config(layers: str = ''):
       limits=config.LimitsConfig(
           max_prompt_tokens=512, max_tokens=1024, max_steps=40, max_step_tokens=256),
       sampling=SamplingConfig(temperature=0.8),
-      labels=config.LabelsConfig(block=8, in_flight=32),
+      labels=config.LabelsConfig(block=8),
       search=config.SearchConfig(
           questions=500, pool=32, budgets=(4, 16, 32), block=8, max_rows=32,
           lookahead_questions=100, lookahead_budgets=(32,), lookahead=((1, 'sqrt'),)),

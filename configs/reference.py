@@ -60,8 +60,7 @@ def get_config(size: str = 'full'):
       limits=config.LimitsConfig(
           max_prompt_tokens=48, max_tokens=128, max_steps=10, max_step_tokens=20),
       labels=config.LabelsConfig(
-          questions=of(16_000, 6_000, 160), samples=8, rollouts=4, block=of(1000, 1000, 20),
-          in_flight=of(4096, 4096, 40)),
+          questions=of(16_000, 6_000, 160), samples=8, rollouts=4, block=of(1000, 1000, 20)),
       search=config.SearchConfig(
           questions=of(2000, 1000, 20), pool=of(256, 64, 4), large_samples=16,
           budgets=of((1, 4, 16, 64, 256), (1, 4, 16, 64), (4,)), block=of(500, 500, 20),

@@ -125,8 +125,7 @@ class LabelsConfig:
     rollouts: continuations per step (the paper: 16).
     temperature: of solutions and rollouts.
     block: questions per block.
-    in_flight: rollouts that a device group decodes at a time. The fewer, the less they wait for
-      each other, which suits a CPU; an accelerator wants more.
+    in_flight: changes nothing any more: `Experiment.lanes` says how many texts are written at a time.
   """
 
   questions: int = 1000

@@ -11,7 +11,7 @@ import dataclasses
 
 from tts.engine.pages import SIZE
 
-_MANY = 32  # lanes: to look for the best of more would take longer than copying
+_LOOKED = 8  # lanes: to look for the best of more would take longer than copying
 
 
 @dataclasses.dataclass(eq=False)
@@ -62,11 +62,9 @@ def missing(node: Node | None, base: Node | None) -> list[tuple[int, int]]:
 
 
 def nearest(node: Node, held: Sequence[Node | None], free: Sequence[int]) -> int:
-  """Of the free lanes the one that has most of a text already, by what each of them holds."""
-  if len(free) > _MANY:
-    return free[-1]
+  """Of the last few free lanes the one that has most of a text already, by what each holds."""
   shared = lambda lane: getattr(common(held[lane], node), 'end', 0)
-  return max(free, key=shared)
+  return max(free[-_LOOKED:], key=shared)
 
 
 class Table:

@@ -88,7 +88,7 @@ class Reader(Worker):
     """Fills the lanes, reads, and hands in what is done. How many tokens were read."""
     self._fill()
     shape = self._shape
-    # Whether much of a text is read at once depends on what is left of it, and so does where it is cut.
+    # Whether much of a text is read at once, and so where it is cut, depends on what is left of it.
     long = (self._left >= shape.long) & (shape.long > 0)
     tiles = (self._left > 0) & ~long
     rows = self._rows(int(tiles.sum(axis=1).max()))

@@ -57,7 +57,7 @@ class Shape:
     return next((size for size in self.sizes if rows <= size + size // 4), self.lanes)
 
   def worth(self, used: float, rows: int, most: int) -> float:
-    """What a program does in its time that is of use: 1 where all of its rows are, and are `most`."""
+    """What a program does of use in its time: 1 where all of its rows are, and are `most`."""
     return used / (self.apart + rows) * (self.apart + most) / most
 
   def in_flight(self, rows: int) -> int:

@@ -158,8 +158,9 @@ class Writer(Worker):
 
   def _hand_in(self, over: np.ndarray) -> None:
     """Hands in the jobs of lanes that are over, bool [G, L]; keeps the texts that go on."""
-    done = [(g, lane, self._jobs[g][lane], self._collect(g, lane))
-            for g, lane in np.argwhere(over).tolist()]
+    if not over.any():
+      return
+    done = self._collect(over)
     kept = [(g, lane, job, written) for g, lane, job, written in done
             if (job.keep if written.live else job.keep_ended)]
     entered = lambda written: written.own - (not written.live)
@@ -182,14 +183,20 @@ class Writer(Worker):
     for _, _, job, written in done:
       job.done(written)
 
-  def _collect(self, g: int, lane: int) -> Written:
-    logs = self._logs[self._begun[g, lane] - self._dropped:]
-    column = lambda name: np.concatenate([getattr(log, name)[g, :, lane] for log in logs])
-    code = column('code')
-    real = code != 0
-    code, job = code[real], self._jobs[g][lane]
-    own = len(code) if job.greedy else int(np.count_nonzero(code & GREEDY == 0))
-    last = code[own - 1]
-    return Written(tokens=column('token')[real], logprob=column('logprob')[real], own=own,
-                   steps=int(np.count_nonzero(code[:own] & STEP_ENDED)), live=bool(last & LIVE),
-                   finished=bool(last & FINISHED), ended=not code[-1] & LIVE)
+  def _collect(self, over: np.ndarray) -> list[tuple[int, int, Any, Written]]:
+    """(group, lane, job, what it wrote) of the lanes that are over, bool [G, L]."""
+    of = lambda name: np.concatenate([getattr(log, name) for log in self._logs], axis=1)
+    code, token, logprob = of('code'), of('token'), of('logprob')  # [G, calls x m, L]
+    found, calls = [], self._begun - self._dropped
+    for g, lane in np.argwhere(over).tolist():
+      job, first = self._jobs[g][lane], int(calls[g, lane]) * self._shape.write
+      mine = code[g, first:, lane]
+      real = np.flatnonzero(mine)
+      mine = mine[real]
+      own = len(mine) if job.greedy else int(np.count_nonzero(mine & GREEDY == 0))
+      last = int(mine[own - 1])
+      found.append((g, lane, job, Written(
+          tokens=token[g, first:, lane][real], logprob=logprob[g, first:, lane][real], own=own,
+          steps=int(np.count_nonzero(mine[:own] & STEP_ENDED)), live=bool(last & LIVE),
+          finished=bool(last & FINISHED), ended=not mine[-1] & LIVE)))
+    return found

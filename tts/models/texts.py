@@ -83,8 +83,8 @@ class Layer:
                                      (0, 0, self.column, 0))
         for old, new in zip(self.chunk, (k, v)))
     rows, num, heads, group, size = q.shape
-    # Queries of a head side by side, and results in these orders: a CPU reads the cache once for each
-    # product then, twice to six times as fast.
+    # Queries of a head side by side, and results in these orders: a CPU reads the cache once for
+    # each product then, twice to six times as fast.
     q = jnp.moveaxis(q, 1, 3).reshape(rows, heads, group * num, size)
     parts = (self.past, chunk)
     scores = [jnp.swapaxes(_apart(jnp.einsum('rkqe,rkte->rktq', q, keys)), 2, 3)
@@ -100,7 +100,7 @@ class Layer:
 
 
 def _apart(scores: jax.Array) -> jax.Array:
-  """Scores that a CPU's compiler may not make again inside the softmax, which takes it three times."""
+  """Scores that a CPU's compiler may not make again for each of the softmax's three uses."""
   return jax.lax.optimization_barrier(scores) if parallel.for_cpu() else scores
 
 

@@ -78,25 +78,42 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
   run, num = workers.run, workers.run.experiment.labels.rollouts
   author = workers.author('base', sampling)
 
-  async def continued(solution: Solution, group: int) -> list[pool_lib.Sample]:
+  async def continued(solution: Solution, keys: np.ndarray, group: int) -> list[pool_lib.Sample]:
     last, ends = solution.steps[-1] + 1, solution.row['step_ends']
-    identity = np.array([[solution.row['slot'], step, i] for step in solution.steps
-                         for i in range(num)], np.int32)
-    keys = iter(workers_lib.keys(run.seed, 'rollout', solution.words[None], identity[None])[0]
-                .reshape(-1, num, 2))
+    of_step = dict(zip(solution.steps, keys))
     tokens = solution.row['tokens']
     steps = [tokens[begin:end] for begin, end in zip([0, *ends], ends[:last])]
     found = await pool_lib.rollouts(
         author, group, solution.prompt, steps,
-        [next(keys) if step in solution.steps else () for step in range(last)])
+        [of_step.get(step, ()) for step in range(last)])
     return [sample for of_step in found for sample in of_step]
 
   def roll_out(blocks: list[Block], tables: list[list[Solution]]) -> None:
     # The longest first: the end is then made of short ones.
     todo = sorted((s for solutions in tables for s in solutions if s.steps), key=lambda s: -s.work)
-    _read(run, todo, workers.on_items(todo, continued, [author], num))
+    keys = _keys(run.seed, todo, num)
+    rows = -(-sum(map(len, keys)) * num // max(1, len(todo)))  # of a solution, on average
+    _read(run, todo, workers.on_items(
+        list(zip(todo, keys)), lambda item, group: continued(*item, group), [author],
+        max(1, rows)))
 
   return roll_out
+
+
+def _keys(seed: int, solutions: list[Solution], num: int) -> list[np.ndarray]:
+  """Of each solution's rollouts, uint32 [steps, num, 2]; all drawn at once."""
+  steps = [len(solution.steps) for solution in solutions]
+  size = 1 << sum(steps).bit_length()  # few different ones: each is a program
+  words, identity = np.zeros((size, 2), np.uint32), np.zeros((size, num, 3), np.int32)
+  identity[..., 2] = np.arange(num)
+  begin = 0
+  for solution, count in zip(solutions, steps):
+    mine = slice(begin, begin + count)
+    words[mine], identity[mine, :, 0] = solution.words, solution.row['slot']
+    identity[mine, :, 1] = np.array(solution.steps)[:, None]
+    begin += count
+  keys = workers_lib.keys(seed, 'rollout', words, identity)
+  return np.split(keys[:begin], np.cumsum(steps)[:-1]) if steps else []
 
 
 def _read(run: Run, solutions: list[Solution], table: list[list[pool_lib.Sample]]) -> None:

@@ -89,9 +89,10 @@ def sample_table(run: Any, block: Any, samples: list[list[Sample]], strategy: St
 def _judge_samples(run: Any,
                    samples: Iterable[tuple[Sample, Problem]]) -> Iterator[dict[str, Any]]:
   """`judge` of a block's samples, in order."""
-  return iter(judge(run, [(run.tokenizer.decode(s.tokens.tolist()),
-                           run.limits.roles.finished(s.tokens), problem)
-                          for s, problem in samples]))
+  samples = list(samples)
+  texts = run.tokenizer.decode_batch([s.tokens.tolist() for s, _ in samples])
+  return iter(judge(run, [(text, run.limits.roles.finished(s.tokens), problem)
+                          for text, (s, problem) in zip(texts, samples)]))
 
 
 def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strategy: Strategy, *,
