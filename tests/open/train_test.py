@@ -54,7 +54,7 @@ def test_a_verifier_and_revisions_of_its_own(source, tmp_path):
                       ('revision_orm', 5), ('control_orm', 1)):
     made.models[name].train.update(row_length=turns * turn, batch_size=2, steps=2, eval_every=0,
                                    lora_rank=2)
-  made.labels.update(questions=20, samples=4, rollouts=1, block=20, in_flight=16)
+  made.labels.update(questions=40, samples=4, rollouts=1, block=20)
   made.revision.update(enabled=True, questions=20, samples=4, block=10, orm_questions=12,
                        orm_chains=(2, 2), asked=4, chains=((2, 2),))
   made.search.update(questions=6, pool=4, budgets=(4,), beam_widths=(4,), block=3, max_rows=12,
