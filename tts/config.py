@@ -125,7 +125,7 @@ class LabelsConfig:
     rollouts: continuations per step (the paper: 16).
     temperature: of solutions and rollouts.
     block: questions per block.
-    in_flight: changes nothing any more: `Experiment.lanes` says how many texts are written at a time.
+    in_flight: changes nothing any more: `Experiment.lanes` is how many texts are written at a time.
   """
 
   questions: int = 1000

@@ -223,7 +223,8 @@ class _Maker:
     begun = lambda rows: max(other.in_flight(rows) for other in beside)
     needed = max(begun(rows) * pages for rows, pages in use.kept)
     return Sizes(workers.Functions(kind, arch), shape, room(use.writes, shape.write),
-                 room(use.reads, shape.tile), store.room(needed), not use.sampling)
+                 room(use.reads, max(shape.tile, shape.long)), store.room(needed),
+                 not use.sampling)
 
   def _footprint(self, use: Use, kind: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""
