@@ -22,7 +22,8 @@ from tts.engine.shape import Shape
 from tts.engine.workers import Author, Judge
 from tts.models.generator import Generator, Writing
 from tts.models.texts import Texts
-from tts.models.transformer import Arch, Decoder
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.roles import Roles
 from tts.sampling.logits import SamplingConfig
@@ -264,7 +265,7 @@ def judges(arch: Arch = JUDGE) -> Functions:
   return Functions(Verifier, arch)
 
 
-def run(questions, models, *, in_flight: int = 4, tick=lambda tokens: None) -> list:
+def run(questions, models, *, in_flight: int = 4, tick=lambda tokens, share: None) -> list:
   """What coroutines give, in order.
 
   questions: each a group --> a coroutine. Afterwards no text may be left, in any group.

@@ -48,12 +48,18 @@ def test_a_group_that_is_done_takes_the_next_question():
 
     return work
 
-  ticks = []
+  ticks, shares = [], []
+
+  def tick(tokens, share):
+    ticks.append(tokens)
+    shares.append(share)
+
   found = engine.run([question(q) for q in range(len(LENGTHS))],
-                     [types.SimpleNamespace(workers=[worker], groups=2)], 1, ticks.append)
+                     [types.SimpleNamespace(workers=[worker], groups=2)], 1, tick)
   assert [q for q, _ in found] == list(range(len(LENGTHS)))
   assert begun == {0: [0], 1: [1, 2, 3, 4, 5, 6]}
   assert worker.calls == max(LENGTHS) and sum(ticks) == sum(LENGTHS)
+  assert shares == sorted(shares) and shares[-1] == 1 and len(set(shares)) > 2
 
 
 def test_the_worker_that_is_worth_most_comes_first():

@@ -1,7 +1,9 @@
 """Work in blocks: fixed shapes, every problem once, missing ones alone computed."""
 
 import dataclasses
+import functools
 import json
+import threading
 import time
 import types
 
@@ -62,7 +64,7 @@ def counted(tmp_path):
 
   def compute(group):
     calls.append(list(group))
-    return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
+    return [lambda i=i: [{'problem_id': f'p{i}', 'x': i}] for i in group]
 
   return workdir, calls, compute
 
@@ -154,8 +156,8 @@ def test_verdicts_on_answers_lie_beside_their_block(tmp_path, monkeypatch, caplo
 
   def compute(group):
     calls.append(list(group))
-    return [[{'problem_id': f'p{i}', 'slot': j, 'truncated': False, 'answer': str(j)}
-             for j in range(2 + i % 2)] for i in group]
+    return [lambda i=i: [{'problem_id': f'p{i}', 'slot': j, 'truncated': False, 'answer': str(j)}
+                         for j in range(2 + i % 2)] for i in group]
 
   work = lambda grader: dataclasses.replace(work_of(compute, mark=grader), grader=grader)
   run = lambda grader: blocks_lib.run(workdir, [work(grader)], parallel.make_mesh(2))
@@ -186,7 +188,7 @@ def test_processes_share_the_blocks_out_whatever_their_number(tmp_path, monkeypa
 
     def compute(group):
       done.extend(group)
-      return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
+      return [lambda i=i: [{'problem_id': f'p{i}', 'x': i}] for i in group]
 
     monkeypatch.setattr(hosts, 'count', lambda num=num: num)
     monkeypatch.setattr(hosts, 'wait', lambda: None)
@@ -210,7 +212,7 @@ def test_a_block_s_file_says_what_it_took(tmp_path):
       workers.so_far['base', 'computed'] += 10 * (i + 1)
       workers.so_far['base', 'entered'] += i
       workers.so_far['prm', 'computed'] += 7
-    return [[{'problem_id': f'p{i}', 'x': i}] for i in group]
+    return [lambda i=i: [{'problem_id': f'p{i}', 'x': i}] for i in group]
 
   blocks_lib.run(workdir, [work_of(compute, workers=workers)], parallel.make_mesh(2))
   found = [json.loads((tmp_path / f'w/timings/search/x/block-{i:05d}.json').read_text())
@@ -219,6 +221,31 @@ def test_a_block_s_file_says_what_it_took(tmp_path):
       {'base': 15, 'prm': 7}, {'base': 15, 'prm': 7}, {'base': 35, 'prm': 7},
       {'base': 35, 'prm': 7}, {'base': 50, 'prm': 7}]
   assert all(0 <= f['seconds'] < 0.2 and f['questions'] == 1 for f in found)
+
+
+def test_rows_are_made_while_the_next_blocks_are_computed(tmp_path):
+  """Each waits for the other; what cannot be made ends the run, and blocks before are written."""
+  workdir, made, begun = Workdir(tmp_path / 'w'), threading.Event(), threading.Event()
+  workdir.write_json('run.json', {})
+
+  def rows(i):
+    if i == 0:
+      assert begun.wait(60)
+      made.set()
+    if i == 3:
+      raise InputError('no grader')
+    return [{'problem_id': f'p{i}', 'x': i}]
+
+  def compute(group):
+    if group == [1]:
+      begun.set()
+      assert made.wait(60)
+    return [functools.partial(rows, i) for i in group]
+
+  with pytest.raises(InputError, match='no grader'):
+    blocks_lib.run(workdir, [work_of(compute)], parallel.make_mesh(1))
+  assert sorted(p.name for p in (tmp_path / 'w/records/search/x').glob('*.gz')) == [
+      f'block-{i:05d}.jsonl.gz' for i in range(3)]
 
 
 def test_a_program_takes_blocks_of_other_shapes():

@@ -77,7 +77,8 @@ def label(blocks=1, **how):
   workers, (block,) = make_workers(**how), make_blocks()
   found = [labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
            for _ in range(blocks)]
-  rollouts.roller(workers, SamplingConfig())([block] * blocks, found)
+  for grade in rollouts.roller(workers, SamplingConfig())([block] * blocks, found):
+    grade()
   return [[labels.labelled(s) for s in of_block] for of_block in found]
 
 
@@ -145,7 +146,8 @@ def test_each_rollout_is_what_its_key_draws_behind_its_prefix(monkeypatch):
   workers = make_workers()
   monkeypatch.setattr(rollouts, '_read', lambda run, *args: seen.append(args))
   solved = labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
-  rollouts.roller(workers, SamplingConfig())([block], [solved])
+  for grade in rollouts.roller(workers, SamplingConfig())([block], [solved]):
+    grade()
   (solutions, found), = seen
   compared = 0
   for solution, samples in zip(solutions, found, strict=True):

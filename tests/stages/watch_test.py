@@ -1,6 +1,7 @@
 """Measurements and traces are written for the stage that is being run, and for none else."""
 
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import types
 
 import jax.numpy as jnp
 import pytest
+from tqdm import tqdm
 
 from tts import hosts, parallel
 from tts.stages import blocks, watch
@@ -39,7 +41,7 @@ def run_blocks(workdir, folder='search/x'):
         so_far[model, 'entered'] += entered
         so_far[model, 'computed'] += computed
     counts = {'base': {'prompt': 9, 'kept': 10, 'pruned': 3, 'simulated': 2, 'entered': 99}}
-    return [[{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2 for _ in group]
+    return [lambda: [{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2 for _ in group]
 
   workers = types.SimpleNamespace(computed=so_far.copy)
   blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {}, workers)],
@@ -60,15 +62,40 @@ def test_blocks_leave_lines_in_a_stage_alone(workdir, monkeypatch):
   assert len(lines(workdir, 'search')) == 2
 
 
-def test_speed_moves_inside_a_block(monkeypatch):
-  """Tokens over seconds since it was last shown, every two seconds at most."""
-  now, shown = [100.0], []
+class Bar(tqdm):
+  """One that keeps what it says."""
+
+  def __init__(self):
+    super().__init__(total=4, file=io.StringIO(), smoothing=0, bar_format=blocks._BAR, initial=1)
+    self.said = []
+
+  def refresh(self, *args, **kwargs):
+    if hasattr(self, 'said'):
+      self.said.append((self.n, self.postfix))
+
+
+def test_the_pace_moves_inside_a_block(monkeypatch):
+  """Tokens over seconds since it was last shown, every two seconds at most; blocks by share."""
+  now = [100.0]
   monkeypatch.setattr(watch.time, 'monotonic', lambda: now[0])
-  speed = watch.Speed(types.SimpleNamespace(set_postfix_str=shown.append))
-  for seconds, tokens in ((0.5, 700), (0.5, 300), (1.0, 1000), (0.5, 10), (3.5, 6)):
+  bar = Bar()
+  pace = watch.Pace(bar)
+  pace.begin(2)
+  for seconds, tokens, share in (
+      (0.5, 700, 0.1), (0.5, 300, 0.2), (1.0, 1000, 0.25), (0.5, 10, 0.3), (3.5, 6, 0.2)):
     now[0] += seconds
-    speed.add(tokens)
-  assert shown == ['1,000 tokens/s', '4 tokens/s']
+    pace.add(tokens, share)
+  assert bar.said == [(1.5, '1,000 tokens/s'), (1.5, '4 tokens/s')]  # it never goes back
+  pace.end()
+  assert bar.n == 3
+  pace.begin(1)  # two blocks took 2,016 tokens
+  for tokens in (504, 5000):
+    now[0] += 5
+    pace.add(tokens, 0.0)
+  assert [n for n, _ in bar.said[3:]] == [3.5, 3.99]
+  pace.end()
+  assert bar.n == 4
+  assert '| 4.0/4 blocks [' in str(bar) and str(bar).endswith(', 1,000 tokens/s]')
 
 
 def test_a_training_leaves_its_loss(workdir):

@@ -15,14 +15,15 @@ Begin = Callable[[int], Coroutine]  # a group of devices --> a question's corout
 
 
 def run(questions: Sequence[Begin], models: Sequence[Author | Judge], in_flight: int,
-        tick: Callable[[int], None] = lambda tokens: None) -> list[Any]:
+        tick: Callable[[int, float], None] = lambda tokens, share: None) -> list[Any]:
   """Runs questions, so many of each group at a time; the next one goes where one is done.
 
   Args:
     questions: in the order in which they begin.
     models: that their jobs are for.
     in_flight: questions of a group that have begun and are not done.
-    tick: called after each device program with the tokens that it wrote or read.
+    tick: called after each device program with the tokens that it wrote or read, and the share of
+      the questions that is done.
 
   Returns:
     What each coroutine returned.
@@ -51,5 +52,5 @@ def run(questions: Sequence[Begin], models: Sequence[Author | Judge], in_flight:
     # A program takes its time however few rows it has: the one that does most in it comes first.
     worker = max(workers, key=lambda worker: worker.worth)
     assert worker.worth, 'a question waits for nothing'
-    tick(worker.run())
+    tick(worker.run(), 1 - left / len(questions))
   return results

@@ -9,6 +9,7 @@ compute the same, and the first of them writes it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent import futures
 import contextlib
 import dataclasses
 import os
@@ -88,7 +89,8 @@ class Work:
     folder: under `records/` and `timings/`, e.g. `search/beam-m4-n16`.
     mark: fingerprint of these records.
     blocks: every block, in order.
-    compute: blocks --> rows of each.
+    compute: blocks --> of each what gives its rows, grades and all: while the devices are at the
+      next blocks a thread calls it.
     info: what the timing files say beside the seconds.
     workers: what `compute` uses.
     grader: by which votes among a question's rows take answers for the same.
@@ -97,7 +99,7 @@ class Work:
   folder: str
   mark: str
   blocks: list[Block]
-  compute: Callable[[list[Block]], list[list[dict]]]
+  compute: Callable[[list[Block]], list[Callable[[], list[dict]]]]
   info: dict[str, Any]
   workers: Any
   grader: str = 'exact'
@@ -158,6 +160,11 @@ def _check_timing(workdir: Workdir, relative: str) -> None:
     raise InputError(f'{path}: "seconds" is no number')
 
 
+# Blocks that are being computed count as far as they are.
+_BAR = ('{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} blocks [{elapsed}<{remaining}'
+        '{postfix}]')
+
+
 def _records(folder: str, i: int) -> str:
   return f'records/{folder}/block-{i:05d}.jsonl.gz'
 
@@ -170,36 +177,61 @@ def _run(workdir: Workdir, work: Work, share: int, missing: list[int],
          mesh: parallel.Mesh) -> None:
   """Computes the missing of a process's `share` blocks."""
   folder, groups = work.folder, parallel.num_groups(mesh)
-  with tqdm(total=share, initial=share - len(missing), desc=f'  {folder}', unit='block', delay=5,
-            leave=False, disable=not hosts.is_first()) as bar:
-    spent = 0.0
-    work.workers.tick = watch.Speed(bar).add
+  with tqdm(total=share, initial=share - len(missing), desc=f'  {folder}', delay=5, leave=False,
+            smoothing=0, disable=not hosts.is_first(), bar_format=_BAR) as bar, \
+      futures.ThreadPoolExecutor(1) as host:
+    spent, kept = 0.0, None
+    pace = watch.Pace(bar)
+    work.workers.tick = pace.add
     for first in range(0, len(missing), groups):
       now = missing[first:first + groups]
+      pace.begin(len(now))
       begun, before = time.monotonic() - Program.compile_seconds, work.workers.computed()
       # Not the first ones, if there are others: those may compile.
       with watch.traced(workdir) if first or len(missing) <= groups else contextlib.nullcontext():
-        results = work.compute([work.blocks[i] for i in now])
-      seconds = (time.monotonic() - Program.compile_seconds - begun) / len(now)
+        found = work.compute([work.blocks[i] for i in now])
+      seconds = time.monotonic() - Program.compile_seconds - begun
       computed = work.workers.computed()
       computed.subtract(before)
-      for i, rows in zip(now, results if parallel.is_first_of(mesh) else []):
-        workdir.write_json(_timing(folder, i), {
-            **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows}),
-            'computed': {model: n / len(now) for (model, kind), n in computed.items()
-                         if kind == 'computed'}})
-        block = pathlib.Path(workdir.path(_records(folder, i)))
-        verdicts.write(workdir.root, block, comparing.of_rows(work.grader, rows))
-        records.write_block(block, rows)
-      buckets.push()
-      bar.update(len(now))
-      spent += seconds * len(now)
+      pace.end()
+      spent += seconds
       finished = first + len(now)
-      watch.log(workdir, work=folder, blocks=share - len(missing) + finished, of=share,
-                seconds=round(seconds * len(now), 4),
-                tokens_per_second=round(_tokens(results) / max(seconds * len(now), 1e-9), 1),
-                slot_occupancy=computed.occupancy,
-                seconds_left=round(spent / finished * (len(missing) - finished), 1))
+      line = {'work': folder, 'blocks': share - len(missing) + finished, 'of': share,
+              'seconds': round(seconds, 4), 'slot_occupancy': computed.occupancy,
+              'seconds_left': round(spent / finished * (len(missing) - finished), 1)}
+      if kept is not None:
+        kept.result()  # if it has failed the run does too
+      kept = host.submit(_keep, workdir, work, now if parallel.is_first_of(mesh) else [], found,
+                         seconds, computed, line)
+    if kept is not None:
+      kept.result()
+
+
+def _keep(workdir: Workdir, work: Work, now: list[int], found: list[Callable[[], list[dict]]],
+          seconds: float, computed: Any, line: dict[str, Any]) -> None:
+  """Writes the records of blocks that have been computed; none where another process does.
+
+  Args:
+    workdir: of the run.
+    work: what they are of.
+    now: the blocks to be written.
+    found: what gives their rows.
+    seconds: that all of these blocks took.
+    computed: in them.
+    line: for `watch.log`.
+  """
+  results = [rows() for rows in found]
+  for i, rows in zip(now, results):
+    workdir.write_json(_timing(work.folder, i), {
+        **work.info, 'seconds': seconds / len(found),
+        'questions': len({r['problem_id'] for r in rows}),
+        'computed': {model: n / len(found) for (model, kind), n in computed.items()
+                     if kind == 'computed'}})
+    block = pathlib.Path(workdir.path(_records(work.folder, i)))
+    verdicts.write(workdir.root, block, comparing.of_rows(work.grader, rows))
+    records.write_block(block, rows)
+  buckets.push()
+  watch.log(workdir, **line, tokens_per_second=round(_tokens(results) / max(seconds, 1e-9), 1))
 
 
 def _tokens(results: list[list[dict]]) -> int:

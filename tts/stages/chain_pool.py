@@ -52,6 +52,6 @@ def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Stra
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT,
                      *scoring.layout(run, verifiers))
   return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
-              scoring.judged(sample, table, score),
+              scoring.judged(run, sample, table, score),
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': model, 'stream': stream}, workers, run.experiment.data.grader)

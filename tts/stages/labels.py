@@ -11,7 +11,9 @@ labelled by whether they are right: `labels/outcomes`.
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 from tts.eval import flops, records
@@ -35,8 +37,9 @@ _FORMAT = 3  # of rows; files of another one are made anew
 def sample_rows(run: Run, block: Block, samples: list[list[pool_lib.Sample]],
                 ) -> list[list[dict[str, Any]]]:
   """Per question the rows of its samples, those without an answer too."""
-  return rows_lib.sample_table(run, block, samples, Strategy('sample', len(samples[0])),
-                               stream='train_pool', model='base', split='verifier')
+  return rows_lib.grade(run, block, rows_lib.sample_table(
+      run, block, samples, Strategy('sample', len(samples[0])), stream='train_pool', model='base',
+      split='verifier'))
 
 
 def solutions(block: Block, table: list[list[dict[str, Any]]]) -> list[Solution]:
@@ -114,13 +117,16 @@ def _run_rollouts(run: Run, blocks: list[Block], sampling: SamplingConfig, mark:
   sample = search_lib.sampler(workers, 'base', 'train_pool', config.samples, sampling)
   roll_out = rollouts_lib.roller(workers, sampling)
 
-  def compute(group: list[Block]) -> list[list[dict]]:
+  def rows_of(found: list[Solution], rollouts: Callable[[], None],
+              table: list[list[dict[str, Any]]]) -> list[dict]:
+    rollouts()
+    return _with_dropped([labelled(s) for s in found], table, rollout_attended=0, continuations=[])
+
+  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
     tables = [sample_rows(run, block, samples) for block, samples in zip(group, sample(group))]
     found = [solutions(block, table) for block, table in zip(group, tables)]
-    roll_out(group, found)
-    return [_with_dropped([labelled(s) for s in of_block], table,
-                          rollout_attended=0, continuations=[])
-            for of_block, table in zip(found, tables)]
+    return [functools.partial(rows_of, *each)
+            for each in zip(found, roll_out(group, found), tables)]
 
   work = Work(_FOLDER, mark, blocks, compute,
               {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, workers)
@@ -136,14 +142,14 @@ def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: Sampling
   workers = Workers(run)
   sample = search_lib.sampler(workers, 'base', 'train_pool', num, sampling)
 
-  def compute(group: list[Block]) -> list[list[dict]]:
-    results = []
-    for block, samples in zip(group, sample(group)):
-      table = sample_rows(run, block, samples)
-      kept = [{**row, 'labels': [float(row['correct'])] * len(row['step_ends'])}
-              for of_question in table for row in of_question if row['answer'] is not None]
-      results.append(_with_dropped(kept, table))
-    return results
+  def rows_of(block: Block, samples: list[list[pool_lib.Sample]]) -> list[dict]:
+    table = sample_rows(run, block, samples)
+    kept = [{**row, 'labels': [float(row['correct'])] * len(row['step_ends'])}
+            for of_question in table for row in of_question if row['answer'] is not None]
+    return _with_dropped(kept, table)
+
+  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
+    return [functools.partial(rows_of, *each) for each in zip(group, sample(group))]
 
   work = Work('labels/outcomes', fingerprint(mark, num), blocks, compute,
               {'strategy': 'sample', 'budget': num, 'theta': {}}, workers)

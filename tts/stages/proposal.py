@@ -9,11 +9,14 @@ are charged: N = budget - k candidates are left to search. Records:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 from tts.revision import chains
 from tts.revision.chains import Revision
+from tts.search.tree import Tree
 from tts.stages import chain_pool, rows as rows_lib, search as search_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
@@ -37,13 +40,16 @@ def work(workers: Workers, blocks: list[Block], mark: str, how: Strategy, split:
   write = chain_pool.sampler(workers, 'revision', 'test', before)
   search = search_lib.searcher(workers, how, run.main, 'proposal', 'revision')
 
-  def compute(group: list[Block]) -> list[list[dict]]:
+  def rows_of(block: Block, told: Block, before: list[list[Revision]],
+              found: list[Tree]) -> list[dict]:
+    return [row for b, (problem, tree) in enumerate(zip(block.problems, found))
+            for row in _rows(run, problem, how, tree, split, before[b], len(told.prompts[b]),
+                             len(block.prompts[b]))]
+
+  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
     written = [[chain for chain, in of_block] for of_block in write(group)]
     told = [_told(run, block, of_block) for block, of_block in zip(group, written)]
-    return [[row for b, (problem, tree) in enumerate(zip(block.problems, found))
-             for row in _rows(run, problem, how, tree, split, of_block[b],
-                              len(with_answers.prompts[b]), len(block.prompts[b]))]
-            for block, with_answers, of_block, found in zip(group, told, written, search(told))]
+    return [functools.partial(rows_of, *each) for each in zip(group, told, written, search(told))]
 
   mark = fingerprint(mark, run.model('revision').mark, run.model(run.main).mark,
                      dataclasses.asdict(run.experiment.sampling), how.name, run.seed, _FORMAT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,10 @@ def share_out(solutions: Iterable[Solution]) -> None:
 
 
 def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
-    [list[Block], list[list[Solution]]], None]:
-  """A function that rolls out what blocks' solutions ask for, into their outcomes and counts.
+    [list[Block], list[list[Solution]]], list[Callable[[], None]]]:
+  """A function that rolls out what blocks' solutions ask for.
+
+  It gives of each block what grades the rollouts into its solutions' outcomes and counts.
 
   Args:
     workers: of the stage.
@@ -88,14 +91,17 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
         [of_step.get(step, ()) for step in range(last)])
     return [sample for of_step in found for sample in of_step]
 
-  def roll_out(blocks: list[Block], tables: list[list[Solution]]) -> None:
+  def roll_out(blocks: list[Block],
+               tables: list[list[Solution]]) -> list[Callable[[], None]]:
     # The longest first: the end is then made of short ones.
     todo = sorted((s for solutions in tables for s in solutions if s.steps), key=lambda s: -s.work)
     keys = _keys(run.seed, todo, num)
     rows = -(-sum(map(len, keys)) * num // max(1, len(todo)))  # of a solution, on average
-    _read(run, todo, workers.on_items(
-        list(zip(todo, keys)), lambda item, group: continued(*item, group), [author],
-        max(1, rows)))
+    found = workers.on_items(list(zip(todo, keys)), lambda item, group: continued(*item, group),
+                             [author], max(1, rows))
+    of = {id(solution): rollouts for solution, rollouts in zip(todo, found)}
+    return [functools.partial(_read, run, mine, [of[id(s)] for s in mine])
+            for mine in ([s for s in solutions if s.steps] for solutions in tables)]
 
   return roll_out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,26 @@ def judge(run: Any, solutions: Sequence[tuple[str, bool, Problem]]) -> list[dict
   return found
 
 
+def grade(run: Any, block: Any, table: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+  """Puts `answer`, `truncated` and `correct` into rows that have none; `table` as it is given.
+
+  table: rows of independent samples or of chains, per question of a `blocks.Block`.
+  """
+  rows = [(row, problem) for problem, mine in zip(block.problems, table) for row in mine]
+  texts = run.tokenizer.decode_batch([row['tokens'] for row, _ in rows])
+  for (row, _), verdict in zip(rows, judge(run, [
+      (text, run.limits.roles.finished(row['tokens']), problem)
+      for text, (row, problem) in zip(texts, rows)])):
+    row.update(verdict)
+  return table
+
+
 def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
                stream: str, model: str, split: str, prompt_tokens: int,
-               first: bool, verdict: dict[str, Any]) -> dict[str, Any]:
-  """Row of one independent sample, without verifier scores. `first` carries the prompt.
+               first: bool) -> dict[str, Any]:
+  """Row of one independent sample, not graded, without verifier scores.
 
-  `verdict` is what `judge` gives.
+  `first` carries the prompt.
   """
   counts = prompt_counts(prompt_tokens if first else 0)
   return {
@@ -66,7 +80,7 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
       'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
       'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
       'step_ends': run.limits.roles.step_ends(sample.tokens), 'step_scores': None,
-      **verdict, 'answer_score': None, 'verifier': None,
+      'answer': None, 'truncated': None, 'correct': None, 'answer_score': None, 'verifier': None,
       'other_scores': {},
       'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
       'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
@@ -75,24 +89,14 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
 
 def sample_table(run: Any, block: Any, samples: list[list[Sample]], strategy: Strategy, *,
                  stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
-  """Rows of independent samples: per question of a `blocks.Block`, its slots in order."""
-  verdicts = _judge_samples(run, ((samples[b][n], problem)
-                                  for b, problem in enumerate(block.problems)
-                                  for n in range(strategy.budget)))
+  """Rows of independent samples: per question of a `blocks.Block`, its slots in order.
+
+  They are to be `grade`d.
+  """
   return [[
       sample_row(run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
-                 split=split, prompt_tokens=len(block.prompts[b]), first=n == 0,
-                 verdict=next(verdicts))
+                 split=split, prompt_tokens=len(block.prompts[b]), first=n == 0)
       for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
-
-
-def _judge_samples(run: Any,
-                   samples: Iterable[tuple[Sample, Problem]]) -> Iterator[dict[str, Any]]:
-  """`judge` of a block's samples, in order."""
-  samples = list(samples)
-  texts = run.tokenizer.decode_batch([s.tokens.tolist() for s, _ in samples])
-  return iter(judge(run, [(text, run.limits.roles.finished(s.tokens), problem)
-                          for text, (s, problem) in zip(texts, samples)]))
 
 
 def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strategy: Strategy, *,
@@ -100,17 +104,13 @@ def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strate
   """Rows of chains of revisions: per question of a `blocks.Block`, one chain after the other.
 
   A chain's answers have slots side by side; `context` are the slots of those that a row was
-  written after.
+  written after. They are to be `grade`d.
   """
-  verdicts = _judge_samples(run, ((revision.sample, problem)
-                                  for b, problem in enumerate(block.problems)
-                                  for chain in chains[b] for revision in chain))
-
   def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
     begin, revision = c * strategy.chain_length, chains[b][c][t]
     found = sample_row(run, problem, strategy, revision.sample, slot=begin + t, stream=stream,
                        model=model, split=split, prompt_tokens=len(block.prompts[b]),
-                       first=begin + t == 0, verdict=next(verdicts))
+                       first=begin + t == 0)
     found['context'] = [begin + i for i in revision.context]
     found['counts'][model] = add(
         found['counts'][model], reencoded=revision.reencoded, entered=revision.reencoded,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -125,20 +126,25 @@ def _add(text: _Text, name: str, values_: np.ndarray, prompt: int, question: int
                         main=main)
 
 
-def judged(sample: Callable[[list[Block]], list[Any]], table: Callable[[Block, Any], Table],
+def judged(run: Run, sample: Callable[[list[Block]], list[Any]],
+           table: Callable[[Block, Any], Table],
            scorers: Sequence[Callable[[list[Block], list[Table]], None]],
-           ) -> Callable[[list[Block]], list[list[dict[str, Any]]]]:
+           ) -> Callable[[list[Block]], list[Callable[[], list[dict[str, Any]]]]]:
   """What a pool's `Work` computes: blocks' samples as rows, with every verifier's scores.
 
   Args:
+    run: whose data say how answers are graded.
     sample: blocks --> what was sampled of each.
-    table: a block and that --> its rows.
+    table: a block and that --> its rows, which are not graded.
     scorers: each puts its scores into the rows; see `scorer`.
   """
-  def compute(group: list[Block]) -> list[list[dict[str, Any]]]:
+  def graded(block: Block, rows: Table) -> list[dict[str, Any]]:
+    return [row for mine in rows_lib.grade(run, block, rows) for row in mine]
+
+  def compute(group: list[Block]) -> list[Callable[[], list[dict[str, Any]]]]:
     tables = [table(block, found) for block, found in zip(group, sample(group))]
     for add in scorers:
       add(group, tables)
-    return [[row for of_problem in of_block for row in of_problem] for of_block in tables]
+    return [functools.partial(graded, *each) for each in zip(group, tables)]
 
   return compute

@@ -138,7 +138,7 @@ def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, m
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
                      *scoring.layout(run, verifiers))
   return Work(pool_folder(stage, model, strategy), mark, blocks,
-              scoring.judged(sample, table, score),
+              scoring.judged(run, sample, table, score),
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
                'model': model, 'stream': stream}, workers,
               run.experiment.data.grader if stage == 'search' else 'exact')
@@ -178,21 +178,21 @@ def beam_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strate
   trees &= strategy.num_candidates > 1 and parallel.is_first_of(run.mesh)
   shown = {p.id for p in _shown(run, blocks)} if trees else set()
 
-  def compute(group: list[Block]) -> list[list[dict]]:
-    results = []
-    for block, found in zip(group, search(group)):
-      rows = []
-      for b, (problem, tree) in enumerate(zip(block.problems, found)):
-        mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
-                                  split=config.split, stream='test',
-                                  prompt_tokens=len(block.prompts[b]),
-                                  own_prompt=guide.own_prompt(problem))
-        rows += mine
-        if problem.id in shown:
-          page = rows_lib.tree_page(run, problem, strategy, tree, mine)
-          run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
-      results.append(rows)
-    return results
+  def rows_of(block: Block, found: list[Tree]) -> list[dict]:
+    rows = []
+    for b, (problem, tree) in enumerate(zip(block.problems, found)):
+      mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
+                                split=config.split, stream='test',
+                                prompt_tokens=len(block.prompts[b]),
+                                own_prompt=guide.own_prompt(problem))
+      rows += mine
+      if problem.id in shown:
+        page = rows_lib.tree_page(run, problem, strategy, tree, mine)
+        run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
+    return rows
+
+  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
+    return [functools.partial(rows_of, *each) for each in zip(group, search(group))]
 
   # The main verifier's trees are shown, so a search is made anew where that is another than was.
   usual = (verifier == run.main) == (verifier == 'prm')

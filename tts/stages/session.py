@@ -80,8 +80,9 @@ class Session:
     sample = search.sampler(self._workers, 'base', _STREAM, n, run.experiment.sampling)
 
     def tables(group: list[Block]) -> list[Any]:
-      return [rows_lib.sample_table(run, block, found, strategy, stream=_STREAM, model='base',
-                                    split='') for block, found in zip(group, sample(group))]
+      return [rows_lib.grade(run, block, rows_lib.sample_table(
+          run, block, found, strategy, stream=_STREAM, model='base', split=''))
+              for block, found in zip(group, sample(group))]
 
     return self._computed(questions, blocks, tables, scored=True)
 

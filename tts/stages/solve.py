@@ -176,6 +176,7 @@ class Solver:
       if add_scores is not None:
         add_scores(group, tables)
       for block, table in zip(group, tables):
+        rows_lib.grade(run, block, table)
         for problem, rows in zip(block.problems, table):
           spent[problem.id] += rows
 

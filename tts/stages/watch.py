@@ -72,19 +72,47 @@ def training(workdir: Workdir) -> dict[str, Callable]:
   return {'progress': show, 'trace': functools.partial(traced, workdir)}
 
 
-class Speed:
-  """Tokens per second beside a bar, at least every few seconds, however long a block takes."""
+class Pace:
+  """Tokens per second and the time left beside a bar of blocks, however long a block takes.
+
+  How far blocks are that are being computed is told by the tokens that those before them took; of
+  the first ones, by their questions that are done.
+  """
 
   def __init__(self, bar: Any):
     self._bar, self._tokens, self._since = bar, 0, time.monotonic()
+    self._done, self._now = bar.n, 0      # blocks
+    self._before, self._inside = 0, 0     # tokens of blocks that were computed here, of those now
+    self._computed = 0                    # blocks that were computed here
 
-  def add(self, tokens: int) -> None:
-    """So many tokens more have been written or read."""
+  def begin(self, blocks: int) -> None:
+    """So many blocks are computed from here on."""
+    self._now, self._inside = blocks, 0
+
+  def add(self, tokens: int, share: float) -> None:
+    """So many tokens more have been written or read; `share` of the questions asked is done."""
     self._tokens += tokens
+    self._inside += tokens
     seconds = time.monotonic() - self._since
-    if seconds >= _SHOWN_SECONDS:
-      self._bar.set_postfix_str(f'{self._tokens / seconds:,.0f} tokens/s')
-      self._tokens, self._since = 0, time.monotonic()
+    if seconds < _SHOWN_SECONDS:
+      return
+    if self._before:
+      share = self._inside / (self._before / self._computed * self._now)
+    self._bar.set_postfix_str(f'{self._tokens / seconds:,.0f} tokens/s', refresh=False)
+    self._show(self._done + self._now * min(share, 0.99))
+    self._tokens, self._since = 0, time.monotonic()
+
+  def end(self) -> None:
+    """The blocks are done."""
+    self._before += self._inside
+    self._computed += self._now
+    self._done += self._now
+    self._show(self._done)
+
+  def _show(self, blocks: float) -> None:
+    """A bar never goes back."""
+    self._bar.update(max(0.0, round(blocks, 2) - self._bar.n))
+    self._bar.refresh()
 
 
 def profile_stages() -> None:

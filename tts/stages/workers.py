@@ -16,7 +16,9 @@ from tts.data.prompts import shared_prefix
 from tts.engine import engine, shape
 from tts.engine.workers import Author, Judge
 from tts.models.generator import Generator
-from tts.models.transformer import Arch, Decoder
+from tts.models.stacks import Stack
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 from tts.sampling.logits import SamplingConfig
 from tts.stages.blocks import Block
 from tts.stages.context import Run
@@ -29,13 +31,15 @@ class Functions:
   Attributes:
     kind: (decoder, parameters) --> the functions.
     arch: of the decoder.
+    doubled: as of the decoder.
   """
 
   kind: Callable[[Decoder, Any], Any]
   arch: Arch
+  doubled: Stack | None = None
 
   def __call__(self, params: Any) -> Any:
-    return self.kind(Decoder(self.arch), params)
+    return self.kind(Decoder(self.arch, doubled=self.doubled), params)
 
 
 class Computed(collections.Counter):
@@ -57,7 +61,7 @@ class Workers:
 
   def __init__(self, run: Run):
     self.run = run
-    self.tick: Callable[[int], None] = lambda tokens: None  # called with tokens, as they are done
+    self.tick: Callable[[int, float], None] = lambda tokens, share: None  # see `engine.run`
     self._working: list[tuple[str, Author | Judge]] = []
     self.author = functools.cache(self._author)
     self.judge = functools.cache(self._judge)
