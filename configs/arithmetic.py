@@ -16,7 +16,7 @@ from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.plan import PlanConfig
 from tts.data.problems import DataConfig
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.train.steps import TrainConfig
 
 

@@ -19,7 +19,7 @@ from tts import config
 from tts.config import ModelConfig
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
-from tts.models.transformer import AS_INIT
+from tts.models.arch import AS_INIT
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
 

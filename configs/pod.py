@@ -13,7 +13,7 @@ minute each.
 """
 
 from tts import config
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
 from tts.types import InputError

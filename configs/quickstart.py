@@ -9,7 +9,7 @@ Fifteen to twenty minutes on two CPU cores, a third less with
 from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.problems import DataConfig
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.train.steps import TrainConfig
 
 

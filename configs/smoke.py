@@ -9,7 +9,7 @@ has revisions too, and takes twice as long.
 from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.problems import DataConfig
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.train.steps import TrainConfig
 from tts.types import InputError
 

@@ -12,6 +12,7 @@ from tts import parallel
 from tts.engine import programs as engine
 from tts.engine.shape import Shape
 from tts.models.generator import Generator
+from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
@@ -46,4 +47,4 @@ def steps() -> dict:
       'save': (engine.save(mesh).function, (),
                engine.saves(author, params, SHAPE.lanes, WIDTH, PAGES)),
       'forward': (programs.forward_step(toy.ARCH), params, text),
-      'prompt': (programs.prompt_step(toy.ARCH), params, text)}
+      'prompt': (programs.prompt_step(Decoder(toy.ARCH)), params, text)}

@@ -106,12 +106,12 @@ def test_chips_share_models_of_which_the_formula_knows_the_memory(tmp_path):
   """Wide enough that the layouts' padding is small."""
   wide = [f'--config.models.base.arch.{name}={value}' for name, value in dict(
       width=512, num_heads=4, num_kv_heads=2, head_size=128, mlp_width=1024,
-      vocab_size=4096).items()]
+      vocab_size=4096, num_layers=4).items()]
   facts = compiled(tmp_path, '--only=labels/write-base', '--config.mesh.model=2', *wide)
   write, = facts['programs']
   assert facts['groups'] == 4 and facts['chips_a_group'] == 2
   assert {c['axis'] for c in write['collectives']} == {'model'}
-  assert max(c['depth'] for c in write['collectives']) == 1
+  assert max(c['depth'] for c in write['collectives']) == 2  # tokens, layers
   formula = write['formula']
   assert write['arguments'] + write['outputs'] == pytest.approx(
       formula['arguments'] + formula['outputs'], rel=0.1)

@@ -13,11 +13,12 @@ from tests import toy
 from tts import parallel
 from tts.engine import programs
 from tts.engine.shape import Shape
-from tts.models.transformer import abstract, check_split
+from tts.models.arch import check_split
+from tts.models.transformer import abstract
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.search.search import BeamConfig
-from tts.stages.compiled import collectives
+from tts.stages import hlo
 from tts.types import InputError
 
 G, B, N, P = 8, 20, 4, 5
@@ -78,7 +79,7 @@ def test_no_collective():
   for name, texts in compiled(G, 1).items():
     for text in texts:
       assert 'num_partitions=8' in text
-      assert collectives(text, parallel.make_mesh()) == (), name
+      assert hlo.collectives(hlo.parsed(text), parallel.make_mesh()) == (), name
     assert any(' while(' in text for text in texts), name  # of tables there are no columns to move
 
 
@@ -98,7 +99,7 @@ def test_what_devices_that_share_a_model_say_to_each_other():
   mesh, of_lanes = parallel.make_mesh(1, 2), lambda heads: f',{heads},128,{ARCH.head_size}]'
   for name, texts in compiled(1, 2).items():
     for text in texts:
-      found = collectives(text, mesh)
+      found = hlo.collectives(hlo.parsed(text), mesh)
       if name in ('write', 'read a question', 'read a step'):
         assert {c.axis for c in found} == {'model'}, name
       else:
@@ -131,7 +132,7 @@ def test_a_collective_would_be_seen():
 
   text = parallel.pmapped(talkative, parallel.make_mesh()).lower(
       None, np.ones((G, G, 2), np.float32)).compile().as_text()
-  found = collectives(text, parallel.make_mesh())
+  found = hlo.collectives(hlo.parsed(text), parallel.make_mesh())
   assert {'all-reduce', 'all-gather', 'all-to-all', 'collective-permute', 'reduce-scatter'} <= {
       c.op for c in found}
   assert {(c.axis, c.depth) for c in found} == {('data', 0)}

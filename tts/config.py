@@ -20,7 +20,7 @@ from tts import bounds, plugins
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.parallel import MeshConfig
 from tts.revision.trajectories import CONTEXTS
 from tts.sampling.logits import SamplingConfig

@@ -156,6 +156,11 @@ def constrain(x: jax.Array, *names: str | None) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, _spec(names, x.shape, mesh)))
 
 
+def on_tpu(mesh: Mesh | None) -> bool:
+  """Whether a mesh is of TPUs; None is this process's first device."""
+  return (jax.local_devices() if mesh is None else mesh.devices.flat)[0].platform == 'tpu'
+
+
 def for_cpu() -> bool:
   """Whether the `pmapped` program that is being traced is for a CPU."""
   mesh = _TRACED.get()
@@ -238,12 +243,12 @@ def _both(names: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh) -> 
 
 def pieces(boxed: Any, width: int) -> list[tuple[str, int, bool]]:
   """Of each parameter, boxed as for `placed`: its path, its bytes on a device, if it is shared."""
-  found = []
-  for path, x in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box):
-    names, x = _unboxed(x)
+  def one(path, names, x):
     shared = split_axis(names, x.shape, width) is not None
-    found.append((_path(path), x.size * x.dtype.itemsize // (width if shared else 1), shared))
-  return found
+    return _path(path), x.size * x.dtype.itemsize // (width if shared else 1), shared
+
+  leaves = jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box)
+  return [one(path, *_unboxed(x)) for path, x in leaves]
 
 
 def _path(path: Any) -> str:
@@ -327,12 +332,6 @@ def stacked(block: Any, mesh: Mesh, names: tuple[str | None, ...] = ()) -> Any:
       sharding=NamedSharding(mesh, PartitionSpec(DATA, *_spec(names, x.shape, mesh)))), block)
 
 
-def on_all(tree: Any, mesh: Mesh) -> Any:
-  """Shapes --> the same, whole on every device."""
-  sharding = NamedSharding(mesh, PartitionSpec())
-  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
-
-
 def coordinates(mesh: Mesh, partition: int) -> dict[str, int]:
   """Where a partition of a compiled program stands on the mesh's axes."""
   place_ = np.unravel_index(partition, mesh.devices.shape)
@@ -348,10 +347,8 @@ def topology(name: str) -> list:
 def device_memory() -> int:
   """Bytes that a device has; on a CPU, its share of the machine's."""
   device = jax.local_devices()[0]
-  limit = (device.memory_stats() or {}).get('bytes_limit')
-  if limit:
-    return limit
-  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jax.local_device_count()
+  return (device.memory_stats() or {}).get('bytes_limit') or (
+      os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jax.local_device_count())
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:

@@ -13,8 +13,8 @@ from tts.models.texts import Texts
 
 
 def column(count, width, first):
-  """[count, 1, width, 1] with its own number in each place."""
-  return np.arange(first, first + count * width, dtype=np.float32).reshape(count, 1, width, 1)
+  """[1, count, 1, width, 1] with its own number in each place."""
+  return np.arange(first, first + count * width, dtype=np.float32).reshape(1, count, 1, width, 1)
 
 
 def copies(*rows):
@@ -33,9 +33,9 @@ def test_load_and_save_by_hand():
   np.testing.assert_array_equal(after.length, [20, 18])
   np.testing.assert_array_equal(after.carry, [[1], [11]])
   (got,), (old,), (page,) = after.columns[0], texts.columns[0], kept.columns[0]
-  np.testing.assert_array_equal(got[0], old[0])
-  np.testing.assert_array_equal(got[1, 0, :15], page[3, 0, :15])
-  np.testing.assert_array_equal(got[1, 0, 15:18], page[1, 0, :3])
+  np.testing.assert_array_equal(got[0, 0], old[0, 0])
+  np.testing.assert_array_equal(got[0, 1, 0, :15], page[0, 3, 0, :15])
+  np.testing.assert_array_equal(got[0, 1, 0, 15:18], page[0, 1, 0, :3])
   # A text that has read nothing carries zeros.
   none = load(texts, kept, copies(), np.array([True, False]), np.zeros(2, np.int32),
                     np.full(2, -1, np.int32))
@@ -44,9 +44,9 @@ def test_load_and_save_by_hand():
 
   saved = save(kept, texts, np.array([[5.0], [6.0]]), copies((0, 2, 4), (1, 0, 20)))
   (got,) = saved.columns[0]
-  np.testing.assert_array_equal(got[2, 0], old[0, 0, 4:4 + SIZE])
-  np.testing.assert_array_equal(got[0, 0], old[1, 0, 20:20 + SIZE])
-  np.testing.assert_array_equal(got[1::2], page[1::2])
+  np.testing.assert_array_equal(got[0, 2, 0], old[0, 0, 0, 4:4 + SIZE])
+  np.testing.assert_array_equal(got[0, 0, 0], old[0, 1, 0, 20:20 + SIZE])
+  np.testing.assert_array_equal(got[0, 1::2], page[0, 1::2])
   np.testing.assert_array_equal(saved.carry, [[6], [11], [5], [13]])
 
 
@@ -84,7 +84,9 @@ def test_room_grows_while_texts_are_in_it():
 
 
 def test_widths_are_few_and_near_what_is_needed():
-  found = [Shape(1, 1, 1, 1).width(need) for need in range(1, 5000)]
-  assert all(need <= width for need, width in enumerate(found, 1))
+  found = [Shape(1, 1, 1, 1).to_write(tokens) for tokens in range(5000)]
+  assert all(tokens + SIZE <= width for tokens, width in enumerate(found))
   assert len(set(found)) < 16 and found == sorted(found)
-  assert all(width <= 1.5 * need for need, width in enumerate(found, 1) if need > 300)
+  assert all(width <= 1.5 * (tokens + SIZE) for tokens, width in enumerate(found) if tokens > 300)
+  assert Shape(1, 1, 1, 1).to_read(450) == 512 and Shape(1, 1, 1, 1, long=300).to_read(450) == 768
+  assert Shape(1, 1, 1, 1, room=256).to_write(500) == 768

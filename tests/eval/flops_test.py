@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import pytest
 
 from tts.eval import flops
-from tts.models.transformer import Arch, Decoder
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 
 ARCH = {'vocab_size': 11, 'num_layers': 3, 'width': 6, 'num_heads': 4, 'num_kv_heads': 2,
         'head_size': 5, 'mlp_width': 7, 'gated': False}

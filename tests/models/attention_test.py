@@ -154,12 +154,15 @@ def test_a_packed_training_is_the_whole_one():
 @pytest.mark.parametrize('window', [None, 1, 4, 9])
 @pytest.mark.parametrize('group', [1, 2])
 def test_a_tile_behind_a_text_is_the_whole_one(window, group):
-  """New tokens behind past and chunk, of rows of all lengths: each is as in its whole text."""
-  rng, heads, cap = np.random.default_rng(2), 2, 0.8
+  """New tokens behind past and chunk, of rows of all lengths: each is as in its whole text.
+
+  Of three layers in one array it is the second; the others' columns stay as they are.
+  """
+  rng, heads, cap, place = np.random.default_rng(2), 2, 0.8, 1
   rows, width, before, new = 5, 16, 3, 4
   normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
   lengths = np.array([0, 1, 5, 11, 16], np.int32)
-  pair = lambda count: (normal(rows, heads, count, E), normal(rows, heads, count, E))
+  pair = lambda count: (normal(3, rows, heads, count, E), normal(3, rows, heads, count, E))
   past, chunk = pair(width), pair(before + new)
   q, k, v = normal(rows, new, heads, group, E), *(normal(rows, new, heads, E) for _ in range(2))
   texts = texts_lib.Texts(columns=(past,), length=jnp.asarray(lengths), carry=None)
@@ -168,21 +171,22 @@ def test_a_tile_behind_a_text_is_the_whole_one(window, group):
 
   @jax.jit
   def attend(q, k, v):
-    layer, = texts_lib.layers(texts, draft, new, [window])
-    return layer.attend(q, k, v, cap)
+    view, = texts_lib.views(texts, draft, new, [window])
+    return view.replace(place=jnp.asarray(place)).attend(q, k, v, cap)
 
   got, after = attend(q, k, v)
   for r, n in enumerate(lengths.tolist()):
     keys, values = (
-        np.concatenate([*(x.swapaxes(0, 1) for x in (old[r, :, :n], part[r, :, :before])), fresh[r]])
+        np.concatenate([*(x.swapaxes(0, 1) for x in (old[place, r, :, :n], part[place, r, :, :before])), fresh[r]])
         for old, part, fresh in zip(past, chunk, (k, v)))
     whole = np.zeros((n + before + new, heads, group, E), np.float32)
     whole[n + before:] = q[r]
     positions = np.arange(len(whole), dtype=np.int32)[None]
     want = numpy_attention(whole[None], keys[None], values[None], positions, None, window, cap)
     np.testing.assert_allclose(got[r], want[0, n + before:], atol=2e-6)
-    for part, fresh in zip(after, (k, v)):
-      np.testing.assert_array_equal(part[r, :, before:], fresh[r].swapaxes(0, 1))
+    for part, old, fresh in zip(after, chunk, (k, v)):
+      np.testing.assert_array_equal(part[place, r, :, before:], fresh[r].swapaxes(0, 1))
+      np.testing.assert_array_equal(part[::2], old[::2])
 
 
 def test_devices_that_share_rows_and_heads_say_nothing_to_each_other():

@@ -10,7 +10,8 @@ import pytest
 from tests import toy
 from tts.engine.reader import Read
 from tts.models import surprise
-from tts.models.transformer import Decoder, below_surprise
+from tts.models.arch import below_surprise
+from tts.models.transformer import Decoder
 from tts.train import steps
 
 ARCH = dataclasses.replace(toy.ARCH, num_layers=3, surprise_layer=2, heads=('lm', 'value'))

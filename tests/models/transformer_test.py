@@ -10,7 +10,8 @@ from scipy import special
 
 from tests import toy
 from tts.models import rotary, transformer
-from tts.models.transformer import Arch, Decoder
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 
 B, T = 3, 7
 
@@ -195,5 +196,5 @@ def test_dropout_sees_both_branches_of_every_layer(tokens):
   seen = []
   params = toy.decoder_params()
   jax.eval_shape(lambda: Decoder(toy.ARCH).apply(
-      params, tokens, tokens, dropout=lambda x: seen.append(x.shape) or x))
-  assert seen == [(B, T, toy.ARCH.width)] * 2 * toy.ARCH.num_layers
+      params, tokens, tokens, dropout=lambda x, i: seen.append((x.shape, i)) or x))
+  assert seen == [((B, T, toy.ARCH.width), i) for i in range(2 * toy.ARCH.num_layers)]

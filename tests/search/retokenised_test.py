@@ -12,7 +12,8 @@ from tts import parallel
 from tts.data.step_format import FORMATS, Reader
 from tts.data.tokenizer import Tokenizer
 from tts.engine.shape import Shape
-from tts.models.transformer import Arch, abstract
+from tts.models.arch import Arch
+from tts.models.transformer import abstract
 from tts.sampling.decode import Limits
 from tts.search.search import BeamConfig, same_ids
 from tts.types import InputError

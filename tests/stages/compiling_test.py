@@ -48,7 +48,7 @@ def test_what_is_far_too_large_is_not_compiled(topology, tmp_path, monkeypatch, 
 
 
 def test_the_compilers_refusal_is_a_row():
-  def refuse(_):
+  def refuse(*_):
     raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm.\n'
                                      'Used 20.10G of 15.75G hbm. Exceeded capacity by 4.3G.')
 

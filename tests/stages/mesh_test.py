@@ -15,7 +15,8 @@ from tts import config
 from tts.data import problems
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
-from tts.models.transformer import Arch, Decoder
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 from tts.stages import search
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir

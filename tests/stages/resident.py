@@ -22,7 +22,8 @@ from tts.engine import engine
 from tts.engine.shape import Shape
 from tts.engine.workers import Author, Judge
 from tts.models.generator import Generator
-from tts.models.transformer import Arch, abstract, num_params
+from tts.models.arch import Arch
+from tts.models.transformer import abstract, num_params
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig

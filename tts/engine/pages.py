@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from tts import parallel
 
 SIZE = 16
-_AXES = (None, 'kv_heads', None, None)  # logical axes of columns
+_AXES = (None, None, 'kv_heads', None, None)  # logical axes of columns
 
 
 @flax.struct.dataclass
@@ -35,8 +35,8 @@ def axes(path: Any) -> tuple[str | None, ...]:
 def empty(texts: Any, count: int) -> Pages:
   """`count` pages for texts like these."""
   return Pages(
-      columns=jax.tree.map(lambda x: parallel.constrain(
-          jnp.zeros((count, x.shape[1], SIZE, x.shape[3]), x.dtype), *_AXES), texts.columns),
+      columns=jax.tree.map(lambda x: parallel.constrain(jnp.zeros(
+          (x.shape[0], count, x.shape[2], SIZE, x.shape[4]), x.dtype), *_AXES), texts.columns),
       carry=jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), texts.carry))
 
 
@@ -63,7 +63,7 @@ def load(texts: Any, pages: Pages, copies: jax.Array, fresh: jax.Array, length: 
     lane, page, column = copies[i]
     return jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_slice(
-            old, jax.lax.dynamic_slice_in_dim(new, page, 1), (lane, 0, column, 0)),
+            old, jax.lax.dynamic_slice_in_dim(new, page, 1, axis=1), (0, lane, 0, column, 0)),
         columns, pages.columns)
 
   columns = jax.lax.fori_loop(0, _count(copies), one, texts.columns)
@@ -87,8 +87,9 @@ def save(pages: Pages, texts: Any, carry: Any, copies: jax.Array) -> Pages:
     lane, page, column = copies[i]
 
     def columns(old, new):
-      some = jax.lax.dynamic_slice(new, (lane, 0, column, 0), (1, new.shape[1], SIZE, new.shape[3]))
-      return jax.lax.dynamic_update_slice(old, some, (page, 0, 0, 0))
+      one_page = (old.shape[0], 1, *old.shape[2:])
+      some = jax.lax.dynamic_slice(new, (0, lane, 0, column, 0), one_page)
+      return jax.lax.dynamic_update_slice(old, some, (0, page, 0, 0, 0))
 
     def row(old, new):
       return jax.lax.dynamic_update_slice_in_dim(
@@ -111,29 +112,42 @@ def picked(texts: Any, lanes: jax.Array) -> Any:
   def one(i, new):
     return jax.tree.map(
         lambda new, old: jax.lax.dynamic_update_slice_in_dim(
-            new, jax.lax.dynamic_slice_in_dim(old, lanes[i], 1), i, 0), new, texts.columns)
+            new, jax.lax.dynamic_slice_in_dim(old, lanes[i], 1, axis=1), i, 1), new, texts.columns)
 
   columns = jax.lax.fori_loop(0, count, one, jax.tree.map(
-      lambda x: parallel.constrain(jnp.zeros((count, *x.shape[1:]), x.dtype), *_AXES),
-      texts.columns))
+      lambda x: parallel.constrain(
+          jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype), *_AXES), texts.columns))
   return jax.tree.map(lambda x: x[lanes], texts.replace(columns=())).replace(columns=columns)
 
 
 def returned(texts: Any, some: Any, lanes: jax.Array, count: jax.Array) -> Any:
   """The texts with the first `count` of those that were `picked`, changed or not."""
+  def put(i, axis):
+    return lambda old, new: jax.lax.dynamic_update_slice_in_dim(
+        old, jax.lax.dynamic_slice_in_dim(new, i, 1, axis), lanes[i], axis)
+
   def one(i, texts):
-    return jax.tree.map(
-        lambda old, new: jax.lax.dynamic_update_slice_in_dim(
-            old, jax.lax.dynamic_slice_in_dim(new, i, 1), lanes[i], 0), texts, some)
+    rest = jax.tree.map(put(i, 0), texts.replace(columns=()), some.replace(columns=()))
+    return rest.replace(columns=jax.tree.map(put(i, 1), texts.columns, some.columns))
 
   return jax.lax.fori_loop(0, count, one, texts)
 
 
-def grown(tree: Any, axis: int, size: int) -> Any:
+def widened(texts: Any, width: int) -> Any:
+  """The texts with room for `width` tokens."""
+  return texts.replace(columns=_grown(texts.columns, 3, width))
+
+
+def more(pages: Pages, count: int) -> Pages:
+  """So many pages, the first of which are these."""
+  return Pages(columns=_grown(pages.columns, 1, count), carry=_grown(pages.carry, 0, count))
+
+
+def _grown(tree: Any, axis: int, size: int) -> Any:
   """Arrays with zeros behind them along an axis, up to `size`."""
   def one(x):
-    more = [(0, 0)] * x.ndim
-    more[axis] = (0, size - x.shape[axis])
-    return jnp.pad(x, more)
+    longer = [(0, 0)] * x.ndim
+    longer[axis] = (0, size - x.shape[axis])
+    return jnp.pad(x, longer)
 
   return jax.tree.map(one, tree)

@@ -134,9 +134,15 @@ def saves(make: Make, params: Any, rows: int, width: int, count: int) -> tuple[A
 
 
 @functools.cache
-def grow(mesh: parallel.Mesh, axis: int, size: int) -> Program:
-  """(), columns or pages --> the same, with zeros behind them along an axis."""
-  return Program(lambda _, tree: pages_lib.grown(tree, axis, size), mesh)
+def widen(mesh: parallel.Mesh, width: int) -> Program:
+  """(), texts --> the same with room for `width` tokens."""
+  return Program(lambda _, texts: pages_lib.widened(texts, width), mesh)
+
+
+@functools.cache
+def more(mesh: parallel.Mesh, count: int) -> Program:
+  """(), pages --> so many."""
+  return Program(lambda _, pages: pages_lib.more(pages, count), mesh)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from tts import parallel
-from tts.engine import nodes as nodes_lib, programs, store as store_lib
+from tts.engine import nodes as nodes_lib, programs
 from tts.engine.nodes import Node
 from tts.engine.shape import Shape
 from tts.engine.store import Store
@@ -144,21 +144,21 @@ class Reader(Worker):
     for g, of_group in enumerate(taken):
       for lane, job in of_group:
         self._left[g, lane], self._found[g][lane] = len(job.tokens), []
-    self._widen(int(self._ends.max()) + max(self._shape.tile, self._shape.long, nodes_lib.SIZE))
+    self._widen(self._shape.to_read(int(self._ends.max())))
     if any(taken):
       self._texts = programs.load(self._store.mesh)(
           (), self._texts, *self._moves(self._texts, taken))
 
-  def _widen(self, need: int) -> None:
-    """Makes the lanes' room for so many tokens, if it is less."""
-    if need <= self._width:
+  def _widen(self, width: int) -> None:
+    """Gives the lanes room for so many tokens, if they have less."""
+    if width <= self._width:
       return
-    self._width = self._shape.width(need)
+    self._width = width
     if self._texts is None:
       self._texts = programs.empty_texts(
           self._store.mesh, self._make, self._shape.readers, self._width)(self._params)
     else:
-      self._texts = store_lib.widened(self._texts, self._width, self._store.mesh)
+      self._texts = programs.widen(self._store.mesh, self._width)((), self._texts)
 
   def _hand_in(self, over: list[tuple[int, int, Read]]) -> None:
     """Hands in jobs, (group, lane, job); keeps the texts that are to be kept."""

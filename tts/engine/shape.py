@@ -9,9 +9,8 @@ import dataclasses
 
 import jax
 
-from tts.models.transformer import Arch
-
-_WIDTH = 128  # a lane's least room for tokens
+from tts.engine.pages import SIZE
+from tts.models.arch import Arch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Shape:
     long: tokens of one text alone that are read in a call, as long as it has so many; 0 for never.
     few: so many rows are read where few texts are, not `readers`; 0 for never.
     apart: a program takes as long as so many rows would, and then as its rows do.
+    room: a lane's least room for tokens; it is a multiple of it. Every room has its own programs.
     begun: rows of the questions that have begun, for each lane. Most of them wait, for the longest
       step of their question or to be read.
   """
@@ -43,6 +43,7 @@ class Shape:
   long: int = 0
   few: int = 0
   apart: int = 1000
+  room: int = 128
 
   @property
   def sizes(self) -> list[int]:
@@ -64,11 +65,19 @@ class Shape:
     """Questions that have begun and are not done, of so many rows each: lanes rarely lack one."""
     return max(2, -(-self.begun * max(self.lanes, self.readers) // rows))
 
-  def width(self, need: int) -> int:
-    """A lane's room for `need` tokens: few different ones, none much larger than is needed."""
-    width = _WIDTH
-    while width < need:  # 128, 256, 384, 512, 768, 1024, ...
-      width += _WIDTH << max(0, (width // _WIDTH).bit_length() - 2)
+  def to_write(self, tokens: int) -> int:
+    """Room of the lanes where the longest text that is written in has so many tokens."""
+    return self._width(tokens + max(self.write, SIZE))
+
+  def to_read(self, tokens: int) -> int:
+    """Room of the lanes where the longest text that is read in has so many tokens."""
+    return self._width(tokens + max(self.tile, self.long, SIZE))
+
+  def _width(self, need: int) -> int:
+    """Few different ones, none much larger than is needed: 1, 2, 3, 4, 6, 8, ... times `room`."""
+    width = self.room
+    while width < need:
+      width += self.room << max(0, (width // self.room).bit_length() - 2)
     return width
 
 
@@ -83,7 +92,7 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
     # in another order, so that bytes would depend on the lane.
     if arch.width >= 256:
       return Shape(lanes=lanes or 32, write=2, readers=8, tile=4, begun=8, least=8, long=32, few=2,
-                   apart=10)
+                   apart=10, room=256)
     return Shape(lanes=lanes or 64, write=8, readers=32, tile=16)
   lanes = lanes or 64
   # A lane without a row costs little there; memory does.

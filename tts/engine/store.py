@@ -69,16 +69,11 @@ class Store:
       self._count *= 2
       for table in self.tables:
         table.grow(self._count)
-      self._pages = programs.grow(self.mesh, 0, self._count)((), self._pages)
+      self._pages = programs.more(self.mesh, self._count)((), self._pages)
 
   def _begin(self, texts: Any) -> None:
     if self._pages is None:
       self._pages = programs.empty_pages(self.mesh, self._count)((), texts)
-
-
-def widened(texts: Any, width: int, mesh: parallel.Mesh) -> Any:
-  """Lanes' texts with room for `width` tokens."""
-  return texts.replace(columns=programs.grow(mesh, 2, width)((), texts.columns))
 
 
 def _padded(wanted: list[list[tuple[int, int, int]]]) -> np.ndarray:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from tts import parallel
-from tts.engine import lanes, nodes as nodes_lib, programs, store as store_lib
+from tts.engine import lanes, nodes as nodes_lib, programs
 from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED
 from tts.engine.nodes import Node
 from tts.engine.shape import Shape
@@ -138,23 +138,23 @@ class Writer(Worker):
         fields[g, :, lane] = (*job.key.view(np.int32), *job.place, steps,
                               steps if job.greedy else job.ahead)
         self._begun[g, lane] = self._dropped + len(self._logs)
-    self._widen(int(self._ends.max()) + max(self._shape.write, nodes_lib.SIZE))
+    self._widen(self._shape.to_write(int(self._ends.max())))
     if any(taken):
       pages, copies, rows = self._moves(self._state.texts, taken)
       self._state = programs.fill(self._store.mesh)(
           (), self._state, pages, copies, np.concatenate([rows, fields], axis=1))
 
-  def _widen(self, need: int) -> None:
-    """Makes the lanes' room for so many tokens, if it is less."""
-    if need <= self._width:
+  def _widen(self, width: int) -> None:
+    """Gives the lanes room for so many tokens, if they have less."""
+    if width <= self._width:
       return
-    self._width = self._shape.width(need)
+    self._width = width
     if self._state is None:
       self._state = programs.empty_lanes(
           self._store.mesh, self._make, self._ends.shape[1], self._width)(self._params)
     else:
       self._state = self._state.replace(
-          texts=store_lib.widened(self._state.texts, self._width, self._store.mesh))
+          texts=programs.widen(self._store.mesh, self._width)((), self._state.texts))
 
   def _hand_in(self, over: np.ndarray) -> None:
     """Hands in the jobs of lanes that are over, bool [G, L]; keeps the texts that go on."""

@@ -8,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts.models import texts as texts_lib
+from tts.models import stacks, texts as texts_lib
 from tts.models.texts import Chunk, Texts
 from tts.models.transformer import Decoder, Hidden
 
@@ -42,10 +42,11 @@ def advance(decoder: Decoder, params: Any, texts: Texts, chunk: Chunk, tokens: j
   num_new = tokens.shape[-1]
   real = jnp.arange(num_new)[None] < lengths[:, None]
   own = jnp.zeros_like(real) if own is None else real & own[:, None]
-  layers = texts_lib.layers(
-      texts, chunk, num_new, [decoder.arch.window(i) for i in range(decoder.arch.num_layers)])
+  views = texts_lib.views(
+      texts, chunk, num_new, [decoder.arch.window(number)
+                              for number, _ in stacks.places(decoder.stacks_of(params))])
   hidden, columns = decoder.apply(
-      params, tokens, texts_lib.positions(texts, chunk, num_new), layers=layers, own=own,
+      params, tokens, texts_lib.positions(texts, chunk, num_new), views=views, own=own,
       before=before)
   return hidden, texts_lib.written(chunk, columns, num_new, lengths)
 
@@ -64,7 +65,7 @@ def read(decoder: Decoder, params: Any, texts: Texts, tokens: jax.Array, lengths
     hidden, chunk = advance(decoder, params, texts, chunk, tokens, lengths, before, own)
     return jnp.zeros((), bool), texts, chunk, hidden
 
-  chunk = texts_lib.chunk(decoder.arch, *tokens.shape)
+  chunk = texts_lib.chunk(texts, tokens.shape[1])
   _, _, _, shape = jax.eval_shape(lambda: reading((None, texts, chunk, None)))
   blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
   # A loop of one pass and no branch: behind it columns are written in place, not copied first.
@@ -82,7 +83,8 @@ class Generator:
   def empty(self, rows: int, width: int) -> Texts:
     """Texts that have read nothing, with room for `width` tokens each."""
     arch = self._decoder.arch
-    return texts_lib.empty(arch, rows, width, jnp.zeros((rows, arch.width), arch.dtype))
+    return texts_lib.empty(self._decoder, self._params, rows, width,
+                           jnp.zeros((rows, arch.width), arch.dtype))
 
   def read(self, texts: Texts, tokens: jax.Array, lengths: jax.Array) -> Texts:
     """Reads tokens that are given, int32 [R, n] of which the first `lengths` int32 [R] are real."""
@@ -92,8 +94,7 @@ class Generator:
 
   def begin(self, texts: Texts, size: int) -> Writing:
     """Texts as they are, with room for `size` tokens to be written."""
-    return Writing(texts=texts, chunk=texts_lib.chunk(
-        self._decoder.arch, texts.length.shape[0], size))
+    return Writing(texts=texts, chunk=texts_lib.chunk(texts, size))
 
   def logits(self, writing: Writing) -> jax.Array:
     """Next-token logits of each text, float32 [R, V]."""

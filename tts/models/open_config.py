@@ -12,7 +12,7 @@ from typing import Any
 
 from tts import gguf_file
 from tts.models import open_gguf
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.types import InputError
 
 FAMILIES = ('llama', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3_text')

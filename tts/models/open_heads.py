@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tts.models.open_weights import Shards
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.types import InputError
 
 # What launch.import_checkpoint --kind takes, and what each is for.

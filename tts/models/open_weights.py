@@ -13,7 +13,7 @@ import numpy as np
 
 from tts import gguf_file, parallel
 from tts.models import open_gguf
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.types import InputError
 
 _INDEX = 'model.safetensors.index.json'

@@ -7,8 +7,10 @@ Texts are of different lengths, and a write at a place of its own for each row i
 that writes a token at a time fills a chunk, and `append` puts it behind the columns at its end. A
 tile of tokens that is read at once is a chunk that is full from the start.
 
-Heads stand before columns: the other way round XLA transposes the cache for every token, which on
-a CPU makes attention five times slower.
+An array has the columns of as many layers as a loop computes, of one where there is none
+(`tts.models.stacks`), one behind the other: a TPU's compiler copied a cache of which a layer was no
+single piece. Heads stand before columns: the other way round XLA transposes the cache for
+every token, which on a CPU makes attention five times slower.
 """
 
 from __future__ import annotations
@@ -22,17 +24,19 @@ import jax
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.models import stacks
 from tts.models.attention import MASKED, softcap
-from tts.models.transformer import Arch
+from tts.models.transformer import Decoder
 
-_ROWS = (None, 'kv_heads', None, None)  # logical axes, for `parallel`: devices share the heads
+# Logical axes of columns, for `parallel`: devices share the heads.
+AXES = (None, None, 'kv_heads', None, None)
 
 
 @flax.struct.dataclass
 class Texts:
-  """R texts as far as a model has read them. K_kv heads, E head size."""
+  """R texts as far as a model has read them. N layers of a stack, K_kv heads, E head size."""
 
-  columns: tuple     # per layer (keys, values), each [R, K_kv, W, E]
+  columns: tuple     # per place of `stacks.places` (keys, values), each [N, R, K_kv, W, E]
   length: jax.Array  # [R] int32, tokens that have been read
   carry: Any         # a tree of arrays [R, ...]: what else the next token depends on; zeros at first
 
@@ -41,52 +45,56 @@ class Texts:
 class Chunk:
   """Tokens that are being written behind R texts."""
 
-  columns: tuple     # per layer (keys, values), each [R, K_kv, C, E]
+  columns: tuple     # per place (keys, values), each [N, R, K_kv, C, E]
   length: jax.Array  # [R] int32, tokens of the chunk that belong to the text: its first ones
   column: jax.Array  # [] int32, the next column to write
 
 
-def empty(arch: Arch, rows: int, width: int, carry: Any) -> Texts:
+def empty(decoder: Decoder, params: Any, rows: int, width: int, carry: Any) -> Texts:
   """Texts that have read nothing, with room for `width` tokens each. carry: see `Texts`."""
-  return Texts(columns=_zeros(arch, rows, width), length=jnp.zeros(rows, jnp.int32), carry=carry)
+  arch = decoder.arch
+  columns = tuple(
+      tuple(parallel.constrain(jnp.zeros(
+          (count, rows, arch.num_kv_heads, width, arch.head_size), arch.dtype), *AXES)
+            for _ in ('keys', 'values'))
+      for _, count in stacks.places(decoder.stacks_of(params)))
+  return Texts(columns=columns, length=jnp.zeros(rows, jnp.int32), carry=carry)
 
 
-def chunk(arch: Arch, rows: int, size: int) -> Chunk:
-  """A chunk of `size` columns in which nothing stands."""
-  return Chunk(columns=_zeros(arch, rows, size), length=jnp.zeros(rows, jnp.int32),
+def chunk(texts: Texts, size: int) -> Chunk:
+  """A chunk of `size` columns behind texts, in which nothing stands."""
+  blank = lambda x: parallel.constrain(
+      jnp.zeros((*x.shape[:-2], size, x.shape[-1]), x.dtype), *AXES)
+  return Chunk(columns=jax.tree.map(blank, texts.columns), length=jnp.zeros_like(texts.length),
                column=jnp.zeros((), jnp.int32))
 
 
-def _zeros(arch: Arch, rows: int, width: int) -> tuple:
-  one = lambda: parallel.constrain(
-      jnp.zeros((rows, arch.num_kv_heads, width, arch.head_size), arch.dtype), *_ROWS)
-  return tuple((one(), one()) for _ in range(arch.num_layers))
-
-
 @flax.struct.dataclass
-class Layer:
-  """One layer's view during a forward pass over n new tokens a text."""
+class View:
+  """What one of a stack's layers sees during a forward pass over n new tokens a text."""
 
-  past: tuple        # keys and values [R, K_kv, W, E]
-  chunk: tuple       # keys and values [R, K_kv, C, E]
+  past: tuple        # keys and values [N, R, K_kv, W, E]
+  chunk: tuple       # keys and values [N, R, K_kv, C, E]
   masks: tuple       # what is seen of each: bool [R, n, W] and [R or 1, n, C]
   column: jax.Array
+  place: jax.Array   # [] int32, which of the N layers it is
 
   def attend(self, q, k, v, cap=None):
     """Writes k, v [R, n, K_kv, E] at `column`; attends q [R, n, K_kv, G, E] to all that is seen.
 
     Returns:
-      ([R, n, K_kv, G, E], the chunk after it). cap: of `softcap`.
+      ([R, n, K_kv, G, E], the stack's chunk after it). cap: of `softcap`.
     """
     chunk = tuple(
-        jax.lax.dynamic_update_slice(old, jnp.swapaxes(new, 1, 2).astype(old.dtype),
-                                     (0, 0, self.column, 0))
+        jax.lax.dynamic_update_slice(old, jnp.swapaxes(new, 1, 2)[None].astype(old.dtype),
+                                     (self.place, 0, 0, self.column, 0))
         for old, new in zip(self.chunk, (k, v)))
+    own = lambda x: jax.lax.dynamic_index_in_dim(x, self.place, keepdims=False)
     rows, num, heads, group, size = q.shape
     # Queries of a head side by side, and results in these orders: a CPU reads the cache once for
     # each product then, twice to six times as fast.
     q = jnp.moveaxis(q, 1, 3).reshape(rows, heads, group * num, size)
-    parts = (self.past, chunk)
+    parts = [tuple(map(own, part)) for part in (self.past, chunk)]
     scores = [jnp.swapaxes(_apart(jnp.einsum('rkqe,rkte->rktq', q, keys)), 2, 3)
               for keys, _ in parts]
     weights = _softmax([
@@ -120,18 +128,17 @@ def positions(texts: Texts, chunk: Chunk, num_new: int) -> jax.Array:
   return first[:, None] + jnp.arange(num_new, dtype=jnp.int32)[None]
 
 
-def layers(texts: Texts, chunk: Chunk, num_new: int,
-           windows: Sequence[int | None]) -> list[Layer]:
-  """The per-layer views that a forward pass over `num_new` tokens a text needs.
+def views(texts: Texts, chunk: Chunk, num_new: int, windows: Sequence[int | None]) -> list[View]:
+  """What a forward pass over `num_new` tokens a text needs, of each stack's first layer.
 
   Args:
     texts: what was read before.
     chunk: with room for them.
     num_new: n.
-    windows: per layer how many tokens it sees, itself among them; None for all.
+    windows: of each place how many tokens its layers see, itself among them; None for all.
   """
-  past = jnp.arange(texts.columns[0][0].shape[2])
-  own = jnp.arange(chunk.columns[0][0].shape[2])
+  past = jnp.arange(texts.columns[0][0].shape[-2])
+  own = jnp.arange(chunk.columns[0][0].shape[-2])
   newest = chunk.column + jnp.arange(num_new)
   whole = ((past[None, None] < texts.length[:, None, None]),
            (own[None, None] <= newest[None, :, None]))
@@ -144,7 +151,8 @@ def layers(texts: Texts, chunk: Chunk, num_new: int,
             whole[1] & (texts.length[:, None, None] + own[None, None] > oldest))
 
   made = {window: masks(window) for window in set(windows)}
-  return [Layer(past=past, chunk=new, masks=made[window], column=chunk.column)
+  return [View(past=past, chunk=new, masks=made[window], column=chunk.column,
+               place=jnp.zeros((), jnp.int32))
           for past, new, window in zip(texts.columns, chunk.columns, windows, strict=True)]
 
 
@@ -164,13 +172,10 @@ def append(texts: Texts, chunk: Chunk) -> Texts:
 
 
 def _put(old: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
-  """new [R, K_kv, C, E] into old [R, K_kv, W, E] at columns start[r]."""
-  if not parallel.for_cpu():
-    return jax.vmap(lambda o, n, s: jax.lax.dynamic_update_slice(o, n, (0, s, 0)))(old, new, start)
-
+  """new [N, R, K_kv, C, E] into old [N, R, K_kv, W, E] at columns start[r]."""
   # A CPU's scatter takes 50 times as long as a loop of copies.
   def one(r, old):
     return jax.lax.dynamic_update_slice(
-        old, jax.lax.dynamic_slice_in_dim(new, r, 1), (r, 0, start[r], 0))
+        old, jax.lax.dynamic_slice_in_dim(new, r, 1, axis=1), (0, r, 0, start[r], 0))
 
-  return jax.lax.fori_loop(0, old.shape[0], one, old)
+  return jax.lax.fori_loop(0, old.shape[1], one, old)

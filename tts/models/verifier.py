@@ -35,7 +35,7 @@ class Verifier:
       nothing = jnp.zeros(rows, jnp.float32)
       carry = Hidden(top=None, lm=jnp.zeros((rows, arch.width), arch.dtype),
                      account=Account(total=nothing, largest=nothing))
-    return texts_lib.empty(arch, rows, width, carry)
+    return texts_lib.empty(self._decoder, self._params, rows, width, carry)
 
   def extend(self, texts: Texts, tokens: jax.Array, lengths: jax.Array,
              own: jax.Array) -> tuple[jax.Array, Texts]:

@@ -103,7 +103,7 @@ def run(experiment: Experiment, topology: str, only: str = '', output: str | Non
   width = mesh.shape[parallel.MODEL]
   experiment = _counted(experiment, mesh)
   print(f'{topology}: {parallel.num_groups(mesh)} groups of {width} chips, {chip.memory / 1e9:.0f} '
-        'GB each. Per chip; loop bodies count once.')
+        'GB each. Per chip; bodies of loops count once, those over layers every time.')
   print(_line(_HEAD))
   programs, rows = selected(experiment, only), []
   with tqdm(programs, desc='compiling', unit='program', delay=5, leave=False) as bar:
@@ -139,7 +139,8 @@ def measured(program: DeviceProgram, mesh: parallel.Mesh, chip: compiled.Chip) -
     return row | {'error': 'its arguments and what its stage keeps are larger than a chip',
                   'fits': False}
   try:
-    found = compiled.facts(program.lower(mesh), mesh)
+    found = compiled.facts(program.lower(mesh, None), mesh).with_passes(
+        [(stack, compiled.facts(program.lower(mesh, stack), mesh)) for stack in program.loops])
   except jax.errors.JaxRuntimeError as error:
     return row | {'error': _reason(error), 'fits': False}
   needed = found.memory + estimate.beside

@@ -17,7 +17,7 @@ from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
 from tts.eval import runfiles
 from tts.eval.runfiles import GENERATORS, REVISERS
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.sampling.decode import Limits
 from tts.sampling.logits import GROUP
 from tts.models.verifier import Verifier

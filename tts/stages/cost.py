@@ -11,7 +11,8 @@ import jax
 from tts.config import Experiment
 from tts.eval import flops
 from tts.eval.runfiles import GENERATORS, REVISERS
-from tts.models.transformer import Arch, Decoder, num_params
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder, num_params
 from tts.stages import open_checkpoint, verifiers
 from tts.train.steps import init_params
 

@@ -22,13 +22,15 @@ from tts.data import hub
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.engine import programs as engine, shape as shapes, store
-from tts.engine.pages import SIZE
 from tts.engine.program import Program
 from tts.engine.shape import Shape
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
+from tts.models import held, stacks
 from tts.models.generator import Generator
-from tts.models.transformer import Arch, Decoder, abstract, check_split
+from tts.models.stacks import Stack
+from tts.models.arch import Arch, check_split
+from tts.models.transformer import Decoder, abstract
 from tts.roles import Roles
 from tts.sampling.decode import Limits
 from tts.stages import cost, memory, programs, uses, verifiers, workers
@@ -49,20 +51,23 @@ class DeviceProgram:
   Attributes:
     stage: that runs it.
     name: stage and what it is, e.g. `search/write-base`.
-    lower: mesh --> the lowered program.
+    lower: (mesh, a stack whose loop is to have two passes in its body, or None) --> the lowered
+      program.
     footprint: (rows, devices that share a model) --> its memory, and what the stage has beside it.
     rows: lanes, or texts of a batch.
     field: of the config, that sets the rows.
     models: names; of a verifier of a plugin its own.
+    loops: stacks of layers that it computes in loops on a TPU.
   """
 
   stage: str
   name: str
-  lower: Callable[[parallel.Mesh], Any]
+  lower: Callable[[parallel.Mesh, Stack | None], Any]
   footprint: Callable[[int, int], Footprint]
   rows: int
   field: str
   models: tuple[str, ...]
+  loops: tuple[Stack, ...]
 
 
 def architecture(e: Experiment, name: str) -> Arch:
@@ -177,23 +182,25 @@ class _Maker:
         kind = 'lm' if name in GENERATORS + REVISERS else 'value'
         yield ('train', arch, train, kind), DeviceProgram(
             _training_stage(name), f'train/{name}',
-            lambda mesh, a=arch, t=train, k=kind: _lower_training(a, t, k, mesh, e.mesh.train),
+            lambda mesh, doubled=None, a=arch, t=train, k=kind: _lower_training(
+                Decoder(a, t.remat, doubled), t, k, mesh, e.mesh.train),
             lambda rows, width, a=arch, t=train, k=kind: memory.training(
                 a, batch=rows, columns=t.row_length, labelled=k == 'value',
                 width=width if e.mesh.train else 1, groups=e.mesh.train or 1,
                 adapters=_adapters(a, t.lora_rank), remat=t.remat),
-            train.batch_size, f'config.models.{name}.train.batch_size', (name,))
+            train.batch_size, f'config.models.{name}.train.batch_size', (name,),
+            stacks.loops(arch))
 
   def probe(self):
     base, columns = architecture(self._e, 'base'), self._e.limits.max_prompt_tokens
     of = lambda *size: jax.ShapeDtypeStruct(size, jnp.int32)
     yield ('probe', base), DeviceProgram(
-        'difficulty', 'difficulty/probe', lambda mesh: Program(
-            programs.prompt_step(base), mesh).lower(
-                parallel.placed(abstract(base), mesh),
+        'difficulty', 'difficulty/probe', lambda mesh, doubled=None: Program(
+            programs.prompt_step(Decoder(base, doubled=doubled)), mesh).lower(
+                held.shapes(base, mesh),
                 *parallel.stacked((of(_PROBE, columns), of(_PROBE)), mesh)),
         lambda rows, width: memory.prompts(base, width, problems=rows, columns=columns),
-        _PROBE, '', ('base',))
+        _PROBE, '', ('base',), stacks.loops(base))
 
   def at_work(self):
     """The engine's programs of each stage's models."""
@@ -208,23 +215,22 @@ class _Maker:
     rows = sizes.rows(kind)
     return key, DeviceProgram(
         use.stage, f'{use.stage}/{kind}-{use.model}',
-        lambda mesh: _lower(use, kind, sizes, self._limits, mesh),
+        lambda mesh, doubled=None: _lower(use, kind, sizes, self._limits, mesh, doubled),
         lambda count, width: self._footprint(use, kind, 0 if count == rows else count, width),
-        rows, 'config.lanes', (use.model,))
+        rows, 'config.lanes', (use.model,),
+        stacks.loops(sizes.make.arch) if kind in sizes.forward else ())
 
   def _sizes_of(self, use: Use, lanes: int) -> Sizes:
     """lanes: as if the config asked for so many; 0 for what it does ask for."""
     e, arch = self._e, architecture(self._e, use.model)
     kind = Generator if use.sampling else verifiers.VERIFIERS[use.model].make
     shape = shapes.of(arch, lanes or e.lanes, self._platform)
-    room = lambda tokens, most: shape.width(tokens + max(most, SIZE)) if tokens else 0
     beside = [shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
               for other in self._uses if other.stage == use.stage]
     begun = lambda rows: max(other.in_flight(rows) for other in beside)
     needed = max(begun(rows) * pages for rows, pages in use.kept)
-    return Sizes(workers.Functions(kind, arch), shape, room(use.writes, shape.write),
-                 room(use.reads, max(shape.tile, shape.long)), store.room(needed),
-                 not use.sampling)
+    return Sizes(workers.Functions(kind, arch), shape, shape.to_write(use.writes) if use.writes else 0,
+                 shape.to_read(use.reads), store.room(needed), not use.sampling)
 
   def _footprint(self, use: Use, kind: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""
@@ -273,6 +279,11 @@ class Sizes:
     return {'read': (shape.readers, shape.tile), 'few': (shape.few, shape.tile),
             'long': (1, shape.long)}
 
+  @property
+  def forward(self) -> tuple[str, ...]:
+    """Programs that compute tokens; the others move them."""
+    return ('write', *self.reads)
+
   def lanes(self, kind: str) -> str:
     """Those that a program is for: `write` or `read`."""
     return 'write' if kind in ('write', 'fill', 'save-write', 'resize') else 'read'
@@ -317,10 +328,12 @@ class Sizes:
         'pages': memory.pages(arch, width, self.pages, self.values)}
 
 
-def _lower(use: Use, kind: str, sizes: Sizes, limits: Limits, mesh: parallel.Mesh) -> Any:
+def _lower(use: Use, kind: str, sizes: Sizes, limits: Limits, mesh: parallel.Mesh,
+           doubled: Stack | None) -> Any:
   """As the engine does, of shapes."""
-  make, shape, room, rows = sizes.make, sizes.shape, sizes.width(kind), sizes.rows(kind)
-  params = parallel.placed(abstract(make.arch), mesh)
+  make = dataclasses.replace(sizes.make, doubled=doubled)
+  shape, room, rows = sizes.shape, sizes.width(kind), sizes.rows(kind)
+  params = held.shapes(make.arch, mesh)
   program, block = {
       'write': lambda: (engine.write(mesh, make, shape.write, use.sampling, limits),
                         engine.writes(make, params, shape, room)),
@@ -333,7 +346,7 @@ def _lower(use: Use, kind: str, sizes: Sizes, limits: Limits, mesh: parallel.Mes
       'save-read': lambda: (engine.save(mesh), engine.saves(make, params, rows, room, sizes.pages)),
       'save-write': lambda: (engine.save(mesh), engine.saves(make, params, rows, room, sizes.pages)),
   }[kind]()
-  shared = params if kind == 'write' or kind in sizes.reads else ()
+  shared = params if kind in sizes.forward else ()
   return program.lower(shared, *engine.stacked(block, mesh))
 
 
@@ -346,13 +359,13 @@ def _training_stage(name: str) -> str:
       name, 'revision_orms')
 
 
-def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh,
+def _lower_training(decoder: Decoder, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh,
                     groups: int) -> Any:
   """One update, as the stages run it: on the mesh's first device, or shared by so many groups."""
   devices, width = list(mesh.devices.flat), mesh.shape[parallel.MODEL] if groups else 1
   mesh = parallel.make_mesh(groups or 1, width, devices)
-  optimizer, boxed = steps.make_optimizer(config), abstract(arch)
-  loss = steps.make_loss(Decoder(arch, config.remat), kind, config)
+  optimizer, boxed = steps.make_optimizer(config), abstract(decoder.arch)
+  loss = steps.make_loss(decoder, kind, config, parallel.on_tpu(mesh))
   of = lambda dtype: jax.ShapeDtypeStruct((config.batch_size, config.row_length), dtype)
   batch = {'tokens': of(jnp.int32), 'segments': of(jnp.int32), 'positions': of(jnp.int32),
            'loss_mask': of(jnp.bool_)}
@@ -368,7 +381,7 @@ def _lower_training(arch: Arch, config: steps.TrainConfig, kind: str, mesh: para
                              (state, params), shardings)
   step = update.make(loss, optimizer, config, boxed, mesh)
   return jax.jit(step, donate_argnums=0, out_shardings=(shardings[0], None)).lower(
-      state, base if config.lora_rank else (), parallel.on_all(batch, mesh))
+      state, base if config.lora_rank else (), parallel.placed(batch, mesh))
 
 
 @functools.cache

@@ -20,7 +20,8 @@ from tts.engine.nodes import pages_for
 from tts.engine.pages import SIZE, padded
 from tts.engine.shape import Shape
 from tts.models import blockwise
-from tts.models.transformer import Arch, abstract
+from tts.models.arch import Arch
+from tts.models.transformer import abstract
 
 _WORD = 4  # bytes of an int32, uint32 or float32
 

@@ -21,7 +21,7 @@ from tts import gguf_file
 from tts.data import content, files, hub, step_format, tokenizer_files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.models import open_config, open_gguf, open_heads, open_weights
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
 from tts.stages import memory
 from tts.train import checkpoint
 from tts.types import InputError

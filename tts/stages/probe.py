@@ -15,7 +15,8 @@ import numpy as np
 from tts import hosts, parallel
 from tts.engine.program import Program
 from tts.eval import records
-from tts.models.transformer import Arch
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 from tts.stages import blocks as blocks_lib, programs
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
@@ -63,7 +64,7 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _program(arch: Arch, mesh: Any) -> Program:
-  return Program(programs.prompt_step(arch), mesh)
+  return Program(programs.prompt_step(Decoder(arch)), mesh)
 
 
 def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:

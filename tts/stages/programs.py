@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from tts.models import blockwise
-from tts.models.transformer import Arch, Decoder
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder
 
 
 def forward_step(arch: Arch):
@@ -34,13 +35,13 @@ def forward_step(arch: Arch):
   return step
 
 
-def prompt_step(arch: Arch):
+def prompt_step(decoder: Decoder):
   """Program: a language model's hidden state at the end of each prompt."""
 
   def step(params, prefix, prefix_len):
     """prefix int32 [B, P], its length [B] --> float32 [B, D]."""
     position = jnp.broadcast_to(jnp.arange(prefix.shape[1], dtype=jnp.int32), prefix.shape)
-    hidden, _ = Decoder(arch).apply(params, prefix, position)
+    hidden, _ = decoder.apply(params, prefix, position)
     last = jnp.take_along_axis(hidden.top, (prefix_len - 1)[:, None, None], axis=1)
     return last[:, 0].astype(jnp.float32)
 

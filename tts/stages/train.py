@@ -14,7 +14,8 @@ from tts import hosts, parallel
 from tts.data import tokenizer as tokenizer_lib
 from tts.eval import records
 from tts.eval.samples import OUTCOME_VERIFIERS
-from tts.models.transformer import Arch, num_params
+from tts.models.arch import Arch
+from tts.models.transformer import num_params
 from tts.stages import blocks, search, watch
 from tts.stages.context import Model, Run
 from tts.stages.workdir import fault, fingerprint

@@ -29,7 +29,9 @@ import orbax.checkpoint as ocp
 from tts import hosts, parallel
 from tts.data import buckets, files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
-from tts.models.transformer import Arch, Decoder, abstract, check_split, num_params
+from tts.models import held
+from tts.models.arch import Arch, check_split
+from tts.models.transformer import Decoder, abstract, num_params
 from tts.train.steps import TrainState, init_params
 from tts.types import InputError
 
@@ -193,7 +195,7 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
     directory: the model's folder.
     mesh: its `model` axis shares the parameters as `parallel.placed` says: none of them is ever
       whole on a device that has room for its share alone. Groups of a CPU's devices have them in
-      the same memory.
+      the same memory; on a TPU, alike layers are stacked (`tts.models.stacks`).
 
   Returns:
     (its architecture, its parameters, `model.json`, its tokenizer).
@@ -230,7 +232,7 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
   gc.collect()  # what was read is held by what the reader leaves behind
   check_finite(params, f'checkpoint {directory}')
   if mesh is not None:
-    params = parallel.shared(params, mesh)
+    params = held.hold(parallel.shared(params, mesh), arch, mesh)
   return arch, params, meta, tokenizer
 
 

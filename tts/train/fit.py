@@ -28,7 +28,8 @@ import numpy as np
 import tqdm
 
 from tts import parallel
-from tts.models.transformer import Arch, Decoder, abstract, below_surprise
+from tts.models.arch import Arch, below_surprise
+from tts.models.transformer import Decoder, abstract
 from tts.train import lora, steps as steps_lib, update as update_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
@@ -173,7 +174,7 @@ class _Run:
     self._name, self._init, self._validation = name, init, validation
     self._progress, self._mesh, self._trace = progress, mesh, trace
     self._decoder = Decoder(arch, config.remat)
-    self._loss = steps_lib.make_loss(self._decoder, kind, config)
+    self._loss = steps_lib.make_loss(self._decoder, kind, config, parallel.on_tpu(mesh))
     judged = kind == 'value' and not config.lm_loss_weight
     self._optimizer = steps_lib.make_optimizer(
         config, below_surprise(arch) if judged else frozenset())

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import optax
 
 from tts import parallel
-from tts.models import blockwise
+from tts.models import blockwise, stacks
 from tts.models.transformer import Decoder, Hidden
 from tts.types import InputError
 
@@ -233,28 +233,32 @@ def value_loss(decoder: Decoder, params: Any, batch: Batch, dropout: Callable | 
   return loss, sums
 
 
-def make_loss(decoder: Decoder, kind: str, config: TrainConfig) -> Loss:
-  """The loss of `kind`, `lm` or `value`, as a function of (params, batch, dropout)."""
+def make_loss(decoder: Decoder, kind: str, config: TrainConfig, in_loops: bool = False) -> Loss:
+  """The loss of `kind`, `lm` or `value`, as a function of (params, batch, dropout).
+
+  With `in_loops` alike layers are stacked first (`tts.models.stacks`); the parameters are not.
+  """
   if kind == 'lm':
-    return functools.partial(lm_loss, decoder)
-  if kind == 'value':
-    return functools.partial(value_loss, decoder, lm_loss_weight=config.lm_loss_weight)
-  raise ValueError(f'kind of loss must be lm or value, not {kind!r}')
+    loss = functools.partial(lm_loss, decoder)
+  elif kind == 'value':
+    loss = functools.partial(value_loss, decoder, lm_loss_weight=config.lm_loss_weight)
+  else:
+    raise ValueError(f'kind of loss must be lm or value, not {kind!r}')
+  if not in_loops:
+    return loss
+  return lambda params, *more: loss(stacks.stacked(params, decoder.arch), *more)
 
 
 def make_dropout(rate: float, key: jax.Array) -> Callable | None:
-  """A function that zeroes a share `rate` of what it gets, anew at each call; None at rate 0.
+  """A function that zeroes a share `rate` of a residual branch, by its number; None at rate 0.
 
   The key is consumed.
   """
   if not rate:
     return None
-  calls = 0
 
-  def dropout(x: jax.Array) -> jax.Array:
-    nonlocal calls
-    calls += 1
-    keep = jax.random.bernoulli(jax.random.fold_in(key, calls), 1.0 - rate, x.shape)
+  def dropout(x: jax.Array, number: int | jax.Array) -> jax.Array:
+    keep = jax.random.bernoulli(jax.random.fold_in(key, number + 1), 1.0 - rate, x.shape)
     return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
 
   return dropout
