@@ -101,15 +101,20 @@ def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   from tts.stages import compiling, device_programs, plan
   devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
   here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))
-  print(plan.table(here, stages))
   device_programs.check(here, here.mesh.model)
   if TOPOLOGY.value:
+    print(plan.table(here, stages, timed=False))
     compiling.check(experiment, TOPOLOGY.value)
     print(f'all of it fits {TOPOLOGY.value}, by the formula and by its compiler')
-  else:
-    own = parallel.make_mesh()
-    together = own.size // parallel.holders(own).size // here.mesh.model
+    return
+  own = parallel.make_mesh()
+  together = own.size // parallel.holders(own).size // here.mesh.model
+  try:
     device_programs.check_memory(here, parallel.device_memory(), max(1, together))
+  except InputError:
+    print(plan.table(here, stages, timed=False))
+    raise
+  print(plan.table(here, stages))
 
 
 def _join_processes() -> None:

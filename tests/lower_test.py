@@ -112,6 +112,9 @@ def test_chips_share_models_of_which_the_formula_knows_the_memory(tmp_path):
   assert facts['groups'] == 4 and facts['chips_a_group'] == 2
   assert {c['axis'] for c in write['collectives']} == {'model'}
   assert max(c['depth'] for c in write['collectives']) == 2  # tokens, layers
+  # A token is drawn where its logits are: no chip is sent another's.
+  logits = write['rows'] * 4096 // 2 * 4
+  assert max(c['bytes'] / c['count'] for c in write['collectives']) < logits / 2
   formula = write['formula']
   assert write['arguments'] + write['outputs'] == pytest.approx(
       formula['arguments'] + formula['outputs'], rel=0.1)

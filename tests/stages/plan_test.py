@@ -8,9 +8,12 @@ import pytest
 from configs import arithmetic, quickstart, smoke
 from tts import config
 from tts.models.transformer import Decoder, num_params
-from tts.stages import cost, plan
+from tts.stages import calibrate, cost, plan
 from tts.train.steps import init_params
 from tts.types import Strategy
+
+
+EXPERIMENT = config.from_config_dict(smoke.get_config())
 
 
 def without_revisions(experiment):
@@ -25,18 +28,22 @@ def test_every_stage_has_a_line(module):
   assert set(costs) == {'base', 'mid', 'large', 'labels', 'verifiers', 'search',
                         'difficulty'}
   assert all(c.tokens > 0 and c.flops > 0 and c.memory > 0 for c in costs.values())
-  lines = plan.table(without_revisions(experiment)).splitlines()
+  lines = plan.table(without_revisions(experiment), timed=False).splitlines()
   assert len(lines) == 8 and lines[1].startswith('base')
 
 
 def test_large_numbers_keep_their_columns(monkeypatch):
-  big = plan.Cost('labels', 10**9, 10**12, 10**20, 10**13)
-  monkeypatch.setattr(plan, 'costs', lambda e: [big, dataclasses.replace(big, flops=10**9)])
-  monkeypatch.setattr(plan, '_matmul_speed', lambda: 1e9)
-  lines = plan.table(None).splitlines()
+  big = plan.Cost('labels', 10**9, 10**12, {'write': 9e19, 'read': 1e19}, 10**13)
+  small = dataclasses.replace(big, spent={'train': 10**9})
+  monkeypatch.setattr(plan, 'costs', lambda e, lengths: [big, small])
+  monkeypatch.setattr(plan.calibrate, 'speeds', lambda e, lengths: calibrate.Speeds(
+      {'write': 1.8e8, 'read': 0.5e9, 'train': 1e9}))
+  lines = plan.table(EXPERIMENT).splitlines()
   assert len({len(line) for line in lines}) == 1
   assert lines[1].split('  ') == ['labels', '1,000,000,000', '1,000,000,000,000',
-                                  '100,000,000,000.0', '10,000,000.0', '7,716,049 days']
+                                  '100,000,000,000.0', '10,000,000.0', '6,018,519 days']
+  assert lines[2].split()[-2:] == ['1', 's']
+  assert plan.table(EXPERIMENT, timed=False).splitlines()[1].endswith(' ?')
 
 
 @pytest.mark.parametrize('seconds, text', [

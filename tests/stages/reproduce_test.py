@@ -62,11 +62,11 @@ def test_evaluate_plans_what_it_runs(given, monkeypatch, tmp_path, names, revisi
   e = given(*names, revising=revising)
   reproduce.evaluate(e, str(tmp_path / 'w'))
   planned, stages = reproduce.evaluated(e)
-  lines = plan.table(planned, stages).splitlines()[1:]
+  lines = plan.table(planned, stages, timed=False).splitlines()[1:]
   assert [line.split()[0] for line in lines] == ran == wanted
   enabled = lambda name: getattr(planned.models, name).enabled
   assert tuple(f.name for f in dataclasses.fields(planned.models) if enabled(f.name)) == names
-  assert len(plan.table(e).splitlines()) > 5  # a run from nothing has more
+  assert len(plan.table(e, timed=False).splitlines()) > 5  # a run from nothing has more
 
 
 def test_models_that_are_not_there_cost_an_evaluation_nothing(given):

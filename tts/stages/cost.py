@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import jax
 
@@ -19,13 +19,25 @@ from tts.train.steps import init_params
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """One stage. Memory is of one device, by `tts.stages.memory`; 0 where nothing has said yet."""
+  """One stage.
+
+  Attributes:
+    stage: its name.
+    generations: solutions, whole or begun.
+    tokens: that are written, or trained on.
+    spent: FLOPs by what they are for: `write`, `read` (a verifier's), `train`.
+    memory: bytes of one device, by `tts.stages.memory`; 0 where nothing has said yet.
+  """
 
   stage: str
   generations: int
   tokens: int
-  flops: int
+  spent: Mapping[str, float]
   memory: int = 0
+
+  @property
+  def flops(self) -> int:
+    return int(sum(self.spent.values()))
 
 
 def arch(e: Experiment, name: str) -> dict:
@@ -70,4 +82,4 @@ def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
       n = t.num_steps * t.batch_size * t.row_length
       places += n
       spent += 3 * read(e, name, n, t.row_length)
-  return Cost(stage, 0, places, int(spent))
+  return Cost(stage, 0, places, {'train': spent})

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 import dataclasses
-import time
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tts.config import Experiment
 from tts.data import problems as problems_lib
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.stages import cost, device_programs, plan_revision, search, verifiers
+from tts.stages import calibrate, cost, device_programs, plan_revision, search, verifiers
+from tts.stages.calibrate import Lengths
 from tts.stages.cost import Cost
 from tts.types import Strategy
 
-_UTILISATION = 0.15  # of a large matrix product's speed, seen for models of 25k to 350k parameters
 _SAMPLE = 200        # problems whose lengths stand for all
 
 
-def _lengths(experiment: Experiment) -> tuple[float, float]:
-  """Mean characters, hence at most as many tokens, of a prompt and of a solution."""
+def _lengths(experiment: Experiment) -> Lengths:
+  """By the data: mean characters, hence at most as many tokens."""
   data = experiment.data
   if data.test:
     problems = problems_lib.load_jsonl(data.test, graded=False)[:_SAMPLE]
@@ -31,14 +28,19 @@ def _lengths(experiment: Experiment) -> tuple[float, float]:
     stream = problems_lib.draw(data, experiment.search.split)
     problems = [p for p, _ in zip(stream, range(_SAMPLE))]
   solution = [len(p.solution) + 1 for p in problems if p.solution]
-  return (float(np.mean([len(p.prompt) + 1 for p in problems])),
-          float(np.mean(solution)) if solution else experiment.limits.max_tokens / 2)
+  mean = float(np.mean(solution)) if solution else experiment.limits.max_tokens / 2
+  return Lengths(float(np.mean([len(p.prompt) + 1 for p in problems])), mean,
+                 max(1.0, mean / experiment.limits.max_step_tokens * 1.5))
 
 
-def costs(experiment: Experiment) -> list[Cost]:
-  """The stages that compute, in order. Counts are expectations, not bounds."""
-  e, limits = experiment, experiment.limits
-  prompt, solution = _lengths(e)
+def costs(experiment: Experiment, lengths: Lengths | None = None) -> list[Cost]:
+  """The stages that compute, in order. Counts are expectations, not bounds.
+
+  lengths: of prompts and solutions; None takes those of the data.
+  """
+  e = experiment
+  lengths = lengths or _lengths(e)
+  prompt, solution, steps = lengths.prompt, lengths.solution, lengths.steps
   text = prompt + solution
   main, trained = verifiers.main(e), [name for name in VERIFIERS if _enabled(e, name)]
   # Over that many solutions, by a generator or a verifier.
@@ -50,30 +52,30 @@ def costs(experiment: Experiment) -> list[Cost]:
     if config.enabled and not config.checkpoint:
       rows.append(cost.training(e, name, [name]))
   labels = e.labels
-  steps = max(1.0, solution / limits.max_step_tokens * 1.5)  # of one solution
   samples = labels.questions * labels.samples
   rollouts = samples * (steps - 1) * labels.rollouts
   generations = samples + rollouts / 2  # a rollout writes about half a solution
   rows.append(Cost('labels', int(samples + rollouts), int(generations * solution),
-                   int(read('base', generations))))
+                   {'write': read('base', generations)}))
   rows.append(cost.training(e, 'verifiers', trained))
   if e.revision.enabled:
     rows += plan_revision.training(e, prompt, solution)
   sampled, guided = search_generations(e, steps)
   judges = [*trained, *(name for name in verifiers.added(e) if _enabled(e, name))]
   scored = sum(read(name, sampled) for name in judges)
-  searched = sum(read(guide, n) + read('base', n) for guide, n in guided.items())
+  scored += sum(read(guide, n) for guide, n in guided.items())
+  written_ = read('base', sampled) + sum(read('base', n) for n in guided.values())
   larger = [name for name in GENERATORS[1:] if getattr(e.models, name).enabled]
   pool = e.search.questions * e.search.large_samples
   for name in larger:
-    searched += read(name, pool + e.search.questions)
+    written_ += read(name, pool + e.search.questions)
     scored += read(main, pool) if main in judges else 0
   sampled_larger = len(larger) * (pool + e.search.questions)
   rows.append(_generating('search', sampled + sampled_larger + sum(guided.values()), solution,
-                          read('base', sampled) + scored + searched))
+                          written_, scored))
   pool = e.search.questions * e.difficulty.samples
-  rows.append(_generating('difficulty', pool, solution, read('base', pool) + (
-      read(main, pool) if main in judges else 0)))
+  rows.append(_generating('difficulty', pool, solution, read('base', pool),
+                          read(main, pool) if main in judges else 0.0))
   if e.revision.enabled:
     rows.append(plan_revision.answering(e, prompt, solution))
   most = device_programs.most(e)
@@ -114,19 +116,10 @@ def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, floa
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 
-def _generating(stage: str, generations: float, solution: float, spent: float) -> Cost:
-  return Cost(stage, int(generations), int(generations * solution), int(spent))
-
-
-def _matmul_speed() -> float:
-  """FLOP/s of one large matrix product on one device."""
-  x = jnp.ones((1024, 1024))
-  product = jax.jit(lambda x: x @ x)
-  product(x).block_until_ready()
-  begun = time.perf_counter()
-  for _ in range(8):
-    product(x).block_until_ready()
-  return 8 * 2 * 1024**3 / (time.perf_counter() - begun)
+def _generating(stage: str, generations: float, solution: float, written_: float,
+                read: float) -> Cost:
+  return Cost(stage, int(generations), int(generations * solution),
+              {'write': written_, 'read': read})
 
 
 def duration(seconds: float) -> str:
@@ -136,20 +129,24 @@ def duration(seconds: float) -> str:
   return f'{seconds / size:,.0f} {unit}'
 
 
-def table(experiment: Experiment, stages: Collection[str] | None = None) -> str:
+def table(experiment: Experiment, stages: Collection[str] | None = None,
+          timed: bool = True) -> str:
   """The plan as text, a line a stage; columns are as wide as what is in them.
 
   Args:
     experiment: what is planned.
     stages: those that will be run; None for all.
+    timed: whether it is to run here, so that this machine is asked how long it will take.
   """
-  speed = _matmul_speed() * _UTILISATION
+  given = timed and experiment.models.base.checkpoint
+  lengths = (calibrate.sampled if given else _lengths)(experiment)
+  speeds = calibrate.speeds(experiment, lengths) if timed else None
   lines = [('stage', 'generations', 'tokens', 'GFLOP', 'MB/device', 'about')]
-  for c in costs(experiment):
+  for c in costs(experiment, lengths):
     if stages is not None and c.stage not in stages:
       continue
     lines.append((c.stage, f'{c.generations:,}', f'{c.tokens:,}', f'{c.flops / 1e9:,.1f}',
-                  f'{c.memory / 1e6:,.1f}', duration(c.flops / speed)))
+                  f'{c.memory / 1e6:,.1f}', duration(speeds.seconds(c.spent)) if speeds else '?'))
   first, *others = (max(map(len, column)) for column in zip(*lines))
   return '\n'.join('  '.join([f'{stage:<{first}}', *(f'{v:>{w}}' for v, w in zip(values, others))])
                    for stage, *values in lines)

@@ -20,10 +20,11 @@ def training(e: Experiment, prompt: float, solution: float) -> list[Cost]:
   answers = config.orm_questions * chains * length
   orms = cost.training(e, 'revision_orms', REVISION_VERIFIERS)
   return [
-      _sum(models, pool, pool * solution, cost.read(e, 'base', pool * solution, text * 0.75)),
+      _sum(models, pool, pool * solution,
+           {'write': cost.read(e, 'base', pool * solution, text * 0.75)}),
       _sum(orms, 2 * answers, 2 * answers * solution,
-           config.orm_questions * _written(e, [config.orm_chains], prompt, solution)
-           + cost.read(e, 'revision_control', answers * solution, text * 0.75)),
+           {'write': config.orm_questions * _written(e, [config.orm_chains], prompt, solution)
+                     + cost.read(e, 'revision_control', answers * solution, text * 0.75)}),
       cost.training(e, 'restem', ('revision_restem',))]
 
 
@@ -36,22 +37,23 @@ def answering(e: Experiment, prompt: float, solution: float) -> Cost:
   most = has('revision_control') and max(chains * length for chains, length in config.chains)
   main = verifiers.main(e)
   searched = config.searched if has(main) else ()
-  spent = _written(e, config.chains, prompt, solution)
+  written, seen = _written(e, config.chains, prompt, solution), 0.0
   for chains, length in config.chains:
     for t in range(length):
       tokens = min(t, MAX_CONTEXT) * text + solution
-      spent += chains * read('revision_orm', tokens, (tokens + prompt) / 2)
-  spent += sum(read(name, answers * solution, text * 0.75)
-               for name in (main, 'revision_orm_alone'))  # without an answer's history
-  spent += sum(read(name, most * solution, text * 0.75)
-               for name in ('revision_control', 'control_orm', main))
+      seen += chains * read('revision_orm', tokens, (tokens + prompt) / 2)
+  seen += sum(read(name, answers * solution, text * 0.75)
+              for name in (main, 'revision_orm_alone'))  # without an answer's history
+  seen += sum(read(name, most * solution, text * 0.75) for name in ('control_orm', main))
+  written += read('revision_control', most * solution, text * 0.75)
   for k, budget in searched:
-    spent += _written(e, [(1, k)], prompt, solution)
+    written += _written(e, [(1, k)], prompt, solution)
     kept, context = budget - k, min(k, MAX_CONTEXT) * text
-    spent += cost.read(e, 'revision', context + kept * solution, prompt + context)
-    spent += cost.read(e, main, kept * solution, text * 0.75)
+    written += cost.read(e, 'revision', context + kept * solution, prompt + context)
+    seen += cost.read(e, main, kept * solution, text * 0.75)
   generations = config.asked * (answers + most + sum(budget for _, budget in searched))
-  return Cost('revise', generations, int(generations * solution), int(config.asked * spent))
+  return Cost('revise', generations, int(generations * solution),
+              {'write': config.asked * written, 'read': config.asked * seen})
 
 
 def _written(e: Experiment, pools: Iterable[tuple[int, int]], prompt: float,
@@ -67,6 +69,5 @@ def _written(e: Experiment, pools: Iterable[tuple[int, int]], prompt: float,
   return spent
 
 
-def _sum(trained: Cost, generations: int, tokens: float, spent: float) -> Cost:
-  return Cost(trained.stage, generations, int(tokens) + trained.tokens,
-              int(spent) + trained.flops)
+def _sum(trained: Cost, generations: int, tokens: float, spent: dict[str, float]) -> Cost:
+  return Cost(trained.stage, generations, int(tokens) + trained.tokens, {**trained.spent, **spent})
