@@ -8,8 +8,7 @@ reads the generator's ids here; one with a tokenizer of its own has the same mat
 texts. Sixteen lanes are what fits were every text as long as the limits allow; real ones are
 shorter, and leave room for more: --config.lanes=64. To run such models import them and take
 configs/open.py with --config.mesh.model=4; here nothing is loaded, and training them is not meant
-to fit. configs/pod.py:4 has four layers in each model, and its programs take the compiler half a
-minute each.
+to fit. configs/pod.py:4 has four layers in each model.
 """
 
 from tts import config
