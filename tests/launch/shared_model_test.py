@@ -58,6 +58,7 @@ def test_two_processes_with_a_device_each_share_models(launcher, copies):
   assert stale.name.startswith(second.name) and not list((two / 'tmp').iterdir())
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_training_that_is_killed_and_goes_on(launcher, copies):
   one, two = copies
   for workdir in copies:

@@ -26,7 +26,6 @@ ARCHS = {
     'surprise': toy.JUDGE,
     'surprise between windows': dataclasses.replace(
         toy.ARCH, num_layers=3, surprise_layer=2, windows=(0, 4, 6)),
-    'loop': toy.ARCH,
     'loop of periods': dataclasses.replace(toy.ARCH, num_layers=5, windows=(5, 0, 5, 0, 5)),
     'loops': dataclasses.replace(toy.JUDGE, num_layers=4, surprise_layer=2)}
 

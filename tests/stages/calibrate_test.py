@@ -8,7 +8,7 @@ import pytest
 from configs import smoke
 from tests import toy
 from tts import config
-from tts.stages import calibrate, cost, plan
+from tts.stages import calibrate, cost
 from tts.stages.calibrate import Lengths
 
 EXPERIMENT = config.from_config_dict(smoke.get_config())
@@ -32,5 +32,3 @@ def test_this_machine_is_asked():
   assert all(np.isfinite(speed) and speed > 1e5 for speed in found.of.values())
   assert found.seconds({'write': found.of['write'], 'read': 2 * found.of['read']}) == (
       pytest.approx(3))
-  lines = plan.table(EXPERIMENT).splitlines()
-  assert all(line.endswith(('s', 'min', 'h')) for line in lines[1:])
