@@ -43,6 +43,7 @@ _USED = {'write': 0.72, 'read': 0.78}
 _TRAINING = 0.15  # of a large matrix product's speed, seen for models of 25k to 350k parameters
 _SAMPLES, _QUESTIONS = 8, 2  # of each group, by which a given model's solutions are told
 _TOKENS = 16  # that are written in a lane
+_SECONDS, _MOST = 2.0, 64  # that is measured, and times that a question is asked at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +126,14 @@ def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) ->
 
 
 def _seconds(question: Callable[[int], Any], model: Author | Judge) -> float:
-  """Seconds of a question of each group, without those of compilers."""
-  begun = time.monotonic() - Program.compile_seconds
-  engine.run([question] * model.groups, [model], 1)
-  return time.monotonic() - Program.compile_seconds - begun
+  """Seconds of a question of each group, without those of compilers: the mean of many, once warm."""
+  def took(times: int) -> float:
+    begun = time.monotonic() - Program.compile_seconds
+    engine.run([question] * (model.groups * times), [model], 2)
+    return time.monotonic() - Program.compile_seconds - begun
+
+  times = int(min(_MOST, max(1, _SECONDS / took(1))))
+  return took(times) / times
 
 
 def _zeros(arch: Arch, mesh: parallel.Mesh) -> Any:
