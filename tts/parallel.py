@@ -243,12 +243,12 @@ def _both(names: tuple[str | None, ...], shape: tuple[int, ...], mesh: Mesh) -> 
 
 def pieces(boxed: Any, width: int) -> list[tuple[str, int, bool]]:
   """Of each parameter, boxed as for `placed`: its path, its bytes on a device, if it is shared."""
-  def one(path, names, x):
+  found = []
+  for path, x in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box):
+    names, x = _unboxed(x)
     shared = split_axis(names, x.shape, width) is not None
-    return _path(path), x.size * x.dtype.itemsize // (width if shared else 1), shared
-
-  leaves = jax.tree_util.tree_leaves_with_path(boxed, is_leaf=_is_box)
-  return [one(path, *_unboxed(x)) for path, x in leaves]
+    found.append((_path(path), x.size * x.dtype.itemsize // (width if shared else 1), shared))
+  return found
 
 
 def _path(path: Any) -> str:

@@ -1,4 +1,4 @@
-"""Layers that a loop computes equal layers that are written out: values, gradients, what it costs."""
+"""Layers that a loop computes equal layers that are written out: values, gradients, costs."""
 
 import dataclasses
 import functools

@@ -8,7 +8,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from tts import parallel
 from tts.models import stacks
@@ -35,8 +34,7 @@ def hold(params: Any, arch: Arch, mesh: parallel.Mesh) -> Any:
 
   def join(name: str, layers: Sequence[Any]) -> Any:
     where = jax.tree.map(lambda x: x.sharding, like[name])
-    found = jax.jit(lambda *layers: jax.tree.map(lambda *xs: jnp.stack(xs), *layers),
-                    out_shardings=where)(*layers)
+    found = jax.jit(stacks.joined, out_shardings=where)(*layers)
     jax.block_until_ready(found)
     jax.tree.map(lambda x: x.delete(), list(layers))
     return found

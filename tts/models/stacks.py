@@ -77,12 +77,13 @@ def places(stacks: Sequence[Stack]) -> list[tuple[int, int]]:
   return [(stack.first + i, stack.repeats) for stack in stacks for i in range(stack.period)]
 
 
-def _join(name: str, layers: Sequence[Any]) -> Any:
-  del name
+def joined(*layers: Any) -> Any:
+  """Arrays of layers, trees of the same form, with an axis for the layers in front."""
   return jax.tree.map(lambda *xs: jnp.stack(xs), *layers)
 
 
-def stacked(params: Any, arch: Arch, join: Callable[[str, Sequence[Any]], Any] = _join) -> Any:
+def stacked(params: Any, arch: Arch, join: Callable[[str, Sequence[Any]], Any] =
+            lambda name, layers: joined(*layers)) -> Any:
   """Parameters with the layers of each stack that is `alike` as one.
 
   Args:

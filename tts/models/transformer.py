@@ -30,7 +30,8 @@ class Hidden:
 class Decoder(nn.Module):
   """The trunk and its heads.
 
-  `__call__` gives hidden states; `logits` and `values` read them. Parameters may be `stacks.stacked`.
+  `__call__` gives hidden states; `logits` and `values` read them. Parameters may be
+  `stacks.stacked`.
 
   Attributes:
     arch: its shape.
@@ -142,8 +143,9 @@ class Decoder(nn.Module):
       return (x, kept), None
 
     begin = x, tuple(view.chunk for view in views or ())
-    (x, kept), _ = jax.lax.scan(jax.checkpoint(period) if self.remat else period, begin,
-                                (jnp.arange(stack.repeats), params), unroll=1 + (stack == self.doubled))
+    (x, kept), _ = jax.lax.scan(
+        jax.checkpoint(period) if self.remat else period, begin,
+        (jnp.arange(stack.repeats), params), unroll=1 + (stack == self.doubled))
     return x, kept
 
   def _surprise(self, lm, tokens, positions, own, before):

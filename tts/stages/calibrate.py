@@ -93,7 +93,8 @@ def speeds(e: Experiment, lengths: Lengths) -> Speeds:
 
 def _writing(e: Experiment, mesh: parallel.Mesh, lengths: Lengths) -> float:
   """FLOP/s of the base model in lanes that all have something to write."""
-  arch, tokens = device_programs.architecture(e, 'base'), max(1, min(_TOKENS, int(lengths.solution)))
+  arch = device_programs.architecture(e, 'base')
+  tokens = max(1, min(_TOKENS, int(lengths.solution)))
   how = shape.of(arch, e.lanes)
   limits = Limits(tokens, tokens, tokens, Roles(ends=(), delimiters=()))
   author = Author(mesh, Functions(Generator, arch), _zeros(arch, mesh), how, e.sampling, limits)
@@ -126,7 +127,7 @@ def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) ->
 
 
 def _seconds(question: Callable[[int], Any], model: Author | Judge) -> float:
-  """Seconds of a question of each group, without those of compilers: the mean of many, once warm."""
+  """Seconds of a question of each group, the mean of many, without those of compilers."""
   def took(times: int) -> float:
     begun = time.monotonic() - Program.compile_seconds
     engine.run([question] * (model.groups * times), [model], 2)
