@@ -18,7 +18,8 @@ def test_what_is_held_has_the_shapes_that_programs_are_lowered_for(name, tpu, mo
   arch, mesh = ARCHS[name], parallel.make_mesh(1, 2)
   held.shapes.cache_clear()
   monkeypatch.setattr(parallel, 'on_tpu', lambda mesh: tpu)
-  params = toy.decoder_params(arch)
+  # Copies: a replicated array may share its memory with the toy's own, which other tests use.
+  params = jax.tree.map(np.array, toy.decoder_params(arch))
   placed = parallel.place(params, abstract(arch), mesh)
   of_layer = placed['params']['attn_0']['q']['kernel']
   want = stacks.stacked(params, arch) if tpu else params
