@@ -49,11 +49,11 @@ class _Setting:
     config = run.experiment.labels
     self._run, self._block, self.workers = run, block, Workers(run)
     self._roll_out = rollouts.roller(self.workers, sampling)
-    self._author = self.workers.author('base', sampling)
+    self._generator = self.workers.generator('base', sampling)
     self._jobs = [(s, i, j) for s in labels.solutions(block, copy.deepcopy(table))
                   for i in range(len(s.row['step_ends']) - 1) for j in range(config.rollouts)]
     self.steps = len(self._jobs) // config.rollouts
-    self._size = self._author.writer.lanes
+    self._size = self._generator.writer.lanes
     self.num_batches = -(-len(self._jobs) // self._size)
 
   def factory(self, table: list[list[dict]]) -> list[dict]:
@@ -65,7 +65,7 @@ class _Setting:
   def naive(self, number: int) -> int:
     """One full batch from somewhere in the block; how many of its rollouts are right."""
     first = number * max(0, len(self._jobs) - self._size) // max(1, self.num_batches - 1)
-    batch, author = self._jobs[first:first + self._size], self._author
+    batch, generator = self._jobs[first:first + self._size], self._generator
     keys = workers_lib.keys(
         self._run.seed, 'rollout', np.array([s.words for s, *_ in batch]),
         np.array([[[s.row['slot'], step, rollout]] for s, step, rollout in batch], np.int32))[:, 0]
@@ -73,12 +73,12 @@ class _Setting:
     async def continued(place: int, group: int) -> pool_lib.Sample:
       solution, step, _ = batch[place]
       tokens = [*solution.prompt, *solution.prefix(step)]
-      node = (await Read(author.reader, group, None, tokens)).node
-      sample = await pool_lib.draw(author, group, node, keys[place])
-      author.release(group, node)
+      node = (await Read(generator.reader, group, None, tokens)).node
+      sample = await pool_lib.draw(generator, group, node, keys[place])
+      generator.release(group, node)
       return sample
 
-    samples = self.workers.on_items(range(len(batch)), continued, [author], 1)
+    samples = self.workers.on_items(range(len(batch)), continued, [generator], 1)
     texts = self._run.tokenizer.decode_batch([s.tokens.tolist() for s in samples])
     finished = self._run.limits.roles.finished
     return sum(finished(s.tokens) and answers.is_correct(text, solution.problem.answer)

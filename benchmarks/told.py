@@ -90,7 +90,7 @@ def _chains(run: Run, model: Model, told_by: str) -> np.ndarray:
   limits = run.experiment.limits
   wide = limits.max_prompt_tokens + MAX_CONTEXT * (
       limits.max_prompt_tokens + limits.max_tokens + 2)
-  judge = scoring.scorer(run, run.model('prm'))
+  verifier = scoring.scorer(run, run.model('prm'))
   groups = [range(i, i + _ROWS) for i in range(0, len(asked), _ROWS)]
   before: list[list[tuple[list[int], bool | None]]] = [[] for _ in asked]
   right = np.zeros((len(asked), _LENGTH), bool)
@@ -103,7 +103,7 @@ def _chains(run: Run, model: Model, told_by: str) -> np.ndarray:
       tables = [rows_lib.sample_table(run, block, found, Strategy('sample', 1), stream='told',
                                       model='base', split='dev')
                 for block, found in zip(some, sample(some))]
-      judge([_block(asked, prompts, p, limits.max_prompt_tokens) for p in places], tables)
+      verifier([_block(asked, prompts, p, limits.max_prompt_tokens) for p in places], tables)
       for i, [row] in zip(itertools.chain(*places), itertools.chain(*tables)):
         right[i, t] = bool(row['correct'])
         verdict = {'nobody': None, 'the truth': bool(row['correct']),

@@ -21,11 +21,16 @@ scores                       either, or {verifier: either}, up to four; the firs
 logprob, cumulative_logprob  summed over the sample's tokens, for the vote without a verifier
 tokens, num_tokens           how many the sample has, or a list of them; verifier_tokens: how many
                              each verifier read. Without these, costs are in generations alone
+statistics                   {"entropy", "confidence", "logprob": lists, a number a token;
+                             "self_certainty": a number}, any of them; kept in the records
 truncated; finish_reason     true; "length": cut off, so without an answer
 level                        external difficulty, 1 to 5
 model                        base (the default), mid or large, the larger ones to compare with
-strategy                     sample (the default) or greedy; beam or lookahead with budget,
-                             beam_width, lookahead: a candidate of that search a line
+strategy                     sample (the default) or greedy; beam, lookahead, dvts, rebase,
+                             particle_filter, particle_filter_entropic, with budget, beam_width and
+                             lookahead where they have them, and theta, an object of their other
+                             parameters: a candidate of that search a line
+weight                       particles that a filter's candidate stands for; votes count them
 
 The first samples of a question are scored, --difficulty of them, its last, say how hard it is. Run
 again, the same file leaves its records as they are and makes the report anew.

@@ -17,7 +17,7 @@ from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.stages import programs
-from tts.stages.workers import Functions
+from tts.models.functions import Functions
 
 LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
@@ -30,21 +30,22 @@ def steps() -> dict:
   """Name --> (function of one group, parameters, shapes of its other arguments)."""
   params, other = toy.decoder_params(), toy.decoder_params(JUDGE, seed=1)
   mesh = parallel.make_mesh(1)
-  author, judge = Functions(Generator, toy.ARCH), Functions(Verifier, JUDGE)
+  generator, verifier = Functions(Generator, toy.ARCH), Functions(Verifier, JUDGE)
   text = jax.ShapeDtypeStruct((3, 5), jnp.int32), jax.ShapeDtypeStruct((3,), jnp.int32)
   return {
-      'write': (engine.write(mesh, author, SHAPE.write, DRAWN, LIMITS).function, params,
-                engine.writes(author, params, SHAPE, WIDTH)),
-      'read': (engine.read(mesh, author, False).function, params,
-               engine.reads(author, params, SHAPE, WIDTH, 2, 3)),
-      'values': (engine.read(mesh, judge, True).function, other,
-                 engine.reads(judge, other, SHAPE, WIDTH, 2, 3)),
-      'long values': (engine.read(mesh, judge, True).function, other,
-                      engine.reads(judge, other, SHAPE, WIDTH, 1, 6)),
-      'resize': (engine.resize(mesh).function, (), engine.resizes(author, params, SHAPE, WIDTH)),
-      'load': (engine.load(mesh).function, (), engine.loads(judge, other, SHAPE, WIDTH, PAGES)),
-      'fill': (engine.fill(mesh).function, (), engine.fills(author, params, SHAPE, WIDTH, PAGES)),
+      'write': (engine.write(mesh, generator, SHAPE.write, DRAWN, LIMITS).function, params,
+                engine.writes(generator, params, SHAPE, WIDTH)),
+      'read': (engine.read(mesh, generator, False).function, params,
+               engine.reads(generator, params, SHAPE, WIDTH, 2, 3)),
+      'values': (engine.read(mesh, verifier, True).function, other,
+                 engine.reads(verifier, other, SHAPE, WIDTH, 2, 3)),
+      'long values': (engine.read(mesh, verifier, True).function, other,
+                      engine.reads(verifier, other, SHAPE, WIDTH, 1, 6)),
+      'resize': (engine.resize(mesh).function, (), engine.resizes(generator, params, SHAPE, WIDTH)),
+      'load': (engine.load(mesh).function, (), engine.loads(verifier, other, SHAPE, WIDTH, PAGES)),
+      'fill': (engine.fill(mesh).function, (),
+               engine.fills(generator, params, SHAPE, WIDTH, PAGES)),
       'save': (engine.save(mesh).function, (),
-               engine.saves(author, params, SHAPE.lanes, WIDTH, PAGES)),
+               engine.saves(generator, params, SHAPE.lanes, WIDTH, PAGES)),
       'forward': (programs.forward_step(toy.ARCH), params, text),
       'prompt': (programs.prompt_step(Decoder(toy.ARCH)), params, text)}

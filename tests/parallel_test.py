@@ -17,7 +17,7 @@ from tts.models.arch import check_split
 from tts.models.transformer import abstract
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig
+from tts import methods
 from tts.stages import hlo
 from tts.types import InputError
 
@@ -29,14 +29,15 @@ SEARCHES = {'table': 0, 'table lookahead': 2, 'real': 0, 'real lookahead': 1}
 
 
 def models(name, groups, model=1):
-  """Author and judge. Parameters of decoders are spread over `model` devices."""
+  """EngineGenerator and verifier. Parameters of decoders are spread over `model` devices."""
   if 'table' in name:
-    return (toy.author(toy.TableGenerator, toy.random_tables(0, B), LIMITS, groups=groups),
-            toy.judge(toy.TableVerifier, np.zeros(()), groups=groups))
+    return (toy.generator(toy.TableGenerator, toy.random_tables(0, B), LIMITS, groups=groups),
+            toy.verifier(toy.TableVerifier, np.zeros(()), groups=groups))
   mesh = parallel.make_mesh(groups, model)
   params = [parallel.place(toy.decoder_params(ARCH, seed), abstract(ARCH), mesh) for seed in (0, 1)]
-  return (toy.author(toy.writes(ARCH), params[0], LIMITS, groups=groups, model=model, shape=SHAPE),
-          toy.judge(toy.judges(ARCH), params[1], groups=groups, model=model, shape=SHAPE))
+  return (toy.generator(toy.writes(ARCH), params[0], LIMITS, groups=groups, model=model,
+                        shape=SHAPE),
+          toy.verifier(toy.judges(ARCH), params[1], groups=groups, model=model, shape=SHAPE))
 
 
 @functools.cache
@@ -44,7 +45,7 @@ def searched(name, groups, model=1):
   """Trees of every question."""
   prompts = toy.ragged(*toy.prompts(0, B, P, toy.VOCAB if 'table' in name else ARCH.vocab_size))
   return toy.search(*models(name, groups, model), prompts, toy.slot_keys(B, N),
-                    BeamConfig(N, 2, SEARCHES[name]))
+                    methods.Lookahead(2, SEARCHES[name]))
 
 
 @pytest.mark.parametrize('name', SEARCHES)

@@ -105,6 +105,7 @@ class Search:
   rounds: list[dict]
   rows: list[Row]
   stop: str  # which rule stopped it
+  last: list[int] | None = None  # the row that each of `rows` was; None for itself
 
 
 def simulate(row: Row, table, num_steps: int, limits) -> tuple[list[list[int]], Row]:
@@ -164,8 +165,43 @@ def beam_search(table, prompt, uniforms, beam_width, limits, lookahead=0) -> Sea
     rows = [copy.deepcopy(rows[p]) for p in parent]
 
 
+def method_search(table, prompt, uniforms, allocate, limits) -> Search:
+  """A search by another rule, without lookahead.
+
+  allocate: (round, scores, statuses: live, finished, truncated or gone) --> (row of each slot, -1
+  for none; whether it is over, and these are the last rows).
+  """
+  num = len(uniforms)
+  rows = [Row(list(map(int, prompt)), len(prompt)) for _ in range(num)]
+  parent, rounds = list(range(num)), []
+  while True:
+    before = copy.deepcopy(rows)
+    for slot, row in enumerate(rows):
+      if row is not None and row.status == 'live':
+        step(row, table, uniforms[slot], limits)
+        row.score = toy.text_value(row.text)
+    of = lambda get, none: [none if row is None else get(row, old)
+                            for row, old in zip(rows, before)]
+    new = of(lambda row, old: row.text[len(old.text):], [])
+    rounds.append(dict(
+        parent=parent, token=new, live=of(lambda row, _: row.status == 'live', False),
+        finished=of(lambda row, _: row.status == 'finished', False),
+        score=of(lambda row, _: row.score, 0.5),
+        logprob=of(lambda row, old: sum(row.logprobs[len(old.own):]), 0.0),
+        entered=[sum(of(lambda row, old: row.entered - old.entered, 0)), sum(map(len, new))],
+        attended=[sum(of(lambda row, old: row.attended - old.attended, 0)),
+                  sum(of(lambda row, old: sum(range(len(old.text) + 1, len(row.text) + 1)), 0))],
+        simulated=[[]] * num, judged=[None] * num, stopped_by=[''] * num,
+        sim_entered=[0, 0], sim_attended=[0, 0]))
+    parent, over = allocate(len(rounds) - 1, rounds[-1]['score'],
+                            of(lambda row, _: row.status, 'gone'))
+    rows = [None if p < 0 else copy.deepcopy(rows[p]) for p in parent]
+    if over:
+      return Search(rounds, rows, 'over', parent)
+
+
 def tree_of(found: Search) -> tuple[list[dict], list[tuple[int, int]], list[int], list[int]]:
-  """Nodes, candidates, and tokens entered and attended to, as a `tts.search.tree.Tree` has them."""
+  """Nodes, candidates, tokens entered and attended to, as a `tts.searching.tree.Tree` has them."""
   nodes, last = [], {}
   for r, each in enumerate(found.rounds):
     last = {n: last.get(p, -1) for n, p in enumerate(each['parent'])}
@@ -180,7 +216,9 @@ def tree_of(found: Search) -> tuple[list[dict], list[tuple[int, int]], list[int]
             live=each['live'][n], finished=each['finished'][n], logprob=each['logprob'][n],
             simulation=simulation))
         last[n] = len(nodes) - 1
-  candidates = [(n, last[n]) for n, row in enumerate(found.rows) if row.status != 'live']
+  if found.last is not None:
+    last = {n: last.get(p) for n, p in enumerate(found.last)}
+  candidates = [(n, last[n]) for n, row in enumerate(found.rows) if row and row.status != 'live']
   total = lambda name: [sum(each[name][i] + each[f'sim_{name}'][i] for each in found.rounds)
                         for i in range(2)]
   return nodes, candidates, total('entered'), total('attended')

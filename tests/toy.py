@@ -19,16 +19,17 @@ import numpy as np
 from tts import parallel, rng
 from tts.engine import engine
 from tts.engine.shape import Shape
-from tts.engine.workers import Author, Judge
+from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.models.generator import Generator, Writing
-from tts.models.texts import Texts
+from tts.protocols import Texts
 from tts.models.arch import Arch
 from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.roles import Roles
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig, Question, Search
-from tts.stages.workers import Functions
+from tts.methods import Method
+from tts.searching.search import Question, Search
+from tts.models.functions import Functions
 from tts.types import BOS_ID, EOS_ID
 
 VOCAB = 9
@@ -244,15 +245,16 @@ def _forward(arch, params, tokens):
 _full_forward = jax.jit(_forward, static_argnums=0)
 
 
-def author(make, params, limits, *, shape: Shape = SHAPE, groups: int = 1, model: int = 1,
-           sampling: SamplingConfig = SamplingConfig()) -> Author:
+def generator(make, params, limits, *, shape: Shape = SHAPE, groups: int = 1, model: int = 1,
+           sampling: SamplingConfig = SamplingConfig()) -> EngineGenerator:
   """A generator at work. make: `TableGenerator`, or `writes`."""
-  return Author(parallel.make_mesh(groups, model), make, params, shape, sampling, limits)
+  return EngineGenerator(parallel.make_mesh(groups, model), make, params, shape, sampling, limits)
 
 
-def judge(make, params, *, shape: Shape = SHAPE, groups: int = 1, model: int = 1) -> Judge:
+def verifier(make, params, *, shape: Shape = SHAPE, groups: int = 1,
+             model: int = 1) -> EngineVerifier:
   """A verifier at work. make: `TableVerifier`, or `judges`."""
-  return Judge(parallel.make_mesh(groups, model), make, params, shape)
+  return EngineVerifier(parallel.make_mesh(groups, model), make, params, shape)
 
 
 def writes(arch: Arch = ARCH) -> Functions:
@@ -280,18 +282,18 @@ def run(questions, models, *, in_flight: int = 4, tick=lambda tokens, share: Non
   return found
 
 
-def search(author_, judge_, prompts_, keys, config: BeamConfig, *, own=None, **kwargs) -> list:
+def search(generator_, verifier_, prompts_, keys, method: Method, *, own=None, **kwargs) -> list:
   """A search's trees, one a question.
 
   prompts_: ids, a list a question. keys: [B, N]. own: prompts of the verifier, where others.
-  kwargs: of `run`, and `priority`.
+  kwargs: of `run`, and `rewrite`.
   """
-  of = {name: kwargs.pop(name) for name in ('priority', 'rewrite') if name in kwargs}
+  of = {name: kwargs.pop(name) for name in ('rewrite',) if name in kwargs}
   data = np.asarray(jax.random.key_data(keys))
   begin = lambda prompt, told, key: lambda group: Search(
-      author_, judge_, Question(prompt, told, key), config, group, **of).run()
+      generator_, verifier_, Question(prompt, told, key, key[0] + 1), method, group, **of).run()
   return run([begin(*each) for each in zip(prompts_, own or prompts_, data, strict=True)],
-             [author_, judge_], **kwargs)
+             [generator_, verifier_], **kwargs)
 
 
 def ragged(tokens, lengths) -> list[list[int]]:

@@ -1,9 +1,42 @@
-"""Test-time scaling of language models in JAX: search, verifiers, allocation."""
+"""Test-time scaling of language models in JAX: search, verifiers, allocation.
+
+  base = tts.load_generator('hf://Qwen/Qwen2.5-1.5B-Instruct', kind='chat')
+  prm = tts.load_verifier('hf://Qwen/Qwen2.5-Math-PRM-7B')
+  for result in tts.search(base, prm, questions, method=tts.methods.rebase(), budget=16):
+    print(result.answer, result.votes, result.tokens, result.flops)
+
+What is public is listed here, and stays; every other name may move. A name is imported when it is
+first used, so that `import tts` takes no time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import importlib
+from collections.abc import Iterable
 import os
+from typing import Any
+
+# Name --> the module that has it; None is a module of its own.
+_PUBLIC = {
+    'load_generator': 'tts.library.models', 'load_verifier': 'tts.library.models',
+    'LanguageModel': 'tts.library.models', 'RewardModel': 'tts.library.models',
+    'sample': 'tts.library.api', 'score': 'tts.library.api', 'search': 'tts.library.api',
+    'grade': 'tts.library.api', 'Limits': 'tts.library.calls', 'Grade': 'tts.library.api',
+    'Result': 'tts.library.results', 'Solution': 'tts.library.results',
+    'methods': None, 'protocols': None, 'make_mesh': 'tts.parallel',
+    'InputError': 'tts.types'}
+__all__ = (*_PUBLIC, 'solve')
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _PUBLIC:
+    raise AttributeError(f'module tts has no {name!r}: it has {", ".join(__all__)}')
+  module = importlib.import_module(_PUBLIC[name] or f'tts.{name}')
+  return module if _PUBLIC[name] is None else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+  return sorted(__all__)
 
 
 def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int,
@@ -23,44 +56,8 @@ def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int
     A `tts.stages.solve.Solution` per question, in order.
 
   Raises:
-    tts.types.InputError: the folder, a question or the budget is no good; the message says why.
+    tts.InputError: the folder, a question or the budget is no good; the message says why.
   """
   from tts.data import problems
   from tts.stages.solve import Solver
   return list(Solver(workdir).solve(problems.of_texts(questions), budget, shared))
-
-
-def load(base: str | os.PathLike[str], verifier: str | os.PathLike[str] | None = None, *,
-         max_prompt_tokens: int = 512, max_tokens: int = 1024, max_steps: int = 40,
-         max_step_tokens: int = 256, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0,
-         plugins: Sequence[str] = (), reads: str = 'prm', **prompts: str):
-  """A generator, and perhaps a verifier, to sample, score and search with.
-
-  Args:
-    base: folder of a language model: `W/models/base`, an open checkpoint's, hf://org/name or gs://;
-      or a GGUF file, F.gguf or hf://org/name/F.gguf.
-    verifier: the same of a process or outcome reward model.
-    max_prompt_tokens, max_tokens, max_steps, max_step_tokens: buffers; a solution that fills one is
-      cut off, and has no answer.
-    temperature: of samples; 0 is greedy.
-    top_p: keep the likeliest tokens up to this total probability.
-    seed: of everything that is drawn.
-    plugins: modules that add strategies or verifiers, e.g. ('examples.my_verifier',).
-    reads: how the verifier's model is read: `prm`, or by the verifier of a plugin, e.g. mean_value.
-    prompts: how questions are put, fields of `tts.data.prompts.PromptConfig`: `kind='chat'`,
-      `system=...`, `delimiter='blank_line'`, `template_arguments='{"enable_thinking": false}'`.
-
-  Returns:
-    A `tts.stages.session.Session`: `sample(questions, n)`, `score(questions, solutions)`,
-    `search(questions, budget, beam_width, lookahead)`; each gives lists of `Candidate`s.
-
-  Raises:
-    tts.types.InputError: a folder holds no model; the message says why.
-  """
-  from tts.config import LimitsConfig
-  from tts.data.prompts import PromptConfig
-  from tts.sampling.logits import SamplingConfig
-  from tts.stages.session import Session
-  limits = LimitsConfig(max_prompt_tokens, max_tokens, max_steps, max_step_tokens)
-  return Session(base, verifier, limits, SamplingConfig(temperature, top_p=top_p), seed, reads,
-                 plugins=tuple(plugins), prompts=PromptConfig(**prompts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import dataclasses
 import fnmatch
 import math
@@ -64,6 +64,12 @@ SHAPE = dict.fromkeys([f'models.*.arch.{name}' for name in (
 _ALL = BOUNDS | SHAPE
 
 
+def check_part(part: Any, name: str) -> None:
+  """As `check`, of one part of an experiment alone, `sampling` for instance."""
+  for field in dataclasses.fields(part):
+    _check(f'{name}.{field.name}', getattr(part, field.name), field.name, _ALL)
+
+
 def check(experiment: Any) -> None:
   """Raises InputError at the first field of a `config.Experiment` that is out of its bounds."""
   models = {field.name: getattr(experiment.models, field.name)
@@ -71,19 +77,24 @@ def check(experiment: Any) -> None:
   for path, value, _ in leaves(experiment):
     group, name, *_ = f'{path}.'.split('.')
     table = BOUNDS if group == 'models' and not models[name].arch.num_layers else _ALL
-    bound = next((b for pattern, b in table.items() if fnmatch.fnmatchcase(path, pattern)), None)
-    each = 'each' if isinstance(value, tuple) else 'it'
-    for number in _numbers(value):
-      if isinstance(number, float) and not math.isfinite(number):
-        raise InputError(f'config.{path} is {value}: {each} is to be a finite number')
-      if bound and not bound.holds(number):
-        raise InputError(f'config.{path} is {value}: {each} is to be {bound.wanted(number)}')
+    _check(path, value, f'config.{path}', table)
   for name, model in models.items():
     if model.init not in ('scratch', *models):
       raise InputError(f'config.models.{name}.init is {model.init!r}: it is to be scratch or one '
                        f'of {", ".join(models)}')
   for name in models:
     _check_model(name, models)
+
+
+def _check(path: str, value: Any, called: str, table: Mapping[str, Bound]) -> None:
+  """Raises InputError where a field is out of its bound; `called`: in the message."""
+  bound = next((b for pattern, b in table.items() if fnmatch.fnmatchcase(path, pattern)), None)
+  each = 'each' if isinstance(value, tuple) else 'it'
+  for number in _numbers(value):
+    if isinstance(number, float) and not math.isfinite(number):
+      raise InputError(f'{called} is {value}: {each} is to be a finite number')
+    if bound and not bound.holds(number):
+      raise InputError(f'{called} is {value}: {each} is to be {bound.wanted(number)}')
 
 
 def _check_model(name: str, models: dict[str, Any]) -> None:

@@ -193,12 +193,15 @@ class SearchConfig:
     questions: how many of the split's.
     pool: independent samples per question; best-of-N is computed from them for every N.
     large_samples: independent samples per question of each larger model.
-    budgets: generations that beam search is charged; those above 1 where `prm_plain` guides it.
+    methods: search methods of `tts.methods`, e.g. `dvts` or `rebase(temperature=0.2)`; what a
+      plugin adds is searched with too, listed or not. M and k of one that does not give them are
+      swept by `beam_widths` and `lookahead`.
+    budgets: generations that searches are charged; those above 1 where `prm_plain` guides them.
     beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
       `prm_plain` searches with the first of them alone.
     deep_questions: the first so many questions get the deep pool and the deep budgets too.
     deep_pool: independent samples of each of these, for best-of-N beyond `pool`; 0 makes none.
-    deep_budgets: generations that beam search is charged on these alone, e.g. (256,).
+    deep_budgets: generations that searches are charged on these alone, e.g. (256,).
     lookahead: (k, M) pairs of lookahead search, M a number or `sqrt`; the paper has k = 3 with both
       rules for M, k = 1 with `sqrt`.
     lookahead_budgets: generations that it is charged, N (k + 1); one below k + 1 has no candidate.
@@ -213,6 +216,7 @@ class SearchConfig:
   questions: int = 400
   pool: int = 16
   large_samples: int = 4
+  methods: tuple[str, ...] = ('beam', 'lookahead')
   budgets: tuple[int, ...] = (1, 4, 16)
   beam_widths: tuple[int | str, ...] = (4, 'sqrt')
   deep_questions: int = 0
@@ -256,7 +260,7 @@ class Experiment:
     name: of the folder under `results/`.
     seeds: of models, labels and search; the first one's files lie in the workdir itself, the
       others' in `seeds/<s>` there.
-    plugins: modules of yours that add strategies, verifiers or task families; see README.md.
+    plugins: modules of yours that add search methods, verifiers or task families; see README.md.
     verifier: the main one, which guides every search and scores the pools: prm, prm_plain, or a
       plugin's. The others are ablations.
     mesh: devices.
@@ -267,7 +271,7 @@ class Experiment:
     prompts: how questions are put, and what ends a step.
     models: the models.
     limits: buffer sizes.
-    sampling: how tokens are drawn at test time.
+    sampling: how tokens are drawn; for labels and revisions but for their own temperature.
     labels: what the verifiers are trained on.
     revision: what the revision model is trained on.
     search: what is measured.

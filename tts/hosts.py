@@ -1,7 +1,7 @@
 """Several processes of one run: who is first, and where they wait for each other.
 
-Nothing is exchanged here but files: every process writes its own blocks, and the first one does
-all that is done once. What processes compute together is `tts.parallel`'s. The runtime, its
+A run exchanges nothing but files: every process writes its own blocks, and the first one does all
+that is done once. The library has no files, so its results are `exchanged`. What processes compute together is `tts.parallel`'s. The runtime, its
 heartbeats and its barriers are `jax.distributed`'s. With one process everything here does nothing.
 """
 
@@ -14,8 +14,11 @@ import re
 from typing import Any, TypeVar
 
 import jax
+from jax.experimental import multihost_utils
+import numpy as np
 from orbax.checkpoint import multihost
 
+from tts import parallel
 from tts.data import buckets
 from tts.types import InputError, LostError
 
@@ -72,3 +75,18 @@ def by_first(function: Callable[..., _T]) -> Callable[..., _T | None]:
     return result
 
   return called
+
+
+def team(mesh: parallel.Mesh) -> tuple[int, int]:
+  """(which of them, how many): teams of processes that share a mesh, each with one of its own."""
+  size = len(parallel.members(mesh))
+  return jax.process_index() // size, jax.process_count() // size
+
+
+def exchanged(data: bytes) -> list[bytes]:
+  """What every process gives, in their order. All have to call it."""
+  gather = lambda x: np.asarray(multihost_utils.process_allgather(x))
+  lengths = gather(np.array([len(data)], np.int32)).reshape(-1)
+  padded = np.zeros(int(lengths.max()), np.uint8)
+  padded[:len(data)] = np.frombuffer(data, np.uint8)
+  return [row[:n].tobytes() for row, n in zip(gather(padded).reshape(len(lengths), -1), lengths)]

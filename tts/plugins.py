@@ -1,7 +1,7 @@
 """Other people's methods: modules that a config names, and the registries that they add to.
 
-`--config.plugins="('examples.my_strategy',)"` imports that module, and its functions register
-themselves: search strategies in `tts.search.methods`, task families in `tts.data.tasks`, verifiers
+`--config.plugins="('examples.my_method',)"` imports that module, and its functions register
+themselves: search methods in `tts.methods`, task families in `tts.data.tasks`, verifiers
 in `tts.stages.verifiers`. The project's own are entries of the same registries.
 """
 
@@ -60,6 +60,13 @@ class Registry:
   def __contains__(self, name: str) -> bool:
     return name in self._entries
 
+  def names(self) -> list[str]:
+    return list(self._entries)
+
+  def name(self, entry: Any) -> str | None:
+    """The first name that an entry has; None of what is not registered."""
+    return next((name for name, (_, known) in self._entries.items() if known is entry), None)
+
   def mark(self, name: str) -> tuple[str, ...]:
     """What results of an entry depend on: its module and a hash of its source; () for our own."""
     module = self._entries[name][0]
@@ -82,7 +89,7 @@ def load(names: Sequence[str]) -> None:
   for name in names:
     if not all(part.isidentifier() for part in name.split('.')):
       raise InputError(f'config.plugins has {name!r}: give a module by its dotted name, e.g. '
-                       'examples.my_strategy')
+                       'examples.my_method')
     try:
       importlib.import_module(name)
     except InputError as error:
@@ -91,5 +98,5 @@ def load(names: Sequence[str]) -> None:
       raise InputError(f'config.plugins has {name!r}, which cannot be imported: '
                        f'{type(error).__name__}: {error}') from error
     if not any(name in registry.modules() for registry in _REGISTRIES):
-      raise InputError(f'config.plugins has {name!r}, which registers no function of its own: '
+      raise InputError(f'config.plugins has {name!r}, which registers nothing of its own: '
                        'README.md says how one does')

@@ -7,8 +7,10 @@ batch, under refilling and on any number of devices.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import zlib
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +56,11 @@ def identity_keys(keys: jax.Array, identity: jax.Array) -> jax.Array:
   return jax.vmap(jax.vmap(one, in_axes=(None, 0)))(keys, identity)
 
 
+def round_key(key: jax.Array, index: jax.Array) -> jax.Array:
+  """The key of a search's round, int32 []; key: uint32 [2], of the question's method."""
+  return jax.random.fold_in(jax.random.wrap_key_data(key), index)
+
+
 def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
                    num: int = 1, attempt: jax.Array | None = None) -> jax.Array:
   """Uniforms in [0, 1), `num` per row, for the token that a slot emits next.
@@ -80,3 +87,28 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
             for k in each]
 
   return jnp.stack(jax.vmap(draw)(keys, step, position))
+
+
+@functools.cache
+def _row_keys(seed: int, stream: str) -> Callable[..., jax.Array]:
+  """Problems' words uint32 [B, 2], identity int32 [B, N, I] --> keys' data uint32 [B, N, 2]."""
+  return jax.jit(lambda words, identity: jax.random.key_data(identity_keys(
+      problem_keys(stream_key(seed, stream), words), identity)))
+
+
+def row_keys(seed: int, stream: str, words: np.ndarray, identity: np.ndarray) -> np.ndarray:
+  """Keys of rows on the host, uint32 [B, N, 2].
+
+  Args:
+    seed: of the run.
+    stream: purpose.
+    words: uint32 [B, 2], of the questions.
+    identity: int32 [B, N, I], what names a row.
+  """
+  return np.asarray(_row_keys(seed, stream)(words, identity))
+
+
+def slot_keys(seed: int, stream: str, words: np.ndarray, slots: range) -> np.ndarray:
+  """`row_keys` of rows that a slot names, uint32 [B, N, 2]; a search's method has slot -1."""
+  identity = np.broadcast_to(np.array(slots, np.int32)[:, None], (len(words), len(slots), 1))
+  return row_keys(seed, stream, words, identity)

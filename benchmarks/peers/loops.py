@@ -5,7 +5,7 @@
   improved    both keep their keys and values from step to step. Between two steps these are
               reordered by the rows' parents, and cropped.
 
-Steps and selection are by our rules (`tts.search.beam`, repeated here in numpy). Rows are texts of
+Steps and selection are by our rules (`tts.searching.beam`, here again in numpy). Rows are texts of
 different lengths in one cache: a column in which a row has no token is masked.
 """
 

@@ -45,14 +45,16 @@ def _run(folder: pathlib.Path, workdir: str) -> Run:
 
 def _measure(workers: Workers, setting: Setting, num: int, results: Results) -> None:
   """Each task once on one question a device group, for what is compiled, and once on all."""
-  run, judge = workers.run, workers.judge('prm')
+  run, verifier = workers.run, workers.verifier('prm')
   sample = search.sampler(workers, 'base', _STREAM, num, run.experiment.sampling)
-  look = search.searcher(workers, Strategy('beam', num, setting_lib.BEAM_WIDTH), 'prm', _STREAM)
+  how = Strategy.of('beam', num, beam_width=setting_lib.BEAM_WIDTH)
+  look = search.searcher(workers, how, 'prm', _STREAM)
 
   def read(blocks: list[Block], samples: list) -> None:
     texts = {id(block): of_block for block, of_block in zip(blocks, samples)}
     workers.on_blocks(blocks, lambda block, b, group: scoring.values(
-        judge, group, block.prompts[b], [s.tokens for s in texts[id(block)][b]]), [judge], num)
+        verifier, group, block.prompts[b], [s.tokens for s in texts[id(block)][b]]),
+                             [verifier], num)
 
   few = _blocks(run, setting.questions[:run.groups])
   read(few, sample(few))

@@ -8,7 +8,7 @@ import tts
 from benchmarks.peers import __main__ as command, setting as setting_lib, table
 from benchmarks.peers.setting import Row
 from tests.open import tiny
-from tts.search import beam
+from tts import methods
 
 torch = pytest.importorskip('torch')
 transformers = pytest.importorskip('transformers')
@@ -90,18 +90,20 @@ def test_scores_are_those_of_whole_texts_without_padding():
 
 def test_rows_are_selected_as_in_our_own_search():
   rng = np.random.default_rng(0)
-  ours = jax.jit(beam.select, static_argnums=3)
+  ours = jax.jit(lambda score, live, finished: methods.beam(4).allocate(
+      jax.random.key(0), methods.Rows.of(score, live=live, finished=finished,
+                                         truncated=~live & ~finished)))
   for i in range(300):
     num = (1, 3, 4, 16)[i % 4]
     score = rng.integers(0, 4, num).astype(np.float32) / 4  # many ties
     live = rng.random(num) < 0.6
     finished = ~live & (rng.random(num) < 0.6)
     kept = max(1, num // 4)
-    _, stop, parent = ours(score, live, finished, kept)
+    own = ours(score, live, finished)
     found = loops.select(score, live, finished, kept)
-    assert bool(stop) == (found is None)
+    assert bool(own.stop) == (found is None)
     if found is not None:
-      assert found.tolist() == np.asarray(parent).tolist()
+      assert found.tolist() == np.asarray(own.parent).tolist()
 
 
 @pytest.fixture(scope='module', name='prepared')
@@ -125,12 +127,14 @@ def test_greedy_the_loops_write_and_score_as_our_own_search(prepared, keep):
   rules = loops.Rules(num=4, width=4, max_tokens=24, max_steps=40, delimiters=setting.delimiters,
                       ends=setting.ends, size=setting.size)
   rows, _ = loops.search(models, setting.prompts, rules, keep=keep, draw=greedy)
-  session = tts.load(prepared / setting_lib.BASE, prepared / setting_lib.VERIFIER, kind='chat',
-                     max_tokens=24, max_step_tokens=24, temperature=0.0)
-  own = session.search(setting.questions, 4)
-  for of, candidates in zip(rows, own, strict=True):
-    assert [len(row.tokens) for row in of] == [c.num_tokens for c in candidates]
-    np.testing.assert_allclose([row.score for row in of], [c.score for c in candidates], atol=1e-4)
+  own = tts.search(
+      tts.load_generator(prepared / setting_lib.BASE, kind='chat'),
+      tts.load_verifier(prepared / setting_lib.VERIFIER), setting.questions, budget=4,
+      limits=tts.Limits(max_tokens=24, max_step_tokens=24), temperature=0.0)
+  for of, result in zip(rows, own, strict=True):
+    assert [len(row.tokens) for row in of] == [s.num_tokens for s in result.solutions]
+    np.testing.assert_allclose([row.score for row in of], [s.score for s in result.solutions],
+                               atol=1e-4)
 
 
 def test_the_floor_is_what_the_tokens_take_at_our_own_rates():

@@ -118,8 +118,9 @@ def test_models_and_strategies(tmp_path):
   found = read(tmp_path, ONE, {**ONE, 'model': 'large', 'strategy': 'greedy'}, {**ONE, **beam},
                {**ONE, 'strategy': 'lookahead', 'budget': 8, 'beam_width': 2, 'lookahead': 1})
   assert set(found.settings) == {
-      ('base', SAMPLE), ('large', Strategy('greedy', 1)), ('base', Strategy('beam', 4, 2)),
-      ('base', Strategy('lookahead', 8, 2, 1))}
+      ('base', SAMPLE), ('large', Strategy('greedy', 1)),
+      ('base', Strategy.of('beam', 4, beam_width=2)),
+      ('base', Strategy.of('lookahead', 8, beam_width=2, lookahead=1))}
   assert set(read(tmp_path, {**ONE, 'model': 'org/its-own-name'}).settings) == {('base', SAMPLE)}
 
 

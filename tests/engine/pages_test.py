@@ -54,7 +54,7 @@ def test_room_grows_while_texts_are_in_it():
   """Longer texts than lanes had room for, more pages than there were: values stay the same."""
   arch = toy.ARCH
   params = toy.decoder_params(arch)
-  judge = toy.judge(toy.judges(arch), params, shape=Shape(8, 3, 8, 4))
+  verifier = toy.verifier(toy.judges(arch), params, shape=Shape(8, 3, 8, 4))
   gen = np.random.default_rng(0)
   texts = [gen.integers(5, arch.vocab_size, n).tolist() for n in (5, 40, 90, 300, 20, 260)]
   widths, counts = [], []
@@ -62,20 +62,20 @@ def test_room_grows_while_texts_are_in_it():
   async def read(group, tokens):
     node, values = None, []
     for begin in range(0, len(tokens), 23):  # in pieces, each kept until the end
-      seen = await Read(judge.reader, group, node, tokens[begin:begin + 23], own=True)
-      judge.release(group, node)
+      seen = await Read(verifier.reader, group, node, tokens[begin:begin + 23], own=True)
+      verifier.release(group, node)
       node = seen.node
       values += seen.values.tolist()
-      widths.append(judge.reader._width)  # pylint: disable=protected-access
-      counts.append(judge._store._count)  # pylint: disable=protected-access
-    judge.release(group, node)
+      widths.append(verifier.reader._width)  # pylint: disable=protected-access
+      counts.append(verifier._store._count)  # pylint: disable=protected-access
+    verifier.release(group, node)
     return values
 
   async def twice(group, tokens):
     return await together([read(group, tokens), read(group, tokens)])
 
   begin = lambda tokens: lambda group: twice(group, tokens)
-  found = toy.run([begin(t) for t in texts], [judge], in_flight=4)
+  found = toy.run([begin(t) for t in texts], [verifier], in_flight=4)
   assert len(set(widths)) >= 3 and len(set(counts)) >= 2, 'nothing grew'
   for tokens, (one, other) in zip(texts, found):
     assert one == other

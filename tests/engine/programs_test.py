@@ -11,12 +11,13 @@ from tts import parallel
 from tts.engine import engine, programs
 from tts.engine.program import Program, spec
 from tts.engine.shape import Shape
-from tts.engine.workers import Author, Judge
+from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.models.generator import Generator
 from tts.models.transformer import abstract
 from tts.models.verifier import Verifier
-from tts.search.search import BeamConfig, Question, Search
-from tts.stages.workers import Functions
+from tts import methods
+from tts.searching.search import Question, Search
+from tts.models.functions import Functions
 
 SHAPE = Shape(lanes=5, write=4, readers=3, tile=8)
 
@@ -40,17 +41,18 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
   monkeypatch.setattr(Program, '__init__', noted)
   mesh = parallel.make_mesh(2, 2)
   models = []
-  for seed, (worker, kind, arch) in enumerate(((Author, Generator, toy.ARCH),
-                                               (Judge, Verifier, JUDGE))):
+  for seed, (worker, kind, arch) in enumerate(((EngineGenerator, Generator, toy.ARCH),
+                                               (EngineVerifier, Verifier, JUDGE))):
     params = parallel.place(toy.decoder_params(arch, seed=seed), abstract(arch), mesh)
     models.append(worker(mesh, Functions(kind, arch), params, SHAPE,
-                         *((DRAWN, LIMITS) if worker is Author else ())))
+                         *((DRAWN, LIMITS) if worker is EngineGenerator else ())))
   prompts, lengths = toy.prompts(0, 4, 5, toy.ARCH.vocab_size)
   keys = np.asarray(jax.random.key_data(toy.slot_keys(4, 4)))
 
   def search(b):
     prompt = prompts[b, :lengths[b]]
-    return lambda group: Search(*models, Question(prompt, prompt, keys[b]), BeamConfig(4, 2),
+    question = Question(prompt, prompt, keys[b], keys[b][0])
+    return lambda group: Search(*models, question, methods.Beam(2),
                                 group).run()
 
   trees = engine.run([search(b) for b in range(4)], models, 2)
@@ -61,16 +63,16 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
   of = lambda function: compiled[next(p for p in made if function in p.function.__qualname__)]
   assert of('write.') == of('read.') == of('fill.') == 1
 
-  author, judge = models
+  generator, verifier = models
   make = Functions(Generator, toy.ARCH)
   arrays = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, spec(x)), tree)
   lanes = described(programs.writes(make, toy.decoder_params(), SHAPE, 128), mesh)[0]
-  assert arrays(author.writer._state) == lanes
+  assert arrays(generator.writer._state) == lanes
   texts = described(programs.reads(Functions(Verifier, JUDGE), toy.decoder_params(JUDGE), SHAPE,
                                    128, 3, 8), mesh)[0]
-  assert arrays(judge.reader._texts) == texts
+  assert arrays(verifier.reader._texts) == texts
   pages = described(programs.fills(make, toy.decoder_params(), SHAPE, 128, 64), mesh)[1]
-  assert arrays(author._store._pages) == pages
+  assert arrays(generator._store._pages) == pages
 
 
 def test_models_of_other_types_share_no_compiled_program():

@@ -20,7 +20,8 @@ from tts.engine.shape import Shape
 from tts.engine.tasks import together
 from tts.revision import chains
 from tts.sampling import decode, pool
-from tts.search.search import BeamConfig, Question, Search
+from tts import methods
+from tts.searching.search import Question, Search
 from tts.stages import scoring
 
 B, N = 7, 4
@@ -42,15 +43,15 @@ def keys(b):
   return np.asarray(jax.random.key_data(toy.slot_keys(B, N)))[b]
 
 
-async def question(author, judge, group, b):
+async def question(generator, verifier, group, b):
   """All that a question can be asked for, as bytes by name."""
   search = lambda config: Search(
-      author, judge, Question(prompt(b), prompt(b), keys(b)), config, group).run()
+      generator, verifier, Question(prompt(b), prompt(b), keys(b), keys(b)[0]), config, group).run()
   beam, ahead, samples, revised = await together([
-      search(BeamConfig(N, 2)), search(BeamConfig(N, 2, lookahead=2)),
-      pool.samples(author, group, prompt(b), keys(b)),
-      chains.chains(author, group, prompt(b), keys(b)[:2], 6)])
-  values = await scoring.values(judge, group, prompt(b), [s.tokens for s in samples])
+      search(methods.Beam(2)), search(methods.Lookahead(2, 2)),
+      pool.samples(generator, group, prompt(b), keys(b)),
+      chains.chains(generator, group, prompt(b), keys(b)[:2], 6)])
+  values = await scoring.values(verifier, group, prompt(b), [s.tokens for s in samples])
   of_tree = lambda tree: [
       (n.parent, n.slot, n.tokens.tobytes(), n.score, n.logprob,
        n.simulation and (n.simulation.tokens.tobytes(), n.simulation.score)) for n in tree.nodes]
@@ -62,11 +63,11 @@ async def question(author, judge, group, b):
 
 
 def ask(order, *, shape=SHAPE, in_flight=3, groups=1, limits=LIMITS):
-  """What the questions give, in that order, by a new author and judge."""
-  author = toy.author(toy.writes(WRITER), PARAMS[0], limits, shape=shape, groups=groups)
-  judge = toy.judge(toy.judges(JUDGE), PARAMS[1], shape=shape, groups=groups)
-  begin = lambda b: lambda group: question(author, judge, group, b)
-  return toy.run([begin(b) for b in order], [author, judge], in_flight=in_flight)
+  """What the questions give, in that order, by a new generator and verifier."""
+  generator = toy.generator(toy.writes(WRITER), PARAMS[0], limits, shape=shape, groups=groups)
+  verifier = toy.verifier(toy.judges(JUDGE), PARAMS[1], shape=shape, groups=groups)
+  begin = lambda b: lambda group: question(generator, verifier, group, b)
+  return toy.run([begin(b) for b in order], [generator, verifier], in_flight=in_flight)
 
 
 @functools.cache
@@ -128,6 +129,7 @@ def test_in_flight(in_flight):
   assert_same(range(B), ask(range(B), in_flight=in_flight))
 
 
+@pytest.mark.slow
 def test_groups():
   assert_same(range(B), ask(range(B), groups=3))
 
@@ -145,6 +147,7 @@ def test_shape_of_calls_changes_rounding_alone():
       np.testing.assert_allclose(mine[3:5], theirs[3:5], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_generous_limits():
   """Five times what is needed: who is not cut off writes what it did before.
 
@@ -162,15 +165,15 @@ def test_generous_limits():
 
 
 def test_texts_that_are_read_beside_others():
-  judge = toy.judge(toy.judges(JUDGE), PARAMS[1], shape=SHAPE)
+  verifier = toy.verifier(toy.judges(JUDGE), PARAMS[1], shape=SHAPE)
 
   async def read(group, b):
-    seen = await Read(judge.reader, group, None, prompt(b), own=True)
-    judge.release(group, seen.node)
+    seen = await Read(verifier.reader, group, None, prompt(b), own=True)
+    verifier.release(group, seen.node)
     return seen.values.tobytes()
 
-  found = toy.run([functools.partial(read, b=b) for b in range(B)], [judge], in_flight=B)
-  assert found == [toy.run([functools.partial(read, b=b)], [judge])[0] for b in range(B)]
+  found = toy.run([functools.partial(read, b=b) for b in range(B)], [verifier], in_flight=B)
+  assert found == [toy.run([functools.partial(read, b=b)], [verifier])[0] for b in range(B)]
 
 
 @pytest.mark.parametrize('width', [1, 16, 96, 192, 320, 384, 576, 896, 4096])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import candidates, compute_optimal, crossfit, difficulty, efficiency
+from tts.eval import options, compute_optimal, crossfit, difficulty, efficiency
 from tts.eval import outcomes as outcomes_lib, results, runfiles, trials
 from tts.eval.difficulty import Estimator
 
-AXES = candidates.AXES
+AXES = options.AXES
 
 
 @pytest.fixture(scope='module')
@@ -35,14 +35,14 @@ def free(ids):
 
 
 def test_strategies_are_compared_on_the_questions_that_all_ran(outcomes):
-  wide, deep = candidates.tiers(outcomes)
+  wide, deep = options.tiers(outcomes)
   assert (len(wide.ids), wide.budgets) == (60, (1, 2, 4, 8, 16))
   assert (len(deep.ids), deep.budgets) == (20, (32, 64))
-  names = [candidates.name(o) for o in wide.outcomes]
+  names = [options.name(o) for o in wide.outcomes]
   assert names[:3] == ['best_of_n_weighted-n1', 'greedy-n1', 'logprob_weighted-n1']
   assert 'beam-m4-n64' not in names and 'beam-m1-n1' not in names
   assert {'beam-m4-n64', 'beam-m4-n16', 'majority-n1'} <= {
-      candidates.name(o) for o in deep.outcomes}
+      options.name(o) for o in deep.outcomes}
   for found in (wide, deep):
     for o, accuracy in zip(found.outcomes, found.accuracy):
       expected = dict(zip(o.ids, o.accuracy))
@@ -51,21 +51,21 @@ def test_strategies_are_compared_on_the_questions_that_all_ran(outcomes):
 
 def test_a_strategy_of_fewer_questions_is_left_out(outcomes):
   few = [dataclasses.replace(o, ids=o.ids[:7], accuracy=o.accuracy[:7], strategy='lookahead',
-                             lookahead=1, budget=4)
+                             budget=4, parameters=(*o.parameters, ('lookahead', 1)))
          for o in outcomes if o.strategy == 'beam' and o.budget == 16
          and o.selection == 'best_of_n_weighted' and o.aggregation == 'last']
-  names = lambda found: [candidates.name(o) for o in found.outcomes]
-  assert list(map(names, candidates.tiers([*outcomes, *few]))) == list(
-      map(names, candidates.tiers(outcomes)))
+  names = lambda found: [options.name(o) for o in found.outcomes]
+  assert list(map(names, options.tiers([*outcomes, *few]))) == list(
+      map(names, options.tiers(outcomes)))
 
 
 def test_what_the_first_samples_cost(outcomes):
-  found, *_ = candidates.tiers(outcomes)
-  first = Estimator('first_4', 'predicted', found.ids, np.zeros(60), candidates.price(outcomes, 4),
+  found, *_ = options.tiers(outcomes)
+  first = Estimator('first_4', 'predicted', found.ids, np.zeros(60), options.price(outcomes, 4),
                     stay=4)
-  costs = {axis: dict(zip(map(candidates.name, found.outcomes), found.charged(axis, first)))
+  costs = {axis: dict(zip(map(options.name, found.outcomes), found.charged(axis, first)))
            for axis in AXES}
-  own = {axis: dict(zip(map(candidates.name, found.outcomes), found.costs[axis])) for axis in AXES}
+  own = {axis: dict(zip(map(options.name, found.outcomes), found.costs[axis])) for axis in AXES}
   for axis in AXES:
     weighted = lambda n: own[axis][f'best_of_n_weighted-n{n}']
     for n in (1, 2, 4):  # less than the estimate has drawn already
@@ -81,8 +81,8 @@ def test_what_the_first_samples_cost(outcomes):
 
 
 def test_what_a_spent_pool_costs_and_what_a_budget_pays_for(outcomes):
-  found, *_ = candidates.tiers(outcomes)
-  pool = Estimator('pool_4', 'predicted', found.ids, np.zeros(60), candidates.price(outcomes, 4))
+  found, *_ = options.tiers(outcomes)
+  pool = Estimator('pool_4', 'predicted', found.ids, np.zeros(60), options.price(outcomes, 4))
   assert found.charged('generations', pool).tolist() == [o.budget + 4 for o in found.outcomes]
   budgets = lambda *a: {found.outcomes[i].budget for i in compute_optimal.allowed(found, *a)}
   assert budgets('generations', 8) == {1, 2, 4, 8}
@@ -98,7 +98,7 @@ def test_what_a_spent_pool_costs_and_what_a_budget_pays_for(outcomes):
 
 def test_best_of_n_weighted_alone_has_an_efficiency_of_one(outcomes):
   alone = [o for o in outcomes if o.strategy == 'best_of_n_weighted']
-  found, *_ = candidates.tiers(alone)
+  found, *_ = options.tiers(alone)
   sums = crossfit.sums(free(found.ids), found.ids, found.accuracy)
   for axis in AXES:
     base = compute_optimal.baseline(found, axis, sums, 'best_of_n_weighted')
@@ -156,9 +156,9 @@ def test_baselines_are_those_of_the_curves(made, outcomes):
 
 
 def test_a_price_that_was_not_measured_gives_null_with_its_reason(outcomes):
-  found, *_ = candidates.tiers(outcomes)
+  found, *_ = options.tiers(outcomes)
   estimator = Estimator('first_1', 'predicted', found.ids, np.linspace(0, 1, 60),
-                        {**candidates.price(outcomes, 1), 'flops': None}, stay=1)
+                        {**options.price(outcomes, 1), 'flops': None}, stay=1)
   reasons = {}
   _, distances = compute_optimal.rows(trials.every(outcomes, [estimator]), reasons)
   nulls = [r for r in distances if r['ratio'] is None]

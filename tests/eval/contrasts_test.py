@@ -26,7 +26,8 @@ def made(run):
 
 
 def outcome(ids, accuracy, **changes):
-  fields = dict.fromkeys((f.name for f in dataclasses.fields(outcomes.Outcome)))
+  names = (f.name for f in dataclasses.fields(outcomes.Outcome))
+  fields = dict.fromkeys(names) | {'parameters': ()}
   return outcomes.Outcome(**{**fields, 'strategy': 'majority', 'selection': 'majority',
                              'budget': 16, 'ids': ids, 'accuracy': np.array(accuracy), **changes})
 

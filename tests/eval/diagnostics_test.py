@@ -9,6 +9,7 @@ import pytest
 from tests.eval import synthetic
 from tts.data.tokenizer import Tokenizer
 from tts.eval import diagnostics, metrics, outcomes, records, runfiles, samples
+from tts.types import Strategy
 
 NAN = math.nan
 
@@ -20,9 +21,10 @@ def pool_of(steps, right, votes=None, **others):
   votes = np.ones(shape, bool) if votes is None else np.array(votes, bool)
   last = np.maximum((~np.isnan(steps)).sum(axis=-1) - 1, 0)
   return samples.Samples(
-      setting=samples.Setting('search', 'test', 'base', 'sample', None, None, shape[1], 0),
+      setting=samples.Setting('search', 'test', 'base', Strategy('sample', shape[1]), 0),
       ids=tuple(f'q{i}' for i in range(shape[0])), level=np.zeros(shape[0], int),
-      present=np.ones(shape, bool), answer=np.where(votes, np.where(right, 0, 1), -1),
+      present=np.ones(shape, bool), weight=np.ones(shape, int),
+      answer=np.where(votes, np.where(right, 0, 1), -1),
       truncated=~votes, correct=right, steps=steps,
       answer_score=np.take_along_axis(steps, last[..., None], axis=-1)[..., 0],
       others={k: np.array(v, float) for k, v in others.items()},

@@ -59,7 +59,8 @@ def test_absolute_bins_are_cut_at_fixed_accuracies():
 def test_estimators_read_their_own_samples_and_pay_for_them(tmp_path):
   synthetic.write_run(tmp_path, questions=20, pool=16, beams=(), difficulty=16)
   (pool,) = samples.load(tmp_path, 'difficulty').values()
-  questions = next(s for k, s in samples.load(tmp_path, 'search').items() if k.method == 'sample')
+  questions = next(s for k, s in samples.load(tmp_path, 'search').items()
+                   if k.strategy.method == 'sample')
   price = lambda s: {'generations': float(s), 'tokens': 20.0 * s}
   found = {(e.scheme, e.name): e for e in difficulty.estimators(pool, questions, price)}
   assert list(found) == [

@@ -91,8 +91,10 @@ def test_a_setting_of_fewer_questions_does_not_cut_the_others_to_its_own():
   few = IDS[:30]
   main = dict(verifier='prm', aggregation='last', selection='best_of_n_weighted')
   found = [outcome(0.5, IDS, strategy='best_of_n_weighted', budget=4, **main),
-           outcome(0.9, ids=few, strategy='lookahead', budget=4, beam_width=2, lookahead=1, **main),
-           outcome(0.7, ids=few, strategy='beam', budget=16, beam_width=4, **main)]
+           outcome(0.9, ids=few, strategy='lookahead', budget=4,
+                   parameters=(('beam_width', 2), ('lookahead', 1)), **main),
+           outcome(0.7, ids=few, strategy='beam', budget=16,
+                   parameters=(('beam_width', 4),), **main)]
   side = sides.small_side(found, {'level': ONE_BIN})
   assert side.choose('level', 'generations', 4, True).ids == IDS
   assert set(side.choose('level', 'generations', 4, True).accuracy) == {0.5}
@@ -118,7 +120,7 @@ def test_larger_models_answer_in_every_way(run):
 def test_a_larger_models_bins_know_nothing_of_what_is_scored(run):
   pool = run.setting('large', 'sample')
   lower, upper = sides.halves(pool)
-  assert lower.setting.budget == upper.setting.budget == 4
+  assert lower.setting.strategy.budget == upper.setting.strategy.budget == 4
   np.testing.assert_array_equal(np.hstack([lower.correct, upper.correct]), pool.correct)
   np.testing.assert_array_equal(upper.counts['prm'], pool.counts['prm'][:, 4:])
   expected = difficulty.quintiles(pool.ids, (pool.correct & pool.votes)[:, 4:].mean(axis=1))

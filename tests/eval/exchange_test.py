@@ -18,7 +18,7 @@ ONCE = Once(tokens=1000, training={'base': 100, 'large': 1500, 'prm': 50}, label
 
 def outcome(accuracy, ids=IDS, **more) -> Outcome:
   accuracy = np.broadcast_to(np.asarray(accuracy, float), len(ids))
-  fields = dict(strategy='greedy', budget=1, beam_width=None, lookahead=None, verifier=None,
+  fields = dict(strategy='greedy', budget=1, verifier=None,
                 aggregation=None, selection='majority', repeats=1, unanswered=0 * accuracy,
                 truncated=0 * accuracy, generated_tokens=0 * accuracy + 5,
                 verifier_tokens=0 * accuracy, flops=0 * accuracy + 14, seconds=None)

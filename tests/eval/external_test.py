@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tts.eval import external, records, report, results, runfiles
@@ -103,6 +104,23 @@ def test_a_samples_length_is_its_number_of_tokens(tmp_path):
   study(tmp_path, lines(num_tokens=lambda q, k, right: q + k), difficulty=0)
   pool = runfiles.load(tmp_path / 'w').setting('base', 'sample')
   assert pool.length.tolist() == [[q + k for k in range(4)] for q in range(10)]
+
+
+def test_statistics_of_tokens_are_kept(tmp_path):
+  """Of both pools; a file without them has records as before."""
+  given = lambda q, k, right: {'entropy': [q / 7, k / 3], 'self_certainty': 5.0}
+  study(tmp_path, lines(statistics=given))
+  rows = [r for stage in ('search', 'difficulty') for r in records.iterate(tmp_path / 'w', stage)]
+  assert len(rows) == 40
+  halves = lambda values: [float(str(np.float16(x))) for x in values]
+  assert sorted((int(r['problem_id'][1:]), *r['statistics']['entropy']) for r in rows) == sorted(
+      (q, *halves([q / 7, k / 3])) for q in range(10) for k in range(4))
+  assert {r['statistics']['self_certainty'] for r in rows} == {5.0}
+  (tmp_path / 'without').mkdir()
+  study(tmp_path / 'without', lines())
+  bare = [r for stage in ('search', 'difficulty')
+          for r in records.iterate(tmp_path / 'without/w', stage)]
+  assert [{k: v for k, v in r.items() if k != 'statistics'} for r in rows] == bare
 
 
 def test_named_verifiers_take_the_places_that_fit_them(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import candidates, compute_optimal, difficulty, efficiency, moved
+from tts.eval import options, compute_optimal, difficulty, efficiency, moved
 from tts.eval import outcomes as outcomes_lib, results, runfiles
 
 WHOSE = ('bins', 'estimator', 'charged')
@@ -48,7 +48,7 @@ def test_rows_of_a_run(trials, made):
 def test_rows_are_what_their_choices_give_on_the_other_fold(trials, made):
   for row in made[0]:
     trial = trial_of(trials, row)
-    place = {candidates.name(o): i for i, o in enumerate(trial.found.outcomes)}
+    place = {options.name(o): i for i, o in enumerate(trial.found.outcomes)}
     held = np.array([[place[name] for name in fold] for fold in row['choices']])[::-1]
     weight, right = trial.sums.weight[:, :, 0], trial.sums.right[:, :, 0]
     costs = trial.found.charged('generations', trial.estimator)

@@ -145,12 +145,12 @@ CHOICE = ('fits', 0, 'choices', 1)
     (put([0.1], 'fits', 0, 'ci95'), r'fits\[0\].ci95 must be a list of 2 numbers'),
     (without(*CHOICE), r'fits\[0\].choices must be a list of 5'),
     (put(3, *CHOICE, 'method'), r'choices\[1\].method must be a name'),
-    (put('rm', *CHOICE, 'method'), r'choices\[1\].beam_width must be given for a search'),
+    (put(4, *CHOICE, 'beam_width'), r'choices\[1\].beam_width must be null: sample has no'),
+    (put([1], *CHOICE, 'temperature'), r'choices\[1\].temperature must be a number'),
     (put('oracle', *CHOICE, 'selection'), r'choices\[1\].selection must be one of'),
     (put(10**9, *CHOICE, 'budget'), r'choices\[1\].budget must be at most'),
     (put(0, *CHOICE, 'budget'), r'choices\[1\].budget must be a whole number of at least 1'),
     (put(1.5, *CHOICE, 'lookahead'), r'choices\[1\].lookahead must be a whole number'),
-    (put('beam', *CHOICE, 'method'), r'choices\[1\].beam_width must be given'),
 ])
 def test_a_file_that_is_no_policy_is_one_line(tmp_path, fits, edit, message):
   path = tmp_path / 'policy.json'

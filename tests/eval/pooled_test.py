@@ -12,7 +12,7 @@ def outcome(accuracy, strategy='beam', budget=4, ids=None, **fields):
   size = len(accuracy)
   zeros = np.zeros(size)
   values = dict(
-      strategy=strategy, budget=budget, beam_width=4, lookahead=None, verifier='prm',
+      strategy=strategy, budget=budget, parameters=(('beam_width', 4),), verifier='prm',
       aggregation='last', selection='best_of_n_weighted', repeats=1,
       ids=ids or tuple(f'q{i}' for i in range(size)), accuracy=np.array(accuracy, float),
       unanswered=zeros, truncated=zeros, generated_tokens=zeros, verifier_tokens=zeros,

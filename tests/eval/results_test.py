@@ -257,8 +257,8 @@ def test_wide_budgets_are_of_fewer_questions(many):
 
 def test_the_pool_of_most_questions_is_the_one_that_is_described(tmp_path):
   run = runfiles.load(synthetic.write_run(tmp_path, questions=12, pool=4, deep=5, difficulty=0))
-  assert [(len(p.ids), p.setting.budget) for p in run.pools('base')] == [(12, 4), (5, 16)]
-  assert run.setting('base', 'sample').setting.budget == 4
+  assert [(len(p.ids), p.setting.strategy.budget) for p in run.pools('base')] == [(12, 4), (5, 16)]
+  assert run.setting('base', 'sample').setting.strategy.budget == 4
   assert run.setting('large', 'sample') is None
 
 

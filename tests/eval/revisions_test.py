@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import (candidates, chains, mechanisms, records, report, results, revisions, runfiles,
+from tts.eval import (options, chains, mechanisms, records, report, results, revisions, runfiles,
                       select)
 
 POOLS = ((2, 4), (8, 2))
@@ -87,7 +87,8 @@ def test_a_split_chooses_as_the_paper_says(found, rows, num, length, pool):
 
 
 def test_chains_of_one_answer_are_best_of_n_weighted(found, run):
-  samples = revisions.part(next(p for p in revisions.pools(run) if p.setting.budget == 16), 1)
+  samples = revisions.part(next(
+      p for p in revisions.pools(run) if p.setting.strategy.budget == 16), 1)
   score = samples.scored('revision_orm')[..., 0]
   right, _ = select.outcome('best_of_n_weighted', 4, answer=samples.answer, score=score,
                             correct=samples.correct, logprob=samples.logprob)
@@ -176,12 +177,12 @@ def test_a_search_for_revisions_belongs_to_both_alone(run, found):
            and (o.budget, o.beam_width, o.selection, o.aggregation) == (
                16, 4, 'best_of_n_weighted', 'last'))
   own = {m.mechanism: [o.proposal for o, mine in zip(m.outcomes, m.own) if mine]
-         for m in candidates.mechanisms(found)}
+         for m in options.mechanisms(found)}
   # The pools of chains hold budgets up to 8, so at 16 nothing compares.
   assert own['both'].count('revision') == own['search'].count('revision') == 0
   wide = dataclasses.replace(made, budget=8)
   own = {m.mechanism: [o.proposal for o, mine in zip(m.outcomes, m.own) if mine]
-         for m in candidates.mechanisms([*found, wide])}
+         for m in options.mechanisms([*found, wide])}
   assert own['both'].count('revision') == 1
   assert own['search'].count('revision') == own['revision'].count('revision') == 0
   gains = {c['id']: c for c in chains.describe(run, found, {})['contrasts']}

@@ -79,7 +79,7 @@ def test_seconds_are_per_question_of_the_timed_blocks(workdir):
 def test_settings_in_one_block_share_its_seconds_by_rows(workdir):
   block(workdir, [row(0, 0), row(0, 1), row(0, 0, strategy='greedy', budget=1)])
   records.write_json(workdir / 'timings/search/sample-n2/block-00000.json', {'seconds': 3.0})
-  got = {k.method: v.seconds for k, v in samples.load(workdir, 'search').items()}
+  got = {k.strategy.method: v.seconds for k, v in samples.load(workdir, 'search').items()}
   assert got == {'sample': 2.0, 'greedy': 1.0}
 
 
@@ -114,7 +114,8 @@ def test_a_cut_block_is_named(workdir):
 
 @pytest.mark.parametrize('changes', [
     {'slot': 'x'}, {'slot': 2**70}, {'logprob': 'x'}, {'step_scores': [None]}, {'counts': [1]},
-    {'counts': {'base': {'prompt': 1}}}, {'theta': {}}, {'other_scores': {'orm': 1}},
+    {'counts': {'base': {'prompt': 1}}}, {'theta': {'beam_width': 'x'}}, {'theta': [4]},
+    {'theta': {'method': 1}}, {'other_scores': {'orm': 1}},
     {'counts': {'base': dict.fromkeys(samples.COUNTS, 2**70)}}], ids=str)
 def test_a_misused_field_is_named_with_its_file(workdir, changes):
   path = block(workdir, [row(0, 0), {**row(0, 1), **changes}])
@@ -124,6 +125,6 @@ def test_a_misused_field_is_named_with_its_file(workdir, changes):
 
 def test_settings_of_one_block_keep_their_own_counts(workdir):
   block(workdir, [row(0, 0), row(0, 0, model='large', strategy='greedy', budget=1), row(0, 1)])
-  got = {k.method: v for k, v in samples.load(workdir, 'search').items()}
+  got = {k.strategy.method: v for k, v in samples.load(workdir, 'search').items()}
   assert got['greedy'].counts['base'].shape == (1, 1, 8)
   assert got['sample'].counts['base'][0, :, :2].tolist() == [[9, 20], [0, 20]]

@@ -9,6 +9,7 @@ from tts.eval import select
 from tts.eval.samples import NO_ANSWER, numbered
 
 X = NO_ANSWER
+by_logprob = lambda answer, logprob: select.choose('logprob_weighted', answer, None, logprob)
 
 
 def test_a_hand_made_case():
@@ -18,8 +19,8 @@ def test_a_hand_made_case():
   assert select.vote(answer, score).tolist() == [0]  # 0.6 against 0.3 + 0.2
   assert select.vote(answer, score + [0, 0.1, 0.1, 0, 0]).tolist() == [1]
   assert select.majority(answer).tolist() == [1]
-  assert select.logprob_weighted(answer, np.log([[0.3, 0.2, 0.2, 1.0, 0.3]])).tolist() == [1]
-  assert select.logprob_weighted(answer, np.log([[0.5, 0.2, 0.2, 1.0, 0.3]])).tolist() == [0]
+  assert by_logprob(answer, np.log([[0.3, 0.2, 0.2, 1.0, 0.3]])).tolist() == [1]
+  assert by_logprob(answer, np.log([[0.5, 0.2, 0.2, 1.0, 0.3]])).tolist() == [0]
 
 
 def test_ties_go_to_the_lowest_slot():
@@ -35,15 +36,15 @@ def test_nobody_without_answers_and_infinitely_unlikely_ones_still_count():
   low = np.full((2, 2), -np.inf)
   assert select.best(answer, low).tolist() == [select.NOBODY, 1]
   assert select.majority(answer).tolist() == [select.NOBODY, 1]
-  assert select.logprob_weighted(answer, low).tolist() == [select.NOBODY, 1]
+  assert by_logprob(answer, low).tolist() == [select.NOBODY, 1]
   none = np.full((2, 2), X)
   assert select.vote(none, low).tolist() == [select.NOBODY] * 2
 
 
 def test_very_negative_logprobs_do_not_underflow():
   answer = np.array([[1, 2, 2]])
-  assert select.logprob_weighted(answer, np.array([[-2000.0, -2000.5, -2000.5]])).tolist() == [1]
-  assert select.logprob_weighted(answer, np.array([[-2000.0, -2001.0, -2001.0]])).tolist() == [0]
+  assert by_logprob(answer, np.array([[-2000.0, -2000.5, -2000.5]])).tolist() == [1]
+  assert by_logprob(answer, np.array([[-2000.0, -2001.0, -2001.0]])).tolist() == [0]
 
 
 def test_a_voters_nan_is_an_error():
@@ -90,7 +91,7 @@ def test_the_chosen_answer_does_not_depend_on_the_order_of_samples():
     np.testing.assert_array_equal(pick(pool), pick({k: v[:, order] for k, v in pool.items()}))
 
 
-@pytest.mark.parametrize('strategy', select.STRATEGIES)
+@pytest.mark.parametrize('strategy', select.SELECTIONS)
 def test_one_sample_is_pass_at_one(strategy):
   pool = random_pool(2)
   accuracy, silent = select.outcome(strategy, 1, **pool)
@@ -102,7 +103,7 @@ def test_one_sample_is_pass_at_one(strategy):
 def test_the_oracle_is_never_beaten(size):
   pool = random_pool(3)
   oracle, _ = select.outcome('oracle', size, **pool)
-  for strategy in select.STRATEGIES:
+  for strategy in select.SELECTIONS:
     assert (select.outcome(strategy, size, **pool)[0] <= oracle).all()
 
 
@@ -120,7 +121,7 @@ def test_accuracy_is_the_mean_over_all_disjoint_groups():
 
 def test_a_question_without_any_answer_is_wrong_and_counted():
   answer = np.full((1, 4), X)
-  for strategy in select.STRATEGIES:
+  for strategy in select.SELECTIONS:
     accuracy, silent = select.outcome(
         strategy, 2, answer=answer, correct=np.ones((1, 4), bool), score=np.full((1, 4), np.nan),
         logprob=np.zeros((1, 4)))
@@ -209,3 +210,17 @@ def test_hierarchical_counts_a_chain_once():
   score = np.array([[[0.5, 0.6, 0.5], [0.5, np.nan, np.nan], [0.1, 0.2, 0.4]]])
   assert select.hierarchical(answer, score).tolist() == [3]  # 0.5 + 0.4 against 0.6
   assert select.vote(answer.reshape(1, -1), score.reshape(1, -1)).tolist() == [0]
+
+
+def test_particles_vote_as_often_as_they_are():
+  answer, score = np.array([[0, 1, 1, 2]]), np.array([[0.9, 0.5, 0.2, 0.6]])
+  logprob, weight = np.log(np.array([[0.4, 0.1, 0.1, 0.3]])), np.array([[1, 1, 1, 3]])
+  chosen = lambda selection, weight: int(select.choose(
+      selection, answer, score, logprob, weight=weight)[0])
+  assert [chosen(s, weight) for s in select.UNSCORED + select.SCORED] == [3, 3, 0, 3]
+  assert [chosen(s, None) for s in select.UNSCORED + select.SCORED] == [1, 0, 0, 0]
+  # As if each particle were a candidate of its own.
+  repeated = lambda x: np.repeat(x, weight[0], axis=1)
+  for selection in select.UNSCORED + select.SCORED:
+    slot = int(select.choose(selection, repeated(answer), repeated(score), repeated(logprob))[0])
+    assert repeated(answer)[0, slot] == answer[0, chosen(selection, weight)]

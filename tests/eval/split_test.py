@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tts.eval import crossfit, split
-from tts.eval.candidates import Candidates
+from tts.eval.options import Options
 from tts.eval.crossfit import Sums
 
 COSTS = np.array([1.0, 2.0, 4.0, 8.0])
@@ -24,7 +24,7 @@ def candidates_of(costs):
   outcomes = tuple(types.SimpleNamespace(strategy=name, selection=name, budget=c, verifier='prm',
                                          main='prm', aggregation='last', proposal=None)
                    for c in costs)
-  return Candidates((), tuple(costs), outcomes, None, {'generations': np.array(costs, float)},
+  return Options((), tuple(costs), outcomes, None, {'generations': np.array(costs, float)},
                     'search', 'best_of_n_weighted', np.ones(len(costs), bool))
 
 

@@ -1,5 +1,6 @@
 """Other people's methods: `examples/` the whole way through the real commands, and mistakes."""
 
+import collections
 import dataclasses
 import json
 import pathlib
@@ -12,20 +13,29 @@ import pytest
 
 import tts
 from configs import smoke as smoke_config
-from tests.launch.conftest import ROOT, SMOKE, record_hashes
+from examples.my_verifier import MeanValue
+from tests.launch.conftest import ROOT, SMOKE, copied_for_solving, record_hashes
 from tts import config, plugins
 from tts import answers
 from tts.data import problems, tasks
-from tts.eval import candidates, figure, policy as policy_lib, records, report, results, runfiles
-from tts.search import methods
-from tts.stages import search, solve as solve_lib, train, verifiers
+from tts.eval import options, figure, policy as policy_lib, records, report, results, runfiles
+from tests.searching import allocate_test
+from tts import methods
+from tts.stages import search, solve as solve_lib, strategies, train, verifiers
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
 from tts.stages.workers import Workers
 from tts.types import InputError, Strategy
 
-EXAMPLES = ('my_strategy', 'my_verifier', 'my_task')
-DIVERSE = 'diverse_penalty0.5'
+EXAMPLES = ('my_method', 'my_verifier', 'my_task')
+DIVERSE = 'diverse'
+METHODS = ('beam', 'lookahead', 'dvts', 'rebase', 'particle_filter')
+# What is searched with beside beam search and lookahead --> (its label, M).
+MORE = {f'{DIVERSE}-m2-penalty0.5-n4': ('diverse, penalty = 0.5, M = sqrt(N)', 2),
+        'dvts-m2-n4': ('dvts, M = sqrt(N)', 2),
+        'rebase-temperature0.1-n4': ('rebase, temperature = 0.1', None),
+        'particle_filter-temperature1-n4': ('particle filter, temperature = 1.0', None),
+        'lottery-temperature0.5-n4': ('lottery, temperature = 0.5', None)}
 
 
 def experiment(*names, family='arith'):
@@ -43,7 +53,9 @@ def plugged(launcher, smoke, tmp_path_factory):
   shutil.copytree(smoke, workdir)
   launcher.ok('search', SMOKE, f'--workdir={workdir}', '--config.search.budgets=(4,)',
               '--config.search.beam_widths=(2,)',
-              "--config.plugins=('examples.my_strategy', 'examples.my_verifier')")
+              f'--config.search.methods={METHODS}',
+              "--config.plugins=('examples.my_method', 'examples.my_verifier', "
+              "'tests.launch.lottery')")
   report.write(workdir)
   return workdir
 
@@ -75,25 +87,54 @@ def test_only_what_a_plugin_touches_is_computed(smoke, plugged):
   before, after = record_hashes(smoke), record_hashes(plugged)
   touched = {pathlib.Path(p).parts[-2] for p in after if before.get(p) != after[p]}
   # A verifier scores the pool, so that is made anew with its scores in it.
-  assert touched == {f'{DIVERSE}-m2-n4', 'mean_value-beam-m2-n4', 'sample-n4'}
+  assert touched == {*MORE, 'mean_value-beam-m2-n4', 'sample-n4'}
   assert set(before) <= set(after)
 
 
 def test_a_strategy_is_beside_beam_everywhere(plugged, written):
-  curve, = (r for r in written['curves'] if r['strategy'] == DIVERSE and r['bin'] is None)
-  assert (curve['budget'], curve['beam_width'], curve['n']) == (4, 2, 24)
-  assert curve['flops'] > 0 and curve['generated_tokens'] > 0
-  assert 'diverse penalty0.5, M = sqrt(N)' in figure.overall(written)
-  assert f'\n{DIVERSE},2' in (plugged / 'report' / 'accuracy_vs_budget.csv').read_text()
-  assert list((plugged / 'report').glob(f'tree-*-{DIVERSE}-m2-n4.html'))
-  found = candidates.tiers(results.measured(runfiles.load(plugged)))[0]
-  mine = [i for i, o in enumerate(found.outcomes) if o.strategy == DIVERSE]
-  assert [candidates.name(found.outcomes[i]) for i in mine] == [f'{DIVERSE}-m2-n4']
-  assert found.own[mine].all()
-  rows, beam = (records.read(plugged, 'search', f'{name}-m2-n4') for name in (DIVERSE, 'beam'))
-  assert {json.dumps(r['theta']) for r in rows} == {
-      '{"beam_width": 2, "lookahead": null, "penalty": 0.5}'}
-  assert [r['tokens'] for r in rows] != [r['tokens'] for r in beam]
+  found = options.tiers(results.measured(runfiles.load(plugged)))[0]
+  beam = records.read(plugged, 'search', 'beam-m2-n4')
+  for name, (label, width) in MORE.items():
+    method = name.split('-')[0]
+    curve, = (r for r in written['curves'] if r['strategy'] == method and r['bin'] is None)
+    assert (curve['budget'], curve['beam_width'], curve['n']) == (4, width, 24)
+    assert curve['guided'] and curve['charge'] == 1
+    assert curve['flops'] > 0 and curve['generated_tokens'] > 0
+    assert label in figure.overall(written)
+    assert f'\n{method},{width or ""}' in (
+        plugged / 'report' / 'accuracy_vs_budget.csv').read_text()
+    assert list((plugged / 'report').glob(f'tree-*-{name}.html'))
+    mine = [i for i, o in enumerate(found.outcomes) if o.strategy == method]
+    assert [options.name(found.outcomes[i]) for i in mine] == [name] and found.own[mine].all()
+    rows = records.read(plugged, 'search', name)
+    others = {k: v for k, v in rows[0]['theta'].items() if k not in ('beam_width', 'lookahead')}
+    assert curve['theta'] == others and rows[0]['theta']['beam_width'] == width
+    assert [r['tokens'] for r in rows] != [r['tokens'] for r in beam]
+
+
+def test_particles_are_counted_once_and_vote_as_often_as_they_are(plugged):
+  rows = records.read(plugged, 'search', 'particle_filter-temperature1-n4')
+  by_question = collections.defaultdict(list)
+  for row in rows:
+    by_question[row['problem_id']].append(row)
+  weights = [sum(row.get('weight', 1) for row in mine) for mine in by_question.values()]
+  assert max(row.get('weight', 1) for row in rows) > 1 and max(weights) <= 4
+  samples, = (s for setting, s in runfiles.load(plugged).search.items()
+              if setting.strategy.method == 'particle_filter')
+  assert samples.weight.sum() == sum(weights) + (~samples.present).sum()
+
+
+def test_a_method_that_draws_answers_new_questions(plugged, tmp_path):
+  for strategy in (Strategy.of('lottery', 4, temperature=0.5),
+                   Strategy.of('particle_filter', 4, temperature=1.0)):
+    choice = policy_lib.Choice(strategy, 'best_of_n_weighted')
+    fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)
+    workdir = copied_for_solving(plugged, tmp_path / strategy.method)
+    policy_lib.save(policy_lib.Policy('probe', 0.0, 0, (0.8, 0.6, 0.4, 0.2), {4: fit}, {4: fit}),
+                    workdir / 'policy.json')
+    solution, = tts.solve(workdir, ['3;+4;*2'], 4)
+    assert solution.strategy == strategy.name and solution.tokens > 0
+    assert tts.solve(workdir, ['3;+4;*2'], 4)[0].text == solution.text
 
 
 def test_the_ledger_has_every_token(written):
@@ -149,7 +190,7 @@ def test_a_verifier_may_be_the_main_one(plugged, ruled, written):
 
 
 def test_questions_are_answered_by_the_main_verifier(ruled):
-  choice = policy_lib.Choice(Strategy('beam', 4, 2), 'best_of_n_weighted')
+  choice = policy_lib.Choice(Strategy.of('beam', 4, beam_width=2), 'best_of_n_weighted')
   fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)
   policy_lib.save(policy_lib.Policy('probe', 0.0, 0, (0.8, 0.6, 0.4, 0.2), {4: fit}, {4: fit}),
                   ruled / 'policy.json')
@@ -157,21 +198,17 @@ def test_questions_are_answered_by_the_main_verifier(ruled):
   solution, = tts.solve(ruled, [question], 4)
   # Of a text that is not well formed the model's own pieces may be others than the tokenizer's.
   answered = [c for c in solution.candidates if c['answer'] and c['text'].count('####') == 1]
-  sizes = dict(max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16)
-  models = ruled / 'models'
-  mine = tts.load(models / 'base', verifier=models / 'prm', reads='mean_value',
-                  plugins=('examples.my_verifier',), **sizes)
-  found, = mine.score([question], [[c['text'] for c in answered]])
+  mine = tts.load_verifier(ruled / 'models' / 'prm', reads=MeanValue)
+  found, = tts.score(mine, [question], [[c['text'] for c in answered]], limits=tts.Limits(
+      max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16))
   np.testing.assert_allclose([c.score for c in found], [c['score'] for c in answered], atol=1e-5)
   assert answered and solution.verifier_tokens > 0
-  for reads in ('nobodys', 'orm'):
-    with pytest.raises(InputError, match=f"config.verifier is '{reads}'"):
-      tts.load(models / 'base', verifier=models / 'prm', reads=reads, **sizes)
 
 
 def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged):
   """Its cells, one after the other, as a script: no Jupyter is needed."""
-  choice = policy_lib.Choice(Strategy(DIVERSE, 4, 2), 'best_of_n_weighted')
+  choice = policy_lib.Choice(Strategy.of(DIVERSE, 4, beam_width=2, penalty=0.5),
+                             'best_of_n_weighted')
   fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)
   policy_lib.save(policy_lib.Policy('probe', 0.0, 0, (0.8, 0.6, 0.4, 0.2), {4: fit}, {4: fit}),
                   plugged / 'policy.json')
@@ -182,22 +219,11 @@ def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged):
                         env=launcher.env | {'TTS_RUN': str(plugged), 'MPLBACKEND': 'agg'},
                         capture_output=True, timeout=600)
   assert done.returncode == 0, done.stderr[-3000:]
-  assert f'{DIVERSE}-m2-n4' in done.stdout
-
-
-@pytest.mark.parametrize('how,message', [
-    ({'method': 'nobodys'}, "no search strategy 'nobodys'"),
-    ({'method': 'beam', 'lookahead': 1}, 'lookahead is 1: beam takes 0'),
-    ({'method': 'lookahead'}, 'lookahead is 0: lookahead takes 1 or more')])
-def test_a_session_s_method_is_one_that_there_is(smoke, how, message):
-  session = tts.load(smoke / 'models' / 'base', verifier=smoke / 'models' / 'prm',
-                     max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16)
-  with pytest.raises(InputError, match=message):
-    session.search(['3;+4'], 4, **how)
+  assert f'{DIVERSE}-m2-penalty0.5-n4' in done.stdout
 
 
 def test_a_policy_of_a_strategy_that_is_not_there_is_one_line(smoke, tmp_path):
-  choice = policy_lib.Choice(Strategy('nobodys', 4, 2), 'best_of_n_weighted')
+  choice = policy_lib.Choice(Strategy.of('nobodys', 4, beam_width=2), 'best_of_n_weighted')
   fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)
   shutil.copy(smoke / 'run.json', tmp_path)
   policy_lib.save(policy_lib.Policy('first_1', 1.0, 1, (0.8, 0.6, 0.4, 0.2), {4: fit}, {}),
@@ -232,45 +258,42 @@ def test_the_strategy_is_what_it_says(seed):
   rng = np.random.default_rng(seed)
   score = rng.integers(0, 4, 6).astype(np.float32) / 4
   parent = rng.integers(0, 3, 6)
-  blank = np.zeros(6)
-  rows = methods.Rows(score, blank, blank, blank, parent, blank > 0, blank > 0)
-  experiment('my_strategy')
+  rows = allocate_test.rows(score, [allocate_test.LIVE] * 6).replace(parent=parent)
+  experiment('my_method')
   ahead = [sum(parent[j] == parent[i] and (-score[j], j) < (-score[i], i) for j in range(6))
            for i in range(6)]
-  np.testing.assert_allclose(methods.METHODS[DIVERSE].priority(rows),
+  np.testing.assert_allclose(methods.METHODS[DIVERSE](penalty=0.5).priority(rows),
                              score - 0.5 * np.array(ahead), atol=1e-6)
 
 
 def test_what_is_run_depends_on_the_config_alone():
-  names = lambda *plugged: {s.strategy.method for s in search.searches(experiment(*plugged))}
-  assert names('my_strategy', 'my_verifier') == {'beam', 'lookahead', DIVERSE}
+  names = lambda *plugged: {s.strategy.method for s in strategies.searches(experiment(*plugged))}
+  assert names('my_method', 'my_verifier') == {'beam', 'lookahead', DIVERSE}
   assert names() == {'beam', 'lookahead'}  # though it has been imported
   assert verifiers.added(experiment()) == {}
   assert methods.METHODS.mark('beam') == () == verifiers.VERIFIERS.mark('prm')
 
 
 def test_a_sweep_is_a_strategy_each(module):
-  plugins.load([module('sweep', '''
-from tts.search import methods
-@methods.register('power', exponent=2)
-@methods.register('power', lookahead=True, exponent=0.5)
-def power(rows, exponent):
-  return rows.score ** exponent
-''')])
-  found = {m.name: (m.lookahead, dict(m.theta), m.priority(methods.Rows(*[3.0] * 7)))
-           for m in methods.METHODS.of(['sweep']).values() if m.theta}
-  assert found == {'power_exponent0.5': (True, {'exponent': 0.5}, 3**0.5),
-                   'power_exponent2': (False, {'exponent': 2}, 9.0)}
+  plugins.load([module('sweep', PLUGIN.format(name='power'))])
   value = dataclasses.replace(experiment(), plugins=('sweep',))
-  names = [s.strategy.name for s in search.searches(value)]
-  assert {'power_exponent2-m2-n4', 'power_exponent0.5-m2-k1-n8'} <= set(names)
+  names = lambda *listed: {s.strategy.name for s in strategies.searches(dataclasses.replace(
+      value, search=dataclasses.replace(value.search, methods=listed)))}
+  assert 'power-m2-exponent1-n4' in names()  # a plugin's method is searched with anyway
+  assert names('power(exponent=0.5)', 'power(beam_width=1)') == {
+      'power-m1-exponent1-n1', 'power-m1-exponent1-n4', 'power-m1-exponent0.5-n1',
+      *(name for name in names('power(exponent=0.5)'))}
 
 
 PLUGIN = '''
-from tts.search import methods
+import dataclasses
+from tts import methods
 @methods.register('{name}')
-def rule(rows):
-  return rows.logprob
+@dataclasses.dataclass(frozen=True)
+class Rule(methods.Beam):
+  exponent: float = 1.0
+  def priority(self, rows):
+    return rows.logprob ** self.exponent
 '''
 
 
@@ -302,8 +325,8 @@ def test_fingerprints_depend_on_the_source_of_what_they_use(plugged, monkeypatch
   def marks():
     run = Run(value, Workdir(plugged), 0)
     blocks, mark = search.questions(run, 8, 8)
-    work = lambda name, **how: search.beam_work(
-        Workers(run), blocks, mark, Strategy(name, 4, 2), **how).mark
+    work = lambda name, **how: search.search_work(
+        Workers(run), blocks, mark, Strategy.of(name, 4, beam_width=2), **how).mark
     return {'beam': work('beam'), 'diverse': work(DIVERSE), 'prm': run.model('prm').mark,
             'guided': work('beam', verifier='mean_value'), 'arith': run.data_mark('test'),
             'task': Run(task, Workdir(plugged), 0).data_mark('test')}
@@ -317,7 +340,7 @@ def test_fingerprints_depend_on_the_source_of_what_they_use(plugged, monkeypatch
 @pytest.mark.parametrize('name,text,message', [
     ('taken_one', PLUGIN.format(name='beam'), "taken_one registers .* 'beam'.* taken: choose"),
     ('odd_name', PLUGIN.format(name='a-b'), "'a-b': give a name of"),
-    ('empty_one', 'import numpy\n', 'empty_one.* registers no function'),
+    ('empty_one', 'import numpy\n', 'empty_one.* registers nothing'),
     ('broken_one', '1/0\n', 'broken_one.*cannot be imported: ZeroDivisionError'),
     ('garbled', 'def', 'garbled.*cannot be imported: SyntaxError'),
     ('judge', "from tts.stages import verifiers\n@verifiers.register('base')\nclass A: ...",

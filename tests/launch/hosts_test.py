@@ -72,6 +72,7 @@ def test_two_processes_write_what_one_writes_and_the_first_alone_speaks(launcher
   assert not (copy / 'stale').exists() and not list((copy / 'tmp').iterdir())
 
 
+@pytest.mark.slow
 def test_hosts_that_share_nothing_but_a_bucket(launcher, smoke, copy, tmp_path, monkeypatch):
   """Each has its own copy; what was made with two goes on with one, on a third machine."""
   pytest.importorskip('google.cloud.storage')

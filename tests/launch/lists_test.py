@@ -8,13 +8,14 @@ import shutil
 import pytest
 
 import tts
+from tts import methods
 from tests.launch.conftest import copied_for_solving
 from tests.launch.solve_test import choose_always
 from tts.data import arith, problems as problems_lib
 from tts.eval import policy as policy_lib
 from tts.types import Strategy
 
-SIZES = {'max_prompt_tokens': 16, 'max_tokens': 40, 'max_steps': 6, 'max_step_tokens': 16}
+LIMITS = tts.Limits(max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16)
 TEXTS = [p.prompt.rstrip('\n') for p in arith.generate(
     arith.ArithConfig(max_ops=3), 'test')][:21]
 QUESTIONS = [*TEXTS, TEXTS[0], TEXTS[4], TEXTS[0]]  # one is asked three times
@@ -30,19 +31,26 @@ def by_identity(questions, found):
 
 
 @pytest.fixture(scope='module')
-def session(smoke):
-  models = smoke / 'models'
-  return tts.load(models / 'base', verifier=models / 'prm', **SIZES)
+def models(smoke):
+  return (tts.load_generator(smoke / 'models' / 'base'),
+          tts.load_verifier(smoke / 'models' / 'prm'))
 
 
-CALLS = {'sample': lambda s, questions: s.sample(questions, 4),
-         'beam': lambda s, questions: s.search(questions, 8, beam_width=2),
-         'lookahead': lambda s, questions: s.search(questions, 8, beam_width=2, lookahead=1)}
+def searched(method):
+  return lambda models, questions: tts.search(*models, questions, method=method, budget=8,
+                                              limits=LIMITS)
+
+
+CALLS = {'sample': lambda models, questions: tts.sample(
+             models[0], questions, 4, verifier=models[1], limits=LIMITS),
+         'beam': searched(methods.beam(2)), 'lookahead': searched(methods.lookahead(2, 1)),
+         'filter': searched(methods.particle_filter())}
 
 
 @pytest.mark.parametrize('call', CALLS)
-def test_samples_and_searches(session, call):
-  run = lambda questions: by_identity(questions, CALLS[call](session, questions))
+def test_samples_and_searches(models, call):
+  run = lambda questions: by_identity(questions, [
+      r.solutions for r in CALLS[call](models, questions)])
   whole = run(QUESTIONS)
   texts = lambda candidates: [c.text for c in candidates]
   assert len({tuple(texts(x)) for x in whole.values()}) > 12
@@ -63,7 +71,7 @@ def nameless(solution):
   return dataclasses.replace(solution, id='', tree=tree)
 
 
-@pytest.mark.parametrize('strategy', [Strategy('sample', 6), Strategy('beam', 4, 2)],
+@pytest.mark.parametrize('strategy', [Strategy('sample', 6), Strategy.of('beam', 4, beam_width=2)],
                          ids=['sample', 'beam'])
 def test_solutions(workdir, strategy):
   choose_always(workdir, policy_lib.Choice(strategy, 'best_of_n_weighted'))

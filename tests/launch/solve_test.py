@@ -88,7 +88,7 @@ def test_samples_that_stay_are_candidates_and_paid_for_once(workdir, tmp_path):
 
 def test_a_search_pays_for_the_estimate_on_top(workdir, tmp_path):
   folder = copy(workdir, tmp_path)
-  choose_always(folder, policy_lib.Choice(Strategy('beam', 4, 2), 'best_of_n_weighted'))
+  choose_always(folder, policy_lib.Choice(Strategy.of('beam', 4, beam_width=2), 'best_of_n_weighted'))
   searched = tts.solve(folder, QUESTIONS, 8)
   choose_always(folder, policy_lib.Choice(Strategy('sample', 2), 'majority'))
   sampled = tts.solve(folder, QUESTIONS, 8)

@@ -61,27 +61,27 @@ def test_the_numbers_by_hand():
 def test_reading_step_by_step_with_branching_equals_reading_again(params):
   """Ragged prompts and steps, texts that branch and end; every value against the whole text's."""
   rng = np.random.default_rng(0)
-  judge = toy.judge(toy.judges(ARCH), params)
+  verifier = toy.verifier(toy.judges(ARCH), params)
   prompts = [rng.integers(0, VOCAB, n).tolist() for n in (6, 3)]
 
   async def read(group, text, node, depth):
     for n in rng.integers(1, 6, 4 - depth).tolist():
       new = rng.integers(0, VOCAB, n).tolist()
-      seen = await Read(judge.reader, group, node, new, own=True)
+      seen = await Read(verifier.reader, group, node, new, own=True)
       found.append((text + new, n, seen.values))
       if depth < 3:
         await read(group, text + new, seen.node, depth + 1)
-      judge.release(group, seen.node)
+      verifier.release(group, seen.node)
 
   for prompt in prompts:
     found = []
 
     async def question(group, prompt=prompt):
-      node = (await Read(judge.reader, group, None, prompt)).node
+      node = (await Read(verifier.reader, group, None, prompt)).node
       await read(group, prompt, node, 0)
-      judge.release(group, node)
+      verifier.release(group, node)
 
-    toy.run([question], [judge])
+    toy.run([question], [verifier])
     assert len(found) == 4 + 12 + 24 + 24
     for text, n, values in found:
       again = whole(params, text, len(prompt))[-n:]

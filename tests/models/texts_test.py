@@ -50,45 +50,45 @@ def test_writing_reading_and_branching_equal_recomputing(name):
   """A random tree of texts of every question: children are written or read, or both, in turn."""
   arch, params = ARCHS[name], toy.decoder_params(ARCHS[name])
   held = stacks.stacked(params, arch) if 'loop' in name else params
-  author = toy.author(toy.writes(arch), held, LIMITS)
-  judge = toy.judge(toy.judges(arch), held)
+  generator = toy.generator(toy.writes(arch), held, LIMITS)
+  verifier = toy.verifier(toy.judges(arch), held)
   prompts = toy.ragged(*toy.prompts(0, B, P, arch.vocab_size))
   keys = np.asarray(jax.random.key_data(toy.slot_keys(B, 200)))
   checks = []  # question, text, where it begins to be checked, log-probabilities, values
 
   async def grown(group, b, gen, slots, texts, depth):
-    """Children of a text, (tokens, author's node, judge's node): the caller holds both nodes."""
+    """Children of a text, (tokens, generator's node, verifier's node): the caller holds both nodes."""
     tokens, written, read = texts
     for _ in range(gen.integers(1, 4) if depth < 5 else 0):
       key, logprob = keys[b, next(slots)], None
       if gen.random() < 0.6:
-        found = await Write(author.writer, group, written, key, steps=1,
+        found = await Write(generator.writer, group, written, key, steps=1,
                             ahead=int(gen.integers(0, 3)), keep=True)
         new, logprob, node = found.tokens[:found.own], found.logprob[:found.own], found.node
       else:
         new = gen.integers(5, arch.vocab_size, gen.integers(1, C + 1))
-        node = (await Read(author.reader, group, written, new)).node
-      seen = await Read(judge.reader, group, read, new, own=True)
+        node = (await Read(generator.reader, group, written, new)).node
+      seen = await Read(verifier.reader, group, read, new, own=True)
       checks.append((b, [*tokens, *new.tolist()], len(tokens), logprob, seen.values))
       if node is not None:
         await grown(group, b, gen, slots, (checks[-1][1], node, seen.node), depth + 1)
-      author.release(group, node)
-      judge.release(group, seen.node)
+      generator.release(group, node)
+      verifier.release(group, seen.node)
 
   def question(b):
     async def run(group):
       first, second = await together([
-          begun(author, group, prompts[b]), begun(judge, group, prompts[b])])
+          begun(generator, group, prompts[b]), begun(verifier, group, prompts[b])])
       await grown(group, b, np.random.default_rng(b), iter(range(200)),
                   (prompts[b], first, second), 0)
-      author.release(group, first)
-      judge.release(group, second)
+      generator.release(group, first)
+      verifier.release(group, second)
     return run
 
   async def begun(model, group, tokens):
     return (await Read(model.reader, group, None, tokens)).node
 
-  toy.run([question(b) for b in range(B)], [author, judge], in_flight=B)
+  toy.run([question(b) for b in range(B)], [generator, verifier], in_flight=B)
   assert len(checks) >= 60 and max(len(text) for _, text, *_ in checks) > 25
   log_probs, values = scratch(arch, params, [text for _, text, *_ in checks],
                               [len(prompts[b]) for b, *_ in checks])

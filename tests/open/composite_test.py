@@ -49,7 +49,7 @@ def test_what_is_left_out_is_the_familys(tmp_path, size):
   assert fields['torch_dtype'] == 'bfloat16'
 
 
-@pytest.mark.parametrize('name', ['dtype', 'torch_dtype'])
+@pytest.mark.parametrize('name', ['dtype', pytest.param('torch_dtype', marks=pytest.mark.slow)])
 def test_a_small_one_whole(tmp_path, name):
   """Stored in bfloat16 with its pictures' tower, which is passed over."""
   torch.manual_seed(0)

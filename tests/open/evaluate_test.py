@@ -58,7 +58,8 @@ def save_verifier(model, folder):
             folder / 'model.safetensors')
 
 
-@pytest.mark.parametrize('published', [False, True])
+@pytest.mark.parametrize('published', [
+    False, pytest.param(True, marks=pytest.mark.slow)])
 def test_math_problems_the_whole_way(models, tmp_path, published):
   made = open_config.get_config('chat')
   made.limits.update(max_prompt_tokens=90, max_tokens=24, max_steps=4, max_step_tokens=8)

@@ -134,8 +134,10 @@ def test_a_file_wherever_a_checkpoint_is_taken(tmp_path):
   read = gguf_files.write(tmp_path / 'm.gguf', 'llama', gguf_files.weights('llama', False), 'Q8_0')
   gguf_files.write_folder(tmp_path / 'folder', 'llama', read, False)
   Tokenizer.load(tmp_path / 'm.gguf').save(tmp_path / 'folder')
-  texts = [[c.text for c in tts.load(source, max_prompt_tokens=16, max_tokens=12, seed=1).sample(
-      ['abba'], 3)[0]] for source in (tmp_path / 'm.gguf', tmp_path / 'folder')]
+  limits = tts.Limits(max_prompt_tokens=16, max_tokens=12)
+  texts = [[s.text for s in next(tts.sample(
+      tts.load_generator(source), ['abba'], 3, limits=limits, seed=1)).solutions]
+           for source in (tmp_path / 'm.gguf', tmp_path / 'folder')]
   assert texts[0] == texts[1] and len(set(texts[0])) > 1
   done = subprocess.run(
       [sys.executable, '-m', 'launch.import_checkpoint', f'--source={tmp_path / "m.gguf"}',

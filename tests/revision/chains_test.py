@@ -16,11 +16,11 @@ LIMITS = decode.Limits(max_tokens=6, max_steps=3, max_step_tokens=5, roles=toy.R
 B, N, P, L = 5, 3, 4, 9
 
 
-def run(author, prompts, keys, length=L):
+def run(generator, prompts, keys, length=L):
   """Chains of every problem; keys [B, N]."""
   data = np.asarray(jax.random.key_data(keys))
-  begin = lambda prompt, own: lambda group: chains.chains(author, group, prompt, own, length)
-  return toy.run([begin(*each) for each in zip(prompts, data, strict=True)], [author])
+  begin = lambda prompt, own: lambda group: chains.chains(generator, group, prompt, own, length)
+  return toy.run([begin(*each) for each in zip(prompts, data, strict=True)], [generator])
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +37,7 @@ def prompts():
 def of_length(table, prompts):
   """Chains of a length, made once."""
   return functools.cache(lambda length: run(
-      toy.author(toy.TableGenerator, table, LIMITS), prompts, toy.slot_keys(B, N), length))
+      toy.generator(toy.TableGenerator, table, LIMITS), prompts, toy.slot_keys(B, N), length))
 
 
 def plain_chain(table, prompt, uniform):
@@ -75,10 +75,10 @@ def test_reference(table, prompts, of_length):
 
 
 def test_a_chain_of_one_answer_is_a_plain_sample(table, prompts, of_length):
-  author = toy.author(toy.TableGenerator, table, LIMITS)
+  generator = toy.generator(toy.TableGenerator, table, LIMITS)
   data = np.asarray(jax.random.key_data(toy.slot_keys(B, N)))
-  begin = lambda b: lambda group: pool.samples(author, group, prompts[b], data[b])
-  samples = toy.run([begin(b) for b in range(B)], [author])
+  begin = lambda b: lambda group: pool.samples(generator, group, prompts[b], data[b])
+  samples = toy.run([begin(b) for b in range(B)], [generator])
   for of_problem, found in zip(samples, of_length(1), strict=True):
     for sample, (only,) in zip(of_problem, found, strict=True):
       assert only.reencoded == 0
@@ -108,7 +108,7 @@ def test_first_answers_do_not_depend_on_how_many_there_are(of_length, length):
 
 def test_chains_do_not_depend_on_the_batch_nor_on_each_other(table, prompts, of_length):
   order, few = [3, 0, 0, 4, 1], [2, 0]
-  got = run(toy.author(toy.TableGenerator, table, LIMITS), [prompts[b] for b in order],
+  got = run(toy.generator(toy.TableGenerator, table, LIMITS), [prompts[b] for b in order],
             toy.slot_keys(B, N)[np.array(order)][:, np.array(few)])
   for b, found in zip(order, got, strict=True):
     for n, chain in zip(few, found, strict=True):
@@ -118,7 +118,7 @@ def test_chains_do_not_depend_on_the_batch_nor_on_each_other(table, prompts, of_
 def test_a_real_decoder_sees_the_context_built_afresh(prompts):
   params = toy.decoder_params()
   prompts = [[1, *prompt[1:]] for prompt in prompts]
-  found = run(toy.author(toy.writes(), params, LIMITS), prompts, toy.slot_keys(B, N))
+  found = run(toy.generator(toy.writes(), params, LIMITS), prompts, toy.slot_keys(B, N))
   texts, starts, wanted = [], [], []
   for prompt, of_problem in zip(prompts, found):
     for chain in of_problem:

@@ -22,23 +22,23 @@ LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.
 B, J, P = 6, 9, 5
 
 
-async def drawn(author, group, prefix, lengths, keys):
+async def drawn(generator, group, prefix, lengths, keys):
   """A question's samples, each behind so many of the prefix's tokens, as rollouts are."""
   async def one(length, key):
-    node = (await Read(author.reader, group, None, prefix[:length])).node
-    sample = await pool.draw(author, group, node, key)
-    author.release(group, node)
+    node = (await Read(generator.reader, group, None, prefix[:length])).node
+    sample = await pool.draw(generator, group, node, key)
+    generator.release(group, node)
     return sample
 
   return await together([one(*each) for each in zip(lengths, keys)])
 
 
 def queue(table, prefix, lengths, keys, num_jobs, make=toy.TableGenerator, limits=LIMITS, **how):
-  """Samples of each problem, the first num_jobs [B] of its jobs. keys [B, J]; how: of `author`."""
-  author, data = toy.author(make, table, limits, **how), np.asarray(jax.random.key_data(keys))
+  """Samples of each problem, the first num_jobs [B] of its jobs. keys [B, J]; how: of `generator`."""
+  generator, data = toy.generator(make, table, limits, **how), np.asarray(jax.random.key_data(keys))
   begin = lambda b: lambda group: drawn(
-      author, group, prefix[b], lengths[b, :num_jobs[b]], data[b, :num_jobs[b]])
-  return toy.run([begin(b) for b in range(len(num_jobs))], [author])
+      generator, group, prefix[b], lengths[b, :num_jobs[b]], data[b, :num_jobs[b]])
+  return toy.run([begin(b) for b in range(len(num_jobs))], [generator])
 
 
 @pytest.fixture(scope='module')
@@ -157,11 +157,11 @@ def test_same_key_same_sample_other_key_other_sample(inputs):
 def test_a_greedy_sample_is_the_likeliest_text(inputs):
   """Whatever the temperature is, and the key."""
   table, prefix, lengths, keys, _ = inputs
-  author, data = toy.author(toy.TableGenerator, table, LIMITS), np.asarray(
+  generator, data = toy.generator(toy.TableGenerator, table, LIMITS), np.asarray(
       jax.random.key_data(keys))
   begin = lambda b: lambda group: pool.samples(
-      author, group, prefix[b, :lengths[b, 0]], data[b, :2], greedy=True)
-  for b, found in enumerate(toy.run([begin(b) for b in range(B)], [author])):
+      generator, group, prefix[b, :lengths[b, 0]], data[b, :2], greedy=True)
+  for b, found in enumerate(toy.run([begin(b) for b in range(B)], [generator])):
     want = reference.sample(table[b], prefix[b, :lengths[b, 0]], None, LIMITS)
     assert [s.tokens.tolist() for s in found] == [want.own] * 2
     np.testing.assert_allclose(found[0].logprob, want.logprobs, atol=1e-5)

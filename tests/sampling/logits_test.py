@@ -1,5 +1,6 @@
 """From logits to a token, against tables worked out by hand."""
 
+import dataclasses
 import functools
 
 import jax
@@ -130,6 +131,56 @@ def test_impossible_tokens_are_never_drawn(vocab, config):
     token, _ = jitted(jnp.broadcast_to(logits, (len(uniform), rows, vocab)), jnp.stack(each),
                       config)
     assert (np.take_along_axis(probs, np.asarray(token).T, axis=1) > 0).all()
+
+
+def assert_drawn(config, logits, probs):
+  """Tokens are drawn by probs [V] of logits [V], all of them and no others."""
+  uniform = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 20_000)), jnp.float32)
+  token, _ = jitted(jnp.broadcast_to(logits, (20_000, len(logits))), uniform, config)
+  counts = np.bincount(token, minlength=len(logits))
+  np.testing.assert_array_equal(counts > 0, probs > 0)
+  assert stats.chisquare(counts[probs > 0], probs[probs > 0] * 20_000).pvalue > 1e-3
+
+
+@pytest.mark.parametrize('vocab', [9, 300])
+@pytest.mark.parametrize('temperature,share', [(1.0, 0.05), (1.0, 0.2), (0.6, 0.1), (2.0, 0.4)])
+def test_min_p_keeps_shares_of_the_likeliest(vocab, temperature, share):
+  """An id at a time, by its odds at the temperature; all that is kept keeps its odds."""
+  logits = random_logits(vocab, 1, vocab)[0]
+  odds = np.exp((np.asarray(logits, np.float64) - float(max(logits))) / temperature)
+  probs = np.array([x if x >= share else 0.0 for x in odds])
+  assert 1 < np.count_nonzero(probs) < vocab
+  config = SamplingConfig(temperature, min_p=share)
+  assert_drawn(config, logits, probs / probs.sum())
+  # With top-p the share is of what min-p has left.
+  likeliest = probs.max() / probs.sum()
+  uniform = jnp.linspace(0.0, LARGEST, 500)[None].repeat(2, 0)
+  alone, _ = jitted(jnp.broadcast_to(logits, (500, vocab)), uniform,
+                    dataclasses.replace(config, top_p=0.999 * float(likeliest)))
+  np.testing.assert_array_equal(alone, np.argmax(logits))
+  for wrong in (0.0, -0.1, 1.5, float('nan')):
+    with pytest.raises(ValueError, match='min_p is .*above 0 and at most 1'):
+      SamplingConfig(min_p=wrong)
+
+
+@pytest.mark.parametrize('vocab', [9, 300])
+@pytest.mark.parametrize('temperature,num', [(1.0, 0.7), (1.0, 1.5), (0.5, 1.5), (3.0, 1.5)])
+def test_top_n_sigma_keeps_what_is_near_the_largest(vocab, temperature, num):
+  """The same ids at every temperature, an id at a time; padding counts for none."""
+  logits = random_logits(vocab, 1, vocab)[0]
+  values = np.asarray(logits, np.float64)
+  least = values.max() - num * np.sqrt(np.mean((values - values.mean())**2))
+  kept = np.array([x >= least for x in values])
+  assert 1 < kept.sum() < vocab
+  probs = np.where(kept, np.exp((values - values.max()) / temperature), 0.0)
+  config = SamplingConfig(temperature, top_n_sigma=num)
+  assert_drawn(config, jnp.append(logits, -jnp.inf), np.append(probs, 0.0) / probs.sum())
+  padded = jnp.broadcast_to(jnp.append(logits, 99.0), (1000, vocab + 1))
+  token, _ = sample(padded, jnp.linspace(0, LARGEST, 1000)[None].repeat(2, 0), config, size=vocab)
+  assert set(np.asarray(token).tolist()) <= set(np.flatnonzero(kept).tolist())
+  for wrong in (0.0, -1.0, float('nan')):
+    with pytest.raises(ValueError, match='top_n_sigma is .*above 0'):
+      SamplingConfig(top_n_sigma=wrong)
 
 
 def test_a_large_vocabulary_is_drawn_group_by_group():

@@ -10,11 +10,11 @@ B, S, R = 4, 3, 5
 LIMITS = decode.Limits(max_tokens=8, max_steps=3, max_step_tokens=5, roles=toy.ROLES)
 
 
-def rollouts(author, prompts, steps, keys):
+def rollouts(generator, prompts, steps, keys):
   """keys uint32 [B, S, R, 2]; the middle step has none."""
   begin = lambda b: lambda group: pool.rollouts(
-      author, group, prompts[b], steps[b], [keys[b, 0], (), keys[b, 2]])
-  return toy.run([begin(b) for b in range(B)], [author])
+      generator, group, prompts[b], steps[b], [keys[b, 0], (), keys[b, 2]])
+  return toy.run([begin(b) for b in range(B)], [generator])
 
 
 def inputs(vocab=toy.VOCAB):
@@ -29,9 +29,9 @@ def test_rollouts_are_samples_behind_the_steps():
   table, (prompts, steps, keys) = toy.random_tables(0, B), inputs()
   uniform = toy.uniforms(toy.slot_keys(B, S * R), LIMITS.max_steps, LIMITS.max_tokens).reshape(
       B, S, R, LIMITS.max_steps, LIMITS.max_tokens)
-  author = toy.author(toy.TableGenerator, table, LIMITS)
+  generator = toy.generator(toy.TableGenerator, table, LIMITS)
   seen = set()
-  for b, found in enumerate(rollouts(author, prompts, steps, keys)):
+  for b, found in enumerate(rollouts(generator, prompts, steps, keys)):
     assert [len(of_step) for of_step in found] == [R, 0, R]
     for step in (0, 2):
       text = [*prompts[b], *sum(steps[b][:step + 1], [])]
@@ -44,12 +44,12 @@ def test_rollouts_are_samples_behind_the_steps():
         seen.add(want.status)
   assert seen == {'finished', 'truncated'}
   # A solution is read once, whatever branches off it.
-  assert author.reader.entered == sum(map(len, prompts)) + sum(len(s) for of in steps for s in of)
+  assert generator.reader.entered == sum(map(len, prompts)) + sum(len(s) for of in steps for s in of)
 
 
 def test_a_real_decoders_rollouts_are_scored_as_by_a_full_forward():
   params, (prompts, steps, keys) = toy.decoder_params(), inputs(toy.ARCH.vocab_size)
-  found = rollouts(toy.author(toy.writes(), params, LIMITS), prompts, steps, keys)
+  found = rollouts(toy.generator(toy.writes(), params, LIMITS), prompts, steps, keys)
   texts, starts, wanted = [], [], []
   for b, of_problem in enumerate(found):
     for step in (0, 2):

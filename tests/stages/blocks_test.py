@@ -19,7 +19,8 @@ from tts.data.tokenizer import Tokenizer
 from tts.engine import program
 from tts.eval import records
 from tts.stages import blocks as blocks_lib
-from tts.stages import search
+from tts.config import SearchConfig
+from tts.stages import search, strategies
 from tts.stages.workdir import Workdir
 from tts.stages.workers import Computed
 from tts.types import InputError, Problem
@@ -258,11 +259,11 @@ def test_a_program_takes_blocks_of_other_shapes():
 
 
 def test_a_setting_that_two_rules_share_is_run_once():
-  names = [s.name for s in search.beam_strategies((1, 4, 16, 64), (4, 'sqrt'))]
+  names = [s.name for s in strategies.of_method(SearchConfig(), 'beam', {}, (1, 4, 16, 64))]
   assert names == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16', 'beam-m4-n64',
                    'beam-m8-n64']
   with pytest.raises(InputError, match='beam_widths'):
-    search.beam_strategies((4,), (0,))
+    strategies.of_method(SearchConfig(beam_widths=(0,)), 'beam', {}, (4,))
 
 
 def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
@@ -270,7 +271,7 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   made = []
   monkeypatch.setattr(search, 'questions', lambda run, block, count=None: ([], ''))
   monkeypatch.setattr(search, 'pool_work', lambda *args, model, **kwargs: made.append(model))
-  monkeypatch.setattr(search, 'beam_work', lambda workers, blocks, mark, strategy, *, verifier, trees: (
+  monkeypatch.setattr(search, 'search_work', lambda workers, blocks, mark, strategy, *, verifier, trees: (
       made.append((verifier, strategy.name))))
   monkeypatch.setattr(blocks_lib, 'run', lambda *args: 0)
   monkeypatch.setattr(search, '_forget_trees', lambda *args: None)

@@ -18,7 +18,7 @@ from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.stages import memory
-from tts.stages.workers import Functions
+from tts.models.functions import Functions
 
 HALF = dataclasses.replace(toy.ARCH, vocab_size=2048, num_layers=6, width=256, mlp_width=1024,
                            head_size=64, heads=('lm',), dtype='bfloat16', param_dtype='bfloat16')

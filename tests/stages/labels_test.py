@@ -11,7 +11,7 @@ import numpy as np
 from tests import reference, toy
 from tts import config, parallel, rng
 from tts.engine.shape import Shape
-from tts.engine.workers import Author
+from tts.engine.workers import EngineGenerator
 from tts.eval import flops, records
 from tts.eval.ledger import ledger_ratio
 from tts.eval.samples import COUNTS
@@ -49,9 +49,9 @@ def make_workers(num_rollouts=2, samples=6, groups=1):
   workers = Workers(types.SimpleNamespace(
       experiment=experiment, seed=0, tokenizer=Tokenizer(), prompts=Tokenizer(),
       mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES)))
-  author = Author(workers.run.mesh, toy.TableGenerator, jnp.asarray(TABLE[None]),
+  generator = EngineGenerator(workers.run.mesh, toy.TableGenerator, jnp.asarray(TABLE[None]),
                   Shape(lanes=5, write=3, readers=4, tile=2), SamplingConfig(), workers.run.limits)
-  workers.author = lambda name, sampling: author
+  workers.generator = lambda name, sampling: generator
   return workers
 
 
@@ -165,8 +165,8 @@ def test_each_rollout_is_what_its_key_draws_behind_its_prefix(monkeypatch):
 
 
 def test_labels_do_not_depend_on_lanes(monkeypatch):
-  real = Author
-  monkeypatch.setitem(globals(), 'Author', lambda mesh, make, params, shape, *rest: real(
+  real = EngineGenerator
+  monkeypatch.setitem(globals(), 'EngineGenerator', lambda mesh, make, params, shape, *rest: real(
       mesh, make, params, Shape(lanes=32, write=8, readers=16, tile=8), *rest))
   assert label() == [made()]
 

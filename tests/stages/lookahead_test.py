@@ -12,39 +12,45 @@ import pytest
 from configs import arithmetic, quickstart
 from tests import toy
 from tests.eval import synthetic
-from tts import config, parallel
+from tts import config, methods, parallel
 from tts.engine import engine
 from tts.engine.shape import Shape
-from tts.engine.workers import Author, Judge
+from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.eval import flops, outcomes, records, runfiles, samples
 from tts.eval.ledger import Ledger
+from tts.library.tree_page import tree_page
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.search import search as search_lib
-from tts.stages import plan, rows as rows_lib, search
+from tts.searching import search as search_lib
+from tts.stages import plan, rows as rows_lib, strategies
 from tts.types import InputError, Problem, Strategy
 
 PAPER = ((1, 'sqrt'), (3, 4), (3, 'sqrt'))
 LIMITS = Limits(max_tokens=13, max_steps=5, max_step_tokens=5, roles=toy.ROLES)
 B, N, K = 16, 4, 3
-STRATEGY = Strategy('lookahead', 18, beam_width=2, lookahead=K)  # 18 buy no more than 16
+STRATEGY = Strategy.of('lookahead', 18, beam_width=2, lookahead=K)  # 18 buy no more than 16
+
+
+def lookahead(budgets, rules):
+  return strategies.of_method(config.SearchConfig(lookahead=rules), 'lookahead', {}, budgets)
 
 
 def test_the_paper_s_settings():
   """B = N (k + 1); M is of the N candidates; a budget without a candidate is left out."""
-  found = search.lookahead_strategies((1, 2, 4, 16, 64, 256), PAPER)
+  found = lookahead((1, 2, 4, 16, 64, 256), PAPER)
   assert [(s.budget, s.lookahead, s.beam_width, s.num_candidates) for s in found] == [
       (2, 1, 1, 1), (4, 1, 1, 2), (4, 3, 1, 1), (16, 1, 2, 8), (16, 3, 4, 4), (16, 3, 2, 4),
       (64, 1, 4, 32), (64, 3, 4, 16), (256, 1, 8, 128), (256, 3, 4, 64), (256, 3, 8, 64)]
   assert all(s.num_candidates * (s.lookahead + 1) <= s.budget for s in found)
   assert found[4].name == 'lookahead-m4-k3-n16'
-  assert Strategy('beam', 16, 4).num_candidates == Strategy('sample', 16).num_candidates == 16
+  assert {Strategy.of('beam', 16, beam_width=4).num_candidates,
+          Strategy('sample', 16).num_candidates} == {16}
 
 
 @pytest.mark.parametrize('rule,match', [((3, 0), 'M is a number'), ((3, 'log'), 'M is a number')])
 def test_a_wrong_width_is_named(rule, match):
   with pytest.raises(InputError, match=f'config.search.lookahead .*{match}'):
-    search.lookahead_strategies((16,), (rule,))
+    lookahead((16,), (rule,))
 
 
 @pytest.mark.parametrize('value,match', [
@@ -76,18 +82,18 @@ def trees():
   prompts, prompt_len = toy.prompts(5, B, 5)
   shape = Shape(lanes=8, write=4, readers=8, tile=4)
   mesh = parallel.make_mesh(1)
-  author = Author(mesh, toy.TableGenerator, jnp.asarray(toy.random_tables(5, B)), shape,
+  generator = EngineGenerator(mesh, toy.TableGenerator, jnp.asarray(toy.random_tables(5, B)), shape,
                   SamplingConfig(), LIMITS)
-  judge = Judge(mesh, toy.TableVerifier, (), shape)
+  verifier = EngineVerifier(mesh, toy.TableVerifier, (), shape)
   keys = np.asarray(jax.random.key_data(toy.slot_keys(B, N)))
 
   def begin(b):
     prompt = prompts[b, :prompt_len[b]].tolist()
     return lambda group: search_lib.Search(
-        author, judge, search_lib.Question(prompt, prompt, keys[b]),
-        search_lib.BeamConfig(N, 2, K), group).run()
+        generator, verifier, search_lib.Question(prompt, prompt, keys[b], keys[b][0]),
+        methods.Lookahead(2, K), group).run()
 
-  found = engine.run([begin(b) for b in range(B)], [author, judge], in_flight=4)
+  found = engine.run([begin(b) for b in range(B)], [generator, verifier], in_flight=4)
   return list(zip(found, prompt_len.tolist()))
 
 
@@ -124,7 +130,7 @@ def test_scores_are_those_of_the_steps_and_pages_show_the_simulations(trees, run
       own = [tree.nodes[i].score for i in tree.path(last)]
       assert row['step_scores'] == own and row['answer_score'] == own[-1]
       assert row['theta'] == {'beam_width': 2, 'lookahead': K} and row['slot'] < N
-    page = rows_lib.tree_page(run, Problem('q', 'p\n'), STRATEGY, tree, [])
+    page = tree_page(run.tokenizer, 'exact', Problem('q', 'p\n'), STRATEGY, tree, [])
     for node, shown in zip(tree.nodes, page['nodes']):
       assert ('simulation' in shown) == node.live
       if node.live:
@@ -148,7 +154,7 @@ def workdir(trees, run, tmp_path):
 
 def test_a_budget_has_fewer_slots_than_it_is_charged(workdir, trees):
   (setting, got), = samples.load(workdir, 'search').items()
-  assert (setting.budget, setting.num_candidates) == (18, N)
+  assert (setting.strategy.budget, setting.strategy.num_candidates) == (18, N)
   assert got.present.shape == (B, N)
   assert got.present.sum(axis=1).tolist() == [len(tree.candidates) for tree, _ in trees]
 

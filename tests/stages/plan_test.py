@@ -112,7 +112,7 @@ def test_the_larger_models_are_about_4_and_14_times_the_base():
 
 @pytest.mark.parametrize('k, steps', [(0, 5), (1, 5), (3, 5), (3, 2), (7, 4), (3, 1)])
 def test_a_simulation_ends_with_its_solution(k, steps):
-  search = Strategy('lookahead', 8 * (k + 1), 4, k)
+  search = Strategy.of('lookahead', 8 * (k + 1), beam_width=4, lookahead=k)
   simulated = sum(min(k, steps - s) for s in range(1, steps + 1))
   assert plan.written(search, steps) == pytest.approx(8 * (steps + simulated) / steps)
   assert plan.written(search, steps) <= search.budget
@@ -122,7 +122,7 @@ def test_a_simulation_ends_with_its_solution(k, steps):
 def test_lookahead_writes_what_the_committed_quickstart_wrote():
   """Its tokens a question over those of a sample, results/quickstart: k = 1 14.3, k = 3 10.8."""
   for k, seen in ((1, 14.31), (3, 10.81)):
-    assert plan.written(Strategy('lookahead', 16, 2, k), 4.7) == pytest.approx(seen, rel=0.02)
+    assert plan.written(Strategy.of('lookahead', 16, beam_width=2, lookahead=k), 4.7) == pytest.approx(seen, rel=0.02)
 
 
 def test_deep_budgets_and_the_ablation_run_on_fewer_questions():

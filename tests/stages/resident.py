@@ -20,16 +20,17 @@ from tts import parallel
 from tts.data.tokenizer import Tokenizer
 from tts.engine import engine
 from tts.engine.shape import Shape
-from tts.engine.workers import Author, Judge
+from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.models.generator import Generator
 from tts.models.arch import Arch
 from tts.models.transformer import abstract, num_params
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig, Question, Search
+from tts import methods
+from tts.searching.search import Question, Search
 from tts.stages import memory
-from tts.stages.workers import Functions
+from tts.models.functions import Functions
 from tts.train import checkpoint
 
 WRITER = Tokenizer.train(['1+2=3\n'], 14)
@@ -69,22 +70,23 @@ def search(folder):
   found = {'before': resident()}
   params = [checkpoint.load_model(folder / name, mesh)[1] for name in ('base', 'prm')]
   found |= {'loaded': resident(), 'loading': resident(peak=True)}
-  author = Author(mesh, Functions(Generator, BASE), params[0], SHAPE, SamplingConfig(), LIMITS)
-  judge = Judge(mesh, Functions(Verifier, GUIDE), params[1], SHAPE)
+  generator = EngineGenerator(mesh, Functions(Generator, BASE), params[0], SHAPE,
+                              SamplingConfig(), LIMITS)
+  verifier = EngineVerifier(mesh, Functions(Verifier, GUIDE), params[1], SHAPE)
   groups, prompt = parallel.num_groups(mesh), np.ones(LONG - 24 - 16, np.int32)
   keys = np.arange(2 * N, dtype=np.uint32).reshape(N, 2)
-  begin = lambda group: Search(author, judge, Question(prompt, prompt, keys), BeamConfig(N, 4),
-                               group).run()
-  trees = engine.run([begin] * 2 * groups, [author, judge], 2)
+  question = Question(prompt, prompt, keys, keys[0])
+  begin = lambda group: Search(generator, verifier, question, methods.Beam(4), group).run()
+  trees = engine.run([begin] * 2 * groups, [generator, verifier], 2)
   found['searching'] = resident()
   found['rounds'] = max(node.round for tree in trees for node in tree.nodes) + 1
   pages = lambda worker: worker._store._count
   weights = memory.weights(BASE, 1) + memory.weights(GUIDE, 1)
   kept = (memory.lanes(BASE, 1, SHAPE.lanes, WIDTH) + memory.texts(BASE, 1, SHAPE.readers, WIDTH)
           + memory.texts(GUIDE, 1, SHAPE.readers, WIDTH, True)
-          + memory.pages(BASE, 1, pages(author)) + memory.pages(GUIDE, 1, pages(judge), True))
+          + memory.pages(BASE, 1, pages(generator)) + memory.pages(GUIDE, 1, pages(verifier), True))
   # Weights lie once in memory, whatever the number of devices.
-  del author, judge, begin
+  del generator, verifier, begin
   gc.collect()
   ctypes.CDLL(None).malloc_trim(0)
   found['programs'] = resident() - found['loaded']  # what is left but the models

@@ -6,7 +6,7 @@ import pytest
 
 from configs import arithmetic, smoke
 from tts import config, parallel
-from tts.stages import cost, device_programs, plan, search, verifiers
+from tts.stages import cost, device_programs, plan, strategies, verifiers
 from tts.types import InputError
 
 
@@ -40,7 +40,7 @@ def test_a_dry_run_counts_it():
   assert new['prm'] == new['prm_plain'] == old['prm_plain']
   assert cost.read(mine, 'mean_value', 10, 20) == cost.read(usual, 'prm', 10, 20)
   more = after['search'].generations - before['search'].generations
-  plain = sum(s.num_candidates for s in search.plain_strategies(usual.search))
+  plain = sum(s.num_candidates for s in strategies.plain(usual.search))
   assert more == usual.search.deep_questions * plain
   one = (after['search'].tokens - before['search'].tokens) / more  # tokens of a solution
   assert after['search'].tokens == pytest.approx(after['search'].generations * one, rel=1e-3)

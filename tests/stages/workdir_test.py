@@ -11,6 +11,7 @@ import types
 import pytest
 
 from tts import config
+from tts.sampling.logits import SamplingConfig
 from tts.stages import search, workdir as workdir_lib
 from tts.stages.context import Run
 from tts.stages.workdir import Usage, Workdir, file_fingerprint, fingerprint
@@ -111,6 +112,25 @@ def test_the_grader_is_part_of_what_is_graded_alone():
   for split in ('verifier', 'revision', 'dev', 'test'):
     assert mark(split, grader='math') != mark(split, grader='exact')
   assert mark('lm', grader='math') == mark('lm', grader='exact')
+
+
+def test_an_option_that_is_off_changes_no_fingerprint():
+  """Of how tokens are drawn: runs from before an option stay valid, and it being on shows."""
+  before = dataclasses.make_dataclass(
+      'Before', [('temperature', float, 1.0), ('top_k', int, 0), ('top_p', float, 1.0)])
+  assert fingerprint(SamplingConfig()) == fingerprint(before())
+  assert fingerprint(SamplingConfig(0.5, 3, 0.9)) == fingerprint(before(0.5, 3, 0.9))
+  fields = [(f.name, f.type, f.default) for f in dataclasses.fields(SamplingConfig)]
+  for kind, off, on in ((bool, False, True), (float | None, None, 0.5), (tuple, (), (1,))):
+    more = dataclasses.make_dataclass('More', [*fields, ('another', kind, off)])
+    assert fingerprint(more()) == fingerprint(SamplingConfig())
+    assert fingerprint(more(another=on)) != fingerprint(SamplingConfig())
+  options = {name: off for name, _, off in fields if name not in vars(before())}
+  assert 'statistics' in options
+  for name, off in options.items():
+    on = True if off is False else 0.5
+    assert fingerprint(SamplingConfig(**{name: on})) != fingerprint(SamplingConfig())
+    assert fingerprint(SamplingConfig(**{name: off})) == fingerprint(SamplingConfig())
 
 
 HOLD = 'import sys; from tts.stages.workdir import Workdir; Workdir(sys.argv[1]).hold(); input()'

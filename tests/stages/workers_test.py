@@ -41,7 +41,8 @@ def make_blocks():
           for of in ([0], [1, 2])]
 
 
-@pytest.mark.parametrize('strategy', [Strategy('beam', 4, 2), Strategy('lookahead', 8, 2, 1)])
+@pytest.mark.parametrize('strategy', [
+    Strategy.of('beam', 4, beam_width=2), Strategy.of('lookahead', 8, beam_width=2, lookahead=1)])
 def test_a_search_s_tokens_are_counted(workers, strategy):
   """Entered: the prompts, once, and what is written. Computed: whole passes over a group's lanes."""
   found = search.searcher(workers, strategy, 'prm', 'test')(make_blocks())
@@ -51,12 +52,12 @@ def test_a_search_s_tokens_are_counted(workers, strategy):
   tokens = sum(map(len, PROMPTS)) + sum(len(n.tokens) for n in nodes) + ahead
   counted = workers.computed()
   assert counted['base', 'entered'] == counted['prm', 'entered'] == tokens
-  author, judge = workers.author('base', SamplingConfig()), workers.judge('prm')
-  for worker, whole in ((author.writer, LANES), (author.reader, READERS * TILE),
-                        (judge.reader, READERS * TILE)):
+  generator, verifier = workers.generator('base', SamplingConfig()), workers.verifier('prm')
+  for worker, whole in ((generator.writer, LANES), (generator.reader, READERS * TILE),
+                        (verifier.reader, READERS * TILE)):
     assert worker.computed % whole == 0 and worker.computed >= worker.entered > 0
-  assert counted['base', 'computed'] == author.writer.computed + author.reader.computed
-  assert counted['prm', 'computed'] == judge.reader.computed
+  assert counted['base', 'computed'] == generator.writer.computed + generator.reader.computed
+  assert counted['prm', 'computed'] == verifier.reader.computed
   assert counted.occupancy == pytest.approx(
       2 * tokens / (counted['base', 'computed'] + counted['prm', 'computed']), abs=1e-4)
 
@@ -64,9 +65,9 @@ def test_a_search_s_tokens_are_counted(workers, strategy):
 def test_a_model_is_made_to_work_once_for_all_that_want_it(workers):
   for num in (2, 3):
     search.sampler(workers, 'base', 'test', num, SamplingConfig())(make_blocks())
-  author = workers.author('base', SamplingConfig())
-  assert author is workers.author('base', SamplingConfig())
-  assert author is not workers.author('base', SamplingConfig(temperature=0.5))
+  generator = workers.generator('base', SamplingConfig())
+  assert generator is workers.generator('base', SamplingConfig())
+  assert generator is not workers.generator('base', SamplingConfig(temperature=0.5))
   before = workers.computed()
   scoring.scorer(workers, 'prm')([], [])
   assert workers.computed() == before and before['base', 'entered'] > 0

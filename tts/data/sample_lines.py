@@ -9,6 +9,7 @@ from typing import Any
 
 from tts.data import jsonl
 from tts.data import problems
+from tts.data import sample_statistics
 from tts.data.sample_scores import Scores
 from tts.data.sample_scores import number
 from tts.data.sample_scores import scores
@@ -22,7 +23,10 @@ from tts.data.sample_texts import text_of
 from tts.types import InputError
 from tts.types import Strategy
 
-METHODS = ('sample', 'greedy', 'beam', 'lookahead')
+# Strategies, and of searches the parameters that a line has to give.
+METHODS = {'sample': (), 'greedy': (), 'beam': ('beam_width',),
+           'lookahead': ('beam_width', 'lookahead'), 'dvts': ('beam_width',), 'rebase': (),
+           'particle_filter': (), 'particle_filter_entropic': ()}
 _MOST = 1 << 16  # candidates: each is a place in an array
 
 
@@ -53,8 +57,10 @@ class Sample:
     logprob: summed, or None.
     tokens: how many, or None.
     verifier_tokens: how many each verifier read, or None.
+    weight: particles that it stands for.
     answer: the last one in the text, or None.
     correct: None without a gold answer.
+    statistics: as `sample_statistics` has them, or None.
   """
 
   line: int
@@ -64,8 +70,10 @@ class Sample:
   logprob: float | None
   tokens: int | None
   verifier_tokens: int | None
+  weight: int = 1
   answer: str | None = None
   correct: bool | None = None
+  statistics: dict[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,16 +152,21 @@ def _question(known: Mapping[str, Any], where: str) -> tuple[str, Question]:
 
 def _strategy(known: Mapping[str, Any], where: str) -> Strategy:
   method = known.get('strategy', 'sample')
-  if method not in METHODS:
-    raise InputError(f'{where}: strategy {str(method)[:40]!r} is unknown: choose of {METHODS}')
+  if not isinstance(method, str) or method not in METHODS:
+    raise InputError(f'{where}: strategy {str(method)[:40]!r} is unknown: choose of {tuple(METHODS)}')
   if method in ('sample', 'greedy'):
     return Strategy(method, int(method == 'greedy'))
-  depth = whole(known, 'lookahead', where, 1, _MOST) if method == 'lookahead' else None
-  found = Strategy(method, whole(known, 'budget', where, 1, _MOST),
-                   whole(known, 'beam_width', where, 1, _MOST), depth)
+  theta = known.get('theta', {})
+  if not isinstance(theta, dict) or any(
+      not isinstance(value, (int, float, str)) or name in ('beam_width', 'lookahead')
+      or not name.isidentifier() for name, value in theta.items()):
+    raise InputError(f'{where}: field "theta" is to be an object of the method\'s other parameters, '
+                     'as {"temperature": 0.1}')
+  given = {name: whole(known, name, where, 1, _MOST) for name in METHODS[method]}
+  found = Strategy.of(method, whole(known, 'budget', where, 1, _MOST), **theta | given)
   if not found.num_candidates:
     raise InputError(f'{where}: a budget of {found.budget} pays for no candidate at lookahead '
-                     f'{depth}: it is candidates x (lookahead + 1)')
+                     f'{found.lookahead}: it is candidates x (lookahead + 1)')
   return found
 
 
@@ -165,5 +178,9 @@ def _sample(own: Mapping[str, Any], line: int, where: str, logits: Collection[st
     own = {**own, 'tokens': len(tokens)}
   counts = [whole(own, name, where, 0) if name in own else None
             for name in ('tokens', 'verifier_tokens')]
+  weight = whole(own, 'weight', where, 1, _MOST) if 'weight' in own else 1
+  statistics = (sample_statistics.given(own['statistics'], where, counts[0])
+                if 'statistics' in own else None)
   return Sample(line, text_of(own, where), cut_off(own), scores(own, where, logits),
-                number(own['logprob'], 'logprob', where) if 'logprob' in own else None, *counts)
+                number(own['logprob'], 'logprob', where) if 'logprob' in own else None, *counts,
+                weight, statistics=statistics)

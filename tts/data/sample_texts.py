@@ -36,9 +36,12 @@ NAMES = {
     'budget': ('budget',),
     'beam_width': ('beam_width',),
     'lookahead': ('lookahead',),
+    'theta': ('theta',),
+    'weight': ('weight',),
+    'statistics': ('statistics',),
 }
 _PER_SAMPLE = ('score', 'step_scores', 'scores', 'logprob', 'tokens', 'verifier_tokens',
-               'truncated', 'finish_reason')
+               'truncated', 'finish_reason', 'weight', 'statistics')
 
 
 def texts(row: Mapping[str, Any], where: str) -> list[str | None] | str | None:

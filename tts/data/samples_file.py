@@ -176,12 +176,15 @@ def _check_same_fields(path: str | os.PathLike[str], by_question: dict[str, list
   lines: dict[tuple[str, bool], dict[int, None]] = collections.defaultdict(dict)
   samples = [s for found in by_question.values() for s in found]
   verifiers = set().union(*(s.scores for s in samples))
+  statistics = set().union(*(s.statistics or () for s in samples))
   for s in samples:
     if s.answer is not None:
       for field in ('tokens', 'verifier_tokens', 'logprob'):
         lines[field, getattr(s, field) is not None][s.line] = None
       for name in verifiers:
         lines[f'score by {name!r}', name in s.scores][s.line] = None
+      for name in statistics:
+        lines[f'statistics.{name}', name in (s.statistics or ())][s.line] = None
   left_out: set[int] = set()
   for field in [field for field, there in lines if not there and (field, True) in lines]:
     having, lacking = lines[field, True], [n for n in lines[field, False] if n not in left_out]

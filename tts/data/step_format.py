@@ -177,6 +177,10 @@ class Reader:
     ids = self._step(np.asarray(tokens, np.int32).tobytes(), before)
     return ids[max(0, len(ids) - max(room, 0)):]
 
+  def search_step(self, tokens: Sequence[int], before: int, used: int) -> list[int]:
+    """`step` of a solution of which `used` ids have been read."""
+    return self.step(tokens, before, min(self.width, self.past - used))
+
   def rewrite(self, tokens: np.ndarray, lengths: np.ndarray, before: np.ndarray,
               room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Many steps at once: int32 [R, C], [R], [R], [R] --> (ids int32 [R, W], numbers int32 [R])."""

@@ -5,52 +5,80 @@ Who runs when decides nothing but the time: what a job gives depends on the job 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+import collections
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from tts.engine.tasks import Task
-from tts.engine.workers import Author, Judge
+from tts.engine.workers import EngineGenerator, EngineVerifier
 
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine
 
 
-def run(questions: Sequence[Begin], models: Sequence[Author | Judge], in_flight: int,
-        tick: Callable[[int, float], None] = lambda tokens, share: None) -> list[Any]:
+class Done(NamedTuple):
+  """A question that is done."""
+
+  index: int   # of the questions, from 0
+  result: Any  # what its coroutine returned
+
+
+def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | EngineVerifier],
+           in_flight: int,
+           tick: Callable[[int, int], None] = lambda tokens, done: None) -> Iterator[Done]:
   """Runs questions, so many of each group at a time; the next one goes where one is done.
 
   Args:
-    questions: in the order in which they begin.
+    questions: in the order in which they begin; taken as they begin.
     models: that their jobs are for.
     in_flight: questions of a group that have begun and are not done.
-    tick: called after each device program with the tokens that it wrote or read, and the share of
-      the questions that is done.
+    tick: called after each device program with the tokens that it wrote or read, and how many
+      questions are done.
 
-  Returns:
-    What each coroutine returned.
+  Yields:
+    Questions as they are done, in any order. Nothing goes on while the caller does not.
   """
   workers = [worker for model in models for worker in model.workers]
-  results: list[Any] = [None] * len(questions)
-  left, waiting = len(questions), iter(enumerate(questions))
+  waiting, found = iter(enumerate(questions)), collections.deque()
+  running = done = 0
 
   def begin(group: int) -> None:
-    found = next(waiting, None)
-    if found is not None:
-      i, question = found
+    nonlocal running
+    following = next(waiting, None)
+    if following is None:
+      return
+    index, question = following
+    running += 1
 
-      def done(result: Any) -> None:
-        nonlocal left
-        results[i] = result
-        left -= 1
-        begin(group)
+    def ended(result: Any) -> None:
+      nonlocal running, done
+      found.append(Done(index, result))
+      running, done = running - 1, done + 1
+      begin(group)
 
-      Task(question(group), done)
+    Task(question(group), ended)
 
   for _ in range(in_flight):
     for group in range(models[0].groups):
       begin(group)
-  while left:
+  while running:
     # A program takes its time however few rows it has: the one that does most in it comes first.
     worker = max(workers, key=lambda worker: worker.worth)
     assert worker.worth, 'a question waits for nothing'
-    tick(worker.run(), 1 - left / len(questions))
+    tick(worker.run(), done)
+    while found:
+      yield found.popleft()
+  yield from found
+
+
+def run(questions: Sequence[Begin], models: Sequence[EngineGenerator | EngineVerifier],
+        in_flight: int,
+        tick: Callable[[int, float], None] = lambda tokens, share: None) -> list[Any]:
+  """What the coroutines of questions return, in their order. Args: as of `stream`.
+
+  tick: is told of the share of the questions that is done.
+  """
+  results: list[Any] = [None] * len(questions)
+  for index, result in stream(questions, models, in_flight,
+                              lambda tokens, done: tick(tokens, done / len(questions))):
+    results[index] = result
   return results

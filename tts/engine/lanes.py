@@ -7,14 +7,14 @@ computes does not depend on the others, so the same text gives the same bytes in
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from tts.engine import pages
+from tts.protocols import Carry, Generator, Texts
 from tts.sampling import decode
+from tts.sampling.confidence import Statistics
 from tts.sampling.logits import SamplingConfig
 
 ACTIVE, STEP_ENDED, FINISHED, LIVE, GREEDY = 1, 2, 4, 8, 16  # bits of `Log.code`
@@ -25,12 +25,12 @@ FIELDS = 8  # of a row that comes into a lane; see `filled`
 class Lanes:
   """L texts that a generator is writing."""
 
-  texts: Any           # the generator's, of L rows
+  texts: Texts | None  # the generator's, of L rows; None where they are handed on apart
   rows: decode.Rows    # [L]
   active: jax.Array    # [L] bool, it is to write on; who is not waits to be unloaded
   steps: jax.Array     # [L] int32, steps that it still writes; the `ahead` last ones greedily
   ahead: jax.Array     # [L] int32
-  saved: Any           # the texts' `carry` at the end of the last step that was not greedy
+  saved: Carry         # the texts' `carry` at the end of the last step that was not greedy
 
 
 @flax.struct.dataclass
@@ -41,9 +41,10 @@ class Log:
   logprob: jax.Array   # [m, L] float32, natural log at temperature 1
   code: jax.Array      # [m, L] int32, bits; 0 where the lane was not active
   active: jax.Array    # [L] bool, the lane is to write on
+  statistics: Statistics | None = None  # [m, L], where they are asked for
 
 
-def empty(generator: Any, count: int, width: int) -> Lanes:
+def empty(generator: Generator, count: int, width: int) -> Lanes:
   """Lanes with nothing in them, with room for texts of `width` tokens."""
   texts = generator.empty(count, width)
   zeros, none = jnp.zeros(count, jnp.int32), jnp.zeros(count, bool)
@@ -53,7 +54,7 @@ def empty(generator: Any, count: int, width: int) -> Lanes:
   return Lanes(texts=texts, rows=rows, active=none, steps=zeros, ahead=zeros, saved=texts.carry)
 
 
-def write(generator: Any, lanes: Lanes, num: int, sampling: SamplingConfig,
+def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig,
           limits: decode.Limits) -> tuple[Lanes, Log]:
   """Up to `num` tokens in every active lane. num, sampling, limits: static."""
   count = lanes.active.shape[0]
@@ -67,15 +68,15 @@ def write(generator: Any, lanes: Lanes, num: int, sampling: SamplingConfig,
     i, writing, lanes, log = carry
     active, greedy = lanes.active, lanes.steps <= lanes.ahead
     before = lanes.rows
-    writing, rows, token, logprob = decode.emit(generator, writing, before, active, greedy,
-                                                sampling, limits)
+    writing, rows, token, logprob, found = decode.emit(generator, writing, before, active, greedy,
+                                                       sampling, limits)
     ended = rows.step > before.step
     steps = lanes.steps - ended
     code = active * (ACTIVE + STEP_ENDED * ended + FINISHED * rows.finished + LIVE * rows.live
                      + GREEDY * greedy)
     log = jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0),
-        log, (token, logprob, code))
+        log, (token, logprob, code, found))
     over = lambda flag, x: flag.reshape(flag.shape + (1,) * (x.ndim - 1))
     saved = jax.tree.map(lambda new, old: jnp.where(over(active & ~greedy, new), new, old),
                          writing.texts.carry, lanes.saved)
@@ -84,10 +85,12 @@ def write(generator: Any, lanes: Lanes, num: int, sampling: SamplingConfig,
     return i + 1, writing, lanes, log
 
   writing = generator.begin(lanes.texts, num)
+  zeros = blank.astype(jnp.float32)
+  nothing = Statistics(zeros, zeros, zeros) if sampling.statistics else None
   first = (jnp.zeros((), jnp.int32), writing, lanes.replace(texts=None),
-           (blank, blank.astype(jnp.float32), blank))
-  _, writing, lanes, log = jax.lax.while_loop(going, body, first)
-  return lanes.replace(texts=generator.end(writing)), Log(*log, active=lanes.active)
+           (blank, zeros, blank, nothing))
+  _, writing, lanes, (token, logprob, code, found) = jax.lax.while_loop(going, body, first)
+  return lanes.replace(texts=generator.end(writing)), Log(token, logprob, code, lanes.active, found)
 
 
 def resized(lanes: Lanes, order: jax.Array) -> Lanes:
@@ -100,7 +103,7 @@ def resized(lanes: Lanes, order: jax.Array) -> Lanes:
   return rest.replace(active=rest.active & (order >= 0), texts=pages.picked(lanes.texts, source))
 
 
-def filled(lanes: Lanes, texts: Any, fresh: jax.Array, fields: jax.Array) -> Lanes:
+def filled(lanes: Lanes, texts: Texts, fresh: jax.Array, fields: jax.Array) -> Lanes:
   """Lanes of which the fresh ones have another row.
 
   Args:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import parallel
+from tts.protocols import Carry, Columns, Texts
 
 SIZE = 16
 _AXES = (None, None, 'kv_heads', None, None)  # logical axes of columns
@@ -23,8 +24,8 @@ _AXES = (None, None, 'kv_heads', None, None)  # logical axes of columns
 class Pages:
   """Columns of texts, and what follows each page's last token."""
 
-  columns: Any  # as in `Texts`, with pages for texts and SIZE columns
-  carry: Any    # as in `Texts`, [pages, ...]
+  columns: Columns  # as in `Texts`, with pages for texts and SIZE columns
+  carry: Carry      # as in `Texts`, [pages, ...]
 
 
 def axes(path: Any) -> tuple[str | None, ...]:
@@ -32,7 +33,7 @@ def axes(path: Any) -> tuple[str | None, ...]:
   return _AXES if any(getattr(key, 'name', None) == 'columns' for key in path) else ()
 
 
-def empty(texts: Any, count: int) -> Pages:
+def empty(texts: Texts, count: int) -> Pages:
   """`count` pages for texts like these."""
   return Pages(
       columns=jax.tree.map(lambda x: parallel.constrain(jnp.zeros(
@@ -45,8 +46,8 @@ def padded(copies: int) -> int:
   return 1 << max(6, copies.bit_length() + 1 & ~1)
 
 
-def load(texts: Any, pages: Pages, copies: jax.Array, fresh: jax.Array, length: jax.Array,
-         last: jax.Array) -> Any:
+def load(texts: Texts, pages: Pages, copies: jax.Array, fresh: jax.Array, length: jax.Array,
+         last: jax.Array) -> Texts:
   """Texts of which the `fresh` ones are others.
 
   Args:
@@ -78,7 +79,7 @@ def load(texts: Any, pages: Pages, copies: jax.Array, fresh: jax.Array, length: 
                        carry=jax.tree.map(carried, texts.carry, pages.carry))
 
 
-def save(pages: Pages, texts: Any, carry: Any, copies: jax.Array) -> Pages:
+def save(pages: Pages, texts: Texts, carry: Carry, copies: jax.Array) -> Pages:
   """Pages with some of the lanes' columns in them, and a lane's `carry` [L, ...] beside each.
 
   copies: as of `load`, lanes to pages.
@@ -105,7 +106,7 @@ def _count(copies: jax.Array) -> jax.Array:
   return jnp.sum(copies[:, 0] >= 0)
 
 
-def picked(texts: Any, lanes: jax.Array) -> Any:
+def picked(texts: Texts, lanes: jax.Array) -> Texts:
   """The texts of the lanes with these numbers, int32 [n]."""
   count = lanes.shape[0]
 
@@ -120,7 +121,7 @@ def picked(texts: Any, lanes: jax.Array) -> Any:
   return jax.tree.map(lambda x: x[lanes], texts.replace(columns=())).replace(columns=columns)
 
 
-def returned(texts: Any, some: Any, lanes: jax.Array, count: jax.Array) -> Any:
+def returned(texts: Texts, some: Texts, lanes: jax.Array, count: jax.Array) -> Texts:
   """The texts with the first `count` of those that were `picked`, changed or not."""
   def put(i, axis):
     return lambda old, new: jax.lax.dynamic_update_slice_in_dim(
@@ -133,7 +134,7 @@ def returned(texts: Any, some: Any, lanes: jax.Array, count: jax.Array) -> Any:
   return jax.lax.fori_loop(0, count, one, texts)
 
 
-def widened(texts: Any, width: int) -> Any:
+def widened(texts: Texts, width: int) -> Texts:
   """The texts with room for `width` tokens."""
   return texts.replace(columns=_grown(texts.columns, 3, width))
 

@@ -6,7 +6,6 @@ of memory) has it from here. The shapes are of one device group: `stacked` makes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import functools
 from typing import Any
 
@@ -16,12 +15,12 @@ import jax.numpy as jnp
 from tts import parallel
 from tts.engine import lanes as lanes_lib, nodes, pages as pages_lib
 from tts.engine.lanes import Lanes
+from tts.engine.pages import Pages
 from tts.engine.program import Program
 from tts.engine.shape import Shape
+from tts.protocols import Make, Params, Texts
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-
-Make = Callable[[Any], Any]  # parameters --> a model's functions, inside a program; hashable
 
 
 @functools.cache
@@ -50,7 +49,7 @@ def write(mesh: parallel.Mesh, make: Make, num: int, sampling: SamplingConfig,
                  mesh, donate=(1,))
 
 
-def writes(make: Make, params: Any, shape: Shape, width: int) -> tuple[Lanes]:
+def writes(make: Make, params: Params, shape: Shape, width: int) -> tuple[Lanes]:
   """Shapes of what `write` is called with behind the parameters."""
   return (jax.eval_shape(lambda p: lanes_lib.empty(make(p), shape.lanes, width), params),)
 
@@ -80,7 +79,7 @@ def read(mesh: parallel.Mesh, make: Make, values: bool) -> Program:
   return Program(function, mesh, donate=(1,))
 
 
-def reads(make: Make, params: Any, shape: Shape, width: int, rows: int,
+def reads(make: Make, params: Params, shape: Shape, width: int, rows: int,
           size: int) -> tuple[Any, ...]:
   """Shapes of what `read` is called with behind the parameters, for `size` tokens in each row."""
   return _texts(make, params, shape.readers, width), _ints(rows, 3 + size)
@@ -93,12 +92,12 @@ def load(mesh: parallel.Mesh) -> Program:
                  donate=(1,))
 
 
-def _load(texts: Any, pages: Any, copies: jax.Array, rows: jax.Array) -> Any:
+def _load(texts: Texts, pages: Pages, copies: jax.Array, rows: jax.Array) -> Texts:
   fresh, length, last = rows
   return pages_lib.load(texts, pages, copies, fresh > 0, length, last)
 
 
-def loads(make: Make, params: Any, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
+def loads(make: Make, params: Params, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
   """Shapes of what `load` is called with, into reading lanes that all want a long text."""
   texts = _texts(make, params, shape.readers, width)
   return texts, _pages(texts, count), _copies(shape.readers, width), _ints(3, shape.readers)
@@ -114,7 +113,7 @@ def fill(mesh: parallel.Mesh) -> Program:
   return Program(function, mesh, donate=(1,))
 
 
-def fills(make: Make, params: Any, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
+def fills(make: Make, params: Params, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
   """Shapes of what `fill` is called with, where all lanes want a long text."""
   lanes, = writes(make, params, shape, width)
   return (lanes, _pages(lanes.texts, count), _copies(shape.lanes, width),
@@ -127,7 +126,7 @@ def save(mesh: parallel.Mesh) -> Program:
   return Program(lambda _, *args: pages_lib.save(*args), mesh, donate=(1,))
 
 
-def saves(make: Make, params: Any, rows: int, width: int, count: int) -> tuple[Any, ...]:
+def saves(make: Make, params: Params, rows: int, width: int, count: int) -> tuple[Any, ...]:
   """Shapes of what `save` is called with, from `rows` lanes that all have a long text."""
   texts = _texts(make, params, rows, width)
   return _pages(texts, count), texts, texts.carry, _copies(rows, width)
@@ -151,7 +150,7 @@ def resize(mesh: parallel.Mesh) -> Program:
   return Program(lambda _, *args: lanes_lib.resized(*args), mesh)
 
 
-def resizes(make: Make, params: Any, shape: Shape, width: int) -> tuple[Any, ...]:
+def resizes(make: Make, params: Params, shape: Shape, width: int) -> tuple[Any, ...]:
   """Shapes of what `resize` is called with to have as many lanes as there may be."""
   of = lambda count: jax.eval_shape(lambda p: lanes_lib.empty(make(p), count, width), params)
   return of(shape.sizes[-2]), _ints(shape.lanes)
@@ -163,11 +162,11 @@ def stacked(block: Any, mesh: parallel.Mesh) -> Any:
       lambda path, x: parallel.stacked(x, mesh, pages_lib.axes(path)), block)
 
 
-def _texts(make: Make, params: Any, rows: int, width: int) -> Any:
+def _texts(make: Make, params: Params, rows: int, width: int) -> Texts:
   return jax.eval_shape(lambda p: make(p).empty(rows, width), params)
 
 
-def _pages(texts: Any, count: int) -> Any:
+def _pages(texts: Texts, count: int) -> Pages:
   return jax.eval_shape(lambda texts: pages_lib.empty(texts, count), texts)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -16,6 +15,7 @@ from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Job
 from tts.engine.worker import Worker
+from tts.protocols import Make, Params
 
 
 @dataclasses.dataclass
@@ -53,7 +53,7 @@ class Read(Job):
 class Reader(Worker):
   """The reading lanes of one model, in every group."""
 
-  def __init__(self, store: Store, make: Callable[[Any], Any], params: Any, shape: Shape,
+  def __init__(self, store: Store, make: Make, params: Params, shape: Shape,
                values: bool):
     """make: parameters --> a model, inside a compiled program, a verifier where `values` is set."""
     super().__init__(store, shape.readers)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tts import parallel
 from tts.engine import nodes, pages as pages_lib, programs
 from tts.engine.nodes import Node, Table
 from tts.engine.pages import SIZE, Pages
+from tts.protocols import Carry, Texts
 
 _FIRST = 64  # pages that a group begins with
 
@@ -30,7 +29,7 @@ class Store:
     self.tables = [Table(_FIRST) for _ in range(parallel.num_groups(mesh))]
     self._count, self._pages = _FIRST, None
 
-  def copies(self, texts: Any, wanted: list[list[tuple[int, Node | None]]],
+  def copies(self, texts: Texts, wanted: list[list[tuple[int, Node | None]]],
              held: list[list[Node | None]]) -> tuple[Pages, np.ndarray, np.ndarray]:
     """What `pages.load` needs, to give lanes other texts.
 
@@ -55,14 +54,14 @@ class Store:
       copies.append(mine)
     return self._pages, _padded(copies), rows
 
-  def save(self, texts: Any, carry: Any, wanted: list[list[tuple[int, Node]]]) -> None:
+  def save(self, texts: Texts, carry: Carry, wanted: list[list[tuple[int, Node]]]) -> None:
     """Keeps what lanes have, (lane, a node of the table) per group."""
     self._begin(texts)
     copies = [[(lane, page, node.start + SIZE * i) for lane, node in of_group
                for i, page in enumerate(node.pages)] for of_group in wanted]
     self._pages = programs.save(self.mesh)((), self._pages, texts, carry, _padded(copies))
 
-  def reserve(self, texts: Any, needed: list[int]) -> None:
+  def reserve(self, texts: Texts, needed: list[int]) -> None:
     """Makes room for so many pages more in each group."""
     while any(table.free < more for table, more in zip(self.tables, needed)):
       self._begin(texts)
@@ -71,7 +70,7 @@ class Store:
         table.grow(self._count)
       self._pages = programs.more(self.mesh, self._count)((), self._pages)
 
-  def _begin(self, texts: Any) -> None:
+  def _begin(self, texts: Texts) -> None:
     if self._pages is None:
       self._pages = programs.empty_pages(self.mesh, self._count)((), texts)
 

@@ -12,6 +12,7 @@ from tts.engine.nodes import Node
 from tts.engine.pages import Pages
 from tts.engine.store import Store
 from tts.engine.tasks import Job
+from tts.protocols import Texts
 
 
 class Worker:
@@ -57,7 +58,7 @@ class Worker:
         taken[g].append((lane, job))
     return taken
 
-  def _moves(self, texts: Any,
+  def _moves(self, texts: Texts,
              taken: list[list[tuple[int, Any]]]) -> tuple[Pages, np.ndarray, np.ndarray]:
     """`Store.copies` for the lanes of jobs that were taken."""
     wanted = [[(lane, job.node) for lane, job in of_group] for of_group in taken]

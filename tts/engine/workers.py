@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tts import parallel
 from tts.engine.nodes import Node
@@ -12,10 +11,9 @@ from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Shared
 from tts.engine.writer import Writer
+from tts.protocols import MakeGenerator, MakeVerifier, Params
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-
-Make = Callable[[Any], Any]  # parameters --> a model's functions, inside a compiled program
 
 
 class _Worker:
@@ -41,6 +39,10 @@ class _Worker:
     return (await Read(self.reader, group, None, self._prefix)).node
 
   @property
+  def mesh(self) -> parallel.Mesh:
+    return self._store.mesh
+
+  @property
   def groups(self) -> int:
     """Groups of devices that work."""
     return len(self._store.tables)
@@ -61,10 +63,10 @@ class _Worker:
     self._store.tables[group].release(node)
 
 
-class Author(_Worker):
+class EngineGenerator(_Worker):
   """A generator."""
 
-  def __init__(self, mesh: parallel.Mesh, make: Make, params: Any, shape: Shape,
+  def __init__(self, mesh: parallel.Mesh, make: MakeGenerator, params: Params, shape: Shape,
                sampling: SamplingConfig, limits: Limits, prefix: Sequence[int] = ()):
     """prefix: ids that questions begin with; one that does not is read whole."""
     super().__init__(mesh, prefix)
@@ -77,12 +79,12 @@ class Author(_Worker):
     return [self.reader, self.writer]
 
 
-class Judge(_Worker):
+class EngineVerifier(_Worker):
   """A verifier."""
 
-  def __init__(self, mesh: parallel.Mesh, make: Make, params: Any, shape: Shape,
+  def __init__(self, mesh: parallel.Mesh, make: MakeVerifier, params: Params, shape: Shape,
                prefix: Sequence[int] = ()):
-    """prefix: as of an `Author`, in the verifier's ids."""
+    """prefix: as of an `EngineGenerator`, in the verifier's ids."""
     super().__init__(mesh, prefix)
     self.reader = Reader(self._store, make, params, shape, values=True)
     self.shape = shape

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +15,9 @@ from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.tasks import Job
 from tts.engine.worker import Worker
+from tts.protocols import MakeGenerator, Params
 from tts.sampling import decode
+from tts.sampling.confidence import Statistics
 from tts.sampling.logits import SamplingConfig
 
 _NEVER = np.iinfo(np.int64).max
@@ -36,6 +36,7 @@ class Written:
     finished: whether it ended by itself with them.
     ended: whether all that was written came to an end of the solution, or to a limit.
     node: the text with its own tokens, which the caller holds; None where it was not to be kept.
+    statistics: [n], beside `logprob`, where they are asked for.
   """
 
   tokens: np.ndarray
@@ -46,6 +47,7 @@ class Written:
   finished: bool
   ended: bool
   node: Node | None = None
+  statistics: Statistics | None = None
 
 
 class Write(Job):
@@ -76,12 +78,12 @@ class Write(Job):
 class Writer(Worker):
   """The lanes of one generator, in every group."""
 
-  def __init__(self, store: Store, make: Callable[[Any], Any], params: Any, shape: Shape,
+  def __init__(self, store: Store, make: MakeGenerator, params: Params, shape: Shape,
                sampling: SamplingConfig, limits: decode.Limits):
     """make: parameters --> a generator, inside a compiled program; hashable."""
     super().__init__(store, shape.lanes)
     self._params, self._shape, self._make, self._how = params, shape, make, (sampling, limits)
-    self._logs: list[Any] = []  # of the calls that lanes' texts began in, and all after
+    self._logs: list[lanes.Log] = []  # of the calls that lanes' texts began in, and all after
     self._dropped = 0           # calls before these
     self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
     self._width, self._state = 0, None
@@ -107,8 +109,8 @@ class Writer(Worker):
     self._ends = np.array(moved(self._ends, 0))
     self._begun = np.array(moved(self._begun, _NEVER))
     places = np.maximum(order, 0)[:, None]
-    self._logs = [log.replace(**{name: np.take_along_axis(getattr(log, name), places, 2)
-                                 for name in ('token', 'logprob', 'code')}) for log in self._logs]
+    self._logs = [jax.tree.map(lambda x: np.take_along_axis(x, places, 2),
+                               log.replace(active=None)) for log in self._logs]
     if self._state is not None:
       self._state = programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))
 
@@ -183,20 +185,21 @@ class Writer(Worker):
     for _, _, job, written in done:
       job.done(written)
 
-  def _collect(self, over: np.ndarray) -> list[tuple[int, int, Any, Written]]:
+  def _collect(self, over: np.ndarray) -> list[tuple[int, int, Write, Written]]:
     """(group, lane, job, what it wrote) of the lanes that are over, bool [G, L]."""
-    of = lambda name: np.concatenate([getattr(log, name) for log in self._logs], axis=1)
-    code, token, logprob = of('code'), of('token'), of('logprob')  # [G, calls x m, L]
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1),  # [G, calls x m, L]
+                         *(log.replace(active=None) for log in self._logs))
     found, calls = [], self._begun - self._dropped
     for g, lane in np.argwhere(over).tolist():
       job, first = self._jobs[g][lane], int(calls[g, lane]) * self._shape.write
-      mine = code[g, first:, lane]
-      real = np.flatnonzero(mine)
-      mine = mine[real]
+      mine = whole.code[g, first:, lane]
+      place = g, first + np.flatnonzero(mine), lane
+      mine = whole.code[place]
       own = len(mine) if job.greedy else int(np.count_nonzero(mine & GREEDY == 0))
       last = int(mine[own - 1])
       found.append((g, lane, job, Written(
-          tokens=token[g, first:, lane][real], logprob=logprob[g, first:, lane][real], own=own,
+          tokens=whole.token[place], logprob=whole.logprob[place], own=own,
+          statistics=whole.statistics and whole.statistics.at(place),
           steps=int(np.count_nonzero(mine[:own] & STEP_ENDED)), live=bool(last & LIVE),
           finished=bool(last & FINISHED), ended=not mine[-1] & LIVE)))
     return found

@@ -64,7 +64,7 @@ def rows(pool: Samples | None) -> list[dict[str, Any]]:
   """
   if pool is None:
     return []
-  half = pool.setting.budget // 2
+  half = pool.setting.strategy.budget // 2
   out = []
   oracle, predicted = difficulty.oracle_estimate(pool), difficulty.predicted_estimate(pool)
   if half:
@@ -75,6 +75,6 @@ def rows(pool: Samples | None) -> list[dict[str, Any]]:
       out.append({'bins': 'predicted', 'against': 'predicted', 'samples': half, **compare(
           pool.ids, *(difficulty.predicted_estimate(pool, s) for s in sides))})
   if predicted is not None:
-    out.append({'bins': 'predicted', 'against': 'oracle', 'samples': pool.setting.budget,
+    out.append({'bins': 'predicted', 'against': 'oracle', 'samples': pool.setting.strategy.budget,
                 **compare(pool.ids, predicted, oracle)})
   return out

@@ -17,7 +17,7 @@ _TRAINED = 4  # answers in context, at most, of what the revision model has lear
 
 def _chains(pool: Samples, values: np.ndarray) -> np.ndarray:
   """[Q, N] --> [Q, chains, length]."""
-  return values.reshape(len(values), -1, pool.setting.chain_length)
+  return values.reshape(len(values), -1, pool.setting.strategy.chain_length)
 
 
 def _share(marked: np.ndarray, among: np.ndarray) -> dict[str, Any]:

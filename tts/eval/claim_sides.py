@@ -12,7 +12,7 @@ from tts.eval.claims import Claim, Lookup, Side
 from tts.eval.exchange import Larger, Small
 from tts.eval.outcomes import Outcome
 from tts.eval.samples import VERIFIERS
-from tts.types import InputError, num_candidates
+from tts.types import InputError, Strategy
 
 # By mechanism: revisions may be added to a run whose searches have been measured.
 FILES = {'search': 'claims.json', 'revision': 'claims-revision.json'}
@@ -38,12 +38,16 @@ def _load(path: pathlib.Path) -> list[Claim]:
   if not path.exists():
     return []
   try:
-    return [Claim(**row | {'left': Side(**row['left']), 'right': Side(**row['right']),
+    return [Claim(**row | {'left': _side(row['left']), 'right': _side(row['right']),
                            **{name: tuple(row[name]) for name in ('budgets', 'bins', 'less')}})
             for row in records.read_json(path)]
   except (AttributeError, KeyError, TypeError) as error:
     raise InputError(f'{path} is damaged ({error!r}): delete it; the report then goes without '
                      'claims') from error
+
+
+def _side(row: Mapping[str, Any]) -> Side:
+  return Side(**row | {'theta': tuple(map(tuple, row.get('theta', ())))})
 
 
 def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[Larger]) -> Lookup:
@@ -65,9 +69,9 @@ def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[La
     return answers and dict(zip(answers.ids, answers.accuracy))
 
   def fixed(side: Side, budget: int) -> Mapping[str, float] | None:
-    width = side.beam_width
+    width, others = side.beam_width, dict(side.theta)
     if width is not None:
-      size = num_candidates('lookahead', budget, side.lookahead)
+      size = Strategy.of('lookahead', budget, lookahead=side.lookahead).num_candidates
       width = contrasts.width(str(width), size) if size else None
     length = side.chain_length
     if length == 'sqrt':
@@ -75,10 +79,11 @@ def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[La
     verifier = main if side.verifier == VERIFIERS[0] else side.verifier
     want = (side.strategy, budget, width, side.lookahead, verifier, side.aggregation,
             side.selection or curves.own_selection(side.strategy), None)
+    like = lambda o: others == {k: v for k, v in o.how.others.items() if k in others}
     for o in found:
       own = (o.strategy, o.budget, o.beam_width, o.lookahead, o.verifier, o.aggregation,
              o.selection, o.proposal)
-      if own == want and length in (None, o.chain_length):
+      if own == want and like(o) and length in (None, o.chain_length):
         return dict(zip(o.ids, o.accuracy))
     return None
 

@@ -30,6 +30,7 @@ class Side:
     strategy: its name in the results, `compute_optimal` or a larger model's name.
     beam_width: M as a number or `sqrt`, or None.
     lookahead: k, or None.
+    theta: other parameters of its method, (name, value) pairs; those not named are any.
     verifier: the one that guides or scores, `prm` for the run's main one; None where none is read.
     aggregation: of step scores.
     bins: of a compute-optimal policy, the scheme of its bins.
@@ -51,6 +52,7 @@ class Side:
   mechanism: str = 'search'
   selection: str | None = None
   chain_length: int | str | None = None
+  theta: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

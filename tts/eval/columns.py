@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from tts import answers
+from tts.types import Strategy
 
 COUNTS = ('prompt', 'kept', 'pruned', 'simulated', 'reencoded', 'last', 'entered', 'attended')
 _counted = operator.attrgetter(*COUNTS)
@@ -23,10 +24,24 @@ _Counts = msgspec.defstruct('_Counts', [(name, int) for name in COUNTS])
 _COUNTS = msgspec.json.Decoder(dict[str, _Counts])
 
 
-class _Theta(msgspec.Struct, gc=False):
-  beam_width: int | None
-  lookahead: int | None
-  chain_length: int | None = None
+_THETA = msgspec.json.Decoder(dict[str, int | float | bool | str | None])
+
+
+@functools.lru_cache(1 << 10)
+def strategy(method: str, budget: int, theta: bytes) -> Strategy:
+  """What rows of these fields are of; theta: as it is written.
+
+  Raises:
+    msgspec.ValidationError: theta is none.
+  """
+  found = _THETA.decode(theta)
+  for name in ('beam_width', 'lookahead', 'chain_length'):
+    if not isinstance(found.get(name), int | None):
+      raise msgspec.ValidationError(f'theta has {name} = {found[name]!r}')
+  try:
+    return Strategy.of(method, budget, **found)
+  except TypeError as error:
+    raise msgspec.ValidationError(f'theta: {error}') from error
 
 
 class Row(msgspec.Struct, gc=False):
@@ -36,7 +51,7 @@ class Row(msgspec.Struct, gc=False):
   model: str
   problem_id: str
   strategy: str
-  theta: _Theta
+  theta: msgspec.Raw
   budget: int
   repeat: int
   slot: int
@@ -50,6 +65,7 @@ class Row(msgspec.Struct, gc=False):
   logprob: float | None
   level: int | None
   counts: msgspec.Raw
+  weight: int = 1
   tokens: list[int] | None = None
   # Of a sample whose tokens nobody has.
   num_tokens: int | None = None
@@ -132,6 +148,7 @@ class Columns:
   id: Words
   answer: Words  # normal forms, None where a row was cut off or has none
   slot: np.ndarray
+  weight: np.ndarray
   level: np.ndarray
   truncated: np.ndarray
   correct: np.ndarray
@@ -151,6 +168,7 @@ class Columns:
         answer=Words.of([None if r.truncated or r.answer is None else form(r.answer)
                          for r in rows]),
         slot=np.array([r.slot for r in rows], np.int64),
+        weight=np.array([r.weight for r in rows], np.int64),
         level=np.array([r.level or 0 for r in rows], np.int64),
         truncated=np.array([r.truncated for r in rows], bool),
         correct=np.array([r.correct for r in rows], bool),
@@ -169,7 +187,8 @@ class Columns:
       return parts[0]
     none = [Ragged(np.zeros(len(p.slot), np.int64), np.zeros(0)) for p in parts]
     fields: dict[str, Any] = {}
-    for name in ('slot', 'level', 'truncated', 'correct', 'answer_score', 'logprob', 'length'):
+    for name in ('slot', 'weight', 'level', 'truncated', 'correct', 'answer_score', 'logprob',
+                 'length'):
       fields[name] = np.concatenate([getattr(p, name) for p in parts])
     return cls(
         id=Words.joined([p.id for p in parts]), answer=Words.joined([p.answer for p in parts]),

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates as candidates_lib, crossfit, efficiency
-from tts.eval.candidates import AXES, CONTROL, PARALLEL, REFERENCE, Candidates
+from tts.eval import options as options_lib, crossfit, efficiency
+from tts.eval.options import AXES, CONTROL, PARALLEL, REFERENCE, Options
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
 from tts.eval.trials import Trial
@@ -23,7 +23,7 @@ BASELINES = {'search': (REFERENCE, 'majority', 'best_fixed'),
              'both': (REFERENCE, PARALLEL, 'best_fixed')}
 
 
-def allowed(found: Candidates, axis: str, budget: int,
+def allowed(found: Options, axis: str, budget: int,
             estimator: Estimator | None = None) -> np.ndarray:
   """Places of the strategies that a budget pays for, cheapest first, int64 [A]."""
   costs = found.charged(axis, estimator)
@@ -31,13 +31,13 @@ def allowed(found: Candidates, axis: str, budget: int,
   return order[costs[order] <= found.level(axis, budget) * (1 + 1e-9)]
 
 
-def what(estimator: Estimator, found: Candidates) -> dict[str, Any]:
+def what(estimator: Estimator, found: Options) -> dict[str, Any]:
   """The fields of a row that say whose policy it is."""
   return {'mechanism': found.mechanism, 'bins': estimator.scheme, 'estimator': estimator.name,
           'charged': estimator.charged}
 
 
-def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> dict[str, Any] | None:
+def _row(estimator: Estimator, found: Options, sums: Sums, budget: int) -> dict[str, Any] | None:
   """One policy at one budget in generations; None where the estimate alone costs more."""
   order = allowed(found, 'generations', budget, estimator)
   if not order.size or not sums.n:
@@ -45,7 +45,7 @@ def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> di
   accuracy = crossfit.crossfit(sums, order)
   means = sums.means()
   fixed = {'best_fixed': crossfit.crossfit(sums.unbinned(), allowed(found, 'generations', budget))}
-  for name in (*candidates_lib.POOLED, PARALLEL):
+  for name in (*options_lib.POOLED, PARALLEL):
     place = found.place(name, budget)
     fixed[name] = None if place is None else means[:, place]
   picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
@@ -53,7 +53,7 @@ def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> di
   row = {**what(estimator, found), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
          'ci95': crossfit.interval(accuracy, sums.n),
          'generations': float(np.average(spent, weights=sums.weight[:, :, 0].sum(axis=0))),
-         'choices': [candidates_lib.name(found.outcomes[i]) for i in picked]}
+         'choices': [options_lib.name(found.outcomes[i]) for i in picked]}
   for name, other in fixed.items():
     known = other is not None
     row[f'{name}_accuracy'] = float(other[0]) if known else None
@@ -62,7 +62,7 @@ def _row(estimator: Estimator, found: Candidates, sums: Sums, budget: int) -> di
   return row
 
 
-def _curve(found: Candidates, axis: str, sums: Sums,
+def _curve(found: Options, axis: str, sums: Sums,
            estimator: Estimator | None = None) -> tuple[np.ndarray, np.ndarray]:
   """Costs [L] and accuracies [1 + R, L] of a policy, or of the best fixed strategy."""
   points = [(found.level(axis, budget), crossfit.crossfit(sums, order)) for budget in found.budgets
@@ -72,16 +72,16 @@ def _curve(found: Candidates, axis: str, sums: Sums,
   return np.array([x for x, _ in points]), np.stack([y for _, y in points], axis=1)
 
 
-def baseline(found: Candidates, axis: str, sums: Sums,
+def baseline(found: Options, axis: str, sums: Sums,
              name: str) -> tuple[np.ndarray, np.ndarray]:
   """Costs [L] and accuracies [1 + R, L] of a baseline."""
   if name == 'best_fixed':
     return _curve(found, axis, sums.unbinned())
-  places = [i for i, o in enumerate(found.outcomes) if candidates_lib.label(o) == name]
+  places = [i for i, o in enumerate(found.outcomes) if options_lib.label(o) == name]
   return found.costs[axis][places], sums.means()[:, places]
 
 
-def _efficiency(estimator: Estimator, found: Candidates, sums: Sums,
+def _efficiency(estimator: Estimator, found: Options, sums: Sums,
                 reasons: dict[str, str]) -> Iterator[dict[str, Any]]:
   for axis in AXES:
     policy = _curve(found, axis, sums, estimator)

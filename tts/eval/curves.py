@@ -16,7 +16,7 @@ REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
 
 _MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered')
 _SELECTION = {'greedy': 'majority', **dict.fromkeys(REVISIONS, 'hierarchical'),
-              **{name: name for name in select.STRATEGIES}}
+              **{name: name for name in select.SELECTIONS}}
 
 
 def own_selection(strategy: str) -> str:
@@ -46,8 +46,8 @@ def _row(outcome: Outcome, bin_: int | None, use: np.ndarray,
       getattr(outcome, name)[use].mean()) for name in _MEANS}
   return {
       'strategy': outcome.strategy, 'beam_width': outcome.beam_width,
-      'lookahead': outcome.lookahead, 'chains': outcome.chains,
-      'chain_length': outcome.chain_length,
+      'lookahead': outcome.lookahead, 'theta': outcome.how.others, 'guided': outcome.guided,
+      'charge': outcome.how.charge, 'chains': outcome.chains, 'chain_length': outcome.chain_length,
       'budget': outcome.budget, 'bin': bin_, 'accuracy': float(outcome.accuracy[use].mean()),
       'ci95': interval, 'n': int(use.size), 'repeats': outcome.repeats,
       'generated_tokens': means['generated_tokens'], 'verifier_tokens': means['verifier_tokens'],

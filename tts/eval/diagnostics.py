@@ -61,8 +61,8 @@ def over_optimisation(run: RunFiles, name: str | None) -> list[list[Any]]:
   """
   pools = run.pools('base')
   out = []
-  for size in budgets(max((p.setting.budget for p in pools), default=0)):
-    pool = next(p for p in pools if p.setting.budget >= size)
+  for size in budgets(max((p.setting.strategy.budget for p in pools), default=0)):
+    pool = next(p for p in pools if p.setting.strategy.budget >= size)
     score = pool.logprob if name is None else scores(pool, name, 'last')
     if score is None or np.isnan(score[pool.votes]).any() or not pool.votes.any():
       continue
@@ -140,14 +140,14 @@ def _answer(row: Mapping[str, Any] | None, pool: Samples, name: str, question: i
 
 def _rows(pool: Samples, wanted: Set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
   """The pool's rows of some (problem, slot); they are read again, since samples keep no tokens."""
-  files = dict(zip(pool.ids, pool.files))
+  files, how = dict(zip(pool.ids, pool.files)), pool.setting.strategy
   inside = collections.defaultdict(set)
   for name, _ in wanted:
     inside[files[name]].add(name)
   return {(row['problem_id'], row['slot']): row
           for path, names in inside.items() for row in records.of_problems(path, names)
           if (row['problem_id'], row['slot']) in wanted
-          and row['strategy'] == pool.setting.method and row['budget'] == pool.setting.budget}
+          and row['strategy'] == how.method and row['budget'] == how.budget}
 
 
 def _tokenizer(run: RunFiles) -> Tokenizer | None:

@@ -150,7 +150,7 @@ def estimators(pool: Samples | None, questions: Samples | None,
   for source, name, sizes in ((questions, 'first', FIRST), (pool, 'pool', POOLED)):
     for s in sizes:
       # A pool of its whole size is the free one; charging it says nothing new.
-      if source is None or s >= source.setting.budget:
+      if source is None or s >= source.setting.strategy.budget:
         continue
       estimate = predicted_estimate(source, slice(s))
       if estimate is not None:

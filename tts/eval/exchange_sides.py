@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates, crossfit, curves, difficulty, flops, outcomes as outcomes_lib
+from tts.eval import options, crossfit, curves, difficulty, flops, outcomes as outcomes_lib
 from tts.eval.exchange import Answers, Larger, Once, Small
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, RunFiles
@@ -20,14 +20,15 @@ _VOTERS = 4  # samples of a larger model for one answer, at most
 
 def halves(pool: Samples) -> tuple[Samples, Samples]:
   """A pool's lower and upper slots, as pools of their own; of an odd one the last is left out."""
-  half = pool.setting.budget // 2
+  half = pool.setting.strategy.budget // 2
 
   def part(slots: slice) -> Samples:
     cut = lambda v: v[:, slots] if isinstance(v, np.ndarray) and v.ndim > 1 else v
     fields = {f.name: getattr(pool, f.name) for f in dataclasses.fields(pool)}
     fields = {k: {n: cut(x) for n, x in v.items()} if isinstance(v, dict) else cut(v)
               for k, v in fields.items()}
-    return Samples(**fields | {'setting': dataclasses.replace(pool.setting, budget=half)})
+    return Samples(**fields | {'setting': dataclasses.replace(
+        pool.setting, strategy=dataclasses.replace(pool.setting.strategy, budget=half))})
 
   return part(slice(0, half)), part(slice(half, 2 * half))
 
@@ -43,7 +44,8 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
     if base is None or name not in run.models:
       continue
     greedy, pool = run.setting(name, 'greedy'), run.setting(name, 'sample')
-    voters, rest = halves(pool) if pool is not None and pool.setting.budget > 1 else (None, None)
+    several = pool is not None and pool.setting.strategy.budget > 1
+    voters, rest = halves(pool) if several else (None, None)
     bins = {} if rest is None else difficulty.quintiles(
         rest.ids, difficulty.oracle_estimate(rest))
     found = {}
@@ -51,7 +53,7 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
       found['greedy'] = outcomes_lib.outcome(
           greedy, run.models, strategy='greedy', size=1, selection='majority')
     if voters is not None:
-      size = min(_VOTERS, voters.setting.budget)
+      size = min(_VOTERS, voters.setting.strategy.budget)
       found['majority'] = outcomes_lib.outcome(
           voters, run.models, strategy='majority', size=size, selection='majority')
       found['best_of_n'] = outcomes_lib.outcome(
@@ -81,10 +83,10 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
 
   @functools.cache
   def beside(place: int) -> frozenset[int]:
-    return frozenset(candidates.covering(main, main[place].ids))
+    return frozenset(options.covering(main, main[place].ids))
 
   # NaN, where FLOPs are unknown, is within no allowance.
-  costs = {axis: [candidates.cost(o, axis) for o in main] for axis in ('generations', 'flops')}
+  costs = {axis: [options.cost(o, axis) for o in main] for axis in ('generations', 'flops')}
 
   def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
     within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
@@ -101,7 +103,7 @@ def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]
            if o.strategy == 'majority' and o.flops is not None}
   one = plain.get(1)
   more = plain[2] - one if one is not None and 2 in plain else one
-  prices = [candidates.cost(o, 'flops') for o in main
+  prices = [options.cost(o, 'flops') for o in main
             if o.verifier and o.budget > 1 and o.flops is not None]
   return Small(choose, tuple(sorted({o.budget for o in main})),
                one, more, min(prices, default=None), mechanism)
@@ -118,7 +120,7 @@ def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | No
     return None
   ids = tuple(sorted(shared))
   return Answers(ids, crossfit.by_question(
-      ids, np.array([bins[i] for i in ids]), candidates.accuracies(settings, ids)))
+      ids, np.array([bins[i] for i in ids]), options.accuracies(settings, ids)))
 
 
 def once(run: RunFiles) -> Once | None:

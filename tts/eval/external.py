@@ -254,7 +254,7 @@ class _Rows:
          samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
     """A question's samples in the order of their slots."""
     known = self._questions[question]
-    guided = VERIFIERS[0] if strategy.method in ('beam', 'lookahead') else None
+    guided = VERIFIERS[0] if strategy.method not in ('sample', 'greedy') else None
     for slot, s in enumerate(samples):
       text = s.text or ''
       scores = {self._names[name]: values for name, values in s.scores.items()}
@@ -263,12 +263,13 @@ class _Rows:
           'split': 'test', 'stream': 'difficulty' if stage == 'difficulty' else 'test',
           'model': model, 'problem_id': question, 'strategy': strategy.method,
           'theta': strategy.theta, 'budget': strategy.budget, 'seed': 0, 'repeat': 0, 'slot': slot,
-          'text': text, 'num_tokens': s.tokens,
+          **({'weight': s.weight} if s.weight > 1 else {}), 'text': text, 'num_tokens': s.tokens,
           'step_ends': step_ends(text, max([len(v) for v, _ in s.scores.values()], default=1)),
           'step_scores': steps, 'answer': s.answer, 'truncated': s.truncated, 'correct': s.correct,
           'answer_score': score, 'verifier': guided,
           'other_scores': {name: values for name, (values, _) in scores.items()},
           'logprob': s.logprob, 'level': known.level, 'context': [],
+          **({'statistics': s.statistics} if s.statistics else {}),
           'counts': self._counts(model, s)}
 
   def _counts(self, model: str, sample: Sample) -> dict[str, dict[str, int]]:

@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tts.types import num_candidates
+from tts.types import Strategy
 
 NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
          'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
@@ -64,12 +64,19 @@ def lines(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     strategy, budget, width = row['strategy'], row['budget'], row['beam_width']
     if strategy in NAMES:
       out[NAMES[strategy]].append(row)
-    elif width is not None and row['lookahead'] is None:
-      for label in _by_rules(f'{_words(strategy)}, M = {{}}', budget, width):
+    elif row['lookahead'] is None and row.get('guided', width is not None):
+      base = ', '.join([_words(strategy), *(f'{_words(k)} = {v}' for k, v in _theta(row).items())])
+      labels = [base] if width is None else _by_rules(f'{base}, M = {{}}', budget, width)
+      for label in labels:
         out.setdefault(label, []).append(row)
   for label, row in _lookahead([row for row in rows if row['lookahead'] is not None]):
     out.setdefault(label, []).append(row)
   return {label: sorted(found, key=lambda r: r['budget']) for label, found in out.items() if found}
+
+
+def _theta(row: Mapping[str, Any]) -> dict[str, Any]:
+  """A search's parameters beside M and k; results of before have none."""
+  return row.get('theta') or {}
 
 
 def _words(name: str) -> str:
@@ -100,8 +107,8 @@ def _by_rules(label: str, num: int, width: int) -> list[str]:
 def _lookahead(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
   """(label, row) pairs. A rule for M that no setting needs has no line: k = 1 has only `sqrt`."""
   labels = [_by_rules(f'{_words(row["strategy"])} k={row["lookahead"]}, M={{}}',
-                      num_candidates(row['strategy'], row['budget'], row['lookahead']),
-                      row['beam_width'])
+                      Strategy.of(row['strategy'], row['budget'],
+                                  lookahead=row['lookahead']).num_candidates, row['beam_width'])
             for row in rows]
   needed = {fits[0] for fits in labels if len(fits) == 1}
   for fits, row in zip(labels, rows):

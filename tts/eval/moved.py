@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty
+from tts.eval import options as options_lib, compute_optimal, crossfit, difficulty
 from tts.eval import efficiency
 from tts.eval.trials import Trial
 
@@ -33,7 +33,7 @@ def _measured(trial: Trial) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
         'difference': float(shared.accuracy[0] - other[0]),
         'difference_ci95': crossfit.interval(shared.accuracy - other, sums.n),
         # By bin, fold by fold.
-        'choices': [[candidates_lib.name(found.outcomes[i]) for i in fold]
+        'choices': [[options_lib.name(found.outcomes[i]) for i in fold]
                     for fold in shared.picked]})
   distances = []
   for name in compute_optimal.BASELINES[found.mechanism] if points else ():

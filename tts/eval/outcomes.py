@@ -17,6 +17,7 @@ import numpy as np
 from tts.eval import flops, grouping, select
 from tts.eval.runfiles import RunFiles
 from tts.eval.samples import COUNTS, VERIFIERS, Samples
+from tts.types import Strategy
 
 _KEPT = 16  # what one pool's selections share: the verifiers' scores, the models' tokens
 
@@ -28,8 +29,8 @@ class Outcome:
   Attributes:
     strategy: its name in the results.
     budget: charged full generations.
-    beam_width: M, or None.
-    lookahead: k, or None.
+    parameters: of a search method, as in `Strategy`; () of what has none.
+    guided: whether a verifier led the search.
     chains: of revisions, side by side; None where nothing is revised.
     chain_length: answers of each, or None; of a search, those before what it wrote.
     proposal: the model that wrote the answers, where that is not what its strategy says.
@@ -51,8 +52,6 @@ class Outcome:
 
   strategy: str
   budget: int
-  beam_width: int | None
-  lookahead: int | None
   verifier: str | None
   aggregation: str | None
   selection: str
@@ -65,10 +64,25 @@ class Outcome:
   verifier_tokens: np.ndarray | None
   flops: np.ndarray | None
   seconds: float | None
+  parameters: tuple[tuple[str, Any], ...] = ()
+  guided: bool = False
   chains: int | None = None
   chain_length: int | None = None
   proposal: str | None = None
   main: str = VERIFIERS[0]
+
+  @property
+  def how(self) -> Strategy:
+    """What it is, as a strategy of its name in the results."""
+    return Strategy(self.strategy, self.budget, self.parameters, self.chain_length)
+
+  @property
+  def beam_width(self) -> int | None:
+    return self.how.beam_width
+
+  @property
+  def lookahead(self) -> int | None:
+    return self.how.lookahead
 
 
 @functools.lru_cache(_KEPT)
@@ -88,7 +102,7 @@ def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | No
 
 def _tries(samples: Samples, values: np.ndarray, size: int) -> np.ndarray:
   """Sums over each group of `size` slots, averaged over groups: [Q, N] --> float64 [Q]."""
-  count = samples.setting.num_candidates // size
+  count = samples.setting.strategy.num_candidates // size
   return values[:, :count * size].sum(axis=1) / count
 
 
@@ -102,7 +116,7 @@ def _tokens(samples: Samples, model: str, size: int) -> dict[str, np.ndarray] | 
   counts = samples.counts.get(model)
   if counts is None:
     return None
-  tries = samples.setting.num_candidates // size
+  tries = samples.setting.strategy.num_candidates // size
   used = counts[:, :tries * size]
   total = dict(zip(COUNTS, used.sum(axis=1).T))
   prompts = used[..., COUNTS.index('prompt')]
@@ -134,7 +148,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     models: name -> `model.json`, for FLOPs.
     strategy: its name in the results.
     size: samples per try.
-    selection: one of `select.STRATEGIES` or `select.OF_CHAINS`.
+    selection: one of `select.SELECTIONS` or `select.OF_CHAINS`.
     verifier: the one that is paid for: the search's guide whatever the selection reads, or the one
       whose scores it reads.
     aggregation: of its step scores; None where the selection reads no scores.
@@ -143,25 +157,26 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
   Returns:
     None where the verifier has not scored the samples.
   """
-  score, length = None, samples.setting.chain_length
+  score, how = None, samples.setting.strategy
+  length = how.chain_length
   if aggregation is not None:
     score = scores(samples, verifier, aggregation)
     if score is None:
       return None
   right, silent = select.outcome(
       selection, size, answer=grouping.tries(samples, size), correct=samples.correct, score=score,
-      logprob=samples.logprob, chain_length=length)
+      logprob=samples.logprob, chain_length=length, weight=samples.weight)
   generator, spent = _cost(samples, samples.setting.model, size, models)
   read = np.zeros(len(samples.ids))
   if verifier is not None:
     tokens, more = _cost(samples, verifier, size, models)
     read = None if tokens is None else tokens['entered']
     spent = None if spent is None or more is None else spent + more
-  seconds, num = samples.row_seconds, samples.setting.num_candidates
+  seconds, num = samples.row_seconds, how.num_candidates
   return Outcome(
       # Part of a pool is charged as itself, a search as a whole: its simulations too.
-      strategy=strategy, budget=size if size < num else samples.setting.budget,
-      beam_width=samples.setting.beam_width, lookahead=samples.setting.lookahead,
+      strategy=strategy, budget=size if size < num else how.budget,
+      parameters=how.parameters, guided=samples.setting.guided,
       verifier=verifier, aggregation=aggregation, selection=selection, repeats=num // size,
       ids=samples.ids, accuracy=right, unanswered=silent,
       truncated=_tries(samples, samples.truncated.astype(float), size),
@@ -169,7 +184,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       verifier_tokens=read, flops=spent,
       # The pool was timed as a whole; its samples share the time evenly.
       seconds=seconds and samples.seconds * size / num,
-      chains=length and (size // length if samples.setting.method == 'chains' else 1),
+      chains=length and (size // length if how.method == 'chains' else 1),
       chain_length=length, proposal=proposal, main=samples.main)
 
 
@@ -205,11 +220,13 @@ def pools(run: RunFiles) -> Iterator[Outcome]:
   found = run.pools('base')
   main, *others = run.verifiers
   scored = [(main, how) for how in select.AGGREGATIONS] + [(name, 'last') for name in others]
-  for size in budgets(max((pool.setting.budget for pool in found), default=0)):
-    samples = next(pool for pool in found if pool.setting.budget >= size)
-    for name in ('majority', *['logprob_weighted'] * samples.logprob_known, 'oracle'):
+  for size in budgets(max((pool.setting.strategy.budget for pool in found), default=0)):
+    samples = next(pool for pool in found if pool.setting.strategy.budget >= size)
+    for name in (*select.UNSCORED, 'oracle'):
+      if name == 'logprob_weighted' and not samples.logprob_known:
+        continue
       yield outcome(samples, run.models, strategy=name, size=size, selection=name)
-    for name in ('best_of_n', 'best_of_n_weighted'):
+    for name in select.SCORED:
       for verifier, how in scored:
         yield outcome(samples, run.models, strategy=name, size=size, selection=name,
                       verifier=verifier, aggregation=how)
@@ -219,13 +236,14 @@ def searches(run: RunFiles) -> Iterator[Outcome]:
   """Every search by every guide, its answers chosen in every way."""
   repeats = collections.defaultdict(list)
   for setting, samples in run.search.items():
-    if setting.verifier is not None and setting.model == 'base':
+    if setting.guided and setting.model == 'base':
       repeats[dataclasses.replace(setting, repeat=0)].append(samples)
   for setting, tries in repeats.items():
     for selection, how in (('best_of_n_weighted', 'last'), ('best_of_n_weighted', 'min'),
                            ('best_of_n_weighted', 'prod'), ('best_of_n', 'last'),
                            ('majority', None), ('oracle', None)):
-      found = [outcome(t, run.models, strategy=setting.method, size=setting.num_candidates,
+      found = [outcome(t, run.models, strategy=setting.strategy.method,
+                       size=setting.strategy.num_candidates,
                        selection=selection, verifier=t.guide, aggregation=how) for t in tries]
       yield _averaged(found) if all(found) else None
 

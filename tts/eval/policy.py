@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import candidates as candidates_lib, compute_optimal, crossfit, difficulty
+from tts.eval import options as options_lib, compute_optimal, crossfit, difficulty
 from tts.eval import records
-from tts.eval.candidates import Candidates
+from tts.eval.options import Options
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import BINS
 from tts.eval.outcomes import Outcome
@@ -25,11 +25,13 @@ from tts.eval.trials import Trial
 from tts.types import InputError, Strategy
 
 _UNGUIDED = ('sample', 'greedy')  # any other method is a search
+# Fields of a choice that are not its method's parameters.
+_CHOICE = frozenset(('bin', 'method', 'budget', 'selection', 'chain_length'))
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """What to run, and which of its candidates to answer with (a name of `select.STRATEGIES`)."""
+  """What to run, and which of its candidates to answer with (a name of `select.SELECTIONS`)."""
 
   strategy: Strategy
   selection: str
@@ -77,12 +79,12 @@ class Policy:
 
 
 def _choice(outcome: Outcome) -> Choice:
-  pooled = outcome.strategy in candidates_lib.POOLED
-  return Choice(Strategy('sample' if pooled else outcome.strategy, outcome.budget,
-                         outcome.beam_width, outcome.lookahead), outcome.selection)
+  if outcome.strategy in options_lib.POOLED:
+    return Choice(Strategy('sample', outcome.budget), outcome.selection)
+  return Choice(outcome.how, outcome.selection)
 
 
-def _fit(found: Candidates, sums: Sums, picked: np.ndarray, accuracy: np.ndarray) -> Fit:
+def _fit(found: Options, sums: Sums, picked: np.ndarray, accuracy: np.ndarray) -> Fit:
   ci95 = crossfit.interval(accuracy, sums.n)
   return Fit(tuple(_choice(found.outcomes[i]) for i in picked), float(accuracy[0]),
              ci95 and tuple(ci95), sums.n)
@@ -161,7 +163,8 @@ def bin_of(policy: Policy, estimate: float) -> int:
 
 def _rows(fits: Mapping[int, Fit]) -> list[dict[str, Any]]:
   return [{'budget': budget, 'accuracy': f.accuracy, 'ci95': f.ci95, 'n': f.n,
-           'choices': [{'bin': b, **dataclasses.asdict(c.strategy), 'selection': c.selection}
+           'choices': [{'bin': b, 'method': c.strategy.method, 'budget': c.strategy.budget,
+                        **c.strategy.theta, 'selection': c.selection}
                        for b, c in enumerate(f.choices, start=1)]}
           for budget, f in sorted(fits.items())]
 
@@ -210,17 +213,20 @@ class _Reader:
 
   def choice(self, value: Any, field: str, most: float) -> Choice:
     method = self.get(value, field, 'method', (str,), 'a name')
-    selection = self.get(value, field, 'selection', (str,), f'one of {candidates_lib.POOLED}')
-    if selection not in candidates_lib.POOLED:
-      raise self.fail(f'{field}.selection', f'one of {candidates_lib.POOLED}')
+    selection = self.get(value, field, 'selection', (str,), f'one of {options_lib.POOLED}')
+    if selection not in options_lib.POOLED:
+      raise self.fail(f'{field}.selection', f'one of {options_lib.POOLED}')
     cost = self.whole(value, field, 'budget', 1)
     if cost > most:
       raise self.fail(f'{field}.budget', f'at most the {most} of its fit')
-    width = self.whole(value, field, 'beam_width', 1, optional=True)
-    depth = self.whole(value, field, 'lookahead', 0, optional=True)
-    if (width is None) == (method not in _UNGUIDED):
-      raise self.fail(f'{field}.beam_width', 'given for a search, and for a search alone')
-    return Choice(Strategy(method, cost, width, depth), selection)
+    theta = {'beam_width': self.whole(value, field, 'beam_width', 1, optional=True),
+             'lookahead': self.whole(value, field, 'lookahead', 0, optional=True)}
+    for key in value.keys() - theta.keys() - _CHOICE:
+      theta[key] = self.get(value, field, key, (int, float, str, bool, type(None)),
+                            'a number, a word or null')
+    if method in _UNGUIDED and any(v is not None for v in theta.values()):
+      raise self.fail(f'{field}.beam_width', f'null: {method} has no parameters')
+    return Choice(Strategy.of(method, cost, **theta), selection)
 
   def fit(self, value: Any, field: str, shared: bool) -> tuple[int, Fit]:
     budget = self.whole(value, field, 'budget', 1)

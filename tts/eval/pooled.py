@@ -20,7 +20,8 @@ from tts.eval import curves, metrics
 from tts.types import InputError
 
 _SEED = 20240806
-_KEY = ('strategy', 'beam_width', 'lookahead', 'verifier', 'aggregation', 'selection', 'budget')
+_KEY = ('strategy', 'beam_width', 'lookahead', 'verifier', 'aggregation', 'selection', 'budget',
+        'theta')
 _NUMBERS = ('beam_width', 'lookahead', 'budget')
 
 Key = tuple[str | None, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tts.eval import agreement, candidates, chains, claim_sides, compute_optimal, contrasts, curves
+from tts.eval import agreement, options, chains, claim_sides, compute_optimal, contrasts, curves
 from tts.eval import difficulty, exchange, exchange_sides, mechanisms, metrics, moved
 from tts.eval import outcomes as outcomes_lib, revisions, settled, trials as trials_lib, verifier
 from tts.eval.outcomes import Outcome
@@ -36,10 +36,11 @@ def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] 
     out.update({field: float(accuracy.mean()), f'{field}_ci95': metrics.mean_interval(accuracy),
                 f'{field}_n': len(accuracy)})
   pool = measured['pass_at_1']
-  out['pass_at_k'] = [] if pool is None else [
-      [k, float(metrics.pass_at_k((pool.correct & pool.votes).sum(axis=1), pool.setting.budget,
-                                  k).mean())]
-      for k in outcomes_lib.budgets(pool.setting.budget)]
+  out['pass_at_k'] = []
+  if pool is not None:
+    right, size = (pool.correct & pool.votes).sum(axis=1), pool.setting.strategy.budget
+    out['pass_at_k'] = [[k, float(metrics.pass_at_k(right, size, k).mean())]
+                        for k in outcomes_lib.budgets(size)]
   return out
 
 
@@ -67,8 +68,8 @@ def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
   """All strategies by every way to estimate the difficulty of the reported questions."""
   return trials_lib.every(found, [
       *difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
-                             lambda samples: candidates.price(found, samples)),
-      *difficulty.probe(run.probe(), dict.fromkeys(candidates.AXES, 0.0))])
+                             lambda samples: options.price(found, samples)),
+      *difficulty.probe(run.probe(), dict.fromkeys(options.AXES, 0.0))])
 
 
 def assemble(run: RunFiles, found: list[Outcome] | None = None,

@@ -28,19 +28,19 @@ def judges(main: str) -> tuple[str, ...]:
 def pools(run: RunFiles, model: str = 'revision') -> list[Samples]:
   """All pools of a model's chains, the smallest first."""
   found = [s for setting, s in run.search.items()
-           if (setting.model, setting.method) == (model, 'chains')]
-  return sorted(found, key=lambda s: (s.setting.budget, s.setting.chain_length))
+           if (setting.model, setting.strategy.method) == (model, 'chains')]
+  return sorted(found, key=lambda s: (s.setting.strategy.budget, s.setting.strategy.chain_length))
 
 
 def longest(run: RunFiles, model: str = 'revision') -> Samples | None:
   """The pool of the longest chains."""
-  return max(pools(run, model), key=lambda s: s.setting.chain_length, default=None)
+  return max(pools(run, model), key=lambda s: s.setting.strategy.chain_length, default=None)
 
 
 def part(pool: Samples, length: int) -> Samples:
   """A pool's chains as far as their first `length` answers: chains of that length."""
-  setting, whole = pool.setting, pool.setting.chain_length
-  chains = setting.budget // whole
+  setting, whole = pool.setting, pool.setting.strategy.chain_length
+  chains = setting.strategy.budget // whole
 
   def cut(value: Any) -> Any:
     if isinstance(value, dict):
@@ -51,8 +51,8 @@ def part(pool: Samples, length: int) -> Samples:
     return each.reshape(len(value), chains * length, *value.shape[2:])
 
   fields = {f.name: cut(getattr(pool, f.name)) for f in dataclasses.fields(pool)}
-  return Samples(**fields | {'setting': dataclasses.replace(
-      setting, budget=chains * length, chain_length=length)})
+  how = dataclasses.replace(setting.strategy, budget=chains * length, chain_length=length)
+  return Samples(**fields | {'setting': dataclasses.replace(setting, strategy=how)})
 
 
 def splits(run: RunFiles) -> Iterator[tuple[Samples, int]]:
@@ -62,8 +62,8 @@ def splits(run: RunFiles) -> Iterator[tuple[Samples, int]]:
   """
   seen = set()
   for pool in pools(run):
-    chains = pool.setting.budget // pool.setting.chain_length
-    for length in outcomes.budgets(pool.setting.chain_length):
+    chains = pool.setting.strategy.budget // pool.setting.strategy.chain_length
+    for length in outcomes.budgets(pool.setting.strategy.chain_length):
       for num in outcomes.budgets(chains):
         if (num, length) not in seen:
           seen.add((num, length))
@@ -80,7 +80,7 @@ def _names(chains: int, length: int) -> list[str]:
 def every(run: RunFiles) -> Iterator[Outcome | None]:
   """Every split, its answers chosen in every way, and the control's independent samples."""
   for chains, num in splits(run):
-    length = chains.setting.chain_length
+    length = chains.setting.strategy.chain_length
     for name in _names(num, length):
       made = lambda selection, verifier=None: outcomes.outcome(
           chains, run.models, strategy=name, size=num * length, selection=selection,
@@ -90,7 +90,7 @@ def every(run: RunFiles) -> Iterator[Outcome | None]:
       if name == 'sequential':
         yield made('newest')
   control = run.setting('revision_control', 'sample')
-  for size in outcomes.budgets(control.setting.budget if control else 0):
+  for size in outcomes.budgets(control.setting.strategy.budget if control else 0):
     made = lambda selection, verifier=None: outcomes.outcome(
         control, run.models, strategy='parallel', size=size, selection=selection,
         verifier=verifier, aggregation=verifier and 'last', proposal='revision_control')
@@ -102,8 +102,8 @@ def every(run: RunFiles) -> Iterator[Outcome | None]:
 def _proposed(run: RunFiles) -> Iterator[Outcome | None]:
   """Searches that took their steps from the revision model."""
   for setting, found in run.search.items():
-    if setting.model == 'revision' and setting.method == 'beam':
+    if setting.model == 'revision' and setting.strategy.method == 'beam':
       for selection, how in (('best_of_n_weighted', 'last'), ('majority', None), ('oracle', None)):
         yield outcomes.outcome(
-            found, run.models, strategy='beam', size=setting.num_candidates, selection=selection,
-            verifier=found.guide, aggregation=how, proposal='revision')
+            found, run.models, strategy='beam', size=setting.strategy.num_candidates,
+            selection=selection, verifier=found.guide, aggregation=how, proposal='revision')

@@ -100,8 +100,8 @@ class RunFiles:
 
 
 def _sorted(settings: dict[Setting, Samples], model: str, method: str) -> list[Samples]:
-  found = [v for k, v in settings.items() if k.model == model and k.method == method]
-  return sorted(found, key=lambda v: (-len(v.ids), -v.setting.budget))
+  found = [v for k, v in settings.items() if k.model == model and k.strategy.method == method]
+  return sorted(found, key=lambda v: (-len(v.ids), -v.setting.strategy.budget))
 
 
 def _widest(settings: dict[Setting, Samples], model: str, method: str) -> Samples | None:

@@ -18,12 +18,11 @@ import numpy as np
 
 from tts.eval import columns, parsed, records, verdicts
 from tts.eval.columns import COUNTS, Columns
-from tts.types import InputError, num_candidates
+from tts.types import InputError, Strategy
 
 NO_ANSWER = -1
-# A row's fields of `Setting`, the stage apart.
-_common = operator.attrgetter('stream', 'model', 'strategy', 'theta.beam_width', 'theta.lookahead',
-                              'budget', 'repeat', 'verifier', 'theta.chain_length')
+# A row's fields that make a `Setting`, beside `theta`.
+_common = operator.attrgetter('stream', 'model', 'strategy', 'budget', 'repeat', 'verifier')
 # What verifiers are called, in configs, records and results; the first is the main one of a run
 # whose config says nothing else.
 VERIFIERS = ('prm', 'prm_plain', 'orm', 'orm_more')
@@ -45,18 +44,28 @@ class Setting:
   stage: str
   stream: str
   model: str
-  method: str
-  beam_width: int | None
-  lookahead: int | None
-  budget: int
+  strategy: Strategy
   repeat: int
   verifier: str | None = None
-  chain_length: int | None = None
 
   @property
-  def num_candidates(self) -> int:
-    """N, slots of a question."""
-    return num_candidates(self.method, self.budget, self.lookahead, self.chain_length)
+  def guided(self) -> bool:
+    """Whether a verifier led the search, and did not only judge what was written."""
+    return self.verifier is not None
+
+
+def _setting(stage: str, common: tuple, theta: bytes) -> Setting:
+  """Of a row's fields `_common`, and its `theta` as it is written."""
+  stream, model, method, budget, repeat, verifier = common
+  return Setting(stage, stream, model, columns.strategy(method, budget, theta), repeat, verifier)
+
+
+def _order(setting: Setting) -> list[tuple[bool, Any]]:
+  """What settings are sorted by."""
+  s, how = setting, setting.strategy
+  values = (s.stage, s.stream, s.model, how.method, how.beam_width, how.lookahead,
+            str(how.others), how.budget, s.repeat, s.verifier, how.chain_length)
+  return [(v is not None, v) for v in values]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # hashed as the object that it is
@@ -68,6 +77,7 @@ class Samples:
     ids: problem ids [Q], sorted.
     level: int64 [Q], external difficulty, 0 where there is none.
     present: bool [Q, N], a row was written for this slot.
+    weight: int64 [Q, N], votes of a row: the particles that it stands for; 1 of all other rows.
     answer: int64 [Q, N], equal where answers' normal forms are; NO_ANSWER has no vote.
     truncated: bool [Q, N], ran out of room before an answer.
     correct: bool [Q, N].
@@ -89,6 +99,7 @@ class Samples:
   ids: tuple[str, ...]
   level: np.ndarray
   present: np.ndarray
+  weight: np.ndarray
   answer: np.ndarray
   truncated: np.ndarray
   correct: np.ndarray
@@ -165,16 +176,16 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
   ids = sorted(c.id.different)
   place = {name: i for i, name in enumerate(ids)}
   question = np.array([place[name] for name in c.id.different], np.int64)[c.id.which]
-  size = setting.num_candidates
+  strategy, size = setting.strategy, setting.strategy.num_candidates
   if c.slot.min() < 0 or c.slot.max() >= size:
     raise InputError(f'records/{setting.stage}: problem {ids[question[c.slot.argmax()]]}, slot '
-                     f'{c.slot.max()} of {setting.method} at budget {setting.budget}; delete these '
-                     'records; the run recomputes them')
+                     f'{c.slot.max()} of {strategy.method} at budget {strategy.budget}; delete '
+                     'these records; the run recomputes them')
   where = question * size + c.slot
   seen = np.bincount(where, minlength=len(ids) * size)
   if seen.max() > 1:
     twice = divmod(int(seen.argmax()), size)
-    raise InputError(f'records/{setting.stage}: {setting.method} at budget {setting.budget} has '
+    raise InputError(f'records/{setting.stage}: {strategy.method} at budget {strategy.budget} has '
                      f'problem {ids[twice[0]]}, slot {twice[1]} twice; delete one of the two '
                      'blocks')
 
@@ -194,6 +205,7 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
   level[question] = c.level
   samples = Samples(
       setting=setting, ids=tuple(ids), level=level, present=(seen > 0).reshape(-1, size),
+      weight=spread(c.weight, 1, np.int64),
       answer=spread(np.array(form)[c.answer.which], NO_ANSWER, np.int64),
       truncated=spread(c.truncated, False, bool), correct=spread(c.correct, False, bool),
       steps=per_step(c.steps), answer_score=spread(c.answer_score, np.nan, float),
@@ -203,7 +215,7 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
               for model, values in columns.counts(c.counts).items()},
       row_seconds=row_seconds, files=tuple(files[i] for i in ids), main=main,
       equal={name: pairs for name, pairs in equal.items() if pairs})
-  if setting.method in ('sample', 'greedy', 'chains'):
+  if strategy.method in ('sample', 'greedy', 'chains'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
     samples = take(samples, np.flatnonzero(samples.present.all(axis=1)))
   return samples if samples.ids else None
@@ -237,11 +249,11 @@ def _parsed(stage: str, path: pathlib.Path) -> _Block:
     try:
       counts = columns.written(rows)
       inside = collections.defaultdict(list)  # places in `rows`
-      for i, (common, row) in enumerate(zip(map(_common, rows), rows)):
+      for i, row in enumerate(rows):
         if row.correct is not None:
-          inside[common].append(i)
-      found = [(Setting(stage, *common), Columns.of([rows[i] for i in at], counts.at(at)))
-               for common, at in inside.items()]
+          inside[_common(row), bytes(row.theta)].append(i)
+      found = [(_setting(stage, *same), Columns.of([rows[i] for i in at], counts.at(at)))
+               for same, at in inside.items()]
       return found, columns.total(counts)
     except columns.ROW_ERRORS as e:
       raise records.bad_row(path, e) from e
@@ -292,10 +304,9 @@ def load(workdir: str | os.PathLike[str], stage: str,
       for setting, part in found:
         timed[setting][0] += len(part.slot)
         timed[setting][1] += share * len(part.slot)
-  order = lambda s: [(v is not None, v) for v in dataclasses.astuple(s)]
   dense = {s: _dense(s, Columns.joined(parts.pop(s)), files[s],
                      timed[s][1] / timed[s][0] if s in timed else None, main, tables[s])
-           for s in sorted(parts, key=order)}
+           for s in sorted(parts, key=_order)}
   return {s: v for s, v in dense.items() if v is not None}
 
 

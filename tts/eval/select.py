@@ -16,7 +16,10 @@ from tts.eval.verdicts import Pairs
 
 NOBODY = -1
 AGGREGATIONS = ('last', 'min', 'prod')
-STRATEGIES = ('majority', 'logprob_weighted', 'best_of_n', 'best_of_n_weighted', 'oracle')
+# Ways to choose an answer; the scored ones read a verifier. Of votes `weights` says how they count.
+UNSCORED = ('majority', 'logprob_weighted')
+SCORED = ('best_of_n', 'best_of_n_weighted')
+SELECTIONS = (*UNSCORED, *SCORED, 'oracle')
 OF_CHAINS = ('hierarchical', 'newest')  # and these, of chains of revisions
 
 
@@ -86,16 +89,34 @@ def vote(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
   return winner
 
 
+def weights(selection: str, answer: np.ndarray, score: np.ndarray | None, logprob: np.ndarray,
+            weight: np.ndarray | None = None) -> np.ndarray:
+  """How much each candidate's vote counts, float64 [R, N].
+
+  Args:
+    selection: one of UNSCORED or SCORED; of `best_of_n` it is the score.
+    answer: int64 [R, N], NO_ANSWER has no vote.
+    score: float64 [R, N]; read by SCORED alone.
+    logprob: float64 [R, N], of each candidate's text.
+    weight: int64 [R, N], the particles that a candidate stands for; None for 1.
+  """
+  if selection == 'best_of_n':
+    return score
+  particles = np.ones(answer.shape) if weight is None else weight.astype(float)
+  if selection == 'majority':
+    return particles
+  if selection == 'best_of_n_weighted':
+    return particles * score
+  if selection == 'logprob_weighted':  # exp(logprob - the row's largest)
+    shown = np.where(answer != NO_ANSWER, logprob, -np.inf)
+    top = shown.max(axis=1, keepdims=True)
+    return particles * np.exp(shown - np.where(np.isneginf(top), 0.0, top))
+  raise ValueError(f'selection {selection!r}: one of {UNSCORED + SCORED}')
+
+
 def majority(answer: np.ndarray) -> np.ndarray:
   """The most frequent answer."""
   return vote(answer, np.ones(answer.shape))
-
-
-def logprob_weighted(answer: np.ndarray, logprob: np.ndarray) -> np.ndarray:
-  """A vote without a verifier: weights exp(logprob - the row's largest)."""
-  shown = np.where(answer != NO_ANSWER, logprob, -np.inf)
-  top = shown.max(axis=1, keepdims=True)
-  return vote(answer, np.exp(shown - np.where(np.isneginf(top), 0.0, top)))
 
 
 def hierarchical(answer: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -130,26 +151,22 @@ def newest(answer: np.ndarray) -> np.ndarray:
   return np.where(answer[:, -1] == NO_ANSWER, NOBODY, answer.shape[1] - 1)
 
 
-def choose(strategy: str, answer: np.ndarray, score: np.ndarray | None,
-           logprob: np.ndarray, chain_length: int | None = None) -> np.ndarray:
-  """The chosen slots of a strategy of STRATEGIES or OF_CHAINS, the latter of this length.
+def choose(selection: str, answer: np.ndarray, score: np.ndarray | None,
+           logprob: np.ndarray, chain_length: int | None = None,
+           weight: np.ndarray | None = None) -> np.ndarray:
+  """The slots that a selection chooses, int64 [R].
 
-  `score` is read by best-of-N, of any kind, alone.
+  Args:
+    selection: one of UNSCORED or SCORED, or of OF_CHAINS, the latter of chains of this length.
+    answer, score, logprob, weight: as of `weights`.
   """
-  if strategy == 'majority':
-    return majority(answer)
-  if strategy == 'logprob_weighted':
-    return logprob_weighted(answer, logprob)
-  if strategy == 'best_of_n':
-    return best(answer, score)
-  if strategy == 'best_of_n_weighted':
-    return vote(answer, score)
-  if strategy == 'hierarchical':
+  if selection == 'hierarchical':
     chains = len(answer), -1, chain_length
     return hierarchical(answer.reshape(chains), score.reshape(chains))
-  if strategy == 'newest':
+  if selection == 'newest':
     return newest(answer)
-  raise ValueError(f'strategy {strategy!r}: one of {STRATEGIES + OF_CHAINS}')
+  counted = weights(selection, answer, score, logprob, weight)
+  return best(answer, counted) if selection == 'best_of_n' else vote(answer, counted)
 
 
 def groups(values: np.ndarray, size: int) -> np.ndarray:
@@ -158,31 +175,34 @@ def groups(values: np.ndarray, size: int) -> np.ndarray:
   return values[:, :count * size].reshape(-1, size)
 
 
-def outcome(strategy: str, size: int, *, answer: np.ndarray, correct: np.ndarray,
+def outcome(selection: str, size: int, *, answer: np.ndarray, correct: np.ndarray,
             score: np.ndarray | None, logprob: np.ndarray,
-            chain_length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+            chain_length: int | None = None,
+            weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
   """How often each question comes out right with `size` of its samples.
 
   The mean over all disjoint groups of `size` in the pool, each an independent try. A group in which
   nobody has an answer is wrong.
 
   Args:
-    strategy: one of STRATEGIES or OF_CHAINS; `oracle` is right if any candidate is.
+    selection: one of SELECTIONS or OF_CHAINS; `oracle` is right if any candidate is.
     size: samples per try, at most N.
     answer: int64 [Q, N], NO_ANSWER has no vote; or in groups already, as `grouping.tries` gives it.
     correct: bool [Q, N].
-    score: float64 [Q, N], or None where the strategy reads none.
+    score: float64 [Q, N], or None where the selection reads none.
     logprob: float64 [Q, N].
     chain_length: of chains that lie side by side, for OF_CHAINS.
+    weight: int64 [Q, N], as `choose` takes it.
 
   Returns:
     (accuracy float64 [Q], share of tries without any answer float64 [Q]).
   """
   a, c, p = (groups(x, size) for x in (answer, correct, logprob))
-  if strategy == 'oracle':
+  if selection == 'oracle':
     right = (c & (a != NO_ANSWER)).any(axis=1)
   else:
-    slot = choose(strategy, a, None if score is None else groups(score, size), p, chain_length)
+    s, w = (None if x is None else groups(x, size) for x in (score, weight))
+    slot = choose(selection, a, s, p, chain_length, w)
     right = (slot != NOBODY) & np.take_along_axis(c, np.maximum(slot, 0)[:, None], 1)[:, 0]
   silent = (a == NO_ANSWER).all(axis=1)
   per_question = lambda x: x.reshape(len(correct), -1).mean(axis=1)
@@ -199,5 +219,5 @@ def best_of_n_weighted_answer(rows: list[dict[str, Any]], equal: Pairs = ()) -> 
   if not rows:
     return None
   answer = np.array([numbered([r['answer'] for r in rows], equal)])
-  score = np.array([[r['answer_score'] for r in rows]], float)
+  score = np.array([[r.get('weight', 1) * r['answer_score'] for r in rows]], float)
   return rows[int(vote(answer, score)[0])]['answer']

@@ -55,7 +55,7 @@ def rows(run: RunFiles) -> Iterator[dict[str, Any]]:
     score = outcomes_lib.scores(pool, pool.main, 'last')
     if score is not None:
       weights['best_of_n_weighted'] = score
-    for size in outcomes_lib.budgets(pool.setting.budget)[1:]:
+    for size in outcomes_lib.budgets(pool.setting.strategy.budget)[1:]:
       for strategy, weight in weights.items():
         values = _per_question(pool, size, weight)
         yield {'strategy': strategy, 'budget': size, 'generations': float(values.mean()),

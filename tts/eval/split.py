@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from tts.eval.candidates import Candidates
+from tts.eval.options import Options
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
 
@@ -74,7 +74,7 @@ def choose(found: Sums, costs: np.ndarray, budget: float) -> np.ndarray | None:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """One budget split over bins. Strategies are places in `Candidates.outcomes`.
+  """One budget split over bins. Strategies are places in `Options.outcomes`.
 
   Attributes:
     picked: int64 [2, BINS], chosen on each fold.
@@ -89,7 +89,7 @@ class Split:
   generations: float
 
 
-def split(found: Candidates, sums: Sums, budget: int, estimator: Estimator) -> Split | None:
+def split(found: Options, sums: Sums, budget: int, estimator: Estimator) -> Split | None:
   """The best split of a mean budget, cross-validated; None where it does not pay for anything."""
   costs = found.charged('generations', estimator)
   order = np.argsort(costs, kind='stable')

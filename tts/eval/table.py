@@ -10,7 +10,8 @@ from tts.eval import records
 from tts.eval.outcomes import Outcome
 
 FIELDS = ('problem_id', 'bin', 'strategy', 'beam_width', 'lookahead', 'verifier', 'aggregation',
-          'selection', 'budget', 'accuracy', 'generated_tokens', 'verifier_tokens', 'flops')
+          'selection', 'budget', 'theta', 'accuracy', 'generated_tokens', 'verifier_tokens',
+          'flops')
 _AGGREGATIONS = (None, 'last')  # the others would be a third of the file
 
 
@@ -30,7 +31,8 @@ def encode(outcomes: Sequence[Outcome], bins: Mapping[str, int]) -> bytes:
     if o.aggregation not in _AGGREGATIONS:
       continue
     what = ','.join('' if v is None else str(v) for v in (
-        o.strategy, o.beam_width, o.lookahead, o.verifier, o.aggregation, o.selection, o.budget))
+        o.strategy, o.beam_width, o.lookahead, o.verifier, o.aggregation, o.selection, o.budget,
+        ' '.join(f'{k}={v}' for k, v in o.how.others.items())))
     size = len(o.ids)
     columns = zip(_short(o.accuracy, '%.6g', size), _short(o.generated_tokens, '%.6g', size),
                   _short(o.verifier_tokens, '%.6g', size), _short(o.flops, '%.5g', size))

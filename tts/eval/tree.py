@@ -12,7 +12,7 @@ from tts.eval import page
 from tts.eval.columns import form
 from tts.eval.samples import NO_ANSWER, numbered
 from tts.eval.verdicts import Pairs
-from tts.types import InputError, num_candidates
+from tts.types import InputError, Strategy
 
 # status -> (symbol, what it means); shape and word, so that colour is not needed
 _STATUS = {
@@ -75,11 +75,12 @@ main { max-width: none; }
 
 @dataclasses.dataclass(frozen=True)
 class Voter:
-  """A finished candidate: its last node, its answer as written, and its weight."""
+  """A finished candidate: its last node, its answer as written, its score, its votes."""
 
   node: int
   answer: str | None
   score: float
+  weight: int
 
 
 def colour(score: float) -> str:
@@ -100,11 +101,14 @@ def checked(tree: Mapping[str, Any], source: str) -> None:
   known: set[int] = set()
   try:
     _typed(tree, _FIELDS)
-    _typed(tree['theta'], {'beam_width': int | None, 'lookahead': int | None})
+    _typed(tree['theta'], {'beam_width': int | None, 'lookahead': int | None,
+                           **dict.fromkeys(tree['theta'].keys() - {'beam_width', 'lookahead'},
+                                           int | float | str | None)})
     for node in tree['nodes']:
       _typed(node, _NODE_FIELDS)
       if 'simulation' in node:
         _typed(node['simulation'], _SIMULATION_FIELDS)
+      _typed({'weight': 1, **node}, {'weight': int})
       if node['status'] not in _STATUS:
         raise ValueError(f'status {node["status"]!r}')
       if node['id'] in known:
@@ -121,9 +125,11 @@ def checked(tree: Mapping[str, Any], source: str) -> None:
 
 def setting(tree: Mapping[str, Any]) -> str:
   """`N = 16, M = 4`, and for lookahead what it is charged."""
-  width, ahead = tree['theta']['beam_width'], tree['theta']['lookahead']
-  text = f'N = {num_candidates(tree["strategy"], tree["budget"], ahead)}, M = {width}'
-  return text if ahead is None else f'{text}, k = {ahead}, charged {tree["budget"]} generations'
+  how = Strategy.of(tree['strategy'], tree['budget'], **tree['theta'])
+  parts = [('N', how.num_candidates), ('M', how.beam_width), ('k', how.lookahead),
+           *how.others.items()]
+  text = ', '.join(f'{name} = {value}' for name, value in parts if value is not None)
+  return text if how.charge == 1 else f'{text}, charged {how.budget} generations'
 
 
 def path(tree: Mapping[str, Any], node: int) -> list[dict[str, Any]]:
@@ -140,7 +146,7 @@ def voters(tree: Mapping[str, Any]) -> list[Voter]:
   place = {node: i for i, node in enumerate(tree.get('voters', ()))}
   found = [n for n in tree['nodes'] if n['status'] == 'finished']
   return [Voter(n['id'], answers.extract('\n'.join(s['text'] for s in path(tree, n['id']))),
-                n['score'])
+                n['score'], n.get('weight', 1))
           for n in sorted(found, key=lambda n: place.get(n['id'], len(place)))]
 
 
@@ -211,17 +217,21 @@ def _nested(tree: Mapping[str, Any], won: set[int], way: set[int]) -> str:
   return f'<ul class="tree">{items(None)}</ul>'
 
 
+def _summed(group: list[Voter]) -> float:
+  return sum(v.weight * v.score for v in group)
+
+
 def _votes(tree: Mapping[str, Any], found: list[Voter]) -> str:
   groups: dict[int, list[Voter]] = {}
   for number, v in zip(_candidates(tree, found), found):
     groups.setdefault(number, []).append(v)
   won, rows = _won(tree, found), []
   for number, group in sorted(groups.items(), key=lambda kv: (
-      kv[0] == NO_ANSWER, -sum(v.score for v in kv[1]))):
+      kv[0] == NO_ANSWER, -_summed(kv[1]))):
     answer = group[0].answer
     notes = ['★ chosen'] * (group[0] in won) + ['right'] * _right(tree, answer)
-    rows.append(['no answer could be read' if number == NO_ANSWER else answer, len(group),
-                 f'{sum(v.score for v in group):.3f}', ', '.join(notes)])
+    rows.append(['no answer could be read' if number == NO_ANSWER else answer,
+                 sum(v.weight for v in group), f'{_summed(group):.3f}', ', '.join(notes)])
   return page.table(['answer', 'voters', 'summed score', ''], rows)
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from tts.eval import candidates, crossfit, split
-from tts.eval.candidates import Candidates
+from tts.eval import options, crossfit, split
+from tts.eval.options import Options
 from tts.eval.crossfit import Sums
 from tts.eval.difficulty import Estimator
 from tts.eval.outcomes import Outcome
@@ -26,7 +26,7 @@ class Trial:
   """
 
   estimator: Estimator
-  found: Candidates
+  found: Options
   sums: Sums
   widest: bool
 
@@ -46,7 +46,7 @@ def every(outcomes: Sequence[Outcome], estimators: Sequence[Estimator]) -> list[
     outcomes: of all strategies.
     estimators: from `difficulty.estimators`.
   """
-  tiers, revised = candidates.tiers(outcomes), candidates.mechanisms(outcomes)
+  tiers, revised = options.tiers(outcomes), options.mechanisms(outcomes)
   out = []
   for estimator in estimators:
     out += [Trial(estimator, found, _sums(estimator, found), not tier)
@@ -57,5 +57,5 @@ def every(outcomes: Sequence[Outcome], estimators: Sequence[Estimator]) -> list[
   return out
 
 
-def _sums(estimator: Estimator, found: Candidates) -> Sums:
+def _sums(estimator: Estimator, found: Options) -> Sums:
   return crossfit.sums(estimator, found.ids, found.accuracy)

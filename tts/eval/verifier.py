@@ -147,8 +147,9 @@ def _pooled(run: RunFiles, pool: Samples, score: np.ndarray, name: str, out: dic
 def _gap(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
          reasons: dict[str, str]) -> None:
   field = f'verifier.{name}.gap_closed'
-  if pool.setting.budget < _GAP_BUDGET:
-    reasons[field] = f'it is defined at {_GAP_BUDGET} samples; the pool has {pool.setting.budget}'
+  if pool.setting.strategy.budget < _GAP_BUDGET:
+    reasons[field] = (f'it is defined at {_GAP_BUDGET} samples; the pool has '
+                      f'{pool.setting.strategy.budget}')
     return
   weighted, majority, oracle = (
       select.outcome(s, _GAP_BUDGET, answer=grouping.tries(pool, _GAP_BUDGET),

@@ -12,7 +12,7 @@ import numpy as np
 from tts.eval import difficulty, records, select, verdicts
 from tts.eval.samples import numbered
 
-_FIELDS = ('slot', 'answer', 'answer_score', 'truncated', 'verifier')
+_FIELDS = ('slot', 'answer', 'answer_score', 'truncated', 'verifier', 'weight')
 _SAMPLES = re.compile(r'sample-n\d+')
 _Rows = dict[str, list[dict[str, Any]]]  # by question, in the order of their slots
 
@@ -61,7 +61,8 @@ def _rows(root: pathlib.Path, stage: str, name: str) -> _Rows:
   found: _Rows = {}
   for row in records.iterate(root, stage, name):
     if row['model'] == 'base':
-      found.setdefault(row['problem_id'], []).append({name: row[name] for name in _FIELDS})
+      found.setdefault(row['problem_id'], []).append(
+          {name: row[name] for name in _FIELDS if name in row})
   return {question: sorted(rows, key=lambda row: row['slot']) for question, rows in found.items()}
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from tts.models import stacks, texts as texts_lib
-from tts.models.texts import Chunk, Texts
+from tts.models.texts import Chunk
 from tts.models.transformer import Decoder, Hidden
+from tts.protocols import Params, Texts
 
 
 @flax.struct.dataclass
@@ -21,7 +20,7 @@ class Writing:
   chunk: Chunk  # what has been added
 
 
-def advance(decoder: Decoder, params: Any, texts: Texts, chunk: Chunk, tokens: jax.Array,
+def advance(decoder: Decoder, params: Params, texts: Texts, chunk: Chunk, tokens: jax.Array,
             lengths: jax.Array, before: Hidden | None = None,
             own: jax.Array | None = None) -> tuple[Hidden, Chunk]:
   """Reads new tokens int32 [R, n] of which the first `lengths` int32 [R] are real.
@@ -51,7 +50,7 @@ def advance(decoder: Decoder, params: Any, texts: Texts, chunk: Chunk, tokens: j
   return hidden, texts_lib.written(chunk, columns, num_new, lengths)
 
 
-def read(decoder: Decoder, params: Any, texts: Texts, tokens: jax.Array, lengths: jax.Array,
+def read(decoder: Decoder, params: Params, texts: Texts, tokens: jax.Array, lengths: jax.Array,
          before: Hidden | None = None, own: jax.Array | None = None) -> tuple[Hidden, Texts]:
   """Reads tokens that are given; nothing is computed where there are none.
 
@@ -77,7 +76,7 @@ def read(decoder: Decoder, params: Any, texts: Texts, tokens: jax.Array, lengths
 class Generator:
   """The functions of one decoder and its parameters; built inside a compiled program."""
 
-  def __init__(self, decoder: Decoder, params: Any):
+  def __init__(self, decoder: Decoder, params: Params):
     self._decoder, self._params = decoder, params
 
   def empty(self, rows: int, width: int) -> Texts:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import functools
-from typing import Any
 
 import flax.struct
 import jax
@@ -27,30 +26,22 @@ from tts import parallel
 from tts.models import stacks
 from tts.models.attention import MASKED, softcap
 from tts.models.transformer import Decoder
+from tts.protocols import Carry, Params, Texts
 
 # Logical axes of columns, for `parallel`: devices share the heads.
 AXES = (None, None, 'kv_heads', None, None)
 
 
 @flax.struct.dataclass
-class Texts:
-  """R texts as far as a model has read them. N layers of a stack, K_kv heads, E head size."""
-
-  columns: tuple     # per place of `stacks.places` (keys, values), each [N, R, K_kv, W, E]
-  length: jax.Array  # [R] int32, tokens that have been read
-  carry: Any         # a tree of arrays [R, ...]: what else the next token depends on; zeros at first
-
-
-@flax.struct.dataclass
 class Chunk:
   """Tokens that are being written behind R texts."""
 
-  columns: tuple     # per place (keys, values), each [N, R, K_kv, C, E]
+  columns: tuple     # per place (keys, values), each [Y, R, K_kv, C, E]
   length: jax.Array  # [R] int32, tokens of the chunk that belong to the text: its first ones
   column: jax.Array  # [] int32, the next column to write
 
 
-def empty(decoder: Decoder, params: Any, rows: int, width: int, carry: Any) -> Texts:
+def empty(decoder: Decoder, params: Params, rows: int, width: int, carry: Carry) -> Texts:
   """Texts that have read nothing, with room for `width` tokens each. carry: see `Texts`."""
   arch = decoder.arch
   columns = tuple(
@@ -73,11 +64,11 @@ def chunk(texts: Texts, size: int) -> Chunk:
 class View:
   """What one of a stack's layers sees during a forward pass over n new tokens a text."""
 
-  past: tuple        # keys and values [N, R, K_kv, W, E]
-  chunk: tuple       # keys and values [N, R, K_kv, C, E]
+  past: tuple        # keys and values [Y, R, K_kv, W, E]
+  chunk: tuple       # keys and values [Y, R, K_kv, C, E]
   masks: tuple       # what is seen of each: bool [R, n, W] and [R or 1, n, C]
   column: jax.Array
-  place: jax.Array   # [] int32, which of the N layers it is
+  place: jax.Array   # [] int32, which of the Y layers it is
 
   def attend(self, q, k, v, cap=None):
     """Writes k, v [R, n, K_kv, E] at `column`; attends q [R, n, K_kv, G, E] to all that is seen.
@@ -172,7 +163,7 @@ def append(texts: Texts, chunk: Chunk) -> Texts:
 
 
 def _put(old: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
-  """new [N, R, K_kv, C, E] into old [N, R, K_kv, W, E] at columns start[r]."""
+  """new [Y, R, K_kv, C, E] into old [Y, R, K_kv, W, E] at columns start[r]."""
   # A CPU's scatter takes 50 times as long as a loop of copies.
   def one(r, old):
     return jax.lax.dynamic_update_slice(

@@ -6,22 +6,20 @@ the price of the step.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from tts.models import generator
 from tts.models import texts as texts_lib
 from tts.models.surprise import Account
-from tts.models.texts import Texts
 from tts.models.transformer import Decoder, Hidden
+from tts.protocols import Params, Scored, Texts
 
 
 class Verifier:
   """The functions of one verifier and its parameters; built inside a compiled program."""
 
-  def __init__(self, decoder: Decoder, params: Any):
+  def __init__(self, decoder: Decoder, params: Params):
     self._decoder, self._params = decoder, params
 
   def empty(self, rows: int, width: int) -> Texts:
@@ -38,18 +36,8 @@ class Verifier:
     return texts_lib.empty(self._decoder, self._params, rows, width, carry)
 
   def extend(self, texts: Texts, tokens: jax.Array, lengths: jax.Array,
-             own: jax.Array) -> tuple[jax.Array, Texts]:
-    """Reads new tokens.
-
-    Args:
-      texts: what was read before.
-      tokens: int32 [R, n].
-      lengths: int32 [R], how many of them are real.
-      own: bool [R], whether a generator wrote them; those of a question are no surprise.
-
-    Returns:
-      (value at every token float32 [R, n], probabilities that the answer will be right; the texts).
-    """
+             own: jax.Array) -> Scored:
+    """Reads new tokens; see `tts.protocols.Verifier`. Those of a question are no surprise."""
     hidden, texts = generator.read(self._decoder, self._params, texts, tokens, lengths,
                                    texts.carry, own)
     logit = self._decoder.apply(self._params, hidden.top, method='values')
@@ -60,7 +48,7 @@ class Verifier:
                             hidden.replace(top=None))
       carry = jax.tree.map(lambda new, old: jnp.where(_over(lengths > 0, new), new, old),
                            newest, carry)
-    return jax.nn.sigmoid(logit), texts.replace(carry=carry)
+    return Scored(jax.nn.sigmoid(logit), texts.replace(carry=carry))
 
 
 def _over(index: jax.Array, x: jax.Array) -> jax.Array:

@@ -19,7 +19,7 @@ import numpy as np
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
 from tts.engine.tasks import together
-from tts.engine.workers import Author, attended
+from tts.engine.workers import EngineGenerator, attended
 from tts.engine.writer import Write
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.roles import Roles
@@ -59,37 +59,37 @@ class Revision:
   reencoded_attended: int
 
 
-async def chains(author: Author, group: int, prompt: Sequence[int], keys: np.ndarray,
+async def chains(generator: EngineGenerator, group: int, prompt: Sequence[int], keys: np.ndarray,
                  length: int) -> list[list[Revision]]:
   """Chains of `length` answers to one question, a chain a key.
 
   The first answers do not depend on how many there are, and no chain on the others.
   prompt: ids; keys: uint32 [N, 2].
   """
-  question = await author.opened(group, prompt)
-  found = await together([_chain(author, group, question, list(prompt), key, length)
+  question = await generator.opened(group, prompt)
+  found = await together([_chain(generator, group, question, list(prompt), key, length)
                           for key in keys])
-  author.release(group, question)
+  generator.release(group, question)
   return found
 
 
-async def _chain(author: Author, group: int, question: Node, prompt: list[int], key: np.ndarray,
-                 length: int) -> list[Revision]:
-  roles = author.limits.roles
+async def _chain(generator: EngineGenerator, group: int, question: Node, prompt: list[int],
+                 key: np.ndarray, length: int) -> list[Revision]:
+  roles = generator.limits.roles
   turns: list[list[int]] = []  # each answer, closed, with the question after it
   found: list[Revision] = []
-  text, past_steps, past_tokens = author.hold(question), 0, 0
+  text, past_steps, past_tokens = generator.hold(question), 0, 0
 
   async def read(node: Node, tokens: list[int]) -> Node:
-    after = (await Read(author.reader, group, node, tokens)).node
-    author.release(group, node)
+    after = (await Read(generator.reader, group, node, tokens)).node
+    generator.release(group, node)
     return after
 
   for t in range(length):
     unread: list[list[int]] = []
     if t > MAX_CONTEXT:  # what was kept has seen the answer that is dropped
-      author.release(group, text)
-      text, unread = author.hold(question), turns[-MAX_CONTEXT:]
+      generator.release(group, text)
+      text, unread = generator.hold(question), turns[-MAX_CONTEXT:]
     elif t:
       tokens = found[-1].sample.tokens
       unread = [turns[-1][len(tokens) - 1:]]
@@ -97,14 +97,15 @@ async def _chain(author: Author, group: int, question: Node, prompt: list[int], 
     for tokens in unread:
       again, keys_seen = again + len(tokens), keys_seen + attended(text.end, len(tokens))
       text = await read(text, tokens)
-    written = await Write(author.writer, group, text, key, steps=author.limits.max_steps,
+    written = await Write(generator.writer, group, text, key, steps=generator.limits.max_steps,
                           place=(0, 0, past_steps, past_tokens), keep_ended=True)
     past_steps, past_tokens = past_steps + written.steps, past_tokens + written.own
     entered = written.own - 1
-    sample = Sample(written.tokens, written.logprob, entered, attended(text.end, entered))
+    sample = Sample(written.tokens, written.logprob, entered, attended(text.end, entered),
+                    written.statistics)
     found.append(Revision(sample, tuple(range(max(0, t - MAX_CONTEXT), t)), again, keys_seen))
-    author.release(group, text)
+    generator.release(group, text)
     text = written.node
     turns.append([*written.tokens.tolist(), *([] if written.finished else roles.ends[:1]), *prompt])
-  author.release(group, text)
+  generator.release(group, text)
   return found

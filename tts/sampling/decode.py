@@ -1,7 +1,6 @@
 """Emitting tokens: the one-token step that every sampler and search is made of.
 
-A generator is anything with `begin`, `logits`, `extend` and `end` (see
-`tts.models.generator.Generator`); nothing here knows a model.
+A generator is a `tts.protocols.Generator`; nothing here knows a model.
 """
 
 from __future__ import annotations
@@ -9,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from typing import Any
+from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from tts import roles as roles_lib, rng
+from tts.protocols import Generator, Writing
 from tts.roles import Roles
-from tts.sampling import logits as logits_lib
+from tts.sampling import confidence, logits as logits_lib
 from tts.types import PAD_ID
 
 _FEW = 8  # ids that are compared one by one; more are looked up in a table
@@ -84,22 +84,28 @@ def advance(rows: Rows, token: jax.Array, active: jax.Array, limits: Limits) -> 
                       half=half)
 
 
-def emit(generator: Any, writing: Any, rows: Rows, active: jax.Array, greedy: jax.Array,
-         sampling: logits_lib.SamplingConfig, limits: Limits) -> tuple:
+class Emitted(NamedTuple):
+  """A token of each row, and what it has made of them."""
+
+  writing: Writing
+  rows: Rows
+  token: jax.Array    # [R] int32, PAD_ID where not active
+  logprob: jax.Array  # [R] float32, natural log at temperature 1, 0 where not active
+  statistics: confidence.Statistics | None  # [R] likewise; None where they are not asked for
+
+
+def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, greedy: jax.Array,
+         sampling: logits_lib.SamplingConfig, limits: Limits) -> Emitted:
   """Draws one token for each active row and feeds it, unless it was the row's last.
 
   Args:
-    generator: see the module's docstring.
+    generator: which has the texts.
     writing: its state.
     rows: progress; their keys are not consumed (a token's key has its place in it).
     active: bool [R], a subset of the live rows.
     greedy: bool [R], rows that take the likeliest token whatever `sampling` says.
     sampling: static.
     limits: static.
-
-  Returns:
-    (writing, rows, token int32 [R] with PAD_ID where not active, log-probability float32 [R] with
-    0 there).
   """
   logits = generator.logits(writing)
   uniforms = lambda attempt: rng.token_uniforms(
@@ -107,7 +113,9 @@ def emit(generator: Any, writing: Any, rows: Rows, active: jax.Array, greedy: ja
       logits_lib.num_uniforms(logits.shape[-1]), attempt)
   token, logprob = logits_lib.sample(logits, uniforms(None), sampling, limits.roles.size, greedy,
                                      uniforms)
+  found = confidence.statistics(logits, limits.roles.size) if sampling.statistics else None
   token = jnp.where(active, token, PAD_ID)
   rows = advance(rows, token, active, limits)
   writing = generator.extend(writing, token, active & rows.live)
-  return writing, rows, token, jnp.where(active, logprob, 0.0)
+  found = jax.tree.map(lambda x: jnp.where(active, x, 0.0), found)
+  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found)

@@ -1,9 +1,10 @@
-"""From logits to a token: temperature, top-k, top-p, greedy."""
+"""From logits to a token: top-n-sigma, temperature, top-k, min-p, top-p, greedy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +14,36 @@ GROUP = 64  # ids that a token is drawn of at a time
 
 @dataclasses.dataclass(frozen=True)
 class SamplingConfig:
-  """How a token is drawn.
+  """How a token is drawn. A further option is off by None: `fingerprint` leaves it out then.
 
   Attributes:
     temperature: 0 is greedy.
     top_k: keep the k likeliest tokens; 0 keeps all.
     top_p: keep the likeliest tokens up to this total probability; 1.0 keeps all.
+    statistics: write down beside each token of what is reported how sure the model was of it:
+      entropy, confidence (DeepConf) and log-probability; and of a solution its self-certainty.
+    min_p: keep tokens of at least this share of the likeliest one's probability at the temperature
+      (arXiv 2407.01082); None keeps all.
+    top_n_sigma: keep tokens whose logits, before the temperature, are at most so many of their
+      standard deviations below the largest (arXiv 2411.07641); None keeps all.
   """
 
   temperature: float = 1.0
   top_k: int = 0
   top_p: float = 1.0
+  statistics: bool = False
+  min_p: float | None = None
+  top_n_sigma: float | None = None
+
+  def __post_init__(self):
+    if self.min_p is not None and not 0 < self.min_p <= 1:
+      raise ValueError(f'min_p is {self.min_p}: it is to be above 0 and at most 1')
+    if self.top_n_sigma is not None and not self.top_n_sigma > 0:
+      raise ValueError(f'top_n_sigma is {self.top_n_sigma}: it is to be above 0')
+
+  def to_learn_from(self, **changes: Any) -> SamplingConfig:
+    """How that is drawn which models learn from: without statistics, which no training reads."""
+    return dataclasses.replace(self, statistics=False, **changes)
 
 
 def num_uniforms(vocab_size: int) -> int:
@@ -40,7 +60,7 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
   vocabulary the sum is too coarse: most ids are less likely than its rounding, so that the same
   uniform gave another token whenever a block of another shape rounded the logits differently.
 
-  Top-k is applied before top-p; the token that crosses `top_p` is kept, so one always remains.
+  Top-k and min-p come before top-p; the token that crosses `top_p` is kept, so one always remains.
   Tokens tied with the k-th are kept. With top-p a token is drawn from all, and drawn again while it
   is none of the likeliest: that one takes a look at each of them, and no sorting of a vocabulary.
 
@@ -74,12 +94,18 @@ def sample(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
 
 def _drawn(logits: jax.Array, uniform: jax.Array, config: SamplingConfig,
            again: Callable[[jax.Array], jax.Array] | None) -> jax.Array:
-  """Tokens [...] drawn from what temperature, top-k and top-p leave of logits [..., V]."""
+  """Tokens [...] drawn from what the config's options leave of logits [..., V]."""
+  if config.top_n_sigma is not None:
+    deviation = jnp.std(logits, axis=-1, keepdims=True, where=logits > -jnp.inf)
+    least = jnp.max(logits, axis=-1, keepdims=True) - config.top_n_sigma * deviation
+    logits = jnp.where(logits >= least, logits, -jnp.inf)
   logits = logits / config.temperature
   if config.top_k:
     kth = jax.lax.top_k(logits, min(config.top_k, logits.shape[-1]))[0][..., -1:]
     logits = jnp.where(logits >= kth, logits, -jnp.inf)
   weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+  if config.min_p is not None:  # the likeliest one weighs 1
+    weights = jnp.where(weights >= config.min_p, weights, 0.0)
   token = _draw(weights, uniform)
   if config.top_p == 1.0:
     return token

@@ -10,8 +10,9 @@ import numpy as np
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
 from tts.engine.tasks import together
-from tts.engine.workers import Author, attended
+from tts.engine.workers import EngineGenerator, attended
 from tts.engine.writer import Write
+from tts.sampling.confidence import Statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,27 +23,29 @@ class Sample:
   logprob: np.ndarray  # [length] float32, natural log at temperature 1
   entered: int
   attended: int        # keys that the tokens that entered attended to, summed
+  statistics: Statistics | None = None  # [length], where they are asked for
 
 
-async def draw(author: Author, group: int, node: Node, key: np.ndarray,
+async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,
                greedy: bool = False) -> Sample:
   """A solution's rest behind a text, which the caller holds. key: uint32 [2]."""
-  written = await Write(author.writer, group, node, key, steps=author.limits.max_steps,
+  written = await Write(generator.writer, group, node, key, steps=generator.limits.max_steps,
                         greedy=greedy)
   entered = len(written.tokens) - 1  # the last one never does
-  return Sample(written.tokens, written.logprob, entered, attended(node.end, entered))
+  return Sample(written.tokens, written.logprob, entered, attended(node.end, entered),
+                written.statistics)
 
 
-async def samples(author: Author, group: int, prompt: Sequence[int], keys: np.ndarray,
+async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int], keys: np.ndarray,
                   greedy: bool = False) -> list[Sample]:
   """Of one question, a sample a key. prompt: ids; keys: uint32 [N, 2]."""
-  question = await author.opened(group, prompt)
-  found = await together([draw(author, group, question, key, greedy) for key in keys])
-  author.release(group, question)
+  question = await generator.opened(group, prompt)
+  found = await together([draw(generator, group, question, key, greedy) for key in keys])
+  generator.release(group, question)
   return found
 
 
-async def rollouts(author: Author, group: int, prompt: Sequence[int],
+async def rollouts(generator: EngineGenerator, group: int, prompt: Sequence[int],
                    steps: Sequence[Sequence[int]],
                    keys: Sequence[np.ndarray]) -> list[list[Sample]]:
   """Continuations from the ends of a solution's steps, as cheap as they can be.
@@ -50,7 +53,7 @@ async def rollouts(author: Author, group: int, prompt: Sequence[int],
   The solution is read once; every rollout branches off what was read.
 
   Args:
-    author: a generator.
+    generator: a generator.
     group: of devices.
     prompt: ids of the question.
     steps: ids of the solution's steps, as many as are needed.
@@ -59,14 +62,14 @@ async def rollouts(author: Author, group: int, prompt: Sequence[int],
   Returns:
     Per step the rollouts from its end.
   """
-  nodes = [await author.opened(group, prompt)]
+  nodes = [await generator.opened(group, prompt)]
   for tokens in steps:
-    nodes.append((await Read(author.reader, group, nodes[-1], tokens, own=True)).node)
+    nodes.append((await Read(generator.reader, group, nodes[-1], tokens, own=True)).node)
 
   async def of_step(node: Node, of: np.ndarray) -> list[Sample]:
-    return await together([draw(author, group, node, key) for key in of])
+    return await together([draw(generator, group, node, key) for key in of])
 
   found = await together([of_step(node, of) for node, of in zip(nodes[1:], keys)])
   for node in nodes:
-    author.release(group, node)
+    generator.release(group, node)
   return found

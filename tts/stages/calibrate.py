@@ -25,9 +25,10 @@ from tts.engine.nodes import Node
 from tts.engine.program import Program
 from tts.engine.reader import Read
 from tts.engine.tasks import together
-from tts.engine.workers import Author, Judge
+from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.models import held
 from tts.models.arch import Arch
+from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.roles import Roles
 from tts.sampling import pool
@@ -35,7 +36,7 @@ from tts.sampling.decode import Limits
 from tts.stages import blocks, cost, device_programs, search, verifiers
 from tts.stages.context import Run
 from tts.stages.workdir import Workdir
-from tts.stages.workers import Functions, Workers
+from tts.stages.workers import Workers
 
 # Of what lanes compute so much is asked for where rounds and ends of blocks wait: by a search of
 # SmolLM2's, in BUILD_NOTES, "Engine".
@@ -97,11 +98,12 @@ def _writing(e: Experiment, mesh: parallel.Mesh, lengths: Lengths) -> float:
   tokens = max(1, min(_TOKENS, int(lengths.solution)))
   how = shape.of(arch, e.lanes)
   limits = Limits(tokens, tokens, tokens, Roles(ends=(), delimiters=()))
-  author = Author(mesh, Functions(Generator, arch), _zeros(arch, mesh), how, e.sampling, limits)
+  generator = EngineGenerator(mesh, Functions(Generator, arch), _zeros(arch, mesh), how, e.sampling,
+                              limits)
   keys = np.arange(2 * how.lanes, dtype=np.uint32).reshape(-1, 2)
   ids = np.ones(max(1, int(lengths.prompt)), np.int32)
-  seconds = _seconds(lambda group: pool.samples(author, group, ids, keys), author)
-  written = how.lanes * tokens * author.groups
+  seconds = _seconds(lambda group: pool.samples(generator, group, ids, keys), generator)
+  written = how.lanes * tokens * generator.groups
   return cost.read(e, 'base', written, lengths.prompt + tokens / 2) / seconds
 
 
@@ -109,24 +111,25 @@ def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) ->
   """FLOP/s of a verifier that reads steps behind one question."""
   arch, step = device_programs.architecture(e, name), max(1, int(lengths.solution / lengths.steps))
   how = shape.of(arch, e.lanes)
-  judge = Judge(mesh, Functions(verifiers.VERIFIERS[name].make, arch), _zeros(arch, mesh), how)
+  verifier = EngineVerifier(mesh, Functions(verifiers.VERIFIERS[name].make, arch),
+                            _zeros(arch, mesh), how)
   ids = np.ones(max(1, int(lengths.prompt)), np.int32)
   rows = 2 * how.readers
 
   async def row(group: int, node: Node) -> None:
-    seen = await Read(judge.reader, group, node, np.ones(step, np.int32), own=True)
-    judge.release(group, seen.node)
+    seen = await Read(verifier.reader, group, node, np.ones(step, np.int32), own=True)
+    verifier.release(group, seen.node)
 
   async def question(group: int) -> None:
-    node = await judge.opened(group, ids)
+    node = await verifier.opened(group, ids)
     await together([row(group, node) for _ in range(rows)])
-    judge.release(group, node)
+    verifier.release(group, node)
 
-  seconds = _seconds(question, judge)
-  return cost.read(e, name, rows * step * judge.groups, lengths.prompt + step / 2) / seconds
+  seconds = _seconds(question, verifier)
+  return cost.read(e, name, rows * step * verifier.groups, lengths.prompt + step / 2) / seconds
 
 
-def _seconds(question: Callable[[int], Any], model: Author | Judge) -> float:
+def _seconds(question: Callable[[int], Any], model: EngineGenerator | EngineVerifier) -> float:
   """Seconds of a question of each group, the mean of many, without those of compilers."""
   def took(times: int) -> float:
     begun = time.monotonic() - Program.compile_seconds

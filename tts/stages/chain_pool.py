@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import dataclasses
 import functools
 
+from tts import rng
 from tts.revision import chains
 from tts.revision.chains import Revision
+from tts.sampling.logits import SamplingConfig
 from tts.stages import rows as rows_lib, scoring
 from tts.stages import search as search_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.workdir import fingerprint
-from tts.stages.workers import Workers, slot_keys
+from tts.stages.workers import Workers
 from tts.types import Strategy
 
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -22,33 +23,42 @@ def strategy(chains: int, length: int) -> Strategy:
   return Strategy('chains', chains * length, chain_length=length)
 
 
-def sampler(workers: Workers, model: str, stream: str,
-            how: Strategy) -> Callable[[list[Block]], list[list[list[list[Revision]]]]]:
-  """A function from blocks to chains: per block, per problem, per chain its answers."""
+def sampler(workers: Workers, model: str, stream: str, how: Strategy,
+            sampling: SamplingConfig | None = None,
+            ) -> Callable[[list[Block]], list[list[list[list[Revision]]]]]:
+  """A function from blocks to chains: per block, per problem, per chain its answers.
+
+  sampling: None for the config's own.
+  """
   run, num = workers.run, how.budget // how.chain_length
-  author = workers.author(model, run.experiment.sampling)
+  generator = workers.generator(model, sampling or run.experiment.sampling)
 
   def sample(blocks: list[Block]) -> list[list[list[list[Revision]]]]:
-    keys = {id(b): slot_keys(run.seed, stream, b.words, range(num)) for b in blocks}
+    keys = {id(b): rng.slot_keys(run.seed, stream, b.words, range(num)) for b in blocks}
     return workers.on_blocks(blocks, lambda block, b, group: chains.chains(
-        author, group, block.prompts[b], keys[id(block)][b], how.chain_length), [author], num)
+        generator, group, block.prompts[b], keys[id(block)][b], how.chain_length), [generator], num)
 
   return sample
 
 
-def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Strategy, *, stream: str,
-         split: str, model: str = 'revision', verifiers: tuple[str, ...] = ()) -> Work:
-  """Chains of a model for every question, scored by the verifiers that there are."""
+def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
+         stream: str, split: str, model: str = 'revision', verifiers: tuple[str, ...] = (),
+         sampling: SamplingConfig | None = None) -> Work:
+  """Chains of a model for every question, scored by the verifiers that there are.
+
+  sampling: None for the config's own.
+  """
   run = workers.run
+  sampling = sampling or run.experiment.sampling
   writer = run.model(model)
-  sample = sampler(workers, model, stream, how)
+  sample = sampler(workers, model, stream, how, sampling)
   judges = [run.model(v) for v in verifiers if run.has_model(v)]
   score = [scoring.scorer(workers, judge.name, history=judge.name == 'revision_orm')
            for judge in judges]
 
   table = functools.partial(rows_lib.chain_table, run, strategy=how, stream=stream, model=model,
                             split=split)
-  mark = fingerprint(mark, writer.mark, dataclasses.asdict(run.experiment.sampling), stream,
+  mark = fingerprint(mark, writer.mark, sampling, stream,
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT,
                      *scoring.layout(run, verifiers))
   return Work(search_lib.pool_folder(stage, model, how), mark, blocks,

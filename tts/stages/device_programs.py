@@ -27,13 +27,14 @@ from tts.engine.shape import Shape
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
 from tts.models import held, stacks
+from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.stacks import Stack
 from tts.models.arch import Arch, check_split
 from tts.models.transformer import Decoder, abstract
 from tts.roles import Roles
 from tts.sampling.decode import Limits
-from tts.stages import cost, memory, programs, uses, verifiers, workers
+from tts.stages import cost, memory, programs, uses, verifiers
 from tts.stages.memory import Footprint
 from tts.stages.uses import Use
 from tts.train import lora, steps, update
@@ -229,8 +230,9 @@ class _Maker:
               for other in self._uses if other.stage == use.stage]
     begun = lambda rows: max(other.in_flight(rows) for other in beside)
     needed = max(begun(rows) * pages for rows, pages in use.kept)
-    return Sizes(workers.Functions(kind, arch), shape, shape.to_write(use.writes) if use.writes else 0,
-                 shape.to_read(use.reads), store.room(needed), not use.sampling)
+    return Sizes(Functions(kind, arch), shape, shape.to_write(use.writes) if use.writes else 0,
+                 shape.to_read(use.reads), store.room(needed), not use.sampling,
+                 bool(use.sampling and use.sampling.statistics))
 
   def _footprint(self, use: Use, kind: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""
@@ -255,14 +257,16 @@ class Sizes:
     reading: room of a lane that is read in.
     pages: that there are.
     values: whether it is a verifier.
+    statistics: whether it writes them down beside its tokens.
   """
 
-  make: workers.Functions
+  make: Functions
   shape: Shape
   writing: int
   reading: int
   pages: int
   values: bool
+  statistics: bool = False
 
   def kinds(self) -> list[str]:
     """Names of the programs."""
@@ -302,7 +306,7 @@ class Sizes:
     arch, shape, pages, values = self.make.arch, self.shape, self.pages, self.values
     room, rows = self.width(kind), self.rows(kind)
     return {
-        'write': lambda: memory.write(arch, width, shape, room),
+        'write': lambda: memory.write(arch, width, shape, room, self.statistics),
         **{name: lambda size=size: memory.read(arch, width, shape, room, values, *size)
            for name, size in self.reads.items()},
         'load': lambda: memory.load(arch, width, shape, room, pages, values),

@@ -99,7 +99,7 @@ def run_labels(run: Run) -> int:
   """
   config, limits = run.experiment.labels, run.experiment.limits
   base = run.model('base')
-  sampling = dataclasses.replace(run.experiment.sampling, temperature=config.temperature)
+  sampling = run.experiment.sampling.to_learn_from(temperature=config.temperature)
   problems = run.problems('verifier', config.questions, 'labels.questions')
   blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
   mark = fingerprint(base.mark, run.data_mark('verifier'), config, limits, sampling, run.seed,

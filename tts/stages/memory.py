@@ -112,12 +112,12 @@ def pages(arch: Arch, width: int, count: int, values: bool = False) -> int:
   return count * (SIZE * place(arch, width) + carry(arch, values))
 
 
-def write(arch: Arch, width: int, shape: Shape, tokens: int) -> Footprint:
-  """`programs.write` in lanes with room for `tokens`."""
-  rows = shape.lanes
+def write(arch: Arch, width: int, shape: Shape, tokens: int, statistics: bool = False) -> Footprint:
+  """`programs.write` in lanes with room for `tokens`; `SamplingConfig.statistics` too."""
+  rows, numbers = shape.lanes, 6 if statistics else 3  # of each token
   return Footprint(
       weights=weights(arch, width), inputs=lanes(arch, width, rows, tokens),
-      outputs=rows * (3 * shape.write * _WORD + 1),
+      outputs=rows * (numbers * shape.write * _WORD + 1),
       working=rows * shape.write * place(arch, width) + max(
           _scores(arch, width, rows, 1, tokens + shape.write),
           3 * rows * _vocabulary(arch, width) * _WORD))

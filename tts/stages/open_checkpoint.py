@@ -55,13 +55,31 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   Raises:
     InputError: names the file and the tensor or the field, and what is supported.
   """
+  _check_empty(output)
+  found = read(source, kind, dtype, words, layout)
+  checkpoint.save_model(output, found.arch, found.params, found.meta, found.tokenizer)
+  return checkpoint.read_meta(output)
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+  """An open checkpoint in memory."""
+
+  arch: Arch
+  params: Any           # numpy or JAX arrays on the host, as `checkpoint.load_model` gives them
+  meta: dict[str, Any]  # of `model.json`
+  tokenizer: Tokenizer
+
+
+def read(source: str, kind: str = 'lm', dtype: str | None = None,
+         words: tuple[str, str] = ('+', '-'), layout: str | None = None) -> Opened:
+  """Reads an open checkpoint, one tensor at a time. Args and errors as of `import_model`."""
   if kind not in open_heads.KINDS:
     raise InputError(f'--kind={kind}: one of {", ".join(open_heads.KINDS)}')
   if dtype not in (None, *_DTYPES):
     raise InputError(f'--dtype={dtype}: one of {", ".join(_DTYPES)}')
   if layout not in (None, *step_format.FORMATS):
     raise InputError(f'--format={layout}: one of {", ".join(step_format.FORMATS)}')
-  _check_empty(output)
   folder = pathlib.Path(hub.local(source))
   fields, found, shards = _described(folder, kind in open_heads.OF_WORDS)
   if kind != 'lm':
@@ -87,8 +105,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
   meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},
           'open': {'kind': kind, 'config': fields, 'format': layout,
                    'quantisation': open_gguf.quantisation(folder)}}
-  checkpoint.save_model(output, arch, {'params': params}, meta, tokenizer)
-  return checkpoint.read_meta(output)
+  return Opened(arch, {'params': params}, meta, tokenizer)
 
 
 def imported(path: str, workdir: str, lm: bool) -> str:
@@ -104,7 +121,7 @@ def imported(path: str, workdir: str, lm: bool) -> str:
     InputError: as `import_model`; a verifier without a head of its own.
   """
   folder = pathlib.Path(hub.local(path))
-  if not _is_open(folder):
+  if not is_open(folder):
     return str(folder)
   target = pathlib.Path(workdir, IMPORTED, identity(folder, lm))
   if not target.exists():
@@ -133,7 +150,7 @@ def planned_arch(path: str, lm: bool) -> dict[str, Any]:
   No weights are read, but for the two tables of a tied model that has both.
   """
   folder = pathlib.Path(hub.local(path))
-  if not _is_open(folder):
+  if not is_open(folder):
     return checkpoint.read_meta(str(folder))['arch']
   fields, found, shards = _described(folder, lm)
   trunk = dataclasses.replace(found, param_dtype=_stored(fields))
@@ -162,7 +179,7 @@ def _few(names: list[str]) -> str:
   return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
 
 
-def _is_open(folder: pathlib.Path) -> bool:
+def is_open(folder: pathlib.Path) -> bool:
   return gguf_file.is_gguf(folder) or (
       (folder / _CONFIG).is_file() and not (folder / checkpoint.MODEL_FILE).is_file())
 

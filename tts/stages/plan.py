@@ -11,7 +11,7 @@ from tts.config import Experiment
 from tts.data import problems as problems_lib
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.stages import calibrate, cost, device_programs, plan_revision, search, verifiers
+from tts.stages import calibrate, cost, device_programs, plan_revision, strategies, verifiers
 from tts.stages.calibrate import Lengths
 from tts.stages.cost import Cost
 from tts.types import Strategy
@@ -108,11 +108,12 @@ def search_generations(e: Experiment, steps: float) -> tuple[int, dict[str, floa
   deep = min(config.deep_questions, config.questions)
   guided, main = {}, verifiers.main(e)
   if _enabled(e, main):
-    guided[main] = sum(how.questions * written(how.strategy, steps) for how in search.searches(e))
+    guided[main] = sum(how.questions * written(how.strategy, steps)
+                       for how in strategies.searches(e))
   for guide in verifiers.beside(e):
     if _enabled(e, guide):
       guided[guide] = (deep or config.questions) * sum(
-          written(s, steps) for s in search.plain_strategies(config))
+          written(s, steps) for s in strategies.plain(config))
   return config.questions * (1 + config.pool) + deep * config.deep_pool, guided
 
 

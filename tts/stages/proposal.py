@@ -14,9 +14,10 @@ import dataclasses
 import functools
 from typing import Any
 
+from tts import methods
 from tts.revision import chains
 from tts.revision.chains import Revision
-from tts.search.tree import Tree
+from tts.searching.tree import Tree
 from tts.stages import chain_pool, rows as rows_lib, search as search_lib
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
@@ -30,7 +31,7 @@ _WIDTH = 4   # M, the paper's other rule than sqrt(N)
 
 def strategy(answers: int, budget: int) -> Strategy:
   """Of `RevisionConfig.searched`."""
-  return Strategy('beam', budget, min(_WIDTH, budget - answers), chain_length=answers)
+  return methods.strategy(methods.beam(min(_WIDTH, budget - answers)), budget, answers)
 
 
 def work(workers: Workers, blocks: list[Block], mark: str, how: Strategy, split: str) -> Work:
@@ -52,7 +53,7 @@ def work(workers: Workers, blocks: list[Block], mark: str, how: Strategy, split:
     return [functools.partial(rows_of, *each) for each in zip(group, told, written, search(told))]
 
   mark = fingerprint(mark, run.model('revision').mark, run.model(run.main).mark,
-                     dataclasses.asdict(run.experiment.sampling), how.name, run.seed, _FORMAT)
+                     run.experiment.sampling, how.name, run.seed, _FORMAT)
   return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks, compute,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': 'revision', 'verifier': run.main}, workers, run.experiment.data.grader)

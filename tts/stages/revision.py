@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
-import dataclasses
 from typing import Any
 
 from tts.eval import records
@@ -55,7 +54,7 @@ def _sample(run: Run) -> int:
       fingerprint(run.data_mark('revision'), config.questions, config.block, limits,
                   run.tokenizer_mark()),
       model='base', stream='revision_pool', num=config.samples, split='revision',
-      sampling=dataclasses.replace(run.experiment.sampling, temperature=config.temperature))
+      sampling=run.experiment.sampling.to_learn_from(temperature=config.temperature))
   return blocks_lib.run(run.workdir, [work], run.mesh)
 
 

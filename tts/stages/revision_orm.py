@@ -65,7 +65,7 @@ def chain_folder(run: Run) -> str:
 def _chains(run: Run) -> Work:
   blocks, mark = _questions(run)
   return chain_pool.work(Workers(run), _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
-                         split='verifier')
+                         split='verifier', sampling=run.experiment.sampling.to_learn_from())
 
 
 def _control(run: Run) -> Work:
@@ -73,7 +73,7 @@ def _control(run: Run) -> Work:
   blocks, mark = _questions(run)
   return search_lib.pool_work(
       Workers(run), _STAGE, blocks, mark, model='revision_control', stream='orm_control',
-      num=_strategy(run).budget, sampling=run.experiment.sampling, split='verifier')
+      num=_strategy(run).budget, sampling=run.experiment.sampling.to_learn_from(), split='verifier')
 
 
 @dataclasses.dataclass(frozen=True)

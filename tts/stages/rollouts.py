@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from tts import rng
 from tts.answers import grading
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import rows as rows_lib, workers as workers_lib
+from tts.stages import rows as rows_lib
 from tts.stages.blocks import Block
 from tts.stages.context import Run
 from tts.stages.workers import Workers
@@ -79,7 +80,7 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
     sampling: how the base's rollouts are drawn.
   """
   run, num = workers.run, workers.run.experiment.labels.rollouts
-  author = workers.author('base', sampling)
+  generator = workers.generator('base', sampling)
 
   async def continued(solution: Solution, keys: np.ndarray, group: int) -> list[pool_lib.Sample]:
     last, ends = solution.steps[-1] + 1, solution.row['step_ends']
@@ -87,7 +88,7 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
     tokens = solution.row['tokens']
     steps = [tokens[begin:end] for begin, end in zip([0, *ends], ends[:last])]
     found = await pool_lib.rollouts(
-        author, group, solution.prompt, steps,
+        generator, group, solution.prompt, steps,
         [of_step.get(step, ()) for step in range(last)])
     return [sample for of_step in found for sample in of_step]
 
@@ -98,7 +99,7 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
     keys = _keys(run.seed, todo, num)
     rows = -(-sum(map(len, keys)) * num // max(1, len(todo)))  # of a solution, on average
     found = workers.on_items(list(zip(todo, keys)), lambda item, group: continued(*item, group),
-                             [author], max(1, rows))
+                             [generator], max(1, rows))
     of = {id(solution): rollouts for solution, rollouts in zip(todo, found)}
     return [functools.partial(_read, run, mine, [of[id(s)] for s in mine])
             for mine in ([s for s in solutions if s.steps] for solutions in tables)]
@@ -118,7 +119,7 @@ def _keys(seed: int, solutions: list[Solution], num: int) -> list[np.ndarray]:
     words[mine], identity[mine, :, 0] = solution.words, solution.row['slot']
     identity[mine, :, 1] = np.array(solution.steps)[:, None]
     begin += count
-  keys = workers_lib.keys(seed, 'rollout', words, identity)
+  keys = rng.row_keys(seed, 'rollout', words, identity)
   return np.split(keys[:begin], np.cumsum(steps)[:-1]) if steps else []
 
 

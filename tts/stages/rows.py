@@ -9,18 +9,13 @@ import numpy as np
 
 from tts import answers
 from tts.answers import grading
-from tts.eval import comparing, select
 from tts.eval.samples import OUTCOME_VERIFIERS
+from tts.library import token_statistics
+from tts.library.tree_page import f32
 from tts.revision.chains import Revision
 from tts.sampling.pool import Sample
-from tts.search import methods
-from tts.search.tree import Node, Tree
+from tts.searching.tree import Tree
 from tts.types import Problem, Strategy
-
-
-def f32(x: float) -> float:
-  """The shortest decimal that is this float32."""
-  return float(str(np.float32(x)))
 
 
 def prompt_counts(prompt_tokens: int) -> dict[str, int]:
@@ -67,6 +62,12 @@ def grade(run: Any, block: Any, table: list[list[dict[str, Any]]]) -> list[list[
   return table
 
 
+def _statistics(parts: Sequence[token_statistics.Part]) -> dict[str, Any]:
+  """A row's field `statistics` where they were asked for; no field where not."""
+  found = token_statistics.joined(parts)
+  return {} if found is None else {'statistics': found}
+
+
 def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
                stream: str, model: str, split: str, prompt_tokens: int,
                first: bool) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *
       'answer': None, 'truncated': None, 'correct': None, 'answer_score': None, 'verifier': None,
       'other_scores': {},
       'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
+      **_statistics([(sample.logprob, sample.statistics)]),
       'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
                             attended=sample.attended)}}
 
@@ -150,12 +152,14 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
               own_prompt: int | None = None) -> list[dict[str, Any]]:
   """Rows of the candidates that a search of `model`'s steps, guided by `verifier`, ended with.
 
-  A node's tokens count once, for the lowest slot on whose path it lies. The first row carries the
+  A solution that several particles ended with is one row of so much `weight`. A node's tokens count
+  once, for the lowest slot on whose path it lies. The first row carries the
   question's prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
   `own_prompt` are the question's ids for a verifier with a tokenizer of its own: what it read of
   the solutions is not the generator's tokens, and counts as re-encoded.
   """
-  paths = [tree.path(last) for _, last in tree.candidates]
+  found = tree.particles()
+  paths = [tree.path(last) for last in found]
   solutions = [[tree.nodes[i] for i in path] for path in paths]
   tokens_of = [np.concatenate([node.tokens for node in steps]) for steps in solutions]
   verdicts = judge(run, [(run.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem)
@@ -164,21 +168,23 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
   ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
   simulated = sum(len(s.tokens) for s in ahead)
   ended = sum(not node.live for node in tree.nodes) + sum(s.ended for s in ahead)
-  for (slot, _), path, steps, tokens, verdict in zip(tree.candidates, paths, solutions, tokens_of,
-                                                     verdicts):
+  for slots, path, steps, tokens, verdict in zip(found.values(), paths, solutions, tokens_of,
+                                                 verdicts):
     kept = sum(len(tree.nodes[i].tokens) for i in path if i not in counted)
     counted.update(path)
     scores = [f32(node.score) for node in steps]
     rows.append({
         'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
-        'strategy': strategy.method, 'theta': methods.theta(strategy), 'budget': strategy.budget,
-        'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': tokens.tolist(),
+        'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
+        'seed': run.seed, 'repeat': 0, 'slot': slots[0],
+        **({'weight': len(slots)} if len(slots) > 1 else {}), 'tokens': tokens.tolist(),
         'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
         'step_scores': scores,
         **verdict,
         'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
         'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
         'context': [],
+        **_statistics([(node.logprobs, node.statistics) for node in steps]),
         'counts': {m: add(prompt_counts(0), kept=kept) for m in (model, verifier)}})
   pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
   for m, name in enumerate((model, verifier)):
@@ -192,36 +198,3 @@ def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, ver
         row['counts'][name]['kept'] = 0
     rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
   return rows
-
-
-def tree_page(run: Any, problem: Problem, strategy: Strategy, tree: Tree,
-              rows: list[dict[str, Any]]) -> dict[str, Any]:
-  """A search tree as the report shows it; `rows` are those of its candidates.
-
-  Where the grader takes different normal forms for the same answer, the gold one among them, these
-  are its field `equal`, and `voters` are the last nodes of the candidates in the vote's order.
-  """
-  found = comparing.of_rows(run.experiment.data.grader, rows, {problem.id: problem.answer})
-  winner = select.best_of_n_weighted_answer(rows, found.of(problem.id))
-  equal = found.equal.get(problem.id)
-  tokenizer = run.tokenizer
-  status = tree.statuses()
-  nodes = [{'id': i, 'parent': node.parent if node.parent >= 0 else None, 'round': node.round,
-            'slot': node.slot, 'text': tokenizer.decode(node.tokens.tolist()).rstrip('\n'),
-            'score': f32(node.score), 'tokens': len(node.tokens), 'status': status[i],
-            **_simulation(node, tokenizer)}
-           for i, node in enumerate(tree.nodes)]
-  return {'problem_id': problem.id, 'prompt': problem.prompt, 'answer': problem.answer,
-          'strategy': strategy.method, 'theta': methods.theta(strategy),
-          'budget': strategy.budget, 'winner': winner, 'nodes': nodes,
-          **({} if not equal else {
-              'equal': equal, 'voters': [last for _, last in sorted(tree.candidates)]})}
-
-
-def _simulation(node: Node, tokenizer: Any) -> dict[str, Any]:
-  """What lookahead judged a node by, as its field `simulation`; nothing where it did not look."""
-  ahead = node.simulation
-  if ahead is None:
-    return {}
-  return {'simulation': {'text': tokenizer.decode(ahead.tokens.tolist()).rstrip('\n'),
-                         'score': f32(ahead.score), 'tokens': len(ahead.tokens)}}

@@ -14,7 +14,7 @@ import numpy as np
 
 from tts.engine.reader import Read
 from tts.engine.tasks import together
-from tts.engine.workers import Judge, attended
+from tts.engine.workers import EngineVerifier, attended
 from tts.data.step_format import Reader
 from tts.revision import chains
 from tts.roles import Roles
@@ -55,18 +55,18 @@ def _texts(question: list[int], rows: list[dict[str, Any]], history: bool, roles
   return by_prompt
 
 
-async def values(judge: Judge, group: int, prompt: Sequence[int],
+async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
                  solutions: Sequence[Sequence[int]]) -> list[np.ndarray]:
   """A verifier's value at every token of solutions after one prompt; ids, float32 [n] each."""
-  node = await judge.opened(group, prompt)
+  node = await verifier.opened(group, prompt)
 
   async def of(tokens: Sequence[int]) -> np.ndarray:
     if not len(tokens):
       return np.zeros(0, np.float32)
-    return (await Read(judge.reader, group, node, tokens, own=True, keep=False)).values
+    return (await Read(verifier.reader, group, node, tokens, own=True, keep=False)).values
 
   found = await together([of(tokens) for tokens in solutions])
-  judge.release(group, node)
+  verifier.release(group, node)
   return found
 
 
@@ -83,7 +83,7 @@ def scorer(workers: Workers, verifier: str,
   reader = run.model(verifier).reader
 
   def compute(blocks: list[Block], tables: list[Table]) -> None:
-    judge = workers.judge(verifier)
+    reading = workers.verifier(verifier)
     table = {id(block): rows for block, rows in zip(blocks, tables)}
 
     async def score(block: Block, b: int, group: int) -> None:
@@ -91,11 +91,11 @@ def scorer(workers: Workers, verifier: str,
                   else reader.prompt(block.problems[b].prompt))
       for prompt, texts in _texts(question, table[id(block)][b], history, run.limits.roles,
                                   reader).items():
-        found = await values(judge, group, prompt, [text.tokens for text in texts])
+        found = await values(reading, group, prompt, [text.tokens for text in texts])
         for text, of_text in zip(texts, found):
           _add(text, verifier, of_text, len(prompt), len(question), run.main)
 
-    workers.on_blocks(blocks, score, [judge], max(
+    workers.on_blocks(blocks, score, [reading], max(
         (len(rows) for of_block in tables for rows in of_block), default=1))
 
   return compute

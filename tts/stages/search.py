@@ -5,98 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-import math
 import pathlib
 import re
 from typing import Any
 
-from tts import hosts, parallel
+from tts import hosts, methods, parallel, rng
 from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
-from tts.config import Experiment, SearchConfig
+from tts.config import SearchConfig
+from tts.library.tree_page import tree_page
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.sampling.pool import Sample
-from tts.search import methods
-from tts.search.search import BeamConfig, Question, Search, same_ids
-from tts.search.tree import Tree
-from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, verifiers
+from tts.searching.search import Question, Search, same_ids
+from tts.searching.tree import Tree
+from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, strategies, verifiers
 from tts.stages.blocks import Block, Work
 from tts.stages.context import Run
 from tts.stages.workdir import fingerprint
-from tts.stages.workers import Workers, slot_keys
-from tts.types import InputError, Problem, Strategy, num_candidates
+from tts.stages.workers import Workers
+from tts.types import Problem, Strategy
 
 _FORMAT = 3  # of rows; files of another one are made anew
-
-
-def beam_strategies(budgets: tuple[int, ...], widths: tuple[Any, ...],
-                    method: str = 'beam') -> list[Strategy]:
-  """The settings of a sweep; one that two rules share is there once."""
-  found = {}
-  for budget in budgets:
-    for width in widths:
-      strategy = Strategy(method, budget, beam_width=_width(width, budget, 'beam_widths'))
-      found[strategy.name] = strategy
-  return list(found.values())
-
-
-def plain_strategies(config: SearchConfig) -> list[Strategy]:
-  """What the other verifiers guide: the first width, where a choice is left to a verifier.
-
-  They are ablations, and every setting is a program to compile.
-  """
-  return beam_strategies(tuple(b for b in config.budgets if b > 1), config.beam_widths[:1])
-
-
-def lookahead_strategies(budgets: tuple[int, ...],
-                         rules: tuple[tuple[int, Any], ...],
-                         method: str = 'lookahead') -> list[Strategy]:
-  """The same for lookahead: rules (k, M). M is of the N = B // (k + 1) candidates.
-
-  A budget that has no candidate is left out.
-  """
-  found = {}
-  for budget in budgets:
-    for k, width in rules:
-      num = num_candidates(method, budget, k)
-      if num:
-        strategy = Strategy(method, budget, _width(width, num, 'lookahead'), k)
-        found[strategy.name] = strategy
-  return list(found.values())
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-  """A strategy, run on the first so many questions; where `shown`, some trees are kept."""
-
-  strategy: Strategy
-  questions: int
-  shown: bool
-
-
-def searches(experiment: Experiment) -> list[Setting]:
-  """What the main verifier guides: our own strategies and those of the config's plugins."""
-  config, found = experiment.search, []
-  few = lambda count: min(count, config.questions)
-  for method in methods.METHODS.of(experiment.plugins).values():
-    beams = lambda budgets: beam_strategies(budgets, config.beam_widths, method.name)
-    sweeps = [(lookahead_strategies(config.lookahead_budgets, config.lookahead, method.name),
-               few(config.lookahead_questions), True)] if method.lookahead else [
-        (beams(config.budgets), config.questions, True),
-        (beams(config.deep_budgets), few(config.deep_questions), False)]
-    found += [Setting(strategy, count, shown) for strategies, count, shown in sweeps if count
-              for strategy in strategies]
-  return found
-
-
-def _width(rule: int | str, num: int, field: str) -> int:
-  """M of `num` candidates by a rule."""
-  if rule == 'sqrt':
-    return 2 ** (int(math.log2(num)) // 2)
-  if isinstance(rule, int) and rule > 0:
-    return min(rule, num)
-  raise InputError(f'config.search.{field} has {rule!r}: M is a number or "sqrt"')
 
 
 def sampler(workers: Workers, model: str, stream: str, num: int, sampling: SamplingConfig,
@@ -105,13 +35,15 @@ def sampler(workers: Workers, model: str, stream: str, num: int, sampling: Sampl
   run = workers.run
   greedy = sampling.temperature == 0
   # Greedy rows go through the program that draws.
-  author = workers.author(model, run.experiment.sampling if greedy else sampling)
+  generator = workers.generator(model, sampling if not greedy else dataclasses.replace(
+      run.experiment.sampling, statistics=sampling.statistics))
 
   def sample(blocks: list[Block]) -> list[list[list[Sample]]]:
-    keys = {id(b): slot_keys(run.seed, stream, b.words, range(first, first + num)) for b in blocks}
+    slots = range(first, first + num)
+    keys = {id(b): rng.slot_keys(run.seed, stream, b.words, slots) for b in blocks}
     return workers.on_blocks(
         blocks, lambda block, b, group: pool_lib.samples(
-            author, group, block.prompts[b], keys[id(block)][b], greedy), [author], num)
+            generator, group, block.prompts[b], keys[id(block)][b], greedy), [generator], num)
 
   return sample
 
@@ -134,7 +66,7 @@ def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, m
 
   table = functools.partial(rows_lib.sample_table, run, strategy=strategy, stream=stream,
                             model=model, split=split)
-  mark = fingerprint(mark, loaded.mark, dataclasses.asdict(sampling), stream, num, run.seed,
+  mark = fingerprint(mark, loaded.mark, sampling, stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
                      *scoring.layout(run, verifiers))
   return Work(pool_folder(stage, model, strategy), mark, blocks,
@@ -148,12 +80,10 @@ def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
              model: str = 'base') -> Callable[[list[Block]], list[list[Tree]]]:
   """A function from blocks to search trees: per block, per problem, one."""
   run, num = workers.run, strategy.num_candidates
-  author, judge = workers.author(model, run.experiment.sampling), workers.judge(verifier)
+  generator, reading = workers.generator(model, run.experiment.sampling), workers.verifier(verifier)
   reader = run.model(verifier).reader
-  config = BeamConfig(num, strategy.beam_width, strategy.lookahead or 0)
-  priority = methods.METHODS[strategy.method].priority
-  rewrite = same_ids if reader is None else lambda tokens, before, used: reader.step(
-      tokens, before, min(reader.width, reader.past - used))
+  method = methods.of(strategy)
+  rewrite = same_ids if reader is None else reader.search_step
 
   def own(block: Block, b: int) -> list[int]:
     if reader is not None:
@@ -161,15 +91,17 @@ def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
     return (block.questions or block.prompts)[b]
 
   def search(blocks: list[Block]) -> list[list[Tree]]:
-    keys = {id(b): slot_keys(run.seed, stream, b.words, range(num)) for b in blocks}
+    # The method draws by the key of slot -1.
+    keys = {id(b): rng.slot_keys(run.seed, stream, b.words, range(-1, num)) for b in blocks}
     return workers.on_blocks(blocks, lambda block, b, group: Search(
-        author, judge, Question(block.prompts[b], own(block, b), keys[id(block)][b]), config,
-        group, priority, rewrite).run(), [author, judge], num)
+        generator, reading, Question(block.prompts[b], own(block, b), keys[id(block)][b][1:],
+                                keys[id(block)][b][0]), method, group, rewrite).run(),
+                             [generator, reading], num)
 
   return search
 
 
-def beam_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strategy, *,
+def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strategy, *,
               verifier: str = 'prm', trees: bool = True) -> Work:
   """One setting of a search on every question, guided by a verifier."""
   run, config = workers.run, workers.run.experiment.search
@@ -187,7 +119,7 @@ def beam_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strate
                                 own_prompt=guide.own_prompt(problem))
       rows += mine
       if problem.id in shown:
-        page = rows_lib.tree_page(run, problem, strategy, tree, mine)
+        page = tree_page(run.tokenizer, run.experiment.data.grader, problem, strategy, tree, mine)
         run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
     return rows
 
@@ -196,13 +128,13 @@ def beam_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strate
 
   # The main verifier's trees are shown, so a search is made anew where that is another than was.
   usual = (verifier == run.main) == (verifier == 'prm')
-  mark = fingerprint(mark, base.mark, guide.mark, dataclasses.asdict(run.experiment.sampling),
+  mark = fingerprint(mark, base.mark, guide.mark, run.experiment.sampling,
                      strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method),
                      *([] if usual else [run.main]))
   name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
   return Work(f'search/{name}', mark, blocks, compute,
               {'strategy': strategy.method, 'budget': strategy.budget,
-               'theta': methods.theta(strategy), 'verifier': verifier}, workers,
+               'theta': strategy.theta, 'verifier': verifier}, workers,
               run.experiment.data.grader)
 
 
@@ -257,9 +189,10 @@ def run_search(run: Run) -> int:
     works.append(pool_work(workers, 'search', blocks, mark, model=model, stream='test', num=num,
                            sampling=how, split=config.split, verifiers=judges))
 
-  def search(verifier: str, how: Setting) -> None:
+  def search(verifier: str, how: strategies.Setting) -> None:
     blocks, mark = questions(run, block_size(config, how.strategy.num_candidates), how.questions)
-    works.append(beam_work(workers, blocks, mark, how.strategy, verifier=verifier, trees=how.shown))
+    works.append(search_work(workers, blocks, mark, how.strategy, verifier=verifier,
+                             trees=how.shown))
 
   pool(config.pool, sampling, judges=(*VERIFIERS, *verifiers.added(run.experiment)))
   pool(1, greedy)
@@ -271,12 +204,12 @@ def run_search(run: Run) -> int:
     pool(config.deep_pool, sampling, deep,
          judges=tuple(dict.fromkeys((run.main, 'prm', 'prm_plain', 'orm'))))
   if run.has_model(run.main):
-    for how in searches(run.experiment):
+    for how in strategies.searches(run.experiment):
       search(run.main, how)
   # Ablations: on fewer questions where there are many.
   for guide in filter(run.has_model, verifiers.beside(run.experiment)):
-    for strategy in plain_strategies(config):
-      search(guide, Setting(strategy, deep or config.questions, shown=False))
+    for strategy in strategies.plain(config):
+      search(guide, strategies.Setting(strategy, deep or config.questions, shown=False))
   return blocks_lib.run(run.workdir, works, run.mesh)
 
 

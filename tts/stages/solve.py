@@ -18,13 +18,13 @@ from absl import logging
 import ml_collections
 import numpy as np
 
-from tts import config as config_lib
+from tts import config as config_lib, methods
 from tts.data import hub
 from tts.eval import comparing, flops, policy as policy_lib, records, select
 from tts.eval.policy import Choice, Policy
 from tts.eval.samples import COUNTS, numbered
 from tts.eval.verdicts import Pairs
-from tts.search import methods
+from tts.library.tree_page import tree_page
 from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, search
 from tts.stages.blocks import Block
 from tts.stages.context import Run
@@ -206,7 +206,8 @@ class Solver:
                                     own_prompt=run.model(run.main).own_prompt(problem))
           spent[problem.id] += rows
           answers[problem.id] = rows
-          trees[problem.id] = rows_lib.tree_page(run, problem, strategy, tree, rows)
+          trees[problem.id] = tree_page(run.tokenizer, self.experiment.data.grader, problem,
+                                        strategy, tree, rows)
 
   def _solution(self, problem: Problem, choice: Choice, estimate: float, spent: Rows,
                 answers: Rows, equal: Pairs, tree: dict[str, Any] | None) -> Solution:
@@ -239,7 +240,7 @@ def _votes(row: dict[str, Any]) -> bool:
 
 
 def chosen(rows: Rows, selection: str, equal: Pairs = ()) -> dict[str, Any] | None:
-  """The row that a strategy of `select.STRATEGIES` answers with, or None without any answer.
+  """The row that one of `select.SELECTIONS` answers with, or None without any answer.
 
   Args:
     rows: candidates, in the order of their slots.
@@ -249,7 +250,8 @@ def chosen(rows: Rows, selection: str, equal: Pairs = ()) -> dict[str, Any] | No
   answer = np.array([numbered([r['answer'] if _votes(r) else None for r in rows], equal)])
   score = np.array([[np.nan if r['answer_score'] is None else r['answer_score'] for r in rows]])
   logprob = np.array([[r['logprob'] for r in rows]])
-  slot = int(select.choose(selection, answer, score, logprob)[0])
+  weight = np.array([[r.get('weight', 1) for r in rows]])
+  slot = int(select.choose(selection, answer, score, logprob, weight=weight)[0])
   return None if slot == select.NOBODY else rows[slot]
 
 

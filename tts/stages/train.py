@@ -16,7 +16,7 @@ from tts.eval import records
 from tts.eval.samples import OUTCOME_VERIFIERS
 from tts.models.arch import Arch
 from tts.models.transformer import num_params
-from tts.stages import blocks, search, watch
+from tts.stages import blocks, strategies, watch
 from tts.stages.context import Model, Run
 from tts.stages.workdir import fault, fingerprint
 from tts.train import checkpoint, fit as fit_lib, packed
@@ -34,8 +34,7 @@ def prepare(run: Run) -> None:
   problems = run.problems('lm')
   if not run.model_config('base').checkpoint:
     _train_tokenizer(run, problems)
-  search.beam_strategies(e.search.budgets, e.search.beam_widths)
-  search.lookahead_strategies(e.search.lookahead_budgets, e.search.lookahead)
+  strategies.searches(e)
   asked = [('verifier', e.labels.questions, 'labels.questions'),
            (e.search.split, e.search.questions, 'search.questions')]
   if e.revision.enabled:

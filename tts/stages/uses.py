@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 import dataclasses
 
+from tts import methods
 from tts.config import Experiment
 from tts.engine.nodes import pages_for
 from tts.engine.pages import SIZE
@@ -17,8 +18,7 @@ from tts.eval.runfiles import GENERATORS
 from tts.eval.samples import VERIFIERS
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig
-from tts.stages import chain_pool, proposal, search, verifiers
+from tts.stages import chain_pool, proposal, strategies, verifiers
 from tts.types import Strategy
 
 
@@ -74,7 +74,7 @@ class _Texts:
 
   def search(self, how: Strategy, prompt: int, ahead: int = 0) -> int:
     """Of a question that is searched: the rows that were kept, and a step of every candidate's."""
-    kept = BeamConfig(how.num_candidates, how.beam_width).num_kept
+    kept = methods.of(how).kept(how.num_candidates)
     return (pages_for(prompt) + kept * self._steps
             + how.num_candidates * (1 + ahead) * self._step)
 
@@ -106,7 +106,7 @@ def _all(e: Experiment, texts: _Texts) -> Iterator[Use]:
   has = lambda name: getattr(e.models, verifiers.model_of(name)).enabled
   if any(has(v) and not getattr(e.models, v).checkpoint for v in VERIFIERS):
     config = e.labels
-    sampling = dataclasses.replace(e.sampling, temperature=config.temperature)
+    sampling = e.sampling.to_learn_from(temperature=config.temperature)
     yield samples('labels', 'base', [config.samples], sampling)
     yield Use('labels', 'base', sampling, whole, whole, ((config.rollouts, texts.solution()),))
 
@@ -118,8 +118,8 @@ def _all(e: Experiment, texts: _Texts) -> Iterator[Use]:
   for name in added:
     yield scores('search', name, config.pool)
   for guide in filter(has, (main, *verifiers.beside(e))):
-    for how in ([s.strategy for s in search.searches(e)] if guide == main
-                else search.plain_strategies(config)):
+    for how in ([s.strategy for s in strategies.searches(e)] if guide == main
+                else strategies.plain(config)):
       yield from searches('search', 'base', guide, how, prompt)
   yield samples('difficulty', 'base', [e.difficulty.samples])
   yield scores('difficulty', main, e.difficulty.samples)
@@ -131,15 +131,16 @@ def _revisions(e: Experiment, texts: _Texts, main: str, samples, scores, searche
   """Of the stages of revisions; the last three are as in `_all`."""
   config, told = e.revision, texts.prompt + texts.history
 
-  def chained(stage: str, model: str, chains: int) -> Use:
-    return Use(stage, model, e.sampling, told, told + texts.tokens,
+  def chained(stage: str, model: str, chains: int, sampling=e.sampling) -> Use:
+    return Use(stage, model, sampling, told, told + texts.tokens,
                ((chains, texts.chains(chains)),))
 
   yield samples('revision', 'base', [config.samples],
-                dataclasses.replace(e.sampling, temperature=config.temperature))
-  yield chained('revision_orms', 'revision', config.orm_chains[0])
+                e.sampling.to_learn_from(temperature=config.temperature))
+  learnt = e.sampling.to_learn_from()
+  yield chained('revision_orms', 'revision', config.orm_chains[0], learnt)
   yield samples('revision_orms', 'revision_control',
-                [chain_pool.strategy(*config.orm_chains).budget])
+                [chain_pool.strategy(*config.orm_chains).budget], learnt)
   most = max(chains * length for chains, length in config.chains)
   for chains, length in config.chains:
     yield chained('revise', 'revision', chains)

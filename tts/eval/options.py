@@ -11,7 +11,6 @@ import numpy as np
 from tts.eval import curves
 from tts.eval.difficulty import Estimator
 from tts.eval.outcomes import Outcome
-from tts.types import Strategy
 
 AXES = ('generations', 'tokens', 'flops', 'seconds')
 POOLED = ('majority', 'logprob_weighted', 'best_of_n_weighted')  # from independent samples
@@ -22,14 +21,13 @@ CONTROL = 'control'    # those of the control, by its own
 
 def searched(outcome: Outcome) -> bool:
   """Whether its answers are a search's, whatever that is called, or the greedy one."""
-  return outcome.strategy == 'greedy' or outcome.beam_width is not None
+  return outcome.strategy == 'greedy' or outcome.guided
 
 
 def name(outcome: Outcome) -> str:
   """Unique among strategies of one mechanism: `beam-m4-n16`, `sequential-l4-n4-prm`."""
-  o = outcome
-  found = Strategy(o.strategy, o.budget, o.beam_width, o.lookahead, o.chain_length).name
-  return found if curves.is_main(o) else f'{found}-{o.verifier}'
+  found = outcome.how.name
+  return found if curves.is_main(outcome) else f'{found}-{outcome.verifier}'
 
 
 def label(outcome: Outcome) -> str | None:
@@ -67,7 +65,7 @@ def price(outcomes: Sequence[Outcome], samples: int) -> dict[str, float | None]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidates:
+class Options:
   """Strategies that all ran on the same questions.
 
   Attributes:
@@ -131,24 +129,25 @@ def accuracies(outcomes: Sequence[Outcome], ids: Sequence[str]) -> np.ndarray:
 
 
 def _on(ids: tuple[str, ...], budgets: Sequence[int], outcomes: Sequence[Outcome], **what: Any,
-        ) -> Candidates:
+        ) -> Options:
   """Those of some outcomes that ran on all these questions, up to the largest of the budgets."""
   inside = tuple(outcomes[i] for i in covering(outcomes, ids)
                  if outcomes[i].budget <= max(budgets))
   at = [np.searchsorted(o.ids, ids) for o in inside]
-  return Candidates(
+  return Options(
       ids, tuple(budgets), inside, accuracies(inside, ids),
       {axis: np.array([cost(o, axis, use) for o, use in zip(inside, at)]) for axis in AXES},
       **{'own': np.ones(len(inside), bool), **what})
 
 
 def _searched(outcomes: Sequence[Outcome]) -> list[Outcome]:
-  """Main strategies without revisions; a beam of M = 1 is the pool's own samples over again."""
+  """Main strategies without revisions; a search of M = 1, or of one row, is the pool over again."""
+  again = lambda o: o.beam_width == 1 or (o.guided and o.how.num_candidates == 1)
   return sorted((o for o in outcomes if curves.is_main(o) and (o.strategy in POOLED or searched(o))
-                 and o.beam_width != 1), key=lambda o: (o.budget, name(o)))
+                 and not again(o)), key=lambda o: (o.budget, name(o)))
 
 
-def tiers(outcomes: Sequence[Outcome]) -> list[Candidates]:
+def tiers(outcomes: Sequence[Outcome]) -> list[Options]:
   """The sets of questions that best-of-N weighted ran on, the largest first.
 
   A set's candidates are all main strategies that ran on every question of it, up to the largest of
@@ -176,7 +175,7 @@ def _proposed(outcome: Outcome) -> bool:
           and outcome.selection == REFERENCE)
 
 
-def mechanisms(outcomes: Sequence[Outcome]) -> list[Candidates]:
+def mechanisms(outcomes: Sequence[Outcome]) -> list[Options]:
   """Search, revisions, and both, on the questions and at the budgets of the revisions.
 
   All three hold the same outcomes, and differ in which of them a policy may choose.

@@ -6,8 +6,8 @@ import pytest
 from tests import toy
 from tts.engine.shape import Shape
 from tts.sampling import decode
-from tts.search.search import BeamConfig
-from tts.search.tree import Node, Tree
+from tts import methods
+from tts.searching.tree import Node, Tree
 from tts.types import EOS_ID, NO_PARENT
 
 LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.ROLES)
@@ -28,9 +28,9 @@ def prompts():
 def trees(table, prompts):
   """Of a search in which problems end in their own time."""
   shape = Shape(lanes=20, write=3, readers=9, tile=4)
-  return toy.search(toy.author(toy.TableGenerator, table, LIMITS, shape=shape),
-                    toy.judge(toy.TableVerifier, np.zeros(()), shape=shape), prompts,
-                    toy.slot_keys(B, N), BeamConfig(N, 2))
+  return toy.search(toy.generator(toy.TableGenerator, table, LIMITS, shape=shape),
+                    toy.verifier(toy.TableVerifier, np.zeros(()), shape=shape), prompts,
+                    toy.slot_keys(B, N), methods.Beam(2))
 
 
 def own_tokens(found, index):

@@ -10,7 +10,7 @@ from tests import toy
 from tts.revision import chains
 from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig
-from tts.search.search import BeamConfig
+from tts import methods
 
 PADDED, B, N, P = toy.ARCH.vocab_size - 3, 3, 4, 5  # ids from 10 on are padding
 OF_TOKENIZER = dataclasses.replace(toy.ROLES, size=PADDED)
@@ -29,18 +29,18 @@ def written(params, how, roles, sampling):
   limits = decode.Limits(max_tokens=12, max_steps=4, max_step_tokens=5, roles=roles)
   prompts, keys = toy.ragged(*toy.prompts(0, B, P, PADDED)), toy.slot_keys(B, N)
   data = np.asarray(jax.random.key_data(keys))
-  author = toy.author(toy.writes(), params, limits, sampling=sampling)
+  generator = toy.generator(toy.writes(), params, limits, sampling=sampling)
   if how == 'sample':
-    begin = lambda b: lambda group: pool.samples(author, group, prompts[b], data[b])
-    found = toy.run([begin(b) for b in range(B)], [author])
+    begin = lambda b: lambda group: pool.samples(generator, group, prompts[b], data[b])
+    found = toy.run([begin(b) for b in range(B)], [generator])
     return np.concatenate([sample.tokens for of_problem in found for sample in of_problem])
   if how == 'chains':
-    begin = lambda b: lambda group: chains.chains(author, group, prompts[b], data[b], 2)
-    found = toy.run([begin(b) for b in range(B)], [author])
+    begin = lambda b: lambda group: chains.chains(generator, group, prompts[b], data[b], 2)
+    found = toy.run([begin(b) for b in range(B)], [generator])
     return np.concatenate([revision.sample.tokens for of_problem in found for chain in of_problem
                            for revision in chain])
-  trees = toy.search(author, toy.judge(toy.judges(toy.ARCH), params), prompts, keys,
-                     BeamConfig(N, 2, lookahead=int(how == 'lookahead')))
+  trees = toy.search(generator, toy.verifier(toy.judges(toy.ARCH), params), prompts, keys,
+                     methods.Lookahead(2, int(how == 'lookahead')))
   nodes = [node for tree in trees for node in tree.nodes]
   simulated = [node.simulation.tokens for node in nodes if node.simulation]
   # Only a delimiter goes on, and only drawn tokens of the tokenizer's come to one.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests import reference
-from tts.search import beam
-from tts.search.search import BeamConfig
+from tests.searching import allocate_test
+from tts import methods
+from tts.searching import beam
 
 STATUSES = ('live', 'finished', 'truncated')
 VALUES = (0.0, 0.25, 1.0)
@@ -34,10 +35,23 @@ def masks(status):
 
 @functools.partial(jax.jit, static_argnums=3)
 def select(score, live, finished, num_kept):
-  return jax.vmap(beam.select, in_axes=(0, 0, 0, None))(score, live, finished, num_kept)
+  """(kept, stop, parent) of searches at once."""
+  class Keeps(methods.Beam):
+    def kept(self, num):
+      return num_kept
+
+  def one(score, live, finished):
+    rows = allocate_test.rows(score, np.zeros(score.size)).replace(
+        live=live, finished=finished, truncated=~live & ~finished)
+    found = Keeps().allocate(jax.random.key(0), rows)
+    return beam.best(score, rows, num_kept), found.stop, found.parent
+  return jax.vmap(one)(score, live, finished)
 
 
-deal = jax.jit(jax.vmap(beam.deal))
+@jax.jit
+@jax.vmap
+def deal(kept, live):
+  return methods.in_order(beam.children(kept, live))
 
 
 @pytest.mark.parametrize('num,num_kept', [(1, 1), (2, 1), (2, 2), (3, 2), (4, 1), (6, 3), (8, 2)])
@@ -100,4 +114,4 @@ def test_deal_properties(num):
     (1, 1, 1), (1, 4, 1), (2, 4, 1), (4, 4, 1), (6, 4, 1), (8, 3, 2), (8, 4, 2), (16, 4, 4),
     (8, 1, 8)])
 def test_num_kept(num, width, kept):
-  assert BeamConfig(num, width).num_kept == kept
+  assert methods.Beam(width).kept(num) == kept

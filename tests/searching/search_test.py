@@ -11,7 +11,7 @@ import pytest
 from tests import reference, toy
 from tts.engine.shape import Shape
 from tts.sampling import decode, pool
-from tts.search.search import BeamConfig
+from tts import methods
 
 LIMITS = decode.Limits(max_tokens=11, max_steps=4, max_step_tokens=5, roles=toy.ROLES)
 B, P = 48, 5
@@ -19,12 +19,11 @@ SETTINGS = sorted({(n, m) for n in (1, 2, 4, 6, 8) for m in (1, 2, 3, 4)})
 WIDE = Shape(lanes=64, write=4, readers=32, tile=8)  # few calls
 
 
-def table_search(inputs, num, width, shape=WIDE, priority=None):
+def table_search(inputs, num, width, shape=WIDE, method=methods.Beam):
   table, prompts, _ = inputs
-  how = {} if priority is None else {'priority': priority}
-  return toy.search(toy.author(toy.TableGenerator, table, LIMITS, shape=shape),
-                    toy.judge(toy.TableVerifier, np.zeros(()), shape=shape), prompts,
-                    toy.slot_keys(B, num), BeamConfig(num, width), in_flight=16, **how)
+  return toy.search(toy.generator(toy.TableGenerator, table, LIMITS, shape=shape),
+                    toy.verifier(toy.TableVerifier, np.zeros(()), shape=shape), prompts,
+                    toy.slot_keys(B, num), method(width), in_flight=16)
 
 
 @pytest.fixture(scope='module')
@@ -128,16 +127,16 @@ def assert_sampled(trees, samples, atol=0):
     assert found.attended[0] == sum(s.attended for s in want)
 
 
-def samples(author, prompts, keys):
+def samples(generator, prompts, keys):
   data = np.asarray(jax.random.key_data(keys))
-  begin = lambda b: lambda group: pool.samples(author, group, prompts[b], data[b])
-  return toy.run([begin(b) for b in range(len(prompts))], [author])
+  begin = lambda b: lambda group: pool.samples(generator, group, prompts[b], data[b])
+  return toy.run([begin(b) for b in range(len(prompts))], [generator])
 
 
 def test_one_child_each_is_plain_sampling(inputs):
   table, prompts, _ = inputs
-  author = toy.author(toy.TableGenerator, table, LIMITS)
-  assert_sampled(table_search(inputs, 8, 1), samples(author, prompts, toy.slot_keys(B, 8)))
+  generator = toy.generator(toy.TableGenerator, table, LIMITS)
+  assert_sampled(table_search(inputs, 8, 1), samples(generator, prompts, toy.slot_keys(B, 8)))
 
 
 class BrokenVerifier(toy.TableVerifier):
@@ -155,8 +154,9 @@ class BrokenVerifier(toy.TableVerifier):
 def test_nan_is_an_error_never_a_winner(inputs):
   table, prompts, _ = inputs
   broken = lambda token: toy.search(
-      toy.author(toy.TableGenerator, table, LIMITS), toy.judge(BrokenVerifier, np.int32(token)),
-      prompts, toy.slot_keys(B, 4), BeamConfig(4, 2))
+      toy.generator(toy.TableGenerator, table, LIMITS),
+      toy.verifier(BrokenVerifier, np.int32(token)),
+      prompts, toy.slot_keys(B, 4), methods.Beam(2))
   assert len(broken(toy.VOCAB)) == B  # a token that nobody writes
   with pytest.raises(FloatingPointError, match='NaN'):
     broken(toy.DELIMITER)
@@ -164,11 +164,12 @@ def test_nan_is_an_error_never_a_winner(inputs):
 
 def test_a_rule_of_ones_own(inputs):
   """It is told of each row; here the shortest steps are kept, then the lowest slot."""
-  def shortest(rows):
-    return -rows.length.astype(np.float32)
+  class Shortest(methods.Beam):
+    def priority(self, rows):
+      return -rows.length.astype(np.float32)
 
   checked = 0
-  for found in table_search(inputs, 6, 3, priority=shortest):
+  for found in table_search(inputs, 6, 3, method=Shortest):
     rounds = max(node.round for node in found.nodes) + 1
     for r in range(rounds - 1):
       written = [node for node in found.nodes if node.round == r]
@@ -189,9 +190,9 @@ def test_beam_finds_a_known_optimum():
   table[2 * steps + 1, d] = toy.chain_table((d, 2))[0, d]
 
   def best(width):
-    found = toy.search(toy.author(toy.TableGenerator, table[None], limits),
-                       toy.judge(toy.ShareVerifier, np.int32(a)), [[1]] * problems,
-                       toy.slot_keys(problems, num), BeamConfig(num, width))
+    found = toy.search(toy.generator(toy.TableGenerator, table[None], limits),
+                       toy.verifier(toy.ShareVerifier, np.int32(a)), [[1]] * problems,
+                       toy.slot_keys(problems, num), methods.Beam(width))
     assert all(len(t.candidates) == num for t in found)
     assert all(t.nodes[i].finished for t in found for _, i in t.candidates)
     return np.array([max(t.nodes[i].score for _, i in t.candidates) for t in found]) * 64
@@ -211,9 +212,9 @@ def real():
 
 
 def real_search(params, prompts, keys, width, own=None):
-  return toy.search(toy.author(toy.writes(), params[0], LIMITS),
-                    toy.judge(toy.judges(toy.ARCH), params[1]), prompts, keys,
-                    BeamConfig(keys.shape[1], width), own=own)
+  return toy.search(toy.generator(toy.writes(), params[0], LIMITS),
+                    toy.verifier(toy.judges(toy.ARCH), params[1]), prompts, keys,
+                    methods.Beam(width), own=own)
 
 
 @pytest.mark.parametrize('before', [0, 7, 30])
@@ -242,6 +243,7 @@ def test_real_search_equals_scoring_every_path_from_scratch(real, before):
 
 def test_real_one_child_each_is_plain_sampling(real):
   params, prompts, keys = real
-  author = toy.author(toy.writes(), params[0], LIMITS)
+  generator = toy.generator(toy.writes(), params[0], LIMITS)
   # A search begins anew at every step's end, so its sums are added up in other parts.
-  assert_sampled(real_search(params, prompts, keys, 1), samples(author, prompts, keys), atol=1e-5)
+  assert_sampled(real_search(params, prompts, keys, 1), samples(generator, prompts, keys),
+                 atol=1e-5)

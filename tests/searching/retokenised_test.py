@@ -15,7 +15,8 @@ from tts.engine.shape import Shape
 from tts.models.arch import Arch
 from tts.models.transformer import abstract
 from tts.sampling.decode import Limits
-from tts.search.search import BeamConfig, same_ids
+from tts import methods
+from tts.searching.search import same_ids
 from tts.types import InputError
 
 WRITER = Tokenizer.train(['1+2=3\n', ' \u2047 '], 14)  # and how an unknown id is shown
@@ -45,16 +46,16 @@ def searched(made, arch=VALUE, lookahead=0, devices=1, model=1, writer=ARCH,
   """Trees of a search of every question; each of the mesh's groups has all of them."""
   mesh = parallel.make_mesh(devices, model)
   shape = Shape(lanes=8, write=3, readers=8, tile=4)
-  author = toy.author(toy.writes(writer), spread(writer, seed, mesh), LIMITS, groups=devices,
+  generator = toy.generator(toy.writes(writer), spread(writer, seed, mesh), LIMITS, groups=devices,
                       model=model, shape=shape)
-  judge = toy.judge(toy.judges(arch), spread(arch, 1, mesh), groups=devices, model=model,
+  verifier = toy.verifier(toy.judges(arch), spread(arch, 1, mesh), groups=devices, model=model,
                     shape=shape)
   prompts = [WRITER.encode_prompt(q) for q in QUESTIONS for _ in range(devices)]
   own = prompts if made is None else [made.prompt(q) for q in QUESTIONS for _ in range(devices)]
   rewrite = same_ids if made is None else lambda tokens, before, used: made.step(
       tokens, before, min(made.width, made.past - used))
   keys = jnp.repeat(toy.slot_keys(len(QUESTIONS), N), devices, axis=0)
-  found = toy.search(author, judge, prompts, keys, BeamConfig(N, 2, lookahead), own=own,
+  found = toy.search(generator, verifier, prompts, keys, methods.Lookahead(2, lookahead), own=own,
                      rewrite=rewrite)
   return [found[g::devices] for g in range(devices)]
 

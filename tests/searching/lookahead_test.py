@@ -12,7 +12,7 @@ from tests import reference, toy
 from tts.engine.shape import Shape
 from tts.models.transformer import Decoder
 from tts.sampling import decode
-from tts.search.search import BeamConfig
+from tts import methods
 from tts.types import EOS_ID
 
 LIMITS = decode.Limits(max_tokens=13, max_steps=5, max_step_tokens=5, roles=toy.ROLES)
@@ -28,9 +28,9 @@ def inputs():
 
 def table_search(inputs, width, k, shape=WIDE):
   table, prompts = inputs
-  return toy.search(toy.author(toy.TableGenerator, table, LIMITS, shape=shape),
-                    toy.judge(toy.TableVerifier, np.zeros(()), shape=shape), prompts,
-                    toy.slot_keys(B, N), BeamConfig(N, width, k), in_flight=16)
+  return toy.search(toy.generator(toy.TableGenerator, table, LIMITS, shape=shape),
+                    toy.verifier(toy.TableVerifier, np.zeros(()), shape=shape), prompts,
+                    toy.slot_keys(B, N), methods.Lookahead(width, k), in_flight=16)
 
 
 @pytest.fixture(scope='module')
@@ -123,11 +123,11 @@ class BrokenLater(toy.TableVerifier):
 def test_nan_at_the_end_of_a_simulation_is_an_error():
   """Steps of two tokens: the first is scored well, what is written ahead of it is not."""
   table = toy.chain_table((1, 5), (5, toy.DELIMITER), (toy.DELIMITER, 5))
-  author = toy.author(toy.TableGenerator, table[None], LIMITS)
-  judge = toy.judge(BrokenLater, np.zeros(()))
+  generator = toy.generator(toy.TableGenerator, table[None], LIMITS)
+  verifier = toy.verifier(BrokenLater, np.zeros(()))
   with pytest.raises(FloatingPointError, match='NaN'):
-    toy.search(author, judge, [[1]], toy.slot_keys(1, 2), BeamConfig(2, 2, lookahead=1))
-  assert author.writer.entered == 2 * (2 + 2), 'nobody has written a second step of its own'
+    toy.search(generator, verifier, [[1]], toy.slot_keys(1, 2), methods.Lookahead(2, 1))
+  assert generator.writer.entered == 2 * (2 + 2), 'nobody has written a second step of its own'
 
 
 class TrapVerifier(toy.TableVerifier):
@@ -156,9 +156,9 @@ def test_a_trap_that_shows_a_step_later():
   limits = decode.Limits(max_tokens=6, max_steps=3, max_step_tokens=2, roles=toy.ROLES)
   caught = {}
   for k in (0, 1):
-    trees = toy.search(toy.author(toy.TableGenerator, table[None], limits),
-                       toy.judge(TrapVerifier, np.int32(trap)), [[1]] * problems,
-                       toy.slot_keys(problems, num), BeamConfig(num, num, k))
+    trees = toy.search(toy.generator(toy.TableGenerator, table[None], limits),
+                       toy.verifier(TrapVerifier, np.int32(trap)), [[1]] * problems,
+                       toy.slot_keys(problems, num), methods.Lookahead(num, k))
     drawn = np.array([[n.tokens[0] == trap for n in t.nodes if n.round == 0] for t in trees])
     assert all(len(t.candidates) == num for t in trees)
     caught[k] = np.array([trap in t.nodes[t.path(t.candidates[0][1])[0]].tokens for t in trees])
@@ -171,9 +171,9 @@ def test_real_models_equal_reading_every_simulation_from_scratch():
   problems, num, k = 3, 4, 2
   generator_params, verifier_params = toy.decoder_params(), toy.decoder_params(toy.JUDGE, seed=1)
   prompts = toy.ragged(*toy.prompts(1, problems, P, toy.ARCH.vocab_size))
-  trees = toy.search(toy.author(toy.writes(), generator_params, LIMITS),
-                     toy.judge(toy.judges(), verifier_params), prompts,
-                     toy.slot_keys(problems, num), BeamConfig(num, 2, k))
+  trees = toy.search(toy.generator(toy.writes(), generator_params, LIMITS),
+                     toy.verifier(toy.judges(), verifier_params), prompts,
+                     toy.slot_keys(problems, num), methods.Lookahead(2, k))
   texts, own, begins, scores = [], [], [], []
   for prompt, tree in zip(prompts, trees):
     for i, node in enumerate(tree.nodes):

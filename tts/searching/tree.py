@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from tts.sampling.confidence import Statistics
 from tts.types import NO_PARENT
 
 
@@ -36,6 +37,8 @@ class Node:
   live: bool          # the row could go on after it
   finished: bool      # the row ended by itself here
   simulation: Simulation | None = None  # where lookahead went on from it
+  logprobs: np.ndarray | None = None    # [length] float32, of each token, where statistics are
+  statistics: Statistics | None = None  # [length], asked for, of these tokens too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Tree:
   """One problem's search."""
 
   nodes: list[Node]
-  candidates: list[tuple[int, int]]  # (slot, index of its last node), slots ascending
+  candidates: list[tuple[int, int]]  # (slot, index of its last node), slots ascending; a node that
+                                     # several slots have is as many particles of one generation
   entered: np.ndarray                # [2] int, own and simulated tokens: generator, verifier
   attended: np.ndarray               # [2] int, and what those attended to
 
@@ -54,6 +58,17 @@ class Tree:
       path.append(index)
       index = self.nodes[index].parent
     return path[::-1]
+
+  def tokens(self, index: int) -> np.ndarray:
+    """All tokens from the first step to the end of `index`, int32 [n]."""
+    return np.concatenate([self.nodes[i].tokens for i in self.path(index)])
+
+  def particles(self) -> dict[int, list[int]]:
+    """Last node of each candidate --> its slots, in the order of their lowest."""
+    found: dict[int, list[int]] = {}
+    for slot, last in self.candidates:
+      found.setdefault(last, []).append(slot)
+    return found
 
   def statuses(self) -> list[str]:
     """Per node: `finished` or `truncated` candidates, `kept` on the way to one, or `pruned`."""

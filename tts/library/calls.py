@@ -1,0 +1,244 @@
+"""Questions in, results out: what `tts.sample`, `tts.score` and `tts.search` have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from tqdm import tqdm
+
+from tts import answers, bounds, hosts, rng
+from tts.config import LimitsConfig
+from tts.data import problems as problems_lib
+from tts.data.prompts import Prompts
+from tts.data.step_format import Reader
+from tts.engine import engine
+from tts.engine.reader import Read
+from tts.engine.tasks import together
+from tts.engine.workers import EngineGenerator, EngineVerifier, attended
+from tts.eval import flops
+from tts.library.models import LanguageModel, RewardModel, given
+from tts.library.results import Solution
+from tts.models.arch import Arch
+from tts.sampling import decode
+from tts.sampling.logits import SamplingConfig
+from tts.types import InputError, Problem
+
+_STREAM = 'library'
+_SHOWN_SECONDS = 1
+T = TypeVar('T')
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits(LimitsConfig):
+  """Where texts are cut off, in tokens; they cost nothing where they are generous.
+
+  Attributes:
+    max_prompt_tokens: of a question as the model is given it; a longer one is an error.
+    max_tokens: of a solution. One that comes to a limit is truncated: it has no answer.
+    max_steps: of a solution.
+    max_step_tokens: of a step.
+  """
+
+  max_prompt_tokens: int = 512
+  max_tokens: int = 1024
+  max_steps: int = 40
+  max_step_tokens: int = 256
+
+
+class Questions:
+  """Questions as problems, prompts and limits; keys come from their texts."""
+
+  def __init__(self, texts: Sequence[str], prompts: Prompts, limits: Limits, seed: int):
+    """Raises InputError where there is none, or one is no text or too long."""
+    if isinstance(texts, str):
+      raise InputError('questions is one text: give a list of them')
+    self.problems: list[Problem] = problems_lib.of_texts(texts)
+    if not self.problems:
+      raise InputError('there are no questions: give one at least')
+    self.ids = [self._encoded(i, p, prompts, limits) for i, p in enumerate(self.problems)]
+    self.limits = decode.Limits(limits.max_tokens, limits.max_steps, limits.max_step_tokens,
+                                prompts.roles)
+    self.max_prompt_tokens, self._prompts, self._seed = limits.max_prompt_tokens, prompts, seed
+
+  @staticmethod
+  def _encoded(i: int, problem: Problem, prompts: Prompts, limits: Limits) -> list[int]:
+    try:
+      ids = prompts.encode(problem.prompt)
+    except InputError as error:
+      raise InputError(f'question {i}: {error}') from error
+    if len(ids) > limits.max_prompt_tokens:
+      raise InputError(f'question {i} has {len(ids)} prompt tokens, the limit is '
+                       f'{limits.max_prompt_tokens}: give limits=tts.Limits(max_prompt_tokens='
+                       f'{len(ids)}) or more')
+    return ids
+
+  def keys(self, slots: range) -> np.ndarray:
+    """Of each question's slots, uint32 [questions, slots, 2]."""
+    return rng.slot_keys(self._seed, _STREAM, rng.problem_words(
+        [p.identity for p in self.problems]), slots)
+
+  def solution(self, tokens: np.ndarray, logprob: float | None, steps: Sequence[float],
+               weight: int = 1, statistics: dict[str, Any] | None = None) -> Solution:
+    """A solution of its tokens, with a verifier's values at its steps."""
+    text, finished = self._prompts.tokenizer.decode(list(map(int, tokens))), (
+        self.limits.roles.finished(tokens))
+    return Solution(
+        text=text, answer=answers.extract(text) if finished else None, finished=finished,
+        score=float(steps[-1]) if len(steps) else None, step_scores=tuple(map(float, steps)),
+        logprob=logprob, num_tokens=len(tokens), weight=weight,
+        statistics=statistics)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+  """What a verifier says of a question's solutions."""
+
+  steps: list[np.ndarray]  # of each solution float32 [steps], at each step's end
+  prompt: int              # tokens of the question in its own ids
+  entered: int             # of the solutions
+  attended: int            # keys that these attended to
+
+
+class Scorer:
+  """A verifier that reads solutions in a generator's tokens."""
+
+  def __init__(self, verifier: RewardModel, questions: Questions, prompts: Prompts):
+    self.reader: Reader | None = verifier.reader(prompts, questions.limits,
+                                                 questions.max_prompt_tokens)
+    self.reading: EngineVerifier = verifier.at_work(prompts, self.reader)
+    self.arch: Arch | None = verifier.arch
+    self._questions = questions
+
+  def prompt(self, i: int) -> list[int]:
+    """Question i in the verifier's ids."""
+    if self.reader is None:
+      return self._questions.ids[i]
+    return self.reader.prompt(self._questions.problems[i].prompt)
+
+  async def scored(self, i: int, group: int, solutions: Sequence[np.ndarray]) -> Scores:
+    """The values of question i's solutions, int32 [n] each."""
+    prompt, verifier = self.prompt(i), self.reading
+    node = await verifier.opened(group, prompt)
+
+    async def of(tokens: np.ndarray) -> tuple[np.ndarray, int]:
+      ends = self._questions.limits.roles.step_ends(tokens)
+      ids, read = (tokens, ends) if self.reader is None else self.reader.solution(tokens, ends)
+      if not len(ids):
+        return np.full(len(ends), 0.5, np.float32), 0
+      seen = (await Read(verifier.reader, group, node, ids, own=True, keep=False)).values
+      if np.isnan(seen).any():
+        raise FloatingPointError('the verifier gave NaN: its weights are broken')
+      # Before it has read anything a verifier is undecided, as in a search.
+      return np.array([seen[r - 1] if r else 0.5 for r in read], np.float32), len(ids)
+
+    found = await together([of(tokens) for tokens in solutions])
+    verifier.release(group, node)
+    return Scores([values for values, _ in found], len(prompt), sum(n for _, n in found),
+                  sum(attended(len(prompt), n) for _, n in found))
+
+
+def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int,
+          seen: int) -> int | None:
+  """FLOPs of a model on one question, its prompt included; None without an architecture.
+
+  Args:
+    arch: of the model.
+    kind: `lm` or `prm`.
+    prompt: tokens of the question.
+    written: tokens that it wrote; 0 of a verifier.
+    entered: tokens of solutions that entered it.
+    seen: keys that these attended to.
+  """
+  if arch is None:
+    return None
+  return int(flops.counted(dataclasses.asdict(arch), kind, {
+      'kept': written, 'pruned': 0, 'simulated': 0, 'entered': prompt + entered,
+      'attended': attended(0, prompt) + seen}))
+
+
+def results(coroutine: Callable[[int, int], Coroutine], result: Callable[[int, Any], T],
+            kind: type[T], count: int, models: Sequence[EngineGenerator | EngineVerifier],
+            rows: int, ordered: bool, progress: bool) -> Iterator[T]:
+  """Results of questions, one after the other.
+
+  Several processes part the questions among them, and each yields all results, in the same order.
+
+  Args:
+    coroutine: (place of a question, group of devices) --> its coroutine.
+    result: (place of a question, what its coroutine gave) --> its result.
+    kind: of a result, made of dataclasses and JSON's own.
+    count: of questions.
+    models: that the coroutines use.
+    rows: that a question has at a time.
+    ordered: in the order of the questions, or as they are done.
+    progress: whether a bar is shown where it takes more than a few seconds.
+  """
+  in_flight = max(model.shape.in_flight(rows) for model in models)
+  with tqdm(total=count, unit=' questions', delay=5, leave=False,
+            disable=not (progress and hosts.is_first())) as bar:
+    begin = lambda i: lambda group: coroutine(i, group)
+
+    def computed(places: Sequence[int]) -> Iterator[tuple[int, T]]:
+      for done in engine.stream(map(begin, places), models, in_flight, _ticking(bar)):
+        bar.update()
+        yield places[done.index], result(places[done.index], done.result)
+
+    team, teams = hosts.team(models[0].mesh)
+    if teams == 1:
+      yield from _in_turn(computed(range(count)), ordered)
+      return
+    share = 2 * in_flight * models[0].groups * teams
+    for first in range(0, count, share):
+      places = range(first, min(first + share, count))
+      mine = msgspec.msgpack.encode(dict(computed(places[team::teams])))
+      found: dict[int, T] = {}
+      for theirs in hosts.exchanged(mine):
+        found |= msgspec.msgpack.decode(theirs, type=dict[int, kind])
+      yield from (found[i] for i in places)
+
+
+def _ticking(bar: tqdm) -> Callable[[int, int], None]:
+  """What shows the speed in a bar."""
+  shown, tokens = time.monotonic(), 0
+
+  def tick(more: int, done: int) -> None:
+    nonlocal shown, tokens
+    del done
+    tokens += more
+    if (now := time.monotonic()) - shown > _SHOWN_SECONDS:
+      bar.set_postfix_str(f'{tokens / (now - shown):,.0f} tokens/s')
+      shown, tokens = now, 0
+
+  return tick
+
+
+def _in_turn(found: Iterator[tuple[int, T]], ordered: bool) -> Iterator[T]:
+  waiting: dict[int, T] = {}
+  following = 0
+  for place, value in found:
+    if not ordered:
+      yield value
+      continue
+    waiting[place] = value
+    while following in waiting:
+      yield waiting.pop(following)
+      following += 1
+
+
+def language_model(model: Any) -> LanguageModel:
+  """The argument, if it is a generator; else InputError."""
+  if not isinstance(model, LanguageModel):
+    raise InputError(f'the generator is a {type(model).__name__}: load one by tts.load_generator')
+  return model
+
+
+def sampling(options: dict[str, Any]) -> SamplingConfig:
+  """How tokens are drawn; InputError names an option that there is not, or that is out of range."""
+  found = given(SamplingConfig, options)
+  bounds.check_part(found, 'sampling')
+  return found

@@ -1,0 +1,214 @@
+"""Models in hand: a generator and a verifier on the devices, of ours or of an open checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any, TypeVar
+
+from tts import parallel
+from tts.data import hub
+from tts.data.prompts import PromptConfig, Prompts, shared_prefix
+from tts.data.step_format import Reader
+from tts.data.tokenizer import Tokenizer
+from tts.engine import shape as shape_lib
+from tts.engine.shape import Shape
+from tts.engine.workers import EngineGenerator, EngineVerifier
+from tts.models import held, open_heads, open_weights
+from tts.models.arch import Arch
+from tts.models.functions import Functions
+from tts.models.generator import Generator
+from tts.models.transformer import abstract
+from tts.models.verifier import Verifier
+from tts.protocols import MakeGenerator, MakeVerifier, Params
+from tts.sampling.decode import Limits
+from tts.sampling.logits import SamplingConfig
+from tts.train import checkpoint
+from tts.types import InputError
+
+Source = str | os.PathLike[str]
+T = TypeVar('T')
+_SHAPE = Shape(lanes=32, write=8, readers=16, tile=16)  # of models that are not a decoder of ours
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LanguageModel:
+  """A generator on the devices. `load_generator` makes one; a model of your own is one too.
+
+  Attributes:
+    make: parameters --> a `tts.protocols.Generator`.
+    params: its parameters, on the devices of the mesh.
+    mesh: the devices; see `tts.make_mesh`.
+    prompts: its tokenizer, with how questions are put and what ends a step.
+    shape: sizes of the programs that write and read with it.
+    arch: of a decoder of ours, which says what a token costs; None where FLOPs are not known.
+    source: where it is from, for messages.
+  """
+
+  make: MakeGenerator
+  params: Params
+  mesh: parallel.Mesh
+  prompts: Prompts
+  shape: Shape
+  arch: Arch | None = None
+  source: str = 'the generator'
+
+  @classmethod
+  def of(cls, make: MakeGenerator, params: Params, tokenizer: Tokenizer, *,
+         mesh: parallel.Mesh | None = None, shape: Shape = _SHAPE, **prompts: Any) -> LanguageModel:
+    """A model of your own, whole on every device. prompts: as of `load_generator`."""
+    mesh = _mesh(mesh)
+    return cls(make, parallel.replicate(params, mesh), mesh,
+               Prompts(given(PromptConfig, prompts), tokenizer), shape)
+
+  @property
+  def tokenizer(self) -> Tokenizer:
+    return self.prompts.tokenizer
+
+  def at_work(self, sampling: SamplingConfig, limits: Limits) -> EngineGenerator:
+    """What writes with it, for one call."""
+    return EngineGenerator(self.mesh, self.make, self.params, self.shape, sampling, limits,
+                  shared_prefix(self.prompts.encode))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RewardModel:
+  """A verifier on the devices. `load_verifier` makes one; a model of your own is one too.
+
+  Attributes:
+    make: parameters --> a `tts.protocols.Verifier`.
+    params, mesh, shape, arch, source: as of a `LanguageModel`.
+    tokenizer: its own.
+    layout: how it reads a solution, a name of `tts.data.step_format.FORMATS`; None for a verifier
+      that reads the generator's ids.
+  """
+
+  make: MakeVerifier
+  params: Params
+  mesh: parallel.Mesh
+  tokenizer: Tokenizer
+  shape: Shape
+  layout: str | None = None
+  arch: Arch | None = None
+  source: str = 'the verifier'
+
+  @classmethod
+  def of(cls, make: MakeVerifier, params: Params, tokenizer: Tokenizer, *,
+         mesh: parallel.Mesh | None = None, shape: Shape = _SHAPE) -> RewardModel:
+    """A model of your own that reads its generator's ids, its parameters whole on every device."""
+    mesh = _mesh(mesh)
+    return cls(make, parallel.replicate(params, mesh), mesh, tokenizer, shape)
+
+  def reader(self, prompts: Prompts, limits: Limits, max_prompt_tokens: int) -> Reader | None:
+    """What writes a generator's solutions in its own ids; None where these are the same.
+
+    Raises:
+      InputError: they are not, and it has no layout.
+    """
+    if self.layout is not None:
+      return Reader(self.layout, self.tokenizer, prompts.tokenizer, max_prompt_tokens,
+                    limits.max_step_tokens, limits.max_tokens, limits.max_steps)
+    if self.tokenizer.proto != prompts.tokenizer.proto:
+      raise InputError(f'{self.source} has another tokenizer than the generator: give a '
+                       'verifier that was trained with it, or load an open one, which has a layout')
+    return None
+
+  def at_work(self, prompts: Prompts, reader: Reader | None) -> EngineVerifier:
+    """What reads with it, for one call."""
+    encode = prompts.encode if reader is None else reader.prompt
+    return EngineVerifier(self.mesh, self.make, self.params, self.shape, shared_prefix(encode))
+
+
+def load_generator(source: Source, *, mesh: parallel.Mesh | None = None, dtype: str | None = None,
+                   lanes: int = 0, **prompts: Any) -> LanguageModel:
+  """A language model on the devices.
+
+  Args:
+    source: folder of a model of ours (`W/models/base`) or of an open checkpoint, hf://org/name or
+      gs://...; or a GGUF file, F.gguf or hf://org/name/F.gguf.
+    mesh: the devices; None is all that this process has, each with the whole model.
+    dtype: `float32` or `bfloat16`, of an open checkpoint; None is the checkpoint's own.
+    lanes: texts that are written at a time on each group of devices; 0 chooses by the model.
+    prompts: how questions are put, fields of `tts.data.prompts.PromptConfig`: `kind='chat'`,
+      `system=...`, `delimiter='blank_line'`, `template_arguments='{"enable_thinking": false}'`.
+
+  Raises:
+    InputError: there is no such model, or it is damaged; the message says what to do.
+  """
+  mesh = _mesh(mesh)
+  found = _read(source, 'lm', mesh, dtype)
+  return LanguageModel(Functions(Generator, found.arch), found.params, mesh,
+                       Prompts(given(PromptConfig, prompts), found.tokenizer),
+                       shape_lib.of(found.arch, lanes), found.arch, str(source))
+
+
+def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: str | None = None,
+                  lanes: int = 0, kind: str | None = None, layout: str | None = None,
+                  reads: MakeVerifier | None = None) -> RewardModel:
+  """A process reward model, or an outcome reward model, on the devices.
+
+  Args:
+    source, mesh, dtype, lanes: as of `load_generator`.
+    kind: of an open checkpoint, of `tts.models.open_heads.KINDS`; None is what its tensors say.
+    layout: how an open one reads a solution, of `tts.data.step_format.FORMATS`; None is its kind's.
+    reads: a class like `tts.models.verifier.Verifier` that reads the model in another way, called
+      with (decoder, parameters).
+
+  Raises:
+    InputError: as of `load_generator`.
+  """
+  mesh = _mesh(mesh)
+  found = _read(source, kind, mesh, dtype, layout)
+  return RewardModel(Functions(reads or Verifier, found.arch), found.params, mesh, found.tokenizer,
+                     shape_lib.of(found.arch, lanes), (found.meta.get('open') or {}).get('format'),
+                     found.arch, str(source))
+
+
+def _mesh(mesh: parallel.Mesh | None) -> parallel.Mesh:
+  return parallel.make_mesh() if mesh is None else mesh
+
+
+def given(kind: type[T], options: dict[str, Any]) -> T:
+  """A dataclass of keyword arguments; InputError names one that it has not, or a bad value."""
+  known = [field.name for field in dataclasses.fields(kind)]
+  if unknown := [name for name in options if name not in known]:
+    raise InputError(f'there is no option {unknown[0]!r}: one of {", ".join(known)}')
+  number = lambda x: isinstance(x, (int, float)) and not isinstance(x, bool)
+  for field in dataclasses.fields(kind):
+    value = options.get(field.name, field.default)
+    if number(field.default) and not number(value):
+      raise InputError(f'{field.name} is {value!r}: it is to be a number')
+  try:
+    return kind(**options)
+  except (TypeError, ValueError) as error:
+    raise InputError(str(error)) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+  arch: Arch
+  params: Params
+  meta: dict[str, Any]
+  tokenizer: Tokenizer
+
+
+def _read(source: Source, kind: str | None, mesh: parallel.Mesh, dtype: str | None,
+          layout: str | None = None) -> _Found:
+  """A model's parts, its parameters on the mesh. kind: None for a verifier of whichever."""
+  from tts.stages import open_checkpoint  # which knows how much memory an import takes
+  folder = pathlib.Path(hub.local(os.fspath(source)))
+  if open_checkpoint.is_open(folder):
+    kind = kind or open_heads.kind_of(folder, open_weights.shards(folder))
+    found = open_checkpoint.read(os.fspath(source), kind, dtype, layout=layout)
+    params = parallel.shared(parallel.place(
+        found.params, abstract(found.arch), parallel.holders(mesh)), mesh)
+    return _Found(found.arch, held.hold(params, found.arch, mesh), found.meta, found.tokenizer)
+  for name, value in (('dtype', dtype), ('layout', layout)):
+    if value is not None:
+      raise InputError(f'{name} is given, and {source} is no open checkpoint: leave it out')
+  found = _Found(*checkpoint.load_model(folder, mesh))
+  if (kind == 'lm') != (found.meta['kind'] == 'lm'):
+    raise InputError(f'{source} is a model of kind {found.meta["kind"]}: give '
+                     + ('a language model' if kind == 'lm' else 'a verifier'))
+  return found

@@ -1,0 +1,215 @@
+"""Step-level search against a process reward model (paper, section 5): one question's.
+
+A round: every live row is written to its step's end, the verifier reads the new tokens, and where
+that is asked for, where the row leads; then the method says which rows go on in which slots. A row
+is read as soon as it is written; only the method waits for all of the question's rows, and for
+nobody else's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from tts import rng
+from tts.engine.nodes import Node
+from tts.engine.reader import Read
+from tts.engine.tasks import together
+from tts.engine.workers import EngineGenerator, EngineVerifier, attended
+from tts.engine.writer import Write, Written
+from tts.searching import tree
+from tts.searching.method import EMPTY, Allocation, Method, Rows
+from tts.types import NO_PARENT, PAD_ID
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+  """What a search begins with.
+
+  Attributes:
+    prompt: the generator's ids.
+    own: the verifier's, of the question alone.
+    keys: uint32 [N, 2], of the slots.
+    key: uint32 [2], of the method; another than any slot's.
+  """
+
+  prompt: Sequence[int]
+  own: Sequence[int]
+  keys: np.ndarray
+  key: np.ndarray
+
+
+# A step's tokens, how many steps the verifier has read of the row before, and how many of its own
+# ids --> the ids that it is to read.
+Rewrite = Callable[[np.ndarray, int, int], Sequence[int]]
+
+
+def same_ids(tokens: np.ndarray, before: int, used: int) -> np.ndarray:
+  """`Rewrite` for a verifier with the generator's tokenizer."""
+  del before, used
+  return tokens
+
+
+@dataclasses.dataclass
+class _Row:
+  """A candidate between two rounds."""
+
+  text: Node | None     # the generator's, None where the row does not go on
+  read: Node | None     # the verifier's
+  step: int = 0         # delimiters written
+  position: int = 0     # tokens written
+  steps_read: int = 0   # by the verifier
+  ids_read: int = 0
+  score: float = 0.5    # of the verifier, float32
+  judged: float = 0.5   # what it is selected by
+  live: bool = True
+  finished: bool = False
+  node: int = NO_PARENT  # of the tree
+  written: Written | None = None  # in this round
+  step_tokens: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+  step_logprob: float = 0.0  # both of the newest step
+
+
+class Search:
+  """One question's search; `run` is its coroutine."""
+
+  def __init__(self, generator: EngineGenerator, verifier: EngineVerifier, question: Question,
+               method: Method, group: int, rewrite: Rewrite = same_ids):
+    self._generator, self._verifier, self._question = generator, verifier, question
+    self._method, self._group, self._rewrite = method, group, rewrite
+    self._nodes: list[tree.Node] = []
+    self._counts = np.zeros((2, 2), np.int64)  # entered, attended to; of generator and verifier
+
+  async def run(self) -> tree.Tree:
+    """Rounds until none of the rows that are kept goes on."""
+    generator, verifier, group = self._generator, self._verifier, self._group
+    num = len(self._question.keys)
+    prompt, question = await together([
+        generator.opened(group, self._question.prompt), verifier.opened(group, self._question.own)])
+    rows: list[_Row | None] = [_Row(generator.hold(prompt), verifier.hold(question))
+                               for _ in range(num)]
+    generator.release(group, prompt)
+    verifier.release(group, question)
+    parent, carry = np.arange(num, dtype=np.int32), self._method.begin(num)
+    for index in range(generator.limits.max_steps):
+      await together([self._step(row, self._question.keys[n])
+                      for n, row in enumerate(rows) if row is not None and row.live])
+      self._record(rows, index)
+      found = self._allocated(rows, parent, carry, index)
+      parent, carry = found.parent, found.carry
+      rows = self._branch(rows, parent)
+      if found.stop:
+        break
+    self._drop(rows)
+    return tree.Tree(
+        nodes=self._nodes, entered=self._counts[0], attended=self._counts[1],
+        candidates=[(n, row.node) for n, row in enumerate(rows)
+                    if row is not None and not row.live])
+
+  async def _step(self, row: _Row, key: np.ndarray) -> None:
+    """A row's step, read; with lookahead where it leads, too."""
+    ahead = self._method.lookahead
+    written = await Write(self._generator.writer, self._group, row.text, key, steps=1, ahead=ahead,
+                          place=(row.step, row.position, 0, 0), keep=True)
+    self._count(0, row.text.end, len(written.tokens) - written.ended)
+    self._generator.release(self._group, row.text)
+    own, more = written.tokens[:written.own], written.tokens[written.own:]
+    row.written, row.text = written, written.node
+    row.step, row.position = row.step + written.live, row.position + written.own
+    row.live, row.finished = written.live, written.finished
+    row.step_tokens, row.step_logprob = own, float(written.logprob[:written.own].sum(
+        dtype=np.float32))
+    await self._read(row, own)
+    row.judged = row.score
+    if len(more):
+      scout = dataclasses.replace(row, read=self._verifier.hold(row.read))
+      begin = 0
+      for end in self._generator.limits.roles.step_ends(more):
+        await self._read(scout, more[begin:end])
+        begin = end
+      self._verifier.release(self._group, scout.read)
+      row.judged = scout.score
+
+  async def _read(self, row: _Row, tokens: np.ndarray) -> None:
+    """The verifier reads a step of the row, in its own ids."""
+    ids = self._rewrite(tokens, row.steps_read, row.ids_read)
+    if not len(ids):
+      return
+    seen = await Read(self._verifier.reader, self._group, row.read, ids, own=True, keep=True)
+    self._count(1, row.read.end, len(ids))
+    self._verifier.release(self._group, row.read)
+    row.read, row.score = seen.node, float(seen.values[-1])
+    row.steps_read, row.ids_read = row.steps_read + 1, row.ids_read + len(ids)
+    if np.isnan(row.score):
+      raise FloatingPointError('the verifier gave NaN: its weights are broken')
+
+  def _count(self, model: int, start: int, tokens: int) -> None:
+    """So many tokens entered a model behind a text of `start`."""
+    self._counts[:, model] += tokens, attended(start, tokens)
+
+  def _record(self, rows: list[_Row | None], index: int) -> None:
+    """The steps of this round as nodes of the tree."""
+    for slot, row in enumerate(rows):
+      if row is None or row.written is None:
+        continue
+      written, simulation = row.written, None
+      if self._method.lookahead and row.live:
+        simulation = tree.Simulation(written.tokens[written.own:], row.judged, written.ended)
+      self._nodes.append(tree.Node(
+          parent=row.node, round=index, slot=slot, tokens=written.tokens[:written.own],
+          score=row.score, logprob=row.step_logprob, live=row.live, finished=row.finished,
+          simulation=simulation, **_statistics(written)))
+      row.node = len(self._nodes) - 1
+
+  def _allocated(self, rows: list[_Row | None], parent: np.ndarray, carry: Any,
+                 index: int) -> Allocation:
+    """Where the method says that rows go on."""
+    num, limits = len(rows), self._generator.limits
+    token = np.full((num, limits.max_step_tokens), PAD_ID, np.int32)
+    length, logprob = np.zeros(num, np.int32), np.zeros(num, np.float32)
+    for n, row in enumerate(rows):
+      if row is not None:
+        length[n], logprob[n] = len(row.step_tokens), row.step_logprob
+        token[n, :length[n]] = row.step_tokens
+    of = lambda value, dtype: np.array([row is not None and value(row) for row in rows], dtype)
+    found = _allocate(self._method)(self._question.key, Rows(
+        score=of(lambda row: row.judged, np.float32), logprob=logprob, token=token, length=length,
+        parent=parent, live=of(lambda row: row.live, bool),
+        finished=of(lambda row: row.finished, bool),
+        truncated=of(lambda row: not row.live and not row.finished, bool), carry=carry,
+        round=np.int32(index), max_rounds=np.int32(limits.max_steps)))
+    return jax.device_get(found)
+
+  def _branch(self, rows: list[_Row | None], parent: np.ndarray) -> list[_Row | None]:
+    """The rows of the next round: slot n goes on from row parent[n]."""
+    def begun(row: _Row | None) -> _Row | None:
+      return row and dataclasses.replace(row, written=None, text=self._generator.hold(row.text),
+                                         read=self._verifier.hold(row.read))
+
+    new = [begun(None if p == EMPTY else rows[p]) for p in parent.tolist()]
+    self._drop(rows)
+    return new
+
+  def _drop(self, rows: list[_Row | None]) -> None:
+    for row in filter(None, rows):
+      self._generator.release(self._group, row.text)
+      self._verifier.release(self._group, row.read)
+
+
+def _statistics(written: Written) -> dict[str, Any]:
+  """Fields of a node, of its own tokens, where statistics are asked for."""
+  if written.statistics is None:
+    return {}
+  own = slice(written.own)
+  return {'logprobs': written.logprob[own], 'statistics': written.statistics.at(own)}
+
+
+@functools.cache
+def _allocate(method: Method) -> Callable[[np.ndarray, Rows], Allocation]:
+  """A method's rule, compiled: (the question's key uint32 [2], its rows)."""
+  return jax.jit(lambda key, rows: method.allocate(rng.round_key(key, rows.round), rows))
