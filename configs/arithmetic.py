@@ -16,20 +16,23 @@ from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.plan import PlanConfig
 from tts.data.problems import DataConfig
-from tts.models.arch import Arch
+from tts.models.arch import decoder
 from tts.train.steps import TrainConfig
 
 
 def get_config():
   tokens = 1_800_000
-  base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 368)
+  base = decoder(layers=2, width=32, heads=4)
+  # 14x the base's parameters, and the same with one layer more for the verifier.
+  large = lambda layers, **more: decoder(layers=layers, width=112, heads=4, kv_heads=2,
+                                         mlp_width=368, **more)
   # 4.28x: level with just over 4, 16 and 64 of the base's answers at the paper's three R.
-  mid = Arch(0, 3, 64, 4, 2, 16, 184)
+  mid = decoder(layers=3, width=64, heads=4, kv_heads=2, mlp_width=184)
   lm = lambda arch, rate: config.ModelConfig(
       arch=arch, train=TrainConfig(learning_rate=rate, tokens=tokens))
   # As in the quickstart, for longer.
   judge = config.ModelConfig(
-      init='large', arch=Arch(0, 4, 112, 4, 2, 28, 368, surprise_layer=3),
+      init='large', arch=large(4, surprise_layer=3),
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=600,
                         eval_every=100))
   # Of 1,800,000 places none was longer than a question and its answer, so contexts take more.
@@ -42,7 +45,7 @@ def get_config():
           # Six pairs, so that the large model leaves something to win on easy questions too.
           plan=PlanConfig(seed=6, max_pairs=6)),
       models=config.ModelsConfig(
-          base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large, 3e-3), prm=judge, orm=judge,
+          base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large(3), 3e-3), prm=judge, orm=judge,
           orm_more=judge,
           # The paper's: the base model itself with a value head, nothing else.
           prm_plain=config.ModelConfig(

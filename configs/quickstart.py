@@ -9,7 +9,7 @@ Fifteen to twenty minutes on two CPU cores, a third less with
 from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.problems import DataConfig
-from tts.models.arch import Arch
+from tts.models.arch import decoder
 from tts.train.steps import TrainConfig
 
 
@@ -22,22 +22,25 @@ def revised(arch, length, tokens, batch_size, **train):
 def revision_judge(init, length, batch_size, steps, **train):
   """A verifier of what the model `init` writes."""
   return config.ModelConfig(
-      init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2), train=TrainConfig(
+      init=init, arch=decoder(layers=3, width=32, heads=4, surprise_layer=2), train=TrainConfig(
           learning_rate=3e-3, batch_size=batch_size, row_length=length, steps=steps, **train))
 
 
 def get_config():
   tokens = 1_800_000
-  base, large = Arch(0, 2, 32, 4, 4, 8, 128), Arch(0, 3, 112, 4, 2, 28, 352)
+  base = decoder(layers=2, width=32, heads=4)
+  # 14x the base's parameters, and the same with one layer more for the verifier.
+  large = lambda layers, **more: decoder(layers=layers, width=112, heads=4, kv_heads=2,
+                                         mlp_width=352, **more)
   # 4.28x: level with just over 4, 16 and 64 of the base's answers at the paper's three R.
-  mid = Arch(0, 3, 64, 4, 2, 16, 184)
+  mid = decoder(layers=3, width=64, heads=4, kv_heads=2, mlp_width=184)
   lm = lambda arch, rate: config.ModelConfig(
       arch=arch, train=TrainConfig(learning_rate=rate, tokens=tokens))
   # The large language model, left as it is, and one layer above it that is told how likely it
   # found each token. What a verifier can tell apart is bounded by what its language model knows:
   # on the base model's it ties with the log-probability (BUILD_NOTES.md, "Verifier").
   judge = config.ModelConfig(
-      init='large', arch=Arch(0, 4, 112, 4, 2, 28, 352, surprise_layer=3),
+      init='large', arch=large(4, surprise_layer=3),
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=400,
                         eval_every=100))
   # Small: what revisions take in a study is in configs/arithmetic.py.
@@ -48,7 +51,7 @@ def get_config():
       data=DataConfig(arith=ArithConfig(
           seed=3, max_ops=5, ranges=(5, 10, 20), max_value=199)),
       models=config.ModelsConfig(
-          base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large, 3e-3), prm=judge, orm=judge,
+          base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large(3), 3e-3), prm=judge, orm=judge,
           # The paper's: the base model itself with a value head, nothing else.
           prm_plain=config.ModelConfig(
               init='base', arch=base,

@@ -13,7 +13,7 @@ from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.plan import PlanConfig
 from tts.data.problems import DataConfig
-from tts.models.arch import Arch
+from tts.models.arch import decoder
 from tts.train.steps import TrainConfig
 from tts.types import InputError
 
@@ -36,8 +36,8 @@ def get_config(size: str = 'full'):
     if tiny:
       layers, width, heads = (1 if layers < 12 else 2), width // 16, 2
       more = {'surprise_layer': 1} if more else {}
-    return Arch(0, layers, width, heads, heads // 2, width // heads, 4 * width, dtype='bfloat16',
-                **more)
+    return decoder(layers=layers, width=width, heads=heads, kv_heads=heads // 2,
+                   dtype='bfloat16', **more)
 
   batch = lambda rows: 4 if tiny else rows
   lm = lambda arch, rate: config.ModelConfig(arch=arch, train=TrainConfig(

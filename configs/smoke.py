@@ -9,7 +9,7 @@ has revisions too, and takes twice as long.
 from tts import config
 from tts.data.arith import ArithConfig
 from tts.data.problems import DataConfig
-from tts.models.arch import Arch
+from tts.models.arch import decoder
 from tts.train.steps import TrainConfig
 from tts.types import InputError
 
@@ -19,10 +19,10 @@ def get_config(what: str = ''):
     raise InputError(f'--config=configs/smoke.py:{what}: nothing or `revisions` stands there')
   train = TrainConfig(learning_rate=1e-2, steps=200, checkpoint_every=50)
   value = TrainConfig(learning_rate=3e-3, steps=60, eval_every=20, checkpoint_every=20)
-  base = Arch(0, 1, 16, 2, 1, 8, 32)
+  base = decoder(layers=1, width=16, heads=2, kv_heads=1, mlp_width=32)
   # One shape for both larger models: their programs are compiled once.
-  larger = Arch(0, 1, 32, 2, 1, 16, 64)
-  verifier = Arch(0, 2, 16, 2, 1, 8, 32, surprise_layer=1)
+  larger = decoder(layers=1, width=32, heads=2, kv_heads=1, mlp_width=64)
+  verifier = decoder(layers=2, width=16, heads=2, kv_heads=1, mlp_width=32, surprise_layer=1)
   # A row holds five prompts and five solutions.
   revised = config.ModelConfig(init='base', arch=base, train=TrainConfig(
       learning_rate=3e-3, row_length=288, steps=40, checkpoint_every=20))

@@ -27,19 +27,19 @@ _UNWIND_SECONDS = 5.0  # a compiler or a block may hold the main thread for minu
 _joined = False  # whether this is one of several processes
 
 
-def run(main, arguments: tuple[str, ...] = ()) -> None:
+def run(main, arguments: tuple[str, ...] = (), words: str | None = None) -> None:
   """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2.
 
   SIGTERM ends it in seconds with status 143: what is written is whole or absent at any moment.
 
-  `arguments` are the names of what it takes beside flags.
+  `arguments` are the names of what it takes beside flags; with the flag `words` any words.
   """
   _quiet_logging()
   _end_at_sigterm()
   # Rows are coroutines, many and short-lived: by default the collector takes a tenth of the time.
   gc.set_threshold(50_000, 20, 100)
   try:
-    main(_parse(sys.argv, arguments))
+    main(_parse(sys.argv, arguments, words))
     if sys.stdout:  # none where the caller has closed it
       sys.stdout.flush()
   except BrokenPipeError:  # `| head` has read enough
@@ -66,7 +66,7 @@ def run(main, arguments: tuple[str, ...] = ()) -> None:
     _leave(1)
 
 
-def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
+def _parse(argv: list[str], arguments: tuple[str, ...], words: str | None = None) -> list[str]:
   """Parses flags; what a config file or an override raises becomes an InputError."""
   if {'--help', '-h', '--helpfull', '--helpshort'} & set(argv):
     print(_help())
@@ -79,6 +79,8 @@ def _parse(argv: list[str], arguments: tuple[str, ...]) -> list[str]:
   except Exception as error:  # a config file is a program: it raises what it likes
     raise InputError(_explain(error, argv)) from error
   given = len(rest) - 1
+  if words in argv:
+    return rest
   if given > len(arguments):
     raise InputError(f'unexpected argument {rest[1 + len(arguments)]!r}: flags are --name=value')
   if given < len(arguments):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 import dataclasses
 
 from absl import flags
@@ -26,7 +26,8 @@ TOPOLOGY = flags.DEFINE_string(
     'topology', None, 'Chips that need not be there: v4, v5e, v5p or v6e and their shape, e.g. '
     'v5e:4x4 or v5p:2x2x2. With --dry_run their compiler says of each program whether it fits.')
 _DESCRIBE = flags.DEFINE_bool(
-    'describe', False, 'Print every config field, its value and its meaning, and stop.')
+    'describe', False, 'Print the config\'s fields, each with its value and its meaning, and stop; '
+    '--describe lookahead budgets: those in which these words stand.')
 _PROFILE = flags.DEFINE_bool(
     'profile', False, 'Trace some blocks and updates of every stage into W/profile.')
 _DISTRIBUTED = flags.DEFINE_bool(
@@ -50,7 +51,7 @@ def launch(job: Job, planned: Callable[[Experiment], Plan] = lambda experiment: 
 
   `planned` says what the job makes of an experiment, for `--dry_run`.
   """
-  common.run(lambda argv: _main(job, planned))
+  common.run(lambda argv: _main(job, planned, argv[1:]), words='--describe')
 
 
 def _read_config() -> ml_collections.ConfigDict:
@@ -71,11 +72,10 @@ def read() -> config_lib.Experiment:
   return config_lib.from_config_dict(_read_config())
 
 
-def _main(job: Job, planned: Callable[[Experiment], Plan]) -> None:
+def _main(job: Job, planned: Callable[[Experiment], Plan], words: Sequence[str]) -> None:
   experiment = read()
   if _DESCRIBE.value:
-    for name, value, meaning in config_lib.describe(experiment):
-      print(f'--{name}={value!r}\n    {meaning}')
+    _describe(experiment, words)
     return
   if TOPOLOGY.value:
     if not _DRY_RUN.value:
@@ -93,6 +93,22 @@ def _main(job: Job, planned: Callable[[Experiment], Plan]) -> None:
     watch.profile_stages()
   with buckets.opened(_WORKDIR.value) as workdir:
     job(experiment, workdir)
+
+
+def _describe(experiment: Experiment, words: Sequence[str]) -> None:
+  """Prints the fields in whose name or meaning all of some words stand, by part of the config."""
+  parts, shown = config_lib.meanings(Experiment), None
+  found = [(name, value, meaning) for name, value, meaning in config_lib.describe(experiment)
+           if all(word.lower() in f'{name} {meaning}'.lower() for word in words)]
+  if not found:
+    raise InputError(f'no field of the config has {" and ".join(map(repr, words))} in its name or '
+                     'its meaning: give fewer words')
+  for name, value, meaning in found:
+    part = name.split('.')[1]
+    if part != shown and name.count('.') > 1:
+      print(f'\n# {part}: {parts[part]}')
+    shown = part
+    print(f'--{name}={value!r}\n    {meaning}')
 
 
 def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:

@@ -35,7 +35,7 @@ _OUTPUT = flags.DEFINE_string(
 _GRADER = flags.DEFINE_enum(
     'grader',
     'exact',
-    grading.GRADERS,
+    grading.OWN,
     'exact: answers are compared by the kinds of value that they are. math: what exact cannot read '
     '(sums, integrals, limits) is compared by math-verify (pip install -e ".[math]").',
 )

@@ -38,7 +38,7 @@ def _line(problem: Problem, solution, grader: str) -> dict:
   if problem.answer is not None:
     out['gold'] = problem.answer
     out['correct'] = solution.text is not None and grading.are_correct(
-        grader, [(solution.text, problem.answer)])[0]
+        grader, [(solution.text, problem.answer)], [problem.prompt])[0]
   return out
 
 

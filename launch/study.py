@@ -61,7 +61,7 @@ _LOGITS = flags.DEFINE_list(
     'logits', [], 'Verifiers whose scores are not from 0 to 1: x becomes 1/(1+exp(-x)). That of '
     'scores without a name is prm.')
 _GRADER = flags.DEFINE_enum(
-    'grader', 'exact', grading.GRADERS, 'How answers are compared, with the gold one and in votes '
+    'grader', 'exact', grading.OWN, 'How answers are compared, with the gold one and in votes '
     'with one another: exact, by normal form; math, by algebra too (pip install -e ".[math]").')
 _SKIP_BAD = flags.DEFINE_bool(
     'skip_bad', False, 'Leave out lines that cannot be used, and say how many; else the first one '

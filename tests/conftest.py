@@ -3,6 +3,7 @@
 import atexit
 import importlib.metadata
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -29,8 +30,25 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 _MEANWHILE = ('lower_test.py', 'retokenised_test.py', 'evaluate_test.py', 'grading_test.py')
 
 
+# Marked `fast`: a minute's tests of what is written by hand, with hardly anything to compile.
+_FAST = (
+    'answers/answers_test.py', 'answers/compare_test.py', 'answers/find_test.py', 'data/',
+    'roles_test.py', 'bounds_test.py', 'config_test.py', 'imports_test.py', 'readme_test.py',
+    'machine_test.py', 'searching/beam_test.py', 'searching/tree_test.py', 'sampling/pool_test.py',
+    'engine/nodes_test.py', 'engine/shape_test.py', 'stages/workdir_test.py', 'eval/')
+_NOT = ('eval/verdicts_test.py', 'eval/report_test.py', 'eval/results_test.py',
+        'eval/revisions_test.py', 'eval/exchange_sides_test.py', 'eval/external_test.py',
+        'eval/main_verifier_test.py', 'eval/compute_optimal_test.py', 'eval/split_test.py',
+        'eval/moved_test.py', 'eval/settled_test.py', 'eval/crossfit_test.py',
+        'data/open_tokenizer_test.py')
+
+
 def pytest_collection_modifyitems(items):
   """One worker makes the launchers' run; the other has long tests meanwhile, then both launchers'."""
+  for item in items:
+    place = item.path.relative_to(pathlib.Path(__file__).parent).as_posix()
+    if place.startswith(_FAST) and place not in _NOT and not item.get_closest_marker('slow'):
+      item.add_marker('fast')
   order = lambda path: (path.name != 'smoke_test.py', path.name not in _MEANWHILE,
                         'launch' not in path.parts)
   items.sort(key=lambda item: order(item.path))

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 
 from tests import toy
 from tts import parallel
-from tts.engine import programs as engine
 from tts.engine.shape import Shape
+from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.stages import programs
-from tts.models.functions import Functions
+from tts.stages.model_programs import ModelAtWork
 
 LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
@@ -32,20 +32,17 @@ def steps() -> dict:
   mesh = parallel.make_mesh(1)
   generator, verifier = Functions(Generator, toy.ARCH), Functions(Verifier, JUDGE)
   text = jax.ShapeDtypeStruct((3, 5), jnp.int32), jax.ShapeDtypeStruct((3,), jnp.int32)
+  writing = ModelAtWork(generator, SHAPE, WIDTH, WIDTH, PAGES, DRAWN)
+  reading = ModelAtWork(verifier, SHAPE, 0, WIDTH, PAGES, None)
+
+  def of(model, given, name):
+    program = model.programs(LIMITS)[name]
+    return (program.program(mesh, model.make).function, given if program.forward else (),
+            program.block(model.make, given))
+
   return {
-      'write': (engine.write(mesh, generator, SHAPE.write, DRAWN, LIMITS).function, params,
-                engine.writes(generator, params, SHAPE, WIDTH)),
-      'read': (engine.read(mesh, generator, False).function, params,
-               engine.reads(generator, params, SHAPE, WIDTH, 2, 3)),
-      'values': (engine.read(mesh, verifier, True).function, other,
-                 engine.reads(verifier, other, SHAPE, WIDTH, 2, 3)),
-      'long values': (engine.read(mesh, verifier, True).function, other,
-                      engine.reads(verifier, other, SHAPE, WIDTH, 1, 6)),
-      'resize': (engine.resize(mesh).function, (), engine.resizes(generator, params, SHAPE, WIDTH)),
-      'load': (engine.load(mesh).function, (), engine.loads(verifier, other, SHAPE, WIDTH, PAGES)),
-      'fill': (engine.fill(mesh).function, (),
-               engine.fills(generator, params, SHAPE, WIDTH, PAGES)),
-      'save': (engine.save(mesh).function, (),
-               engine.saves(generator, params, SHAPE.lanes, WIDTH, PAGES)),
+      **{name: of(writing, params, name) for name in ('write', 'read', 'resize', 'fill')},
+      'values': of(reading, other, 'read'), 'long values': of(reading, other, 'long'),
+      'load': of(reading, other, 'load'), 'save': of(writing, params, 'save-write'),
       'forward': (programs.forward_step(toy.ARCH), params, text),
       'prompt': (programs.prompt_step(Decoder(toy.ARCH)), params, text)}

@@ -20,7 +20,7 @@ from tts import bounds, plugins
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
-from tts.models.arch import Arch
+from tts.models.arch import Arch, decoder
 from tts.parallel import MeshConfig
 from tts.revision.trajectories import CONTEXTS
 from tts.sampling.logits import SamplingConfig
@@ -46,7 +46,7 @@ class ModelConfig:
   enabled: bool = True
   checkpoint: str | None = None
   init: str = 'scratch'
-  arch: Arch = Arch(0, 2, 32, 4, 4, 8, 128)
+  arch: Arch = decoder(layers=2, width=32, heads=4)
   train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
 
 
@@ -56,7 +56,7 @@ _REVISED = ModelConfig(init='base', train=TrainConfig(
 
 
 def _revision_orm(init: str, row_length: int) -> ModelConfig:
-  return ModelConfig(init=init, arch=Arch(0, 3, 32, 4, 4, 8, 128, surprise_layer=2),
+  return ModelConfig(init=init, arch=decoder(layers=3, width=32, heads=4, surprise_layer=2),
                      train=TrainConfig(learning_rate=3e-3, row_length=row_length, steps=600))
 
 
@@ -84,8 +84,10 @@ class ModelsConfig:
   """
 
   base: ModelConfig = ModelConfig()
-  mid: ModelConfig = ModelConfig(arch=Arch(0, 3, 64, 4, 2, 16, 184))
-  large: ModelConfig = ModelConfig(arch=Arch(0, 3, 112, 4, 2, 28, 336))
+  mid: ModelConfig = ModelConfig(
+      arch=decoder(layers=3, width=64, heads=4, kv_heads=2, mlp_width=184))
+  large: ModelConfig = ModelConfig(
+      arch=decoder(layers=3, width=112, heads=4, kv_heads=2, mlp_width=336))
   prm: ModelConfig = ModelConfig(init='base')
   prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
   orm: ModelConfig = ModelConfig(init='base')
@@ -246,10 +248,13 @@ class DifficultyConfig:
   Attributes:
     samples: per question (the paper: 2048).
     block: questions per block.
+    estimator: by which the run's policy chooses for new questions, of `tts.eval.estimators`; None
+      is the probe, or where there is none the first sample's score.
   """
 
   samples: int = 64
   block: int = 50
+  estimator: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,7 +265,8 @@ class Experiment:
     name: of the folder under `results/`.
     seeds: of models, labels and search; the first one's files lie in the workdir itself, the
       others' in `seeds/<s>` there.
-    plugins: modules of yours that add search methods, verifiers or task families; see README.md.
+    plugins: modules of yours that add search methods, verifiers, graders or task families; see
+      README.md.
     verifier: the main one, which guides every search and scores the pools: prm, prm_plain, or a
       plugin's. The others are ablations.
     mesh: devices.
@@ -380,13 +386,13 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
 
 def describe(value: Any, path: str = 'config') -> list[tuple[str, Any, str]]:
   """(field, value, meaning) of every leaf, meanings from the classes' own docstrings."""
-  return [(where, item, _attribute_docs(kind).get(where.rpartition('.')[2], ''))
+  return [(where, item, meanings(kind).get(where.rpartition('.')[2], ''))
           for where, item, kind in bounds.leaves(value, f'{path}.')]
 
 
 @functools.cache
-def _attribute_docs(kind: type) -> dict[str, str]:
-  """The entries of a class docstring's `Attributes:` section."""
+def meanings(kind: type) -> dict[str, str]:
+  """What a class docstring says of each field, in its section `Attributes:`."""
   _, _, block = inspect.getdoc(kind).partition('Attributes:\n')
   entries = re.findall(r'^ {2}([\w, ]+): (.*(?:\n {3,}.*)*)', block, flags=re.MULTILINE)
   return {name: ' '.join(text.split()) for names, text in entries for name in names.split(', ')}

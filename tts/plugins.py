@@ -1,8 +1,9 @@
 """Other people's methods: modules that a config names, and the registries that they add to.
 
 `--config.plugins="('examples.my_method',)"` imports that module, and its functions register
-themselves: search methods in `tts.methods`, task families in `tts.data.tasks`, verifiers
-in `tts.stages.verifiers`. The project's own are entries of the same registries.
+themselves: search methods in `tts.methods`, task families in `tts.data.tasks`, graders in
+`tts.answers.graders`, difficulty estimators in `tts.eval.estimators`, verifiers in
+`tts.stages.verifiers`. The project's own are entries of the same registries.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import pytest
 
 from tests.answers import answer_forms
 from tts import answers
-from tts.answers import grading, workers as workers_lib
+from tts.answers import graders, grading, workers as workers_lib
+from tts.eval import comparing
 from tts.types import InputError
 
 DATA = 'TTS_GRADING_DATA'
@@ -59,7 +60,7 @@ def figures(golds, seed=0):
   sides = ([(text, gold) for gold in golds for text in answer_forms.right(gold)],
            [(text, gold) for gold in golds for text in answer_forms.wrong(gold, golds, rng)])
   return [(pairs, *([p for p, v in zip(pairs, grading.are_correct(grader, pairs)) if v != wanted]
-                    for grader in grading.GRADERS)) for pairs, wanted in zip(sides, (True, False))]
+                    for grader in grading.OWN)) for pairs, wanted in zip(sides, (True, False))]
 
 
 def test_right_forms_are_right_and_near_misses_are_wrong(library):
@@ -78,7 +79,7 @@ def test_answers_of_real_files(library):
     golds = [answers.gold_answer(row['answer']) for row in rows if 'answer' in row]
     for side, (pairs, *errors) in zip(('right', 'wrong'), figures(golds)):
       print(f'\n{path}: {len(golds)} gold answers, {len(pairs)} {side} texts', end='')
-      for grader, found in zip(grading.GRADERS, errors):
+      for grader, found in zip(grading.OWN, errors):
         print(f'; {len(found)} errors of {grader}, e.g. {found[:3]}' if found else
               f'; no error of {grader}', end='')
         assert len(found) <= len(pairs) / 1000
@@ -257,3 +258,22 @@ def test_a_worker_that_cannot_start_is_an_error(workers, monkeypatch, tmp_path):
   monkeypatch.setattr(workers_lib, '_WORKER', tmp_path / 'worker.py')
   with pytest.raises(RuntimeError, match='before it was ready'):
     workers(2).equal([('1', '1.0')])
+
+
+def test_a_grader_of_ones_own_reads_the_question():
+  class Anagram(graders.Grader):
+    def right(self, question, answer, gold):
+      return sorted(question.strip()) == sorted(answer)
+
+    def equal(self, answer, other):
+      return sorted(answer) == sorted(other)
+
+  graders.GRADERS.add('anagram_of_a_test', Anagram, Anagram())
+  pairs = [('#### dab', 'abd'), ('#### abc', 'abd'), ('nothing', 'abd')]
+  assert grading.are_correct('anagram_of_a_test', pairs, ['bad\n'] * 3)[:2] == [True, False]
+  assert grading.are_right('anagram_of_a_test', [(None, 'abd')], ['bad']) == [False]
+  assert grading.are_equal('anagram_of_a_test', [('ab', 'ba'), ('ab', 'ac')]) == [True, False]
+  found = comparing.of_rows('anagram_of_a_test', [
+      {'problem_id': 'q', 'slot': i, 'answer': a, 'truncated': False}
+      for i, a in enumerate(('listen', 'silent', 'listens'))])
+  assert [set(pair) for pair in found.of('q')] == [{'listen', 'silent'}]

@@ -134,6 +134,7 @@ def test_groups():
   assert_same(range(B), ask(range(B), groups=3))
 
 
+@pytest.mark.slow
 def test_shape_of_calls_changes_rounding_alone():
   """The same tokens, and numbers within rounding."""
   found = ask(range(B), shape=Shape(lanes=5, write=8, readers=3, tile=16))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import difficulty, samples
+from tts.eval import difficulty, estimators, runfiles, samples
 
 
 def test_quintiles_of_equal_size_easiest_first():
@@ -62,10 +62,13 @@ def test_estimators_read_their_own_samples_and_pay_for_them(tmp_path):
   questions = next(s for k, s in samples.load(tmp_path, 'search').items()
                    if k.strategy.method == 'sample')
   price = lambda s: {'generations': float(s), 'tokens': 20.0 * s}
-  found = {(e.scheme, e.name): e for e in difficulty.estimators(pool, questions, price)}
+  free = {'generations': 0.0, 'tokens': 0.0}
+  found = {(e.scheme, e.name): e for e in (
+      *difficulty.estimators(pool, questions, price),
+      *estimators.every(runfiles.load(tmp_path), price, free))}
   assert list(found) == [
-      ('oracle', 'pool'), ('predicted', 'pool'), ('level', 'level'), ('predicted', 'first_1'),
-      ('predicted', 'first_2'), ('predicted', 'first_4'), ('predicted', 'pool_4')]
+      ('oracle', 'pool'), ('predicted', 'pool'), ('level', 'level'), ('predicted', 'pool_4'),
+      ('predicted', 'first_1'), ('predicted', 'first_2'), ('predicted', 'first_4')]
   first = found['predicted', 'first_2']
   expected = np.where(questions.votes, questions.answer_score, 0)[:, :2].mean(axis=1)
   assert first.estimate.tolist() == expected.tolist()

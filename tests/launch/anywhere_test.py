@@ -15,7 +15,8 @@ LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py')
                    if p.stem not in ('__init__', 'common', 'experiment'))
 
 
-@pytest.fixture(scope='module', params=['editable', 'wheel'])
+@pytest.fixture(scope='module', params=[
+    'editable', pytest.param('wheel', marks=pytest.mark.slow)])
 def start(request, shared, tmp_path_factory):
   """Runs a launcher in a folder: of `pip install -e .`, or of the packages that a wheel has."""
   env = {k: v for k, v in environment(shared / 'cache').items() if k != 'PYTHONPATH'}

@@ -27,7 +27,7 @@ from tts.stages.workdir import Workdir
 from tts.stages.workers import Workers
 from tts.types import InputError, Strategy
 
-EXAMPLES = ('my_method', 'my_verifier', 'my_task')
+EXAMPLES = ('my_method', 'my_verifier', 'my_estimator', 'my_grader', 'my_task')
 DIVERSE = 'diverse'
 METHODS = ('beam', 'lookahead', 'dvts', 'rebase', 'particle_filter')
 # What is searched with beside beam search and lookahead --> (its label, M).
@@ -55,8 +55,10 @@ def plugged(launcher, smoke, tmp_path_factory):
               '--config.search.beam_widths=(2,)',
               f'--config.search.methods={METHODS}',
               "--config.plugins=('examples.my_method', 'examples.my_verifier', "
-              "'tests.launch.lottery')")
+              "'examples.my_estimator', 'tests.launch.lottery')",
+              '--config.difficulty.estimator=length')
   report.write(workdir)
+  shutil.copy(workdir / 'policy.json', workdir / 'fitted.json')  # tests put others in its place
   return workdir
 
 
@@ -364,3 +366,16 @@ def test_a_missing_plugin_and_family_exit_with_2(launcher, tmp_path):
   assert 'config.plugins' in message and 'examples.none' in message
   with pytest.raises(InputError, match='sort_lettres.*config.plugins'):
     experiment('my_task', family='sort_lettres')
+
+
+def test_an_estimator_makes_policies_and_estimates_new_questions(plugged, written, tmp_path):
+  rows = [r for r in written['compute_optimal'] if r['estimator'] == 'length']
+  assert rows
+  assert {'probe', 'first_1'} <= {r['estimator'] for r in written['compute_optimal']}
+  policy = records.read_json(plugged / 'fitted.json')
+  assert (policy['estimator'], policy['charge']) == ('length', 0)
+  workdir = copied_for_solving(plugged, tmp_path / 'w')
+  shutil.copy(plugged / 'fitted.json', workdir / 'policy.json')
+  questions = ['3;+4', '3;+4;*2', '7;*3;-5']
+  found = tts.solve(workdir, questions, 4)
+  assert [s.estimate for s in found] == [-len(q) - 1 for q in questions]  # each ends in a newline

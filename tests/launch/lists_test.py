@@ -71,8 +71,9 @@ def nameless(solution):
   return dataclasses.replace(solution, id='', tree=tree)
 
 
-@pytest.mark.parametrize('strategy', [Strategy('sample', 6), Strategy.of('beam', 4, beam_width=2)],
-                         ids=['sample', 'beam'])
+@pytest.mark.parametrize('strategy', [
+    pytest.param(Strategy('sample', 6), id='sample'),
+    pytest.param(Strategy.of('beam', 4, beam_width=2), id='beam', marks=pytest.mark.slow)])
 def test_solutions(workdir, strategy):
   choose_always(workdir, policy_lib.Choice(strategy, 'best_of_n_weighted'))
   run = lambda questions: by_identity(questions, [

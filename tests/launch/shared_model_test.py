@@ -40,6 +40,7 @@ def copies(smoke, tmp_path):
   return [shutil.copytree(smoke, tmp_path / name) for name in ('one', 'two')]
 
 
+@pytest.mark.slow
 def test_two_processes_with_a_device_each_share_models(launcher, copies):
   """They agree on what is missing: a block that is gone, and one that is damaged."""
   one, two = copies

@@ -199,6 +199,7 @@ def test_a_large_vocabulary_is_drawn_group_by_group():
     assert t == (i * GROUP + j) * GROUP + invert(whole[i, j], u)
 
 
+@pytest.mark.slow
 def test_rounding_of_logits_moves_few_draws():
   """A large vocabulary's tail is below the rounding of a sum over all of it."""
   rows, vocab = 4000, 30_000

@@ -15,7 +15,7 @@ from tts import config
 from tts.data import problems
 from tts.data.tokenizer import Tokenizer
 from tts.eval import records
-from tts.models.arch import Arch
+from tts.models.arch import decoder
 from tts.models.transformer import Decoder
 from tts.stages import search
 from tts.stages.context import Run
@@ -25,7 +25,8 @@ from tts.train.steps import init_params
 
 pytestmark = pytest.mark.slow  # six meshes, each with programs of its own; smoke_test has two
 
-BASE = Arch(0, 2, 32, 4, 4, 8, 64)  # four heads of each kind: four devices may share it
+# Four heads of each kind: four devices may share it.
+BASE = decoder(layers=2, width=32, heads=4, mlp_width=64)
 PRM = dataclasses.replace(BASE, surprise_layer=1, heads=('lm', 'value'))
 
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 import atexit
 from collections.abc import Iterable, Sequence
 import functools
+import itertools
 import importlib.util
 import re
 
 from tts import answers
 from tts.answers import workers
+from tts.answers.graders import GRADERS
 from tts.types import InputError
 
-GRADERS = ('exact', 'math')
+OWN = ('exact', 'math')
 
 _DOLLARS = re.compile(r'\\?\$|(?<!\\)\\[()\[\]]')
 # What costs a library more than the answer to any question: sums, products and factorials over
@@ -33,27 +35,36 @@ _HEAVY = re.compile(
 def check(grader: str) -> None:
   """Raises InputError where there is no such grader, or its library is not installed."""
   if grader not in GRADERS:
-    raise InputError(f'grader {grader!r}: choose of {", ".join(GRADERS)}')
+    raise InputError(f'grader {grader!r}: choose of {", ".join(GRADERS.names())}')
   if grader == 'math' and importlib.util.find_spec('math_verify') is None:
     raise InputError('grader "math" needs math-verify: pip install -e ".[math]"')
 
 
-def are_correct(grader: str, pairs: Iterable[tuple[str, str]]) -> list[bool]:
+def are_correct(grader: str, pairs: Iterable[tuple[str, str]],
+                questions: Iterable[str] | None = None) -> list[bool]:
   """Whether the answers that predictions give are the gold ones.
 
   Args:
-    grader: of `GRADERS`. `exact` starts no process.
+    grader: of `graders.GRADERS`. `exact` starts no process.
     pairs: (prediction, gold), texts; see `answers.find`. Many at once are shared out among the
       workers.
+    questions: text of each one's problem, which graders of others may read.
 
   Raises:
     InputError: as `check`.
   """
-  return are_right(grader, [(answers.extract(prediction), gold) for prediction, gold in pairs])
+  return are_right(grader, [(answers.extract(prediction), gold) for prediction, gold in pairs],
+                   questions)
 
 
-def are_right(grader: str, pairs: Iterable[tuple[str | None, str]]) -> list[bool]:
+def are_right(grader: str, pairs: Iterable[tuple[str | None, str]],
+              questions: Iterable[str] | None = None) -> list[bool]:
   """As `are_correct`, of answers that have been found; None is no answer, and wrong."""
+  check(grader)
+  if grader not in OWN:
+    asked = itertools.repeat('') if questions is None else questions
+    return [answer is not None and GRADERS[grader].right(question, answer, gold)
+            for (answer, gold), question in zip(pairs, asked)]
   found = [(answer, answers.gold_answer(gold)) for answer, gold in pairs]
   return [v is True for v in _verdicts(grader, found, answers.same)]
 
@@ -66,6 +77,9 @@ def are_equal(grader: str, pairs: Iterable[tuple[str, str]]) -> list[bool | None
   Raises:
     InputError: as `check`.
   """
+  check(grader)
+  if grader not in OWN:
+    return [GRADERS[grader].equal(*sorted(pair)) for pair in pairs]
   return _verdicts(grader, [tuple(sorted(pair)) for pair in pairs], _same_both_ways)
 
 
@@ -78,7 +92,6 @@ def _same_both_ways(a: answers.Value, b: answers.Value) -> bool | None:
 
 def _verdicts(grader: str, pairs: Sequence[tuple[str | None, str]], same) -> list[bool | None]:
   """Of (answer or None, the other): what `same` says, and where it cannot say the library."""
-  check(grader)
   out: list[bool | None] = [
       answer is not None and max(len(answer), len(other)) <= answers.MAX_LENGTH and
       same(answers.read(answer), answers.read(other)) for answer, other in pairs]

@@ -12,7 +12,7 @@ from typing import Any
 
 from tts.data import arith
 from tts.data import benchmarks
-from tts.answers import grading
+from tts.answers.graders import GRADERS
 from tts.data import hub
 from tts.data import jsonl
 from tts.data import plan
@@ -61,8 +61,8 @@ class DataConfig:
       known = sorted([*tasks.TASKS.of(), *benchmarks.BENCHMARKS])
       raise InputError(f'data.family is {self.family!r}: choose of {known}, or name the module '
                        'that registers it in config.plugins')
-    if self.grader not in grading.GRADERS:
-      raise InputError(f'data.grader is {self.grader!r}: choose of {sorted(grading.GRADERS)}')
+    if self.grader not in GRADERS:
+      raise InputError(f'data.grader is {self.grader!r}: choose of {sorted(GRADERS.names())}')
     benchmarks.check_columns(self.columns)
 
 

@@ -74,7 +74,7 @@ def read(path: str | os.PathLike[str], fields: Mapping[str, str] | None = None,
     path: of the file.
     fields: our name of a field -> the file's, where that is none of `NAMES`.
     logits: verifiers whose scores are any number and are mapped by 1 / (1 + exp(-x)).
-    grader: of `grading.GRADERS`.
+    grader: of `graders.GRADERS`.
     skip_bad: leave out lines that cannot be used, and say so.
 
   Raises:
@@ -150,16 +150,17 @@ def _model(name: str, models: Mapping[str, str]) -> str:
 
 def _grade(questions: Mapping[str, Question], settings: _BySetting, grader: str) -> None:
   total = sum(len(s) for by_question in settings.values() for s in by_question.values())
-  every = ((s, questions[name].gold) for by_question in settings.values()
+  every = ((s, questions[name]) for by_question in settings.values()
            for name, samples in by_question.items() for s in samples)
   with tqdm.tqdm(desc='grading', total=total, unit=' samples', delay=5) as bar:
     while batch := list(itertools.islice(every, _BATCH)):
-      for sample, gold in batch:
+      for sample, question in batch:
         silent = sample.truncated or sample.text is None
         sample.answer = None if silent else answers.extract(sample.text)
-        sample.correct = None if gold is None else False
-      asked = [(s, gold) for s, gold in batch if s.answer is not None and gold is not None]
-      verdicts = grading.are_right(grader, [(s.answer, gold) for s, gold in asked])
+        sample.correct = None if question.gold is None else False
+      asked = [(s, q) for s, q in batch if s.answer is not None and q.gold is not None]
+      verdicts = grading.are_right(grader, [(s.answer, q.gold) for s, q in asked],
+                                   [q.prompt or '' for _, q in asked])
       for (sample, _), verdict in zip(asked, verdicts):
         sample.correct = verdict
       bar.update(len(batch))

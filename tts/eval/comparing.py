@@ -25,7 +25,7 @@ def of_rows(grader: str, rows: Iterable[Mapping[str, Any]],
   """Which answers in records are the same; rows that were cut off have none.
 
   Args:
-    grader: of `grading.GRADERS`. `exact` has nothing to add to normal forms, and starts no process.
+    grader: of `graders.GRADERS`. `exact` has nothing to add to normal forms, and starts no process.
     rows: of any number of questions, those of a question of one setting.
     gold: problem id -> an answer that these are compared with as well, or None.
 
@@ -47,7 +47,7 @@ def compare(grader: str, answers: Mapping[str, Sequence[str]]) -> Verdicts:
   """Which answers of each question are the same, by a grader that is not exact.
 
   Args:
-    grader: of `grading.GRADERS`.
+    grader: of `graders.GRADERS`.
     answers: problem id -> answers as written, in the order of their slots.
 
   Raises:

@@ -128,10 +128,9 @@ def schemes(pool: Samples | None, questions: Samples | None) -> dict[str, dict[s
 
 def estimators(pool: Samples | None, questions: Samples | None,
                price: Callable[[int], Mapping[str, float | None]]) -> list[Estimator]:
-  """Every estimator that a run has the samples for; those of the whole pool are free, as in 3.2.
+  """Every estimator from a pool apart; those of the whole pool are free, as in 3.2.
 
-  The first s samples are slots 0 to s - 1 of the reported pool. Strategies that draw from it keep
-  them, for every group of N alike, though a group other than the first would estimate from its own.
+  Those of a question's own first samples, and others', are `estimators`'.
 
   Args:
     pool: the difficulty pool, or None.
@@ -147,26 +146,10 @@ def estimators(pool: Samples | None, questions: Samples | None,
   if questions is not None and (questions.level > 0).any():
     out.append(Estimator('level', 'level', questions.ids, -questions.level.astype(float),
                          bins=questions.level))
-  for source, name, sizes in ((questions, 'first', FIRST), (pool, 'pool', POOLED)):
-    for s in sizes:
-      # A pool of its whole size is the free one; charging it says nothing new.
-      if source is None or s >= source.setting.strategy.budget:
-        continue
-      estimate = predicted_estimate(source, slice(s))
+  for s in POOLED:
+    # A pool of its whole size is the free one; charging it says nothing new.
+    if pool is not None and s < pool.setting.strategy.budget:
+      estimate = predicted_estimate(pool, slice(s))
       if estimate is not None:
-        out.append(Estimator(f'{name}_{s}', 'predicted', source.ids, estimate, price(s),
-                             stay=s if name == 'first' else 0))
+        out.append(Estimator(f'pool_{s}', 'predicted', pool.ids, estimate, price(s)))
   return out
-
-
-def probe(estimates: Mapping[str, float], price: Mapping[str, float]) -> list[Estimator]:
-  """The probe on the prompt's hidden state, an estimator of what its bins predict; none without.
-
-  Args:
-    estimates: id -> pass@1 as the probe has it.
-    price: what it costs, by axis: every strategy reads the prompt anyway.
-  """
-  if not estimates:
-    return []
-  ids = tuple(sorted(estimates))
-  return [Estimator('probe', 'predicted', ids, np.array([estimates[i] for i in ids]), price)]

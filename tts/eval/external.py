@@ -37,7 +37,7 @@ class Source:
     fields: as `samples_file.read` takes them.
     logits: the same.
     params: parameters of models, by `base`, `mid`, `large` or a verifier's name.
-    grader: how answers are compared, of `grading.GRADERS`.
+    grader: how answers are compared, of `graders.GRADERS`.
     skip_bad: whether lines that cannot be used are left out.
   """
 

@@ -14,12 +14,16 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tts.eval import difficulty, figures as figures_lib, figures_exchange
+from absl import logging
+
+from tts import plugins
+from tts.eval import estimators, figures as figures_lib, figures_exchange
 from tts.eval import page, policy, pooled, records
 from tts.eval import results as results_lib, runfiles, table, tree
 from tts.eval.figure import Figure, judges, main, main_label, number
 from tts.eval.figure import lines as lines_of
 from tts.eval.samples import COUNTS
+from tts.types import InputError
 
 _STYLE = """
 .summary { padding-left: 1.2em; font-size: 16px; } .summary li { margin: .35em 0; }
@@ -345,6 +349,10 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
     InputError: the folder is not a run's, or one of its files is damaged.
   """
   run = runfiles.load(workdir, mapped)
+  try:
+    plugins.load((run.run.get('config') or {}).get('plugins') or ())
+  except InputError as error:  # of an estimator; what else they added is in the records
+    logging.warning('%s: the report goes without its difficulty estimators', error)
   folder = pathlib.Path(workdir) / 'report'
   outcomes = results_lib.measured(run)
   bins = results_lib.schemes_of(run).get('oracle', {})
@@ -354,7 +362,8 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   records.write_bytes(folder / 'outcomes.csv.gz', *encoding)
   results['pooled'] = _pooled(pathlib.Path(workdir), results)
   records.write_json(folder / 'results.json', results)
-  fits = (policy.fit([t for t in trials if t.estimator.name == name]) for name in difficulty.SAVED)
+  fits = (policy.fit([t for t in trials if t.estimator.name == name])
+          for name in estimators.saved(run))
   if (fitted := next(filter(None, fits), None)) is not None:
     policy.save(fitted, run.root / 'policy.json')
   else:  # one from before would answer for records that are no longer there

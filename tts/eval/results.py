@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tts.eval import agreement, options, chains, claim_sides, compute_optimal, contrasts, curves
-from tts.eval import difficulty, exchange, exchange_sides, mechanisms, metrics, moved
-from tts.eval import outcomes as outcomes_lib, revisions, settled, trials as trials_lib, verifier
+from tts.eval import agreement, chains, claim_sides, compute_optimal, contrasts, curves
+from tts.eval import difficulty, estimators, exchange, exchange_sides, mechanisms, metrics, moved
+from tts.eval import options, outcomes as outcomes_lib, revisions, settled, trials as trials_lib, verifier
 from tts.eval.outcomes import Outcome
 from tts.eval.runfiles import GENERATORS, REVISERS, RunFiles
 from tts.eval.trials import Trial
@@ -69,7 +69,8 @@ def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
   return trials_lib.every(found, [
       *difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
                              lambda samples: options.price(found, samples)),
-      *difficulty.probe(run.probe(), dict.fromkeys(options.AXES, 0.0))])
+      *estimators.every(run, lambda samples: options.price(found, samples),
+                        dict.fromkeys(options.AXES, 0.0))])
 
 
 def assemble(run: RunFiles, found: list[Outcome] | None = None,

@@ -203,13 +203,15 @@ class Grade:
   found_by: str | None
 
 
-def grade(predictions: Sequence[str], gold: Sequence[str], grader: str = 'exact') -> list[Grade]:
+def grade(predictions: Sequence[str], gold: Sequence[str], grader: str = 'exact',
+          questions: Sequence[str] | None = None) -> list[Grade]:
   """Compares the answers that texts end in with gold answers.
 
   Args:
     predictions: what a model wrote; the last answer of the highest-ranked kind counts.
     gold: the right answer of each, bare, boxed or after `####`.
-    grader: `exact`, or `math`, which asks math-verify about what that cannot read.
+    grader: `exact`, or `math`, which asks math-verify about what that cannot read, or yours.
+    questions: the problems' texts, for a grader that reads them.
 
   Raises:
     tts.InputError: the grader is none or not installed, or the numbers differ.
@@ -217,7 +219,7 @@ def grade(predictions: Sequence[str], gold: Sequence[str], grader: str = 'exact'
   if isinstance(predictions, str) or len(predictions) != len(gold):
     raise InputError('predictions and gold are to be lists of the same length')
   found = [answers.find(text) for text in predictions]
-  verdicts = grading.are_right(grader, [(f and f.answer, g) for f, g in zip(found, gold)])
+  verdicts = grading.are_right(grader, [(f and f.answer, g) for f, g in zip(found, gold)], questions)
   return [Grade(right, f and f.answer, f and f.rule) for right, f in zip(verdicts, found)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from tts.types import InputError
 
@@ -81,6 +82,24 @@ class Arch:
   def window(self, layer: int) -> int | None:
     """How many tokens a layer sees, None for all."""
     return (self.windows[layer] or None) if self.windows else None
+
+
+def decoder(*, layers: int, width: int, heads: int, kv_heads: int | None = None,
+            head_size: int | None = None, mlp_width: int | None = None, **more: Any) -> Arch:
+  """A shape to be trained here, over whatever vocabulary its tokenizer has.
+
+  Args:
+    layers: of attention and MLP.
+    width: D.
+    heads: query heads.
+    kv_heads: key and value heads; as many as query heads if not given.
+    head_size: D / heads if not given.
+    mlp_width: 4 D if not given.
+    more: other fields of `Arch`.
+  """
+  return Arch(vocab_size=0, num_layers=layers, width=width, num_heads=heads,
+              num_kv_heads=kv_heads or heads, head_size=head_size or width // heads,
+              mlp_width=mlp_width or 4 * width, **more)
 
 
 AS_INIT = Arch(0, 0, 0, 0, 0, 0, 0)  # in a config: all of the model that a training starts from

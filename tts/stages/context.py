@@ -9,6 +9,7 @@ from typing import Any
 
 from tts import hosts, parallel
 from tts.config import Experiment, ModelConfig
+from tts.answers.graders import GRADERS
 from tts.data import benchmarks
 from tts.data import hub
 from tts.data import problems as problems_lib
@@ -197,7 +198,8 @@ class Run:
     path = getattr(data, split)
     source = (workdir_lib.file_fingerprint(hub.local(path, 'dataset')) if path
               else problems_lib.source(data))
-    grader = [] if split == 'lm' or data.grader == 'exact' else [data.grader]
+    grader = [] if split == 'lm' or data.grader == 'exact' else [
+        data.grader, *GRADERS.mark(data.grader)]
     drawn = ['by text'] if split != 'lm' and (path or data.family in benchmarks.BENCHMARKS) else []
     return workdir_lib.fingerprint(data.family, split, source, *grader, *drawn)
 

@@ -21,9 +21,8 @@ from tts.config import Experiment
 from tts.data import hub
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
-from tts.engine import programs as engine, shape as shapes, store
+from tts.engine import shape as shapes, store
 from tts.engine.program import Program
-from tts.engine.shape import Shape
 from tts.eval.runfiles import GENERATORS, REVISERS
 from tts.eval.samples import REVISION_VERIFIERS, VERIFIERS
 from tts.models import held, stacks
@@ -36,6 +35,7 @@ from tts.roles import Roles
 from tts.sampling.decode import Limits
 from tts.stages import cost, memory, programs, uses, verifiers
 from tts.stages.memory import Footprint
+from tts.stages.model_programs import ModelAtWork, ModelProgram
 from tts.stages.uses import Use
 from tts.train import lora, steps, update
 from tts.types import EOS_ID, InputError
@@ -169,7 +169,7 @@ class _Maker:
     limits = e.limits
     self._limits = Limits(limits.max_tokens, limits.max_steps, limits.max_step_tokens, roles)
     self._uses = uses.of(e)
-    self._sizes = functools.cache(self._sizes_of)
+    self._model = functools.cache(self._model_of)
 
   def trainings(self):
     e = self._e
@@ -206,22 +206,23 @@ class _Maker:
   def at_work(self):
     """The engine's programs of each stage's models."""
     for use in self._uses:
-      for kind in self._sizes(use, 0).kinds():
-        yield self._program(use, kind)
+      model = self._model(use, 0)
+      for name, program in model.programs(self._limits).items():
+        yield self._at_work(use, name, model, program)
 
-  def _program(self, use: Use, kind: str) -> tuple[tuple, DeviceProgram]:
-    sizes = self._sizes(use, 0)
-    key = (kind, sizes.make, sizes.shape, sizes.width(kind),
-           use.sampling if kind == 'write' else sizes.pages if sizes.with_pages(kind) else None)
-    rows = sizes.rows(kind)
+  def _at_work(self, use: Use, name: str, model: ModelAtWork,
+               program: ModelProgram) -> tuple[tuple, DeviceProgram]:
+    key = (name, model.make, model.shape, program.width,
+           use.sampling if name == 'write' else model.count if program.pages else None)
     return key, DeviceProgram(
-        use.stage, f'{use.stage}/{kind}-{use.model}',
-        lambda mesh, doubled=None: _lower(use, kind, sizes, self._limits, mesh, doubled),
-        lambda count, width: self._footprint(use, kind, 0 if count == rows else count, width),
-        rows, 'config.lanes', (use.model,),
-        stacks.loops(sizes.make.arch) if kind in sizes.forward else ())
+        use.stage, f'{use.stage}/{name}-{use.model}',
+        lambda mesh, doubled=None: model.lower(program, mesh, doubled),
+        lambda count, width: self._footprint(
+            use, name, 0 if count == program.rows else count, width),
+        program.rows, 'config.lanes', (use.model,),
+        stacks.loops(model.make.arch) if program.forward else ())
 
-  def _sizes_of(self, use: Use, lanes: int) -> Sizes:
+  def _model_of(self, use: Use, lanes: int) -> ModelAtWork:
     """lanes: as if the config asked for so many; 0 for what it does ask for."""
     e, arch = self._e, architecture(self._e, use.model)
     kind = Generator if use.sampling else verifiers.VERIFIERS[use.model].make
@@ -230,128 +231,21 @@ class _Maker:
               for other in self._uses if other.stage == use.stage]
     begun = lambda rows: max(other.in_flight(rows) for other in beside)
     needed = max(begun(rows) * pages for rows, pages in use.kept)
-    return Sizes(Functions(kind, arch), shape, shape.to_write(use.writes) if use.writes else 0,
-                 shape.to_read(use.reads), store.room(needed), not use.sampling,
-                 bool(use.sampling and use.sampling.statistics))
+    return ModelAtWork(
+        Functions(kind, arch), shape, shape.to_write(use.writes) if use.writes else 0,
+        shape.to_read(use.reads), store.room(needed), use.sampling)
 
-  def _footprint(self, use: Use, kind: str, lanes: int, width: int) -> Footprint:
+  def _footprint(self, use: Use, name: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""
-    own = self._sizes(use, lanes)
-    found = own.footprint(kind, width)
+    own = self._model(use, lanes)
+    program = own.programs(self._limits)[name]
+    found = program.footprint(width)
     stage = [other for other in self._uses if other.stage == use.stage]
     weights = sum({verifiers.model_of(other.model): memory.weights(
         architecture(self._e, other.model), width) for other in stage}.values())
-    kept = sum(self._sizes(other, lanes).kept(width) for other in stage)
+    kept = sum(self._model(other, lanes).kept(width) for other in stage)
     return dataclasses.replace(found, others=weights - found.weights,
-                               kept=kept - own.called_with(kind, width))
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-  """How large the programs of a model at work are.
-
-  Attributes:
-    make: its functions.
-    shape: of its programs.
-    writing: room of a lane that is written in, 0 where none is.
-    reading: room of a lane that is read in.
-    pages: that there are.
-    values: whether it is a verifier.
-    statistics: whether it writes them down beside its tokens.
-  """
-
-  make: Functions
-  shape: Shape
-  writing: int
-  reading: int
-  pages: int
-  values: bool
-  statistics: bool = False
-
-  def kinds(self) -> list[str]:
-    """Names of the programs."""
-    shape, found = self.shape, ['read', 'load', 'save-read']
-    found += ['few'] * bool(shape.few) + ['long'] * bool(shape.long)
-    if self.writing:
-      found += ['write', 'fill', 'save-write'] + ['resize'] * (len(shape.sizes) > 1)
-    return found
-
-  @property
-  def reads(self) -> dict[str, tuple[int, int]]:
-    """Rows and tokens of each of the programs that read."""
-    shape = self.shape
-    return {'read': (shape.readers, shape.tile), 'few': (shape.few, shape.tile),
-            'long': (1, shape.long)}
-
-  @property
-  def forward(self) -> tuple[str, ...]:
-    """Programs that compute tokens; the others move them."""
-    return ('write', *self.reads)
-
-  def lanes(self, kind: str) -> str:
-    """Those that a program is for: `write` or `read`."""
-    return 'write' if kind in ('write', 'fill', 'save-write', 'resize') else 'read'
-
-  def with_pages(self, kind: str) -> bool:
-    return kind in ('load', 'fill', 'save-read', 'save-write')
-
-  def rows(self, kind: str) -> int:
-    return self.shape.lanes if self.lanes(kind) == 'write' else self.shape.readers
-
-  def width(self, kind: str) -> int:
-    return self.writing if self.lanes(kind) == 'write' else self.reading
-
-  def footprint(self, kind: str, width: int) -> Footprint:
-    """Of one program. width: devices that share the model."""
-    arch, shape, pages, values = self.make.arch, self.shape, self.pages, self.values
-    room, rows = self.width(kind), self.rows(kind)
-    return {
-        'write': lambda: memory.write(arch, width, shape, room, self.statistics),
-        **{name: lambda size=size: memory.read(arch, width, shape, room, values, *size)
-           for name, size in self.reads.items()},
-        'load': lambda: memory.load(arch, width, shape, room, pages, values),
-        'fill': lambda: memory.fill(arch, width, shape, room, pages),
-        'resize': lambda: memory.resize(arch, width, shape, room),
-        'save-read': lambda: memory.save(arch, width, rows, room, pages, values),
-        'save-write': lambda: memory.save(arch, width, rows, room, pages, values)}[kind]()
-
-  def kept(self, width: int) -> int:
-    """Bytes of all lanes and pages on a device."""
-    return sum(self._parts(width).values())
-
-  def called_with(self, kind: str, width: int) -> int:
-    """Bytes of those that a program has as arguments."""
-    parts = self._parts(width)
-    return parts[self.lanes(kind)] + parts['pages'] * self.with_pages(kind)
-
-  def _parts(self, width: int) -> dict[str, int]:
-    arch, shape = self.make.arch, self.shape
-    return {
-        'write': memory.lanes(arch, width, shape.lanes, self.writing) if self.writing else 0,
-        'read': memory.texts(arch, width, shape.readers, self.reading, self.values),
-        'pages': memory.pages(arch, width, self.pages, self.values)}
-
-
-def _lower(use: Use, kind: str, sizes: Sizes, limits: Limits, mesh: parallel.Mesh,
-           doubled: Stack | None) -> Any:
-  """As the engine does, of shapes."""
-  make = dataclasses.replace(sizes.make, doubled=doubled)
-  shape, room, rows = sizes.shape, sizes.width(kind), sizes.rows(kind)
-  params = held.shapes(make.arch, mesh)
-  program, block = {
-      'write': lambda: (engine.write(mesh, make, shape.write, use.sampling, limits),
-                        engine.writes(make, params, shape, room)),
-      **{name: lambda size=size: (engine.read(mesh, make, sizes.values),
-                                  engine.reads(make, params, shape, room, *size))
-         for name, size in sizes.reads.items()},
-      'load': lambda: (engine.load(mesh), engine.loads(make, params, shape, room, sizes.pages)),
-      'fill': lambda: (engine.fill(mesh), engine.fills(make, params, shape, room, sizes.pages)),
-      'resize': lambda: (engine.resize(mesh), engine.resizes(make, params, shape, room)),
-      'save-read': lambda: (engine.save(mesh), engine.saves(make, params, rows, room, sizes.pages)),
-      'save-write': lambda: (engine.save(mesh), engine.saves(make, params, rows, room, sizes.pages)),
-  }[kind]()
-  shared = params if kind in sizes.forward else ()
-  return program.lower(shared, *engine.stacked(block, mesh))
+                               kept=kept - own.arguments(program, width))
 
 
 def _training_stage(name: str) -> str:

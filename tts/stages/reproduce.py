@@ -15,7 +15,7 @@ from absl import logging
 from tts import hosts, machine, parallel
 from tts.config import Experiment
 from tts.answers import grading
-from tts.eval import claim_sides, report, votes
+from tts.eval import claim_sides, estimators, report, votes
 from tts.eval.claims import Claim
 from tts.eval.samples import VERIFIERS
 from tts.stages import blocks, labels, restem, revise, revision, revision_orm, search, train
@@ -71,6 +71,7 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   config = dataclasses.asdict(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
   verifiers.main(experiment)  # a mistake is to show now, while nothing has changed
+  estimators.checked(experiment.difficulty.estimator, 'config.difficulty.estimator')
   run.data_mark(experiment.search.split)
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),

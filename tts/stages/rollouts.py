@@ -128,9 +128,11 @@ def _read(run: Run, solutions: list[Solution], table: list[list[pool_lib.Sample]
   num = run.experiment.labels.rollouts
   finished = run.limits.roles.finished
   texts = run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs])
-  asked = [(s.problem.answer, finished(r.tokens)) for s, rs in zip(solutions, table) for r in rs]
-  verdicts = iter(grading.are_correct(run.experiment.data.grader, [
-      (text, gold) for text, (gold, ended) in zip(texts, asked) if ended]))
+  asked = [(s.problem, finished(r.tokens)) for s, rs in zip(solutions, table) for r in rs]
+  ended = [(text, problem) for text, (problem, over) in zip(texts, asked) if over]
+  verdicts = iter(grading.are_correct(
+      run.experiment.data.grader, [(text, problem.answer) for text, problem in ended],
+      [problem.prompt for _, problem in ended]))
   for solution, rollouts in zip(solutions, table):
     right = [finished(r.tokens) and next(verdicts) for r in rollouts]
     for j, step in enumerate(solution.steps):

@@ -41,8 +41,10 @@ def judge(run: Any, solutions: Sequence[tuple[str, bool, Problem]]) -> list[dict
            for text, finished, problem in solutions]
   graded = [i for i, row in enumerate(found)
             if row['answer'] is not None and row['correct'] is not None]
-  verdicts = grading.are_right(run.experiment.data.grader, [
-      (found[i]['answer'], solutions[i][2].answer) for i in graded])
+  verdicts = grading.are_right(
+      run.experiment.data.grader,
+      [(found[i]['answer'], solutions[i][2].answer) for i in graded],
+      [solutions[i][2].prompt for i in graded])
   for i, verdict in zip(graded, verdicts):
     found[i]['correct'] = verdict
   return found

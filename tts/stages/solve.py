@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ import numpy as np
 from tts import config as config_lib, methods
 from tts.data import hub
 from tts.eval import comparing, flops, policy as policy_lib, records, select
+from tts.eval.estimators import ESTIMATORS, Asked
 from tts.eval.policy import Choice, Policy
 from tts.eval.samples import COUNTS, numbered
 from tts.eval.verdicts import Pairs
@@ -96,10 +98,12 @@ class Solver:
     if unknown := sorted(policy_lib.methods(self._policy) - known):
       raise InputError(f'{os.path.join(folder, "policy.json")} chooses {unknown[0]!r}: no strategy '
                        'of ours or of the config\'s plugins; delete it and run launch.report')
-    self._weights = None
-    if self._policy.estimator == 'probe':
-      read = records.read_object(os.path.join(folder, 'probe.json'), 'weights')
-      self._weights = np.array(read['weights'])
+    if self._policy.estimator not in {**ESTIMATORS.of(experiment.plugins)}:
+      raise InputError(f'{os.path.join(folder, "policy.json")} goes by the estimator '
+                       f'{self._policy.estimator!r}: none of ours or of the config\'s plugins; '
+                       'delete it and run launch.report')
+    self._estimator = ESTIMATORS[self._policy.estimator]
+    self._folder = folder
 
   @property
   def experiment(self) -> config_lib.Experiment:
@@ -128,13 +132,13 @@ class Solver:
 
   def _chunk(self, problems: list[Problem], budget: int, shared: bool) -> list[Solution]:
     spent: dict[str, Rows] = {p.id: [] for p in problems}
-    if self._weights is not None:
-      hidden = probe.hidden_states(self._run, problems)
-      estimates = dict(zip(spent, probe.predict(self._weights, hidden).tolist()))
-    else:
-      self._sample(problems, 0, self._first, spent, score=True)
-      estimates = {i: float(np.mean([r['answer_score'] if _votes(r) else 0.0 for r in rows]))
-                   for i, rows in spent.items()}
+
+    def first(samples: int) -> dict[str, float]:
+      self._sample(problems, 0, samples, spent, score=True)
+      return {i: float(np.mean([r['answer_score'] if _votes(r) else 0.0 for r in rows]))
+              for i, rows in spent.items()}
+
+    estimates = self._estimator.new(Asked(problems, lambda: self._probed(problems), first))
     chosen = {i: policy_lib.choose(self._policy, estimates[i], budget, shared) for i in spent}
     by_choice: dict[Choice, list[Problem]] = collections.defaultdict(list)
     for problem in problems:
@@ -148,10 +152,15 @@ class Solver:
     return [self._solution(p, chosen[p.id], estimates[p.id], spent[p.id], answers[p.id],
                            same.of(p.id), trees.get(p.id)) for p in problems]
 
-  @property
-  def _first(self) -> int:
-    """Samples that the estimate is made of."""
-    return int(self._policy.charge)
+  def _probed(self, problems: list[Problem]) -> dict[str, float]:
+    hidden = probe.hidden_states(self._run, problems)
+    values = probe.predict(self._probe_weights, hidden)
+    return dict(zip([p.id for p in problems], values.tolist()))
+
+  @functools.cached_property
+  def _probe_weights(self) -> np.ndarray:
+    return np.array(records.read_object(
+        os.path.join(self._folder, 'probe.json'), 'weights')['weights'])
 
   def _blocks(self, problems: list[Problem], num: int) -> list[Block]:
     size = min(search.block_size(self.experiment.search, num), -(-len(problems) // self._run.groups))
@@ -168,17 +177,15 @@ class Solver:
     strategy = Strategy('greedy' if greedy else 'sample', num)
     sample = search.sampler(self._workers, 'base', _STREAM, num, sampling, first=first)
     add_scores = scoring.scorer(self._workers, run.main) if score else None
-    for at in range(0, len(blocks), run.groups):
-      group = blocks[at:at + run.groups]
-      tables = [rows_lib.sample_table(run, block, samples, strategy, stream=_STREAM, model='base',
-                                      split='')
-                for block, samples in zip(group, sample(group))]
-      if add_scores is not None:
-        add_scores(group, tables)
-      for block, table in zip(group, tables):
-        rows_lib.grade(run, block, table)
-        for problem, rows in zip(block.problems, table):
-          spent[problem.id] += rows
+    tables = [rows_lib.sample_table(run, block, samples, strategy, stream=_STREAM, model='base',
+                                    split='')
+              for block, samples in zip(blocks, sample(blocks))]
+    if add_scores is not None:
+      add_scores(blocks, tables)
+    for block, table in zip(blocks, tables):
+      rows_lib.grade(run, block, table)
+      for problem, rows in zip(block.problems, table):
+        spent[problem.id] += rows
 
   def _spend(self, choice: Choice, problems: list[Problem], spent: dict[str, Rows],
              answers: dict[str, Rows], trees: dict[str, dict[str, Any]]) -> None:
@@ -197,17 +204,15 @@ class Solver:
       return
     blocks = self._blocks(problems, strategy.num_candidates)
     look = search.searcher(self._workers, strategy, run.main, _STREAM)
-    for at in range(0, len(blocks), run.groups):
-      group = blocks[at:at + run.groups]
-      for block, found in zip(group, look(group)):
-        for b, (problem, tree) in enumerate(zip(block.problems, found)):
-          rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier=run.main, split='',
-                                    stream=_STREAM, prompt_tokens=len(block.prompts[b]),
-                                    own_prompt=run.model(run.main).own_prompt(problem))
-          spent[problem.id] += rows
-          answers[problem.id] = rows
-          trees[problem.id] = tree_page(run.tokenizer, self.experiment.data.grader, problem,
-                                        strategy, tree, rows)
+    for block, found in zip(blocks, look(blocks)):
+      for b, (problem, tree) in enumerate(zip(block.problems, found)):
+        rows = rows_lib.tree_rows(run, problem, strategy, tree, verifier=run.main, split='',
+                                  stream=_STREAM, prompt_tokens=len(block.prompts[b]),
+                                  own_prompt=run.model(run.main).own_prompt(problem))
+        spent[problem.id] += rows
+        answers[problem.id] = rows
+        trees[problem.id] = tree_page(run.tokenizer, self.experiment.data.grader, problem,
+                                      strategy, tree, rows)
 
   def _solution(self, problem: Problem, choice: Choice, estimate: float, spent: Rows,
                 answers: Rows, equal: Pairs, tree: dict[str, Any] | None) -> Solution:
