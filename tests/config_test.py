@@ -72,3 +72,10 @@ def test_settings_that_would_share_a_folder_are_refused(values, match):
     wrong.search.update(values)
   with pytest.raises(InputError, match=f'config.search: .*{match}'):
     config.from_config_dict(wrong)
+
+
+@pytest.mark.parametrize('cuts', [(0.8, 0.6), (0.2, 0.4, 0.6, 0.8), (0.8, 0.6, 0.4, -0.1)])
+def test_cuts_of_difficulty_are_four_shares_that_fall(cuts):
+  assert config.from_config_dict(changed('difficulty.cuts', (0.8, 0.6, 0.4, 0.2))).difficulty.cuts
+  with pytest.raises(InputError, match='config.difficulty.*cuts is'):
+    config.from_config_dict(changed('difficulty.cuts', cuts))

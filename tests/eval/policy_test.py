@@ -174,3 +174,24 @@ def test_a_file_that_is_no_json_object(tmp_path, text):
     policy.load(tmp_path / 'policy.json')
   with pytest.raises(InputError, match='no such file'):
     policy.load(tmp_path / 'none.json')
+
+
+def test_bins_may_be_cut_where_the_config_says(run, tmp_path):
+  """Policy, curves and new questions go by the same cuts, however many questions a bin then has."""
+  cuts = (0.9, 0.7, 0.3, 0.1)
+  cut = dataclasses.replace(run, run={'config': {'difficulty': {'cuts': list(cuts)}}})
+  found = outcomes_lib.every(cut)
+  mine = [t for t in results.trials_of(cut, found) if t.estimator.name == 'first_1']
+  fitted = policy.fit(mine)
+  assert fitted.cuts == cuts
+  estimator = mine[0].estimator
+  bins = [1 + sum(e < c for c in cuts) for e in estimator.estimate]
+  assert estimator.fixed.tolist() == bins == [policy.bin_of(fitted, e) for e in estimator.estimate]
+  schemes = results.schemes_of(cut)
+  pool = cut.difficulty_pool
+  assert schemes['oracle'] == {
+      i: 1 + sum(p < c for c in cuts) for i, p in zip(pool.ids, difficulty.oracle_estimate(pool))}
+  usual = results.schemes_of(run)['oracle']
+  assert schemes['oracle'] != usual and schemes['absolute'] == results.schemes_of(run)['absolute']
+  policy.save(fitted, tmp_path / 'policy.json')
+  assert policy.load(tmp_path / 'policy.json') == fitted

@@ -93,6 +93,7 @@ def test_solutions_by_the_run_s_own_policy(workdir, smoke):
   assert run(QUESTIONS) == run(QUESTIONS[::-1]) == run(SHUFFLED)
 
 
+@pytest.mark.slow
 def test_a_file_s_ids_are_names_alone(launcher, workdir, tmp_path):
   """The same questions by place, by other ids, without ids, and from Python."""
   choose_always(workdir, policy_lib.Choice(Strategy('sample', 2), 'majority'))

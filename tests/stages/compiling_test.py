@@ -9,7 +9,7 @@ import pytest
 
 from configs import pod, smoke
 from tts import config, parallel
-from tts.stages import compiled, compiling, device_programs
+from tts.stages import compiled, compiling, device_programs, model_programs
 from tts.types import InputError
 
 SMOKE = config.from_config_dict(smoke.get_config())
@@ -39,7 +39,7 @@ def test_a_table_and_a_file(topology, tmp_path, capsys):
 
 
 def test_what_is_far_too_large_is_not_compiled(topology, tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(device_programs, '_lower', lambda *_: pytest.fail('it was'))
+  monkeypatch.setattr(model_programs.ModelAtWork, 'lower', lambda *_: pytest.fail('it was'))
   alone = dataclasses.replace(config.from_config_dict(pod.get_config()), mesh=config.MeshConfig())
   compiling.run(alone, topology, 'search/write-base', str(tmp_path / 'facts.json'))
   row, = json.loads((tmp_path / 'facts.json').read_text())['programs']

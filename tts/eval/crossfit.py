@@ -77,9 +77,9 @@ def _parts(estimator: Estimator) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _cut(estimator: Estimator, weight: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  if estimator.bins is not None:
+  if (fixed := estimator.fixed) is not None:
     for b in range(1, BINS + 1):
-      use = np.flatnonzero(estimator.bins == b)
+      use = np.flatnonzero(fixed == b)
       yield use, weight[:, use]
     return
   order = difficulty.in_order(estimator.ids, estimator.estimate)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -36,7 +36,8 @@ class Estimator:
     charge: per axis of cost what the estimate takes of a question's budget, None where that was
       not measured; empty where nothing is charged.
     stay: samples of the charge that stay candidates of every strategy that draws from the pool.
-    bins: int64 [Q], bins that are given and not cut, 0 = none; None for quintiles.
+    bins: int64 [Q], bins that are given and not cut, 0 = none; None for those of the estimate.
+    cuts: falling values of the estimate that its bins are cut at; () for quintiles.
   """
 
   name: str
@@ -46,6 +47,12 @@ class Estimator:
   charge: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
   stay: int = 0
   bins: np.ndarray | None = None
+  cuts: tuple[float, ...] = ()
+
+  @property
+  def fixed(self) -> np.ndarray | None:
+    """Bins that do not depend on which questions there are, int64 [Q]; None for quintiles."""
+    return by_cuts(self.estimate, self.cuts) if self.bins is None and self.cuts else self.bins
 
   @property
   def charged(self) -> bool:
@@ -98,27 +105,35 @@ def quintiles(ids: tuple[str, ...], estimate: np.ndarray, bins: int = BINS) -> d
           for rank, q in enumerate(in_order(ids, estimate).tolist())}
 
 
+def by_cuts(estimate: np.ndarray, cuts: Sequence[float]) -> np.ndarray:
+  """Bins by falling cuts, int64 [Q]: 1 = an estimate of at least the first, ..."""
+  return 1 + (estimate[:, None] < np.array(cuts)).sum(axis=1)
+
+
 def absolute(ids: tuple[str, ...], pass_at_1: np.ndarray) -> dict[str, int]:
   """Bins by fixed cuts, id -> bin: 1 = pass@1 of at least 0.8, ... 5 = below 0.2."""
-  bins = 1 + (pass_at_1[:, None] < np.array(CUTS)).sum(axis=1)
-  return dict(zip(ids, bins.tolist()))
+  return dict(zip(ids, by_cuts(pass_at_1, CUTS).tolist()))
 
 
-def schemes(pool: Samples | None, questions: Samples | None) -> dict[str, dict[str, int]]:
+def schemes(pool: Samples | None, questions: Samples | None,
+            cuts: Sequence[float] = ()) -> dict[str, dict[str, int]]:
   """Every binning that can be made: id -> bin by `oracle`, `absolute`, `predicted`, `level`.
 
   Args:
     pool: the difficulty pool, or None.
     questions: any samples of the reported questions, for their external levels, or None.
+    cuts: of `oracle` and `predicted`; () for quintiles.
   """
   out = {}
+  of = lambda ids, estimate: (dict(zip(ids, by_cuts(estimate, cuts).tolist())) if cuts
+                              else quintiles(ids, estimate))
   if pool is not None:
     pass_at_1 = oracle_estimate(pool)
-    out['oracle'] = quintiles(pool.ids, pass_at_1)
+    out['oracle'] = of(pool.ids, pass_at_1)
     out['absolute'] = absolute(pool.ids, pass_at_1)
     predicted = predicted_estimate(pool)
     if predicted is not None:
-      out['predicted'] = quintiles(pool.ids, predicted)
+      out['predicted'] = of(pool.ids, predicted)
   if questions is not None:
     levels = {i: int(v) for i, v in zip(questions.ids, questions.level) if v > 0}
     if levels:

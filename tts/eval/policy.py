@@ -19,7 +19,7 @@ from tts.eval import options as options_lib, compute_optimal, crossfit, difficul
 from tts.eval import records
 from tts.eval.options import Options
 from tts.eval.crossfit import Sums
-from tts.eval.difficulty import BINS
+from tts.eval.difficulty import BINS, Estimator
 from tts.eval.outcomes import Outcome
 from tts.eval.trials import Trial
 from tts.types import InputError, Strategy
@@ -94,7 +94,7 @@ def fit(trials: Sequence[Trial]) -> Policy | None:
   """The best strategy of each bin and budget, on all questions; None where nothing can be fitted.
 
   Args:
-    trials: of one estimator, whose bins are quintiles of an estimate.
+    trials: of one estimator, whose bins are cut of an estimate.
   """
   fits, shared = {}, {}
   for trial in (t for t in trials if not t.found.revised):  # `launch.solve` searches
@@ -109,12 +109,18 @@ def fit(trials: Sequence[Trial]) -> Policy | None:
                  for budget, s in trial.splits.items()}
   if not fits:
     return None
-  ordered = estimator.estimate[difficulty.in_order(estimator.ids, estimator.estimate)]
-  inner = [min(max(e, 1), len(ordered) - 1) for e in crossfit.edges(len(ordered))[1:-1]]
-  cuts = tuple(float(ordered[e - 1] + ordered[e]) / 2 for e in inner) if len(ordered) > 1 else (
-      (float(ordered[0]),) * (BINS - 1))
   charge = estimator.charge.get('generations', 0.0)
-  return Policy(estimator.name, charge, estimator.stay, cuts, fits, shared)
+  return Policy(estimator.name, charge, estimator.stay, estimator.cuts or _quintiles(estimator),
+                fits, shared)
+
+
+def _quintiles(estimator: Estimator) -> tuple[float, ...]:
+  """Values between the estimates of neighbouring bins."""
+  ordered = estimator.estimate[difficulty.in_order(estimator.ids, estimator.estimate)]
+  if len(ordered) == 1:
+    return (float(ordered[0]),) * (BINS - 1)
+  inner = [min(max(e, 1), len(ordered) - 1) for e in crossfit.edges(len(ordered))[1:-1]]
+  return tuple(float(ordered[e - 1] + ordered[e]) / 2 for e in inner)
 
 
 def choose(policy: Policy, estimate: float, budget: int, shared: bool = False) -> Choice:

@@ -5,6 +5,7 @@ What has not been measured is null, never 0; `reasons` says why, by field.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,12 @@ def _known(values: list[float | None]) -> list[float]:
 
 def schemes_of(run: RunFiles) -> dict[str, dict[str, int]]:
   """Every binning of the reported questions."""
-  return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'))
+  return difficulty.schemes(run.difficulty_pool, run.setting('base', 'sample'), _cuts(run))
+
+
+def _cuts(run: RunFiles) -> tuple[float, ...]:
+  """What the config cuts estimates at; () for quintiles."""
+  return tuple(((run.run.get('config') or {}).get('difficulty') or {}).get('cuts') or ())
 
 
 def measured(run: RunFiles) -> list[Outcome]:
@@ -66,11 +72,11 @@ def measured(run: RunFiles) -> list[Outcome]:
 
 def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
   """All strategies by every way to estimate the difficulty of the reported questions."""
-  return trials_lib.every(found, [
+  return trials_lib.every(found, [dataclasses.replace(e, cuts=_cuts(run)) for e in (
       *difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
                              lambda samples: options.price(found, samples)),
       *estimators.every(run, lambda samples: options.price(found, samples),
-                        dict.fromkeys(options.AXES, 0.0))])
+                        dict.fromkeys(options.AXES, 0.0)))])
 
 
 def assemble(run: RunFiles, found: list[Outcome] | None = None,
