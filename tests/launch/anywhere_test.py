@@ -35,6 +35,7 @@ def start(request, shared, tmp_path_factory):
   return run
 
 
+@pytest.mark.slow
 def test_every_launcher(start, tmp_path):
   assert len(LAUNCHERS) > 15
   with futures.ThreadPoolExecutor(2) as pool:

@@ -100,6 +100,7 @@ def test_hosts_that_share_nothing_but_a_bucket(launcher, smoke, copy, tmp_path, 
   gcs.client.cache_clear()
 
 
+@pytest.mark.slow
 def test_all_stop_when_one_dies_and_another_number_goes_on(launcher, smoke, copy):
   shutil.rmtree(copy / 'records' / 'search' / 'beam-m4-n4')
   first, second = start(launcher, 'search', 2, f'--workdir={copy}')
