@@ -6,7 +6,6 @@ All of it is about answers of the same question in the independent pools of the 
 from __future__ import annotations
 
 import collections
-import pathlib
 from collections.abc import Mapping, Set
 from typing import Any
 

@@ -122,24 +122,34 @@ class Scorer:
 
   async def scored(self, i: int, group: int, solutions: Sequence[np.ndarray]) -> Scores:
     """The values of question i's solutions, int32 [n] each."""
-    prompt, verifier = self.prompt(i), self.reading
-    node = await verifier.opened(group, prompt)
+    prompt, step_ends = self.prompt(i), self._questions.limits.roles.step_ends
+    ends = [step_ends(tokens) for tokens in solutions]
+    # Ids, and how many of them are read at each step's end.
+    texts = list(zip(solutions, ends)) if self.reader is None else [
+        self.reader.solution(tokens, of) for tokens, of in zip(solutions, ends)]
+    found = await values(self.reading, group, prompt, [ids for ids, _ in texts])
+    if any(np.isnan(seen).any() for seen in found):
+      raise FloatingPointError('the verifier gave NaN: its weights are broken')
+    # Before it has read anything a verifier is undecided, as in a search.
+    steps = [np.array([seen[r - 1] if r else 0.5 for r in read], np.float32)
+             for seen, (_, read) in zip(found, texts)]
+    return Scores(steps, len(prompt), sum(len(ids) for ids, _ in texts),
+                  sum(attended(len(prompt), len(ids)) for ids, _ in texts))
 
-    async def of(tokens: np.ndarray) -> tuple[np.ndarray, int]:
-      ends = self._questions.limits.roles.step_ends(tokens)
-      ids, read = (tokens, ends) if self.reader is None else self.reader.solution(tokens, ends)
-      if not len(ids):
-        return np.full(len(ends), 0.5, np.float32), 0
-      seen = (await Read(verifier.reader, group, node, ids, own=True, keep=False)).values
-      if np.isnan(seen).any():
-        raise FloatingPointError('the verifier gave NaN: its weights are broken')
-      # Before it has read anything a verifier is undecided, as in a search.
-      return np.array([seen[r - 1] if r else 0.5 for r in read], np.float32), len(ids)
 
-    found = await together([of(tokens) for tokens in solutions])
-    verifier.release(group, node)
-    return Scores([values for values, _ in found], len(prompt), sum(n for _, n in found),
-                  sum(attended(len(prompt), n) for _, n in found))
+async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
+                 solutions: Sequence[Sequence[int]]) -> list[np.ndarray]:
+  """A verifier's value at every token of solutions after one prompt; ids, float32 [n] each."""
+  node = await verifier.opened(group, prompt)
+
+  async def of(tokens: Sequence[int]) -> np.ndarray:
+    if not len(tokens):
+      return np.zeros(0, np.float32)
+    return (await Read(verifier.reader, group, node, tokens, own=True, keep=False)).values
+
+  found = await together([of(tokens) for tokens in solutions])
+  verifier.release(group, node)
+  return found
 
 
 def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int,

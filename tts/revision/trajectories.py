@@ -6,7 +6,7 @@ and appendix H). Nothing here knows a tokenizer or a model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 import dataclasses
 
 import numpy as np

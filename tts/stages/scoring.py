@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tts.engine.reader import Read
-from tts.engine.tasks import together
-from tts.engine.workers import EngineVerifier, attended
+from tts.engine.workers import attended
 from tts.data.step_format import Reader
+from tts.library.calls import values
 from tts.revision import chains
 from tts.roles import Roles
 from tts.stages import rows as rows_lib
@@ -53,21 +52,6 @@ def _texts(question: list[int], rows: list[dict[str, Any]], history: bool, roles
       by_prompt.setdefault(prompt, []).append(found[key])
     found[key].rows.append(row)
   return by_prompt
-
-
-async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
-                 solutions: Sequence[Sequence[int]]) -> list[np.ndarray]:
-  """A verifier's value at every token of solutions after one prompt; ids, float32 [n] each."""
-  node = await verifier.opened(group, prompt)
-
-  async def of(tokens: Sequence[int]) -> np.ndarray:
-    if not len(tokens):
-      return np.zeros(0, np.float32)
-    return (await Read(verifier.reader, group, node, tokens, own=True, keep=False)).values
-
-  found = await together([of(tokens) for tokens in solutions])
-  verifier.release(group, node)
-  return found
 
 
 def scorer(workers: Workers, verifier: str,

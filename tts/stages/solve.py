@@ -98,7 +98,7 @@ class Solver:
     if unknown := sorted(policy_lib.methods(self._policy) - known):
       raise InputError(f'{os.path.join(folder, "policy.json")} chooses {unknown[0]!r}: no strategy '
                        'of ours or of the config\'s plugins; delete it and run launch.report')
-    if self._policy.estimator not in {**ESTIMATORS.of(experiment.plugins)}:
+    if self._policy.estimator not in ESTIMATORS.of(experiment.plugins):
       raise InputError(f'{os.path.join(folder, "policy.json")} goes by the estimator '
                        f'{self._policy.estimator!r}: none of ours or of the config\'s plugins; '
                        'delete it and run launch.report')

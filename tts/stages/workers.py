@@ -45,8 +45,8 @@ class Workers:
     """A generator by its model's name."""
     model = self.run.model(name)
     generator = EngineGenerator(self.run.mesh, Functions(Generator, model.arch), model.params,
-                    shape.of(model.arch, self.run.experiment.lanes), sampling, self.run.limits,
-                    shared_prefix(self.run.prompts.encode))
+                                shape.of(model.arch, self.run.experiment.lanes), sampling,
+                                self.run.limits, shared_prefix(self.run.prompts.encode))
     self._working.append((name, generator))
     return generator
 
@@ -55,7 +55,8 @@ class Workers:
     model = self.run.model(name)
     encode = self.run.prompts.encode if model.reader is None else model.reader.prompt
     verifier = EngineVerifier(self.run.mesh, Functions(model.make, model.arch), model.params,
-                  shape.of(model.arch, self.run.experiment.lanes), shared_prefix(encode))
+                              shape.of(model.arch, self.run.experiment.lanes),
+                              shared_prefix(encode))
     self._working.append((name, verifier))
     return verifier
 
