@@ -24,8 +24,8 @@ import numpy as np
 
 from launch import common, experiment
 from tts import parallel
+from tts.estimates import compiler_facts
 from tts.models import attention, blockwise
-from tts.stages import compiled
 
 _LENGTHS = flags.DEFINE_list('lengths', ['256', '512', '1024', '2048'], 'Tokens of the row.')
 _BLOCKS = flags.DEFINE_list('blocks', ['128', '256', '512'], 'Queries of a block.')
@@ -127,7 +127,7 @@ def compiled_for(topology: str) -> None:
         begin = time.perf_counter()
         lowered = jax.jit(function).lower(*shapes(length, jnp.bfloat16, sharding))
         try:
-          facts = compiled.facts(lowered, mesh)
+          facts = compiler_facts.facts(lowered, mesh)
         except jax.errors.JaxRuntimeError as error:
           print(f'| {length} | {name} | {kind} | {str(error).splitlines()[0][:80]} |', flush=True)
           continue

@@ -15,9 +15,13 @@ from absl import flags
 
 from configs.claims import CLAIMS
 from launch import common
-from tts.eval import claim_sides, claims, difficulty, exchange_sides, metrics, results, runfiles
-from tts.eval import outcomes as outcomes_lib
-from tts.eval.claims import Claim, Side
+from tts.eval.claims import claim_sides, claims
+from tts.eval.claims.claims import Claim, Side
+from tts.eval.exchange import exchange_sides
+from tts.eval.measures import outcomes as outcomes_lib, statistics
+from tts.eval.policy import difficulty
+from tts.eval.report import results
+from tts.eval.storage import runfiles
 from tts.types import InputError
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of a finished run.')
@@ -75,7 +79,7 @@ def main(argv: list[str]) -> None:
     if values is None:
       print(f'{name}, without {taken}: not measured')
       continue
-    low, high = metrics.mean_interval(values) or (float('nan'),) * 2
+    low, high = statistics.mean_interval(values) or (float('nan'),) * 2
     print(f'{name}, without {taken}: {values.mean():+.3f} [{low:+.3f}, {high:+.3f}], '
           f'{len(values)} questions')
 

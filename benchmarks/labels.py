@@ -18,16 +18,17 @@ import time
 import numpy as np
 
 from launch import experiment as experiment_lib
-from tts.config import Experiment
 from tts import answers
+from tts.config import Experiment
 from tts.engine.program import Program
 from tts.engine.reader import Read
+from tts.runs import blocks as blocks_lib, models_at_work
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.runs.workdir import Workdir
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import blocks as blocks_lib, labels, rollouts, search, workers as workers_lib
-from tts.stages.context import Run
-from tts.stages.workdir import Workdir
-from tts.stages.workers import Workers
+from tts.stages import labels, rollouts, search
 
 _ROLLOUTS = (1, 4, 16)
 _REPEATS = 3
@@ -66,7 +67,7 @@ class _Setting:
     """One full batch from somewhere in the block; how many of its rollouts are right."""
     first = number * max(0, len(self._jobs) - self._size) // max(1, self.num_batches - 1)
     batch, generator = self._jobs[first:first + self._size], self._generator
-    keys = workers_lib.keys(
+    keys = models_at_work.keys(
         self._run.seed, 'rollout', np.array([s.words for s, *_ in batch]),
         np.array([[[s.row['slot'], step, rollout]] for s, step, rollout in batch], np.int32))[:, 0]
 

@@ -21,13 +21,15 @@ import tqdm
 from launch import experiment as experiment_lib
 from tts import parallel, rng
 from tts.config import Experiment
-from tts.eval import metrics, records
+from tts.eval.measures import statistics
+from tts.eval.storage import records
 from tts.revision import trajectories
-from tts.revision.trajectories import MAX_CONTEXT, Answer
-from tts.stages import revision, rows as rows_lib, scoring, search
-from tts.stages.blocks import Block
-from tts.stages.context import Model, Run
-from tts.stages.workdir import Workdir
+from tts.revision.trajectories import Answer, MAX_CONTEXT
+from tts.runs import record_rows
+from tts.runs.blocks import Block
+from tts.runs.run import Model, Run
+from tts.runs.workdir import Workdir
+from tts.stages import scoring, search, train_revision
 from tts.train import fit as fit_lib, packed
 from tts.train.packed import Continuation
 from tts.types import PAD_ID, Problem, Strategy
@@ -51,7 +53,7 @@ def _context(run: Run, prompt: list[int], before: list[tuple[list[int], bool | N
   return tokens
 
 
-def _examples(run: Run, told: bool) -> revision.Sets:
+def _examples(run: Run, told: bool) -> train_revision.Sets:
   pools: dict[str, list[dict]] = {}
   for row in records.iterate(run.workdir.root, 'revision'):
     pools.setdefault(row['problem_id'], []).append(row)
@@ -65,7 +67,7 @@ def _examples(run: Run, told: bool) -> revision.Sets:
       found.setdefault(problem.id, []).append(Continuation(
           problem.id, _context(run, run.prompts.encode(problem.prompt), before),
           rows[t.target]['tokens']))
-  return revision.split(found, 'the pool', 'config.revision.questions')
+  return train_revision.split(found, 'the pool', 'config.revision.questions')
 
 
 def _trained(run: Run, told: bool) -> Model:
@@ -100,7 +102,7 @@ def _chains(run: Run, model: Model, told_by: str) -> np.ndarray:
     sample = search.sampler(run, model, 'told', blocks, 1, run.experiment.sampling, first=t)
     for at in range(0, len(blocks), run.groups):
       places, some = groups[at:at + run.groups], blocks[at:at + run.groups]
-      tables = [rows_lib.sample_table(run, block, found, Strategy('sample', 1), stream='told',
+      tables = [record_rows.sample_table(run, block, found, Strategy('sample', 1), stream='told',
                                       model='base', split='dev')
                 for block, found in zip(some, sample(some))]
       verifier([_block(asked, prompts, p, limits.max_prompt_tokens) for p in places], tables)
@@ -124,7 +126,7 @@ def _block(asked: Sequence[tuple[Problem, str]], texts: Sequence[list[int]],
 
 
 def _tell(what: str, right: np.ndarray) -> None:
-  mean = lambda x: '{:+.3f} [{:+.3f}, {:+.3f}]'.format(x.mean(), *metrics.mean_interval(x))
+  mean = lambda x: '{:+.3f} [{:+.3f}, {:+.3f}]'.format(x.mean(), *statistics.mean_interval(x))
   by_question = right.mean(axis=1)
   print(f'{what}: right at answers 1 to {_LENGTH}: '
         + ', '.join(f'{x:.3f}' for x in by_question.mean(axis=0)))

@@ -12,7 +12,7 @@ from absl import flags
 
 from launch import common, compile as compile_lib, experiment
 from tts import parallel
-from tts.stages import compiling
+from tts.estimates import compile_all
 from tts.types import InputError
 
 _TOPOLOGIES = flags.DEFINE_list(
@@ -23,13 +23,13 @@ _TOPOLOGIES = flags.DEFINE_list(
 def main(_):
   config = experiment.read()
   common.compile_only()
-  program = compiling.selected(config, compile_lib.ONLY.value)[0]
+  program = compile_all.selected(config, compile_lib.ONLY.value)[0]
   print(f'{program.name}, {program.rows} rows a group, per chip; loop bodies count once\n\n'
         '| topology | chips | groups | GFLOP | GB read | arguments MB | temporary MB | over data, '
         'MB | over model, MB |\n|---|---|---|---|---|---|---|---|---|')
   for topology in _TOPOLOGIES.value:
-    mesh = compiling.mesh_of(config, topology)
-    row = compiling.measured(program, mesh, compiling.chip_of(topology))
+    mesh = compile_all.mesh_of(config, topology)
+    row = compile_all.measured(program, mesh, compile_all.chip_of(topology))
     if row['error'] or row['collectives'] is None:
       raise InputError(f'{program.name} on {topology}: {row["error"] or "its HLO is unreadable"}')
     moved = lambda axis: sum(c['bytes'] for c in row['collectives'] if axis in c['axis']) / 1e6

@@ -2,10 +2,10 @@
 opened.
 
 A run keeps the claims that it was started with in `W/claims.json`, and its report says of each
-whether it held there (`tts.eval.claims`).
+whether it held there (`tts.eval.claims.claims`).
 """
 
-from tts.eval.claims import Claim, Side
+from tts.eval.claims.claims import Claim, Side
 
 _WEIGHTED = Side('best_of_n_weighted')
 _BEAM = Side('beam', beam_width=4)

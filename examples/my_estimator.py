@@ -3,12 +3,12 @@
   --config.plugins="('examples.my_estimator',)" --config.difficulty.estimator=length
 
 It is beside the others in `compute_optimal`, `efficiency` and their figures; with the second flag
-`launch.solve` goes by it. One that draws samples or reads the probe: `tts.eval.estimators`.
+`launch.solve` goes by it. One that draws samples or reads the probe: `tts.eval.policy.estimators`.
 """
 
 from __future__ import annotations
 
-from tts.eval import estimators
+from tts.eval.policy import estimators
 
 
 @estimators.register('length')

@@ -11,7 +11,7 @@ import flax.struct
 import jax.numpy as jnp
 
 from tts.models.verifier import Verifier
-from tts.stages import verifiers
+from tts.runs import verifiers
 
 
 @flax.struct.dataclass

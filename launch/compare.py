@@ -7,13 +7,13 @@ differences; W/report has every row of them.
 """
 
 from launch import experiment
-from tts.eval import figures_exchange
+from tts.eval.figures import exchange_figures
 from tts.stages import reproduce
 
 
 def main(config, workdir):
   if results := reproduce.compare(config, workdir):
-    print(figures_exchange.text(results))
+    print(exchange_figures.text(results))
 
 
 if __name__ == '__main__':

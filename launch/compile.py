@@ -22,8 +22,8 @@ def main(_):
     raise InputError(f'--topology is missing: {topology.help}')
   config = experiment.read()
   common.compile_only()
-  from tts.stages import compiling
-  compiling.run(config, topology.value, ONLY.value, _OUTPUT.value)
+  from tts.estimates import compile_all
+  compile_all.run(config, topology.value, ONLY.value, _OUTPUT.value)
 
 
 if __name__ == '__main__':

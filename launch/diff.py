@@ -12,7 +12,8 @@ from absl import flags
 
 from launch import common
 from tts.data import hub
-from tts.eval import diff, results, runfiles
+from tts.eval.report import diff, results
+from tts.eval.storage import runfiles
 
 _STRATEGY = flags.DEFINE_string(
     'strategy', None, 'Whose flipped questions are listed, by its name in the table.')

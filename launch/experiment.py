@@ -89,7 +89,7 @@ def _main(job: Job, planned: Callable[[Experiment], Plan], words: Sequence[str])
     raise InputError('--workdir is missing: the folder that the run writes to')
   _join_processes()
   if _PROFILE.value:
-    from tts.stages import watch
+    from tts.runs import watch
     watch.profile_stages()
   with buckets.opened(_WORKDIR.value) as workdir:
     job(experiment, workdir)
@@ -114,13 +114,13 @@ def _describe(experiment: Experiment, words: Sequence[str]) -> None:
 def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   """Prints what each stage would cost, and refuses what will not fit a device."""
   from tts import parallel
-  from tts.stages import compiling, device_programs, plan
+  from tts.estimates import compile_all, device_programs, dry_run
   devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
   here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))
   device_programs.check(here, here.mesh.model)
   if TOPOLOGY.value:
-    print(plan.table(here, stages, timed=False))
-    compiling.check(experiment, TOPOLOGY.value)
+    print(dry_run.table(here, stages, timed=False))
+    compile_all.check(experiment, TOPOLOGY.value)
     print(f'all of it fits {TOPOLOGY.value}, by the formula and by its compiler')
     return
   own = parallel.make_mesh()
@@ -128,9 +128,9 @@ def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   try:
     device_programs.check_memory(here, parallel.device_memory(), max(1, together))
   except InputError:
-    print(plan.table(here, stages, timed=False))
+    print(dry_run.table(here, stages, timed=False))
     raise
-  print(plan.table(here, stages))
+  print(dry_run.table(here, stages))
 
 
 def _join_processes() -> None:

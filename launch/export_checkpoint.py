@@ -9,7 +9,7 @@ from absl import flags
 
 from launch import common
 from tts.data import buckets, hub
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.types import InputError
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of the model, e.g. W/models/base.')

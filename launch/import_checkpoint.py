@@ -12,7 +12,7 @@ from absl import flags
 from launch import common
 from tts.data import buckets, step_format
 from tts.models import open_heads
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.types import InputError
 
 _SOURCE = flags.DEFINE_string(

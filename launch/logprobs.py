@@ -23,7 +23,7 @@ def main(_):
   for flag in (_CHECKPOINT, _INPUT, _OUTPUT):
     if not flag.value:
       raise InputError(f'--{flag.name} is missing: {flag.help}')
-  from tts.stages import logprobs
+  from tts.serving import logprobs
   logprobs.run(_CHECKPOINT.value, _INPUT.value, _OUTPUT.value)
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from launch import common
 from tts import machine
 from tts.data import buckets
-from tts.eval import report
+from tts.eval.report import report
 from tts.types import InputError
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of a run.')

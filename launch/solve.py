@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
               else problems_lib.load_jsonl(_INPUT.value, graded=False))
   from tts.config import MeshConfig
   common.set_up_devices(MeshConfig())
-  from tts.stages.solve import Solver
+  from tts.serving.solve import Solver
   solver = Solver(_WORKDIR.value)
   found = solver.solve(problems, _BUDGET.value, _SHARED.value)
   if one:

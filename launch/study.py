@@ -48,7 +48,8 @@ from launch import common
 from launch import report
 from tts.answers import grading
 from tts.data import buckets, hub, samples_file
-from tts.eval import claim_sides, external
+from tts.eval.claims import claim_sides
+from tts.eval.storage import external
 from tts.types import InputError
 
 _SAMPLES = flags.DEFINE_string('samples', None, 'JSONL file of samples; its format is above.')

@@ -35,12 +35,15 @@ _FAST = (
     'answers/answers_test.py', 'answers/compare_test.py', 'answers/find_test.py', 'data/',
     'roles_test.py', 'bounds_test.py', 'config_test.py', 'imports_test.py', 'readme_test.py',
     'machine_test.py', 'searching/beam_test.py', 'searching/tree_test.py', 'sampling/pool_test.py',
-    'engine/nodes_test.py', 'engine/shape_test.py', 'stages/workdir_test.py', 'eval/')
-_NOT = ('eval/verdicts_test.py', 'eval/report_test.py', 'eval/results_test.py',
-        'eval/revisions_test.py', 'eval/exchange_sides_test.py', 'eval/external_test.py',
-        'eval/main_verifier_test.py', 'eval/compute_optimal_test.py', 'eval/split_test.py',
-        'eval/moved_test.py', 'eval/settled_test.py', 'eval/crossfit_test.py',
-        'data/open_tokenizer_test.py')
+    'engine/nodes_test.py', 'engine/shape_test.py', 'runs/workdir_test.py', 'eval/')
+_NOT = (
+    'eval/storage/equal_answers_test.py', 'eval/report/report_test.py',
+    'eval/report/results_test.py', 'eval/measures/chain_strategies_test.py',
+    'eval/exchange/exchange_sides_test.py', 'eval/storage/external_test.py',
+    'eval/main_verifier_test.py', 'eval/policy/compute_optimal_test.py',
+    'eval/policy/over_bins_test.py', 'eval/policy/over_questions_test.py',
+    'eval/measures/early_stopping_test.py', 'eval/policy/crossfit_test.py',
+    'data/open_tokenizer_test.py')
 
 
 def pytest_collection_modifyitems(items):

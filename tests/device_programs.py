@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from tests import toy
 from tts import parallel
 from tts.engine.shape import Shape
+from tts.estimates.model_programs import ModelAtWork
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import programs
-from tts.stages.model_programs import ModelAtWork
+from tts.stages import whole_texts
 
 LIMITS = Limits(max_tokens=9, max_steps=4, max_step_tokens=4, roles=toy.ROLES)
 JUDGE = dataclasses.replace(toy.ARCH, surprise_layer=1, heads=('lm', 'value'))
@@ -44,5 +44,5 @@ def steps() -> dict:
       **{name: of(writing, params, name) for name in ('write', 'read', 'resize', 'fill')},
       'values': of(reading, other, 'read'), 'long values': of(reading, other, 'long'),
       'load': of(reading, other, 'load'), 'save': of(writing, params, 'save-write'),
-      'forward': (programs.forward_step(toy.ARCH), params, text),
-      'prompt': (programs.prompt_step(Decoder(toy.ARCH)), params, text)}
+      'forward': (whole_texts.forward_step(toy.ARCH), params, text),
+      'prompt': (whole_texts.prompt_step(Decoder(toy.ARCH)), params, text)}

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel
+from tts import methods, parallel
 from tts.engine import programs
 from tts.engine.shape import Shape
+from tts.estimates import hlo
 from tts.models.arch import check_split
 from tts.models.transformer import abstract
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts import methods
-from tts.stages import hlo
 from tts.types import InputError
 
 G, B, N, P = 8, 20, 4, 5

@@ -53,11 +53,11 @@ def solve(workdir: str | os.PathLike[str], questions: Iterable[str], budget: int
   it stands before; never on the question's place or on the others.
 
   Returns:
-    A `tts.stages.solve.Solution` per question, in order.
+    A `tts.serving.solve.Solution` per question, in order.
 
   Raises:
     tts.InputError: the folder, a question or the budget is no good; the message says why.
   """
   from tts.data import problems
-  from tts.stages.solve import Solver
+  from tts.serving.solve import Solver
   return list(Solver(workdir).solve(problems.of_texts(questions), budget, shared))

@@ -175,8 +175,9 @@ class DifficultyConfig:
   Attributes:
     samples: per question (the paper: 2048).
     block: questions per block.
-    estimator: by which the run's policy chooses for new questions, of `tts.eval.estimators`; None
-      is the probe, or where there is none the first sample's score.
+    estimator: by which the run's policy chooses for new questions, of
+      `tts.eval.policy.estimators`; None is the probe, or where there is none the first sample's
+      score.
     cuts: estimates at which bins are cut, four numbers that fall, e.g. (0.8, 0.6, 0.4, 0.2), the
       paper's other choice; () cuts bins of equal size.
   """

@@ -2,8 +2,8 @@
 
 `--config.plugins="('examples.my_method',)"` imports that module, and its functions register
 themselves: search methods in `tts.methods`, task families in `tts.data.tasks`, graders in
-`tts.answers.graders`, difficulty estimators in `tts.eval.estimators`, verifiers in
-`tts.stages.verifiers`. The project's own are entries of the same registries.
+`tts.answers.graders`, difficulty estimators in `tts.eval.policy.estimators`, verifiers in
+`tts.runs.verifiers`. The project's own are entries of the same registries.
 """
 
 from __future__ import annotations

@@ -10,12 +10,13 @@ from benchmarks.peers.setting import Results, Row, Setting, timed
 from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
 from tts.data import problems as problems_lib
 from tts.engine.program import Program
+from tts.runs import blocks as blocks_lib
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.runs.workdir import Workdir
 from tts.sampling.logits import SamplingConfig
-from tts.stages import blocks as blocks_lib, scoring, search
-from tts.stages.blocks import Block
-from tts.stages.context import Run
-from tts.stages.workdir import Workdir
-from tts.stages.workers import Workers
+from tts.stages import scoring, search
 from tts.types import Strategy
 
 NAME = 'ours'

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.peers import setting as setting_lib
 from tts.data.prompts import PromptConfig, Prompts
 from tts.models import open_heads, transformer
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 
 PROMPTS = PromptConfig(kind='chat', delimiter='newline')

@@ -20,7 +20,7 @@ from tests.data import open_folders
 from tts.data import step_format
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.types import InputError
 
 transformers = pytest.importorskip('transformers', reason='extra `parity`')

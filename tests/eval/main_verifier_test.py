@@ -8,7 +8,10 @@ import pytest
 
 from configs.claims import CLAIMS
 from tests.eval import synthetic
-from tts.eval import claim_sides, figure, records, results, runfiles
+from tts.eval.claims import claim_sides
+from tts.eval.figures import figure
+from tts.eval.report import results
+from tts.eval.storage import records, runfiles
 
 PARTS = ('curves', 'ablations', 'contrasts', 'ledger', 'difficulty', 'compute_optimal',
          'efficiency', 'moved', 'settled', 'flops_matched', 'break_even', 'claims')

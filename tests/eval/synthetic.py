@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from tts.eval import records
+from tts.eval.storage import records
 
 STEPS, STEP_TOKENS, PROMPT = 4, 5, 9
 

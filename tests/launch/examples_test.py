@@ -15,16 +15,19 @@ import tts
 from configs import smoke as smoke_config
 from examples.my_verifier import MeanValue
 from tests.launch.conftest import ROOT, SMOKE, copied_for_solving, record_hashes
-from tts import config, plugins
-from tts import answers
-from tts.data import problems, tasks
-from tts.eval import options, figure, policy as policy_lib, records, report, results, runfiles
 from tests.searching import allocate_test
-from tts import methods
-from tts.stages import search, solve as solve_lib, strategies, train, verifiers
-from tts.stages.context import Run
-from tts.stages.workdir import Workdir
-from tts.stages.workers import Workers
+from tts import answers, config, methods, plugins
+from tts.data import problems, tasks
+from tts.eval.figures import figure
+from tts.eval.policy import options, policy as policy_lib
+from tts.eval.report import report, results
+from tts.eval.storage import records, runfiles
+from tts.runs import verifiers
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.runs.workdir import Workdir
+from tts.serving import solve as solve_lib
+from tts.stages import search, strategies, train
 from tts.types import InputError, Strategy
 
 EXAMPLES = ('my_method', 'my_verifier', 'my_estimator', 'my_grader', 'my_task')

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.launch.conftest import SMOKE
-from tts.eval import records
+from tts.eval.storage import records
 
 
 def test_a_grader_is_in_every_accuracy(launcher, smoke, tmp_path):

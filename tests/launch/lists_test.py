@@ -8,11 +8,11 @@ import shutil
 import pytest
 
 import tts
-from tts import methods
 from tests.launch.conftest import copied_for_solving
 from tests.launch.solve_test import choose_always
+from tts import methods
 from tts.data import arith, problems as problems_lib
-from tts.eval import policy as policy_lib
+from tts.eval.policy import policy as policy_lib
 from tts.types import Strategy
 
 LIMITS = tts.Limits(max_prompt_tokens=16, max_tokens=40, max_steps=6, max_step_tokens=16)

@@ -8,9 +8,10 @@ import pytest
 from configs import smoke as smoke_config
 from tests.launch.conftest import SMOKE, record_hashes
 from tts import config
-from tts.eval import records
-from tts.eval.samples import REVISION_VERIFIERS
-from tts.stages import context, restem, revise, revision, revision_orm, workdir as workdir_lib
+from tts.eval.storage import records
+from tts.eval.storage.samples import REVISION_VERIFIERS
+from tts.runs import run as run_lib, workdir as workdir_lib
+from tts.stages import restem, revise, train_revision, train_revision_orm
 from tts.types import InputError
 
 
@@ -21,7 +22,7 @@ def experiment():
 
 def opened(experiment, root):
   """The run in a folder, of which nothing is written anew."""
-  return context.Run(experiment, workdir_lib.Workdir(str(root)), 0)
+  return run_lib.Run(experiment, workdir_lib.Workdir(str(root)), 0)
 
 
 def pool(root, name):
@@ -91,7 +92,7 @@ def test_a_search_for_revisions_reads_the_chain_s_answers_and_pays_for_them(expe
     # The chain reads the question again after each answer; the search reads it all once.
     unclosed = sum(row['truncated'] for row in before)
     context = (answers + 1) * prompts[question] + written + unclosed
-    assert total['reencoded'] == context + sum(
+    assert total['reencoded'] == run_lib + sum(
         row['counts']['revision']['reencoded'] for row in before)
     assert total['prompt'] == prompts[question]
     # The PRM has read the question and the candidates, nothing of the chain.
@@ -109,7 +110,7 @@ def test_verifiers_learn_whether_answers_of_their_own_model_are_right(experiment
   for name in REVISION_VERIFIERS:
     folder = 'control-sample-n9' if name == 'control_orm' else 'chains-l3-n9'
     folder = 'revision_orms/revision' + ('_' if name == 'control_orm' else '-') + folder
-    learnt, held_out = revision_orm._labelled(run, name, folder)
+    learnt, held_out = train_revision_orm._labelled(run, name, folder)
     rows = [r for r in records.iterate(smoke, *folder.split('/')) if r['answer'] is not None]
     assert len(learnt) + len(held_out) == len(rows)
     assert sum(x.labels[-1] for x in learnt + held_out) == sum(r['correct'] for r in rows)
@@ -119,7 +120,7 @@ def test_verifiers_learn_whether_answers_of_their_own_model_are_right(experiment
 
 def test_restem_learns_the_first_right_answer_of_a_chain(experiment, smoke):
   run = opened(experiment, smoke)
-  folder = revision_orm.chain_folder(run)
+  folder = train_revision_orm.chain_folder(run)
   items = [item for s in restem._examples(run, folder) for item in s]
   rows = collections.defaultdict(dict)
   for row in records.iterate(smoke, *folder.split('/')):
@@ -134,7 +135,7 @@ def test_restem_learns_the_first_right_answer_of_a_chain(experiment, smoke):
 
 def test_two_models_are_trained_from_the_base(smoke):
   models = {n: records.read_json(smoke / 'models' / n / 'model.json')
-            for n in ('base', *revision.MODELS)}
+            for n in ('base', *train_revision.MODELS)}
   assert len({m['fingerprint'] for m in models.values()}) == 3
   assert all(m['kind'] == 'lm' and m['params'] == models['base']['params']
              for m in models.values())
@@ -149,7 +150,7 @@ def test_other_trajectories_of_the_same_samples_make_other_models(launcher, smok
   workdir = tmp_path / 'w'
   shutil.copytree(smoke, workdir)
   launcher.ok('train_revision', SMOKE, f'--workdir={workdir}', '--config.revision.targets=1')
-  for name in revision.MODELS:
+  for name in train_revision.MODELS:
     old, new = (records.read_json(w / 'models' / name / 'model.json') for w in (smoke, workdir))
     assert old['fingerprint'] != new['fingerprint']
   pool = lambda root: {k: v for k, v in record_hashes(root).items() if '/revision/' in k}

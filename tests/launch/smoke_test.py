@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.launch.conftest import SMOKE, record_hashes
-from tts.eval import records
-from tts.eval.samples import VERIFIERS
+from tts.eval.storage import records
+from tts.eval.storage.samples import VERIFIERS
 
 MODELS = ('base', 'mid', 'large', 'prm', 'orm')
 REVISING = ('revision', 'revision_control', 'revision_restem', 'revision_orm',
@@ -151,8 +151,8 @@ def test_logprobs_of_a_model_agree_with_what_its_sampler_recorded(launcher, smok
   from tts.data.tokenizer import Tokenizer
   tokenizer = Tokenizer.load(smoke / 'tokenizer')
   prompts = {r['problem_id']: None for r in rows}
-  from tts.stages.context import Run
-  from tts.stages.workdir import Workdir
+  from tts.runs.run import Run
+  from tts.runs.workdir import Workdir
   from tts import config
   experiment = config.from_config_dict(_smoke_config())
   for p in Run(experiment, Workdir(str(smoke)), 0).problems('test', 24):

@@ -10,8 +10,9 @@ import pytest
 
 import tts
 from tests.launch.conftest import copied_for_solving
-from tts.eval import columns, policy as policy_lib, records
-from tts.stages import solve as solve_lib
+from tts.eval.policy import policy as policy_lib
+from tts.eval.storage import columns, records
+from tts.serving import solve as solve_lib
 from tts.types import InputError, Problem, Strategy
 
 QUESTIONS = ['3;+4', '5;-2;+1', '2;*3', '9;-9;+1', '1;+1;+1']

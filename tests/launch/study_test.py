@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.eval import synthetic
-from tts.eval import records, results, runfiles
+from tts.eval.report import results
+from tts.eval.storage import records, runfiles
 
 ROOT = pathlib.Path(__file__).parents[2]
 # As if JAX were not installed.

@@ -17,7 +17,7 @@ from tts.data import batching
 from tts.models import attention, blockwise, texts as texts_lib
 from tts.models.transformer import Decoder
 from tts.revision.trajectories import MAX_CONTEXT
-from tts.stages import programs
+from tts.stages import whole_texts
 from tts.train import steps
 
 B, E = 2, 6
@@ -212,7 +212,7 @@ def test_log_probabilities_of_long_texts_are_the_whole_ones():
 
   def found(size):
     with blocks(size):
-      return jax.jit(programs.forward_step(toy.ARCH))(params, tokens, np.array([2, 3]))
+      return jax.jit(whole_texts.forward_step(toy.ARCH))(params, tokens, np.array([2, 3]))
 
   some, whole = found(4), found(0)
   assert set(some) == {'logprobs', 'values'} and some['logprobs'].shape == (2, 9)

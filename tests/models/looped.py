@@ -17,9 +17,9 @@ import jax.numpy as jnp
 
 from tests import toy
 from tts import parallel
+from tts.estimates import compiler_facts
 from tts.models import held, stacks
-from tts.models.transformer import Decoder, abstract
-from tts.stages import compiled
+from tts.models.transformer import abstract, Decoder
 
 
 def main(layers: int) -> None:
@@ -34,7 +34,7 @@ def main(layers: int) -> None:
       where = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
       return Decoder(arch, doubled=doubled).apply(params, tokens, where)[0].top
 
-    return compiled.facts(parallel.pmapped(step, mesh).lower(params, tokens), mesh)
+    return compiler_facts.facts(parallel.pmapped(step, mesh).lower(params, tokens), mesh)
 
   looped, (stack,) = held.shapes(arch, mesh), stacks.loops(arch)
   once = facts(looped)

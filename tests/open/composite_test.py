@@ -9,7 +9,7 @@ import pytest
 
 from tests.open import import_test, tiny
 from tts.models import open_config
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 from tts.types import InputError
 

@@ -14,8 +14,10 @@ from tests.launch import conftest as launch, hosts_test
 from tests.open import tiny
 from tts import config
 from tts.data import hub, step_format
-from tts.eval import records
-from tts.stages import device_programs, open_checkpoint, plan, reproduce
+from tts.estimates import device_programs, dry_run
+from tts.eval.storage import records
+from tts.serving import open_checkpoint
+from tts.stages import reproduce
 from tts.train import checkpoint
 from tts.types import InputError
 
@@ -102,8 +104,8 @@ def test_math_problems_the_whole_way(models, tmp_path, published):
 
 def test_open_folders_are_taken_as_they_are(models, tmp_path, monkeypatch):
   """One command: what launch.import_checkpoint would make is made in the run's folder, once."""
-  from tts.stages.context import Run
-  from tts.stages.workdir import Workdir
+  from tts.runs.run import Run
+  from tts.runs.workdir import Workdir
 
   made = open_config.get_config('chat')
   for name in ('base', 'prm'):
@@ -162,7 +164,7 @@ def test_what_a_checkpoint_elsewhere_takes_is_known_before_a_run(models, monkeyp
   (tmp_path / 'test.jsonl').write_text('{"problem": "1+1?", "answer": "2"}\n' * 3)
   made.search.update(questions=3, lookahead_questions=0)
   experiment = config.from_config_dict(made)
-  assert 'search' in plan.table(experiment, timed=False)
+  assert 'search' in dry_run.table(experiment, timed=False)
   assert {p.stage for p in device_programs.listed(experiment)} >= {'search', 'difficulty'}
 
 

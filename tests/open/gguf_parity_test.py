@@ -21,7 +21,7 @@ from tests.open import tiny
 from tts.data.tokenizer import Tokenizer
 from tts.models import generator
 from tts.models.transformer import Decoder
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 
 transformers = pytest.importorskip('transformers', reason='extra `parity`')

@@ -15,7 +15,7 @@ from tests.open import gguf_files
 from tts import gguf_file
 from tts.data.tokenizer import Tokenizer
 from tts.models import open_config, open_gguf, open_weights
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 from tts.types import InputError
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.open import import_test, tiny
 from tts.models.transformer import Decoder
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 
 torch = pytest.importorskip('torch', reason='extra `parity`')

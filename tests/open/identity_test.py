@@ -11,11 +11,12 @@ from configs import open as open_config_file
 from tests.open import tiny
 from tts import config
 from tts.data import content, hub
-from tts.eval import records
+from tts.eval.storage import records
 from tts.models import open_config, open_weights
-from tts.stages import open_checkpoint, reproduce
-from tts.stages.context import Run
-from tts.stages.workdir import Workdir
+from tts.runs.run import Run
+from tts.runs.workdir import Workdir
+from tts.serving import open_checkpoint
+from tts.stages import reproduce
 
 pytest.importorskip('tokenizers', reason='extra `open`')
 safetensors = pytest.importorskip('safetensors.numpy', reason='extra `open`')

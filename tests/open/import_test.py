@@ -15,7 +15,7 @@ from tests.open import tiny
 from tts.data.tokenizer import Tokenizer
 from tts.models import open_weights
 from tts.models.transformer import Decoder
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 from tts.types import InputError
 

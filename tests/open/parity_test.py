@@ -10,7 +10,7 @@ import pytest
 from tests.open import import_test, tiny
 from tts.models import generator, open_config, open_weights
 from tts.models.transformer import Decoder
-from tts.stages import open_checkpoint
+from tts.serving import open_checkpoint
 from tts.train import checkpoint
 
 pytest.importorskip('torch', reason='extra `parity`')

@@ -8,8 +8,9 @@ import pytest
 from configs import open_train
 from tests.open import tiny
 from tts import config
-from tts.eval import records
-from tts.stages import open_checkpoint, reproduce
+from tts.eval.storage import records
+from tts.serving import open_checkpoint
+from tts.stages import reproduce
 from tts.train import checkpoint
 
 torch = pytest.importorskip('torch', reason='extra `parity`')

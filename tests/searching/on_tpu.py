@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import methods, parallel
-from tts.stages import compiled
+from tts.estimates import compiler_facts
 
 QUESTIONS, NUM = 4, 16
 
@@ -32,7 +32,7 @@ def main() -> None:
     def step(_, keys, rows, method=method):
       return jax.vmap(method.allocate)(jax.random.wrap_key_data(keys), rows)
 
-    facts = compiled.facts(parallel.pmapped(step, mesh).lower(
+    facts = compiler_facts.facts(parallel.pmapped(step, mesh).lower(
         (), parallel.stacked(keys, mesh), parallel.stacked(rows, mesh)), mesh)
     found[name] = len(dataclasses.asdict(facts)['collectives'])
   print(json.dumps(found))

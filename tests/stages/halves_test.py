@@ -12,13 +12,13 @@ from tts import parallel
 from tts.engine import programs
 from tts.engine.program import compiler_options
 from tts.engine.shape import Shape
+from tts.estimates import memory
+from tts.models.functions import Functions
 from tts.models.generator import Generator
-from tts.models.transformer import Decoder, abstract
+from tts.models.transformer import abstract, Decoder
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import memory
-from tts.models.functions import Functions
 
 HALF = dataclasses.replace(toy.ARCH, vocab_size=2048, num_layers=6, width=256, mlp_width=1024,
                            head_size=64, heads=('lm',), dtype='bfloat16', param_dtype='bfloat16')

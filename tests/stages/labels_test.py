@@ -12,13 +12,15 @@ from tests import reference, toy
 from tts import config, parallel, rng
 from tts.engine.shape import Shape
 from tts.engine.workers import EngineGenerator
-from tts.eval import flops, records
-from tts.eval.ledger import ledger_ratio
-from tts.eval.samples import COUNTS
+from tts.eval.measures import flops
+from tts.eval.measures.ledger import ledger_ratio
+from tts.eval.storage import records
+from tts.eval.storage.samples import COUNTS
+from tts.runs import blocks as blocks_lib
+from tts.runs.models_at_work import Workers
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.stages import blocks as blocks_lib, labels, probe, rollouts, search, train
-from tts.stages.workers import Workers
+from tts.stages import labels, probe, rollouts, search, train
 from tts.types import BOS_ID, EOS_ID, Problem
 
 LIMITS = config.LimitsConfig(max_prompt_tokens=4, max_tokens=20, max_steps=5, max_step_tokens=8)

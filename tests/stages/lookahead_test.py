@@ -16,13 +16,16 @@ from tts import config, methods, parallel
 from tts.engine import engine
 from tts.engine.shape import Shape
 from tts.engine.workers import EngineGenerator, EngineVerifier
-from tts.eval import flops, outcomes, records, runfiles, samples
-from tts.eval.ledger import Ledger
+from tts.estimates import dry_run
+from tts.eval.measures import flops, outcomes
+from tts.eval.measures.ledger import Ledger
+from tts.eval.storage import records, runfiles, samples
 from tts.library.tree_page import tree_page
+from tts.runs import record_rows
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.searching import search as search_lib
-from tts.stages import plan, rows as rows_lib, strategies
+from tts.stages import strategies
 from tts.types import InputError, Problem, Strategy
 
 PAPER = ((1, 'sqrt'), (3, 4), (3, 'sqrt'))
@@ -69,11 +72,11 @@ def test_the_dry_run_counts_what_is_written():
   experiment = config.from_config_dict(arithmetic.get_config())
   without = dataclasses.replace(experiment, search=dataclasses.replace(
       experiment.search, lookahead_questions=0))
-  more, less = (plan.search_generations(e, 6.0)[1]['prm'] for e in (experiment, without))
+  more, less = (dry_run.search_generations(e, 6.0)[1]['prm'] for e in (experiment, without))
   charged = 2 * 4 + 3 * 16 + 2 * 64 + 3 * 256
   # A simulation writes less than a solution.
   assert 500 * charged / 4 < more - less < 500 * charged
-  cost = lambda e: next(c for c in plan.costs(e) if c.stage == 'search')
+  cost = lambda e: next(c for c in dry_run.costs(e) if c.stage == 'search')
   assert cost(experiment).flops > cost(without).flops
 
 
@@ -106,7 +109,7 @@ def run():
 
 def rows_of(run, tree, number, prompt_tokens):
   problem = Problem(f'q{number:04d}', 'p\n', '1', level=1)
-  return rows_lib.tree_rows(run, problem, STRATEGY, tree, verifier='prm', split='dev',
+  return record_rows.tree_rows(run, problem, STRATEGY, tree, verifier='prm', split='dev',
                             stream='test', prompt_tokens=prompt_tokens)
 
 

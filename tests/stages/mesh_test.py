@@ -14,12 +14,12 @@ from tests.launch.conftest import record_hashes
 from tts import config
 from tts.data import problems
 from tts.data.tokenizer import Tokenizer
-from tts.eval import records
+from tts.eval.storage import records
 from tts.models.arch import decoder
 from tts.models.transformer import Decoder
+from tts.runs.run import Run
+from tts.runs.workdir import Workdir
 from tts.stages import search
-from tts.stages.context import Run
-from tts.stages.workdir import Workdir
 from tts.train import checkpoint
 from tts.train.steps import init_params
 

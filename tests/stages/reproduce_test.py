@@ -7,7 +7,9 @@ import pytest
 
 from configs import smoke
 from tts import config
-from tts.stages import cost, device_programs, plan, reproduce, workdir as workdir_lib
+from tts.estimates import cost, device_programs, dry_run
+from tts.runs import workdir as workdir_lib
+from tts.stages import reproduce
 from tts.types import InputError
 
 REVISIONS = ('revision', 'revision_orms', 'restem', 'revise')
@@ -62,15 +64,15 @@ def test_evaluate_plans_what_it_runs(given, monkeypatch, tmp_path, names, revisi
   e = given(*names, revising=revising)
   reproduce.evaluate(e, str(tmp_path / 'w'))
   planned, stages = reproduce.evaluated(e)
-  lines = plan.table(planned, stages, timed=False).splitlines()[1:]
+  lines = dry_run.table(planned, stages, timed=False).splitlines()[1:]
   assert [line.split()[0] for line in lines] == ran == wanted
   enabled = lambda name: getattr(planned.models, name).enabled
   assert tuple(f.name for f in dataclasses.fields(planned.models) if enabled(f.name)) == names
-  assert len(plan.table(e, timed=False).splitlines()) > 5  # a run from nothing has more
+  assert len(dry_run.table(e, timed=False).splitlines()) > 5  # a run from nothing has more
 
 
 def test_models_that_are_not_there_cost_an_evaluation_nothing(given):
-  of = lambda *names: {c.stage: c for c in plan.costs(reproduce.evaluated(given(*names))[0])}
+  of = lambda *names: {c.stage: c for c in dry_run.costs(reproduce.evaluated(given(*names))[0])}
   alone, more = of('base', 'revision'), of('base', 'revision', 'revision_orm', 'revision_control')
   assert alone['revise'].generations == 16 * (2 * 6 + 4 * 2)
   assert more['revise'].generations == 16 * (2 * 6 + 4 * 2 + 12)

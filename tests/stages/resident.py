@@ -16,21 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tts import parallel
+from tts import methods, parallel
 from tts.data.tokenizer import Tokenizer
 from tts.engine import engine
 from tts.engine.shape import Shape
 from tts.engine.workers import EngineGenerator, EngineVerifier
-from tts.models.generator import Generator
+from tts.estimates import memory
 from tts.models.arch import Arch
+from tts.models.functions import Functions
+from tts.models.generator import Generator
 from tts.models.transformer import abstract, num_params
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts import methods
 from tts.searching.search import Question, Search
-from tts.stages import memory
-from tts.models.functions import Functions
 from tts.train import checkpoint
 
 WRITER = Tokenizer.train(['1+2=3\n'], 14)

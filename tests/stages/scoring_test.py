@@ -14,11 +14,11 @@ from tts.engine import shape
 from tts.engine.shape import Shape
 from tts.models.transformer import Decoder
 from tts.revision import chains
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.stages import scoring
-from tts.stages.blocks import Block
-from tts.stages.context import Model
-from tts.stages.workers import Workers
 from tts.types import Problem
 
 ARCH = dataclasses.replace(toy.ARCH, num_layers=2, surprise_layer=1, heads=('lm', 'value'))

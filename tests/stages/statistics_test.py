@@ -12,13 +12,15 @@ from tests import toy
 from tts import config, methods, parallel, rng
 from tts.engine import shape
 from tts.engine.shape import Shape
-from tts.eval import columns, records
+from tts.estimates import compiler_facts, device_programs, uses
+from tts.eval.storage import columns, records
+from tts.runs import record_rows
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import chain_pool, compiled, device_programs, rows as rows_lib, search, uses
-from tts.stages.blocks import Block
-from tts.stages.context import Model
-from tts.stages.workers import Workers
+from tts.stages import chain_pool, search
 from tts.types import Problem, Strategy
 
 ON, OFF = SamplingConfig(statistics=True), SamplingConfig()
@@ -90,7 +92,7 @@ def test_rows_of_samples(workers, tmp_path, temperature):
   run, asked = workers.run, block()
   how = dataclasses.replace(run.experiment.sampling, temperature=temperature)
   found, = search.sampler(workers, 'base', 'test', NUM, how)([asked])
-  table = rows_lib.grade(run, asked, rows_lib.sample_table(
+  table = record_rows.grade(run, asked, record_rows.sample_table(
       run, asked, found, Strategy('sample', NUM), stream='test', model='base', split='dev'))
   rows = kept(tmp_path, [row for of in table for row in of])
   for row, sample in zip(rows, [s for of in found for s in of], strict=True):
@@ -104,7 +106,7 @@ def test_rows_of_a_search(workers, tmp_path, method):
   how = methods.strategy(method, 8)
   trees, = search.searcher(workers, how, 'prm', 'test')([asked])
   for problem, prompt, tree in zip(asked.problems, asked.prompts, trees):
-    rows = kept(tmp_path, rows_lib.tree_rows(
+    rows = kept(tmp_path, record_rows.tree_rows(
         run, problem, how, tree, verifier='prm', split='dev', stream='test',
         prompt_tokens=len(prompt)))
     assert len(rows) == len(tree.particles())
@@ -121,7 +123,7 @@ def test_rows_of_a_search(workers, tmp_path, method):
 def test_rows_of_chains(workers, tmp_path):
   run, asked, how = workers.run, block(), chain_pool.strategy(2, 2)
   found, = chain_pool.sampler(workers, 'base', 'test', how)([asked])
-  table = rows_lib.grade(run, asked, rows_lib.chain_table(
+  table = record_rows.grade(run, asked, record_rows.chain_table(
       run, asked, found, how, stream='test', model='base', split='dev'))
   rows = kept(tmp_path, [row for of in table for row in of])
   answers = [r.sample for of in found for chain in of for r in chain]
@@ -164,7 +166,7 @@ def test_the_formula_of_memory_has_them():
     # Another temperature than the labels', which would share their program.
     made = experiment(statistics=value, temperature=0.7)
     program = {p.name: p for p in device_programs.listed(made)}['search/write-base']
-    facts, formula = compiled.facts(program.lower(mesh), mesh), program.footprint(program.rows, 1)
+    facts, formula = compiler_facts.facts(program.lower(mesh), mesh), program.footprint(program.rows, 1)
     assert facts.arguments + facts.outputs == pytest.approx(
         formula.arguments + formula.outputs, rel=1e-3)
     assert facts.temporaries < 2 * formula.working + formula.inputs / 2

@@ -19,9 +19,9 @@ from tts.data.step_format import Reader
 from tts.engine import engine
 from tts.engine.reader import Read
 from tts.engine.tasks import together
-from tts.engine.workers import EngineGenerator, EngineVerifier, attended
-from tts.eval import flops
-from tts.library.models import LanguageModel, RewardModel, given
+from tts.engine.workers import attended, EngineGenerator, EngineVerifier
+from tts.eval.measures import flops
+from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Solution
 from tts.models.arch import Arch
 from tts.sampling import decode

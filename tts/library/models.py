@@ -196,7 +196,7 @@ class _Found:
 def _read(source: Source, kind: str | None, mesh: parallel.Mesh, dtype: str | None,
           layout: str | None = None) -> _Found:
   """A model's parts, its parameters on the mesh. kind: None for a verifier of whichever."""
-  from tts.stages import open_checkpoint  # which knows how much memory an import takes
+  from tts.serving import open_checkpoint
   folder = pathlib.Path(hub.local(os.fspath(source)))
   if open_checkpoint.is_open(folder):
     kind = kind or open_heads.kind_of(folder, open_weights.shards(folder))

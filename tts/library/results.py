@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval import comparing, page, records, select, tree as tree_lib
-from tts.eval.samples import NO_ANSWER, numbered
+from tts.eval.measures import select
+from tts.eval.report import page, tree_page
+from tts.eval.storage import compare_answers, records
+from tts.eval.storage.samples import NO_ANSWER, numbered
 from tts.types import InputError
 
 
@@ -57,7 +59,7 @@ class Result:
     tokens: that the generator wrote, discarded ones included.
     verifier_tokens: that the verifier read of solutions.
     flops: of both models, from counted tokens; None where a model's architecture is not known.
-    tree: of a search, its steps as `tts.eval.tree` draws them; else None.
+    tree: of a search, its steps as `tts.eval.report.tree_page` draws them; else None.
   """
 
   question: str
@@ -72,7 +74,7 @@ class Result:
   def page(self) -> str:
     """A self-contained HTML page: the search's tree, or the solutions."""
     if self.tree is not None:
-      return tree_lib.render(self.tree, 'the tree')
+      return tree_page.render(self.tree, 'the tree')
     rows = [['' if s.answer is None else s.answer, '' if s.score is None else f'{s.score:.3f}',
              s.num_tokens, s.text.strip()] for s in self.solutions]
     votes = [[answer, f'{value:.3f}'] for answer, value in self.votes.items()]
@@ -106,7 +108,7 @@ def voted(solutions: Sequence[Solution], selection: str,
   if selection not in known:
     raise InputError(f'selection is {selection!r}: one of {", ".join(known)}')
   answers = [s.answer for s in solutions]
-  equal = comparing.of_rows(grader, [
+  equal = compare_answers.of_rows(grader, [
       {'problem_id': '', 'slot': slot, 'answer': answer, 'truncated': not s.finished}
       for slot, (answer, s) in enumerate(zip(answers, solutions))])
   number = np.array([numbered(answers, equal.of(''))])

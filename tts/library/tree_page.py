@@ -1,4 +1,4 @@
-"""A search tree as what a page is drawn from: `tts.eval.tree` renders it."""
+"""A search tree as what a page is drawn from: `tts.eval.report.tree_page` renders it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tts.data.tokenizer import Tokenizer
-from tts.eval import comparing, select
+from tts.eval.measures import select
+from tts.eval.storage import compare_answers
 from tts.searching.tree import Node, Tree
 from tts.types import Problem, Strategy
 
@@ -34,7 +35,7 @@ def tree_page(tokenizer: Tokenizer, grader: str, problem: Problem, strategy: Str
     rows: of its candidates: `problem_id`, `slot`, `answer`, `truncated`, `answer_score`, and
       `weight` where that is not 1.
   """
-  found = comparing.of_rows(grader, rows, {problem.id: problem.answer})
+  found = compare_answers.of_rows(grader, rows, {problem.id: problem.answer})
   winner = select.best_of_n_weighted_answer(rows, found.of(problem.id))
   equal = found.equal.get(problem.id)
   status, particles = tree.statuses(), tree.particles()

@@ -8,12 +8,12 @@ import functools
 from tts import rng
 from tts.revision import chains
 from tts.revision.chains import Revision
+from tts.runs import record_rows
+from tts.runs.blocks import Block, Work
+from tts.runs.models_at_work import Workers
+from tts.runs.workdir import fingerprint
 from tts.sampling.logits import SamplingConfig
-from tts.stages import rows as rows_lib, scoring
-from tts.stages import search as search_lib
-from tts.stages.blocks import Block, Work
-from tts.stages.workdir import fingerprint
-from tts.stages.workers import Workers
+from tts.stages import scoring, search as search_lib
 from tts.types import Strategy
 
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -56,7 +56,7 @@ def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Stra
   score = [scoring.scorer(workers, judge.name, history=judge.name == 'revision_orm')
            for judge in judges]
 
-  table = functools.partial(rows_lib.chain_table, run, strategy=how, stream=stream, model=model,
+  table = functools.partial(record_rows.chain_table, run, strategy=how, stream=stream, model=model,
                             split=split)
   mark = fingerprint(mark, writer.mark, sampling, stream,
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT,

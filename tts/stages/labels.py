@@ -16,18 +16,18 @@ import dataclasses
 import functools
 from typing import Any
 
-from tts.eval import flops, records
-from tts.eval.samples import COUNTS
+from tts.eval.measures import flops
+from tts.eval.storage import records
+from tts.eval.storage.samples import COUNTS
+from tts.runs import blocks as blocks_lib, record_rows
+from tts.runs.blocks import Block, Work
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Model, Run
+from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import blocks as blocks_lib
-from tts.stages import rollouts as rollouts_lib, rows as rows_lib
-from tts.stages import search as search_lib
-from tts.stages.blocks import Block, Work
-from tts.stages.context import Model, Run
+from tts.stages import rollouts as rollouts_lib, search as search_lib
 from tts.stages.rollouts import Solution
-from tts.stages.workdir import fingerprint
-from tts.stages.workers import Workers
 from tts.types import Strategy
 
 _FOLDER = 'labels/rollouts'
@@ -37,7 +37,7 @@ _FORMAT = 3  # of rows; files of another one are made anew
 def sample_rows(run: Run, block: Block, samples: list[list[pool_lib.Sample]],
                 ) -> list[list[dict[str, Any]]]:
   """Per question the rows of its samples, those without an answer too."""
-  return rows_lib.grade(run, block, rows_lib.sample_table(
+  return record_rows.grade(run, block, record_rows.sample_table(
       run, block, samples, Strategy('sample', len(samples[0])), stream='train_pool', model='base',
       split='verifier'))
 
@@ -86,7 +86,7 @@ def _with_dropped(rows: list[dict[str, Any]], table: list[list[dict[str, Any]]],
     first.setdefault(row['problem_id'], row)
   for row in dropped:
     owner, c = first.get(row['problem_id'], rows[0]), row['counts']['base']
-    owner['counts']['base'] = rows_lib.add(
+    owner['counts']['base'] = record_rows.add(
         owner['counts']['base'], prompt=c['prompt'], pruned=c['kept'], last=c['last'],
         entered=c['entered'], attended=c['attended'])
   return rows

@@ -14,12 +14,13 @@ import numpy as np
 
 from tts import hosts, parallel
 from tts.engine.program import Program
-from tts.eval import records
+from tts.eval.storage import records
 from tts.models.arch import Arch
 from tts.models.transformer import Decoder
-from tts.stages import blocks as blocks_lib, programs
-from tts.stages.context import Run
-from tts.stages.workdir import fingerprint
+from tts.runs import blocks as blocks_lib
+from tts.runs.run import Run
+from tts.runs.workdir import fingerprint
+from tts.stages import whole_texts
 from tts.types import InputError, Problem
 
 _BLOCK = 256
@@ -64,7 +65,7 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _program(arch: Arch, mesh: Any) -> Program:
-  return Program(programs.prompt_step(Decoder(arch)), mesh)
+  return Program(whole_texts.prompt_step(Decoder(arch)), mesh)
 
 
 def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:

@@ -17,12 +17,13 @@ from typing import Any
 from tts import methods
 from tts.revision import chains
 from tts.revision.chains import Revision
+from tts.runs import record_rows
+from tts.runs.blocks import Block, Work
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.runs.workdir import fingerprint
 from tts.searching.tree import Tree
-from tts.stages import chain_pool, rows as rows_lib, search as search_lib
-from tts.stages.blocks import Block, Work
-from tts.stages.context import Run
-from tts.stages.workdir import fingerprint
-from tts.stages.workers import Workers
+from tts.stages import chain_pool, search as search_lib
 from tts.types import Strategy
 
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -69,12 +70,12 @@ def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
 def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: list[Revision],
           context_tokens: int, prompt_tokens: int) -> list[dict[str, Any]]:
   """Rows of one question's candidates; the first pays for the answers before, which are dropped."""
-  rows = rows_lib.tree_rows(run, problem, how, tree, verifier=run.main, split=split,
+  rows = record_rows.tree_rows(run, problem, how, tree, verifier=run.main, split=split,
                             stream='proposal', prompt_tokens=prompt_tokens, model='revision',
                             own_prompt=run.model(run.main).own_prompt(problem))
   total = lambda values: sum(int(v) for v in values)
   again = total(a.reencoded for a in before)
-  rows[0]['counts']['revision'] = rows_lib.add(
+  rows[0]['counts']['revision'] = record_rows.add(
       rows[0]['counts']['revision'], last=len(before),
       pruned=total(len(a.sample.tokens) for a in before), reencoded=again + context_tokens,
       entered=total(a.sample.entered for a in before) + again + context_tokens,

@@ -13,16 +13,18 @@ from typing import Any
 from absl import logging
 
 from tts import hosts, machine, parallel
-from tts.config import Experiment
 from tts.answers import grading
-from tts.eval import claim_sides, estimators, report, votes
-from tts.eval.claims import Claim
-from tts.eval.samples import VERIFIERS
-from tts.stages import blocks, labels, restem, revise, revision, revision_orm, search, train
-from tts.stages import verifiers
+from tts.config import Experiment
 from tts.engine.program import Program
-from tts.stages.context import Run
-from tts.stages.workdir import Usage, Workdir, fingerprint
+from tts.eval.claims import claim_sides
+from tts.eval.claims.claims import Claim
+from tts.eval.policy import estimators
+from tts.eval.report import report, votes_file
+from tts.eval.storage.samples import VERIFIERS
+from tts.runs import blocks, verifiers
+from tts.runs.run import Run
+from tts.runs.workdir import fingerprint, Usage, Workdir
+from tts.stages import labels, restem, revise, search, train, train_revision, train_revision_orm
 from tts.types import InputError
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets',
@@ -41,8 +43,8 @@ STAGES: dict[str, Callable[[Run], Any]] = {
     'large': lambda run: train.train_lm(run, 'large'),
     'labels': labels.run_labels,
     'verifiers': _verifiers,
-    'revision': revision.run_revision,
-    'revision_orms': revision_orm.run_orms,
+    'revision': train_revision.run_revision,
+    'revision_orms': train_revision_orm.run_orms,
     'restem': restem.run_restem,
     'search': search.run_search,
     'difficulty': search.run_difficulty,
@@ -137,7 +139,7 @@ def _report(run: Run, only_news: bool = False) -> dict[str, Any] | None:
   config = run.experiment.search
   asked = run.problems(config.split, config.questions)
   if ungraded := sum(p.answer is None for p in asked):
-    votes.write(run.workdir.root)
+    votes_file.write(run.workdir.root)
     logging.info('%d of %d questions have no gold answer: what is chosen is in %s', ungraded,
                  len(asked), run.workdir.path('votes.jsonl'))
   planned = dict(run.experiment.stage_seconds).get('report')
@@ -210,10 +212,10 @@ def evaluated(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
   given = {f.name: dataclasses.replace(
       getattr(models, f.name), enabled=bool(getattr(models, f.name).checkpoint))
       for f in dataclasses.fields(models)}
-  revising = revision.enabled and given['revision'].enabled
+  revising = train_revision.enabled and given['revision'].enabled
   experiment = dataclasses.replace(
       experiment, models=dataclasses.replace(models, **given),
-      revision=dataclasses.replace(revision, enabled=revising))
+      revision=dataclasses.replace(train_revision, enabled=revising))
   return experiment, ('search', 'difficulty', *(('revise',) if revising else ()))
 
 

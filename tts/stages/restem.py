@@ -1,6 +1,6 @@
 """Stage `restem`: a revision model on its predecessor's own chains (ReST-EM; paper, appendix K).
 
-Of the chains that the revision verifiers learn from (`tts.stages.revision_orm`) each is kept as far
+Of the chains that the revision verifiers learn from (`tts.stages.train_revision_orm`) each is kept as far
 as its first right answer, as many of every length, and the base learns that answer in its context.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer
-from tts.stages import revision, revision_orm
-from tts.stages.context import Run
-from tts.stages.workdir import fingerprint
+from tts.runs.run import Run
+from tts.runs.workdir import fingerprint
+from tts.stages import train_revision, train_revision_orm
 from tts.train.packed import Continuation
 from tts.types import InputError
 
@@ -23,18 +23,18 @@ def run_restem(run: Run) -> bool:
   config = run.model_config(MODEL)
   if not config.enabled or config.checkpoint:
     return True
-  folder = revision_orm.chain_folder(run)
+  folder = train_revision_orm.chain_folder(run)
   mark = run.workdir.mark(f'records/{folder}')
   if mark is None:
     raise InputError(f'{run.workdir.path("records", folder)} is missing: run '
                      'launch.train_revision, which makes it')
-  return revision.finetune(run, MODEL, fingerprint(mark, _FORMAT), lambda: _examples(run, folder))
+  return train_revision.finetune(run, MODEL, fingerprint(mark, _FORMAT), lambda: _examples(run, folder))
 
 
-def _examples(run: Run, folder: str) -> revision.Sets:
+def _examples(run: Run, folder: str) -> train_revision.Sets:
   """Right answers after what led to them, to learn from and held out."""
   length = run.experiment.revision.orm_chains[1]
-  answers = revision_orm.Answers.read(run, folder)
+  answers = train_revision_orm.Answers.read(run, folder)
   stopped = []
   for question, rows in answers.rows.items():
     ordered = [rows[slot] for slot in sorted(rows)]
@@ -53,5 +53,5 @@ def _examples(run: Run, folder: str) -> revision.Sets:
                        run.limits.roles),
         tokens(one.target)))
   in_order = {name: found[name] for name in answers.prompts if name in found}
-  return revision.split(in_order, run.workdir.path('records', folder),
+  return train_revision.split(in_order, run.workdir.path('records', folder),
                         'config.revision.orm_questions')

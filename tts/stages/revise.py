@@ -6,10 +6,10 @@ choose among these, is computed from the pools.
 
 from __future__ import annotations
 
-from tts.stages import blocks as blocks_lib, chain_pool, proposal
-from tts.stages import search as search_lib
-from tts.stages.context import Run
-from tts.stages.workers import Workers
+from tts.runs import blocks as blocks_lib
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.stages import chain_pool, proposal, search as search_lib
 from tts.types import InputError
 
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from tts import rng
 from tts.answers import grading
+from tts.runs import record_rows
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import rows as rows_lib
-from tts.stages.blocks import Block
-from tts.stages.context import Run
-from tts.stages.workers import Workers
 from tts.types import Problem
 
 
@@ -143,7 +143,7 @@ def _read(run: Run, solutions: list[Solution], table: list[list[pool_lib.Sample]
     attended = again * (again + 1) // 2 + sum(r.attended for r in rollouts)
     row = solution.row
     row['rollout_attended'] = attended
-    row['counts']['base'] = rows_lib.add(
+    row['counts']['base'] = record_rows.add(
         row['counts']['base'], reencoded=again, last=len(rollouts), attended=attended,
         simulated=sum(len(r.tokens) for r in rollouts),
         entered=again + sum(r.entered for r in rollouts))

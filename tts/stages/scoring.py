@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from tts.engine.workers import attended
 from tts.data.step_format import Reader
+from tts.engine.workers import attended
 from tts.library.calls import values
 from tts.revision import chains
 from tts.roles import Roles
-from tts.stages import rows as rows_lib
-from tts.stages.blocks import Block
-from tts.stages.context import Run
-from tts.stages.workers import Workers
+from tts.runs import record_rows
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
 
 # One question's rows, by slot; a block's, by question.
 Table = list[list[dict[str, Any]]]
@@ -105,7 +105,7 @@ def _add(text: _Text, name: str, values_: np.ndarray, prompt: int, question: int
     values_[np.array(ends) - 1] = [by_step[r - 1] if r else 0.5 for r in text.read]
   seen = attended(prompt, len(text.tokens))
   for row in text.rows:
-    rows_lib.add_scores(row, name, values_, seen, question, first=row['slot'] == 0,
+    record_rows.add_scores(row, name, values_, seen, question, first=row['slot'] == 0,
                         context_tokens=prompt if prompt > question else 0, own_ids=own_ids,
                         main=main)
 
@@ -123,7 +123,7 @@ def judged(run: Run, sample: Callable[[list[Block]], list[Any]],
     scorers: each puts its scores into the rows; see `scorer`.
   """
   def graded(block: Block, rows: Table) -> list[dict[str, Any]]:
-    return [row for mine in rows_lib.grade(run, block, rows) for row in mine]
+    return [row for mine in record_rows.grade(run, block, rows) for row in mine]
 
   def compute(group: list[Block]) -> list[Callable[[], list[dict[str, Any]]]]:
     tables = [table(block, found) for block, found in zip(group, sample(group))]

@@ -10,20 +10,21 @@ import re
 from typing import Any
 
 from tts import hosts, methods, parallel, rng
-from tts.eval.runfiles import GENERATORS
-from tts.eval.samples import VERIFIERS
 from tts.config import SearchConfig
+from tts.eval.storage.runfiles import GENERATORS
+from tts.eval.storage.samples import VERIFIERS
 from tts.library.tree_page import tree_page
+from tts.runs import blocks as blocks_lib, record_rows, verifiers
+from tts.runs.blocks import Block, Work
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.sampling.pool import Sample
-from tts.searching.search import Question, Search, same_ids
+from tts.searching.search import Question, same_ids, Search
 from tts.searching.tree import Tree
-from tts.stages import blocks as blocks_lib, probe, rows as rows_lib, scoring, strategies, verifiers
-from tts.stages.blocks import Block, Work
-from tts.stages.context import Run
-from tts.stages.workdir import fingerprint
-from tts.stages.workers import Workers
+from tts.stages import probe, scoring, strategies
 from tts.types import Problem, Strategy
 
 _FORMAT = 3  # of rows; files of another one are made anew
@@ -64,7 +65,7 @@ def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, m
   sample = sampler(workers, model, stream, num, sampling)
   score = [scoring.scorer(workers, v) for v in verifiers if run.has_model(v)]
 
-  table = functools.partial(rows_lib.sample_table, run, strategy=strategy, stream=stream,
+  table = functools.partial(record_rows.sample_table, run, strategy=strategy, stream=stream,
                             model=model, split=split)
   mark = fingerprint(mark, loaded.mark, sampling, stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
@@ -113,7 +114,7 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
   def rows_of(block: Block, found: list[Tree]) -> list[dict]:
     rows = []
     for b, (problem, tree) in enumerate(zip(block.problems, found)):
-      mine = rows_lib.tree_rows(run, problem, strategy, tree, verifier=verifier,
+      mine = record_rows.tree_rows(run, problem, strategy, tree, verifier=verifier,
                                 split=config.split, stream='test',
                                 prompt_tokens=len(block.prompts[b]),
                                 own_prompt=guide.own_prompt(problem))

@@ -12,13 +12,14 @@ import jax
 
 from tts import hosts, parallel
 from tts.data import tokenizer as tokenizer_lib
-from tts.eval import records
-from tts.eval.samples import OUTCOME_VERIFIERS
+from tts.eval.storage import records
+from tts.eval.storage.samples import OUTCOME_VERIFIERS
 from tts.models.arch import Arch
 from tts.models.transformer import num_params
-from tts.stages import blocks, strategies, watch
-from tts.stages.context import Model, Run
-from tts.stages.workdir import fault, fingerprint
+from tts.runs import blocks, watch
+from tts.runs.run import Model, Run
+from tts.runs.workdir import fault, fingerprint
+from tts.stages import strategies
 from tts.train import checkpoint, fit as fit_lib, packed
 from tts.train.steps import TrainConfig
 from tts.types import InputError, Problem

@@ -1,0 +1,34 @@
+"""`--dry_run` asks the machine: with models of the experiment's sizes, and a given one itself."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from configs import smoke
+from tests import toy
+from tts import config
+from tts.estimates import calibrate, cost
+from tts.estimates.calibrate import Lengths
+
+EXPERIMENT = config.from_config_dict(smoke.get_config())
+
+
+def test_speeds_are_of_what_is_computed(monkeypatch):
+  """Of a clock that says how long; FLOPs of all lanes of both devices, and of steps that are read."""
+  seconds = iter([2.0, 4.0])
+  monkeypatch.setattr(calibrate, '_seconds', lambda question, model: next(seconds))
+  monkeypatch.setattr(calibrate, '_product', lambda: 1e9)
+  e = dataclasses.replace(EXPERIMENT, mesh=dataclasses.replace(EXPERIMENT.mesh, data=2), lanes=8)
+  found = calibrate.speeds(e, Lengths(prompt=10, solution=5, steps=2)).of
+  written, read = 2 * 8 * 5, 2 * 2 * 32 * 2
+  assert found['write'] == pytest.approx(0.72 * cost.read(e, 'base', written, 12.5) / 2)
+  assert found['read'] == pytest.approx(0.78 * cost.read(e, 'prm', read, 11) / 4)
+  assert found['train'] == 0.15e9
+
+
+def test_this_machine_is_asked():
+  found = calibrate.speeds(EXPERIMENT, Lengths(prompt=12, solution=30, steps=4))
+  assert all(np.isfinite(speed) and speed > 1e5 for speed in found.of.values())
+  assert found.seconds({'write': found.of['write'], 'read': 2 * found.of['read']}) == (
+      pytest.approx(3))

@@ -1,0 +1,90 @@
+"""A split budget against every choice per bin there is; nothing is gained from nothing."""
+
+import itertools
+import types
+
+import numpy as np
+import pytest
+
+from tts.eval.policy import crossfit, over_bins
+from tts.eval.policy.crossfit import Sums
+from tts.eval.policy.options import Options
+
+COSTS = np.array([1.0, 2.0, 4.0, 8.0])
+
+
+def sums_of(rng, bins=3, replicates=2):
+  weight = rng.integers(1, 9, size=(2, bins, replicates)).astype(float)
+  return Sums(weight[..., None] * rng.random((2, bins, replicates, len(COSTS))), weight, 10)
+
+
+def candidates_of(costs):
+  """Best-of-N weighted at each cost, in the order given."""
+  name = 'best_of_n_weighted'
+  outcomes = tuple(types.SimpleNamespace(strategy=name, selection=name, budget=c, verifier='prm',
+                                         main='prm', aggregation='last', proposal=None)
+                   for c in costs)
+  return Options((), tuple(costs), outcomes, None, {'generations': np.array(costs, float)},
+                    'search', 'best_of_n_weighted', np.ones(len(costs), bool))
+
+
+@pytest.mark.parametrize('seed', range(8))
+@pytest.mark.parametrize('budget', [1.0, 1.7, 3.0, 8.0])
+def test_no_choice_that_costs_as_much_is_better(seed, budget):
+  found = sums_of(np.random.default_rng(seed))
+  picked = over_bins.choose(found, COSTS, budget)
+  for fold, replicate in itertools.product(range(2), range(2)):
+    weight, right = found.weight[fold, :, replicate], found.right[fold, :, replicate]
+    value = lambda c: sum(right[b, s] for b, s in enumerate(c))
+    cost = lambda c: (COSTS[list(c)] * weight).sum() / weight.sum()
+    mine = tuple(picked[fold, :, replicate])
+    assert cost(mine) <= budget + 1e-9
+    assert value(mine) >= max(value(c) for c in itertools.product(range(4), repeat=3)
+                              if cost(c) <= cost(mine) + 1e-9) - 1e-6
+
+
+@pytest.mark.parametrize('seed', range(8))
+@pytest.mark.parametrize('budget', [1.7, 3.0, 5.0])
+def test_no_price_would_spend_more_within_the_budget(seed, budget):
+  """Of the choices that are best at some price, the dearest that is paid for is taken."""
+  found = sums_of(np.random.default_rng(seed))
+  picked = over_bins.choose(found, COSTS, budget)
+  every = np.array(list(itertools.product(range(4), repeat=3)))
+  for fold, replicate in itertools.product(range(2), range(2)):
+    weight, right = found.weight[fold, :, replicate], found.right[fold, :, replicate]
+    value, cost = right[range(3), every].sum(axis=1), (COSTS[every] * weight).sum(axis=1)
+    at = lambda price: (value - price * cost).argmax()
+    best = [at(price) for price in np.geomspace(1e-6, 10, 2000)]
+    most = max(value[c] for c in best if cost[c] <= budget * weight.sum())
+    mine = right[range(3), picked[fold, :, replicate]].sum()
+    assert mine >= most - 1e-9
+
+
+def test_budget_goes_where_it_buys_most():
+  """One bin gains nothing from more, one a lot: the first one's share is spent on the second."""
+  right = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.2, 0.4, 0.9]])[None, :, None] * 10
+  found = Sums(np.broadcast_to(right, (2, 2, 1, 4)), np.full((2, 2, 1), 10.0), 40)
+  assert over_bins.choose(found, COSTS, 4.5)[0, :, 0].tolist() == [0, 3]
+  assert over_bins.choose(found, COSTS, 100.0)[0, :, 0].tolist() == [0, 3]  # nothing is wasted
+  assert over_bins.choose(found, COSTS, 0.5) is None
+
+
+def test_copies_of_one_strategy_differ_by_nothing():
+  """The cheapest is paid for in every bin, wherever it stands."""
+  rng = np.random.default_rng(0)
+  weight = rng.integers(1, 9, size=(2, crossfit.BINS, 3)).astype(float)
+  same = Sums(np.repeat((weight * rng.random(weight.shape))[..., None], 4, axis=-1), weight, 9)
+  assert (over_bins.choose(same, COSTS, 3.0) == 0).all()
+  got = over_bins.split(candidates_of((4, 1, 2, 8)), same, 4, None)
+  assert (got.picked == 1).all() and (got.everywhere == 1).all() and got.generations == 1
+
+
+def test_each_fold_is_spent_by_the_other_ones_choice():
+  """Two bins, by hand. Budgets do not bind, and strategies do not lie in order of cost."""
+  right = np.array([[[9.0, 1.0, 5.0], [1.0, 0.0, 3.0]],    # fold 0 picks 0 and 2
+                    [[2.0, 2.0, 1.0], [9.0, 0.0, 1.0]]])   # fold 1 picks 1, the cheaper, and 0
+  found = Sums(right[:, :, None], np.array([[[10.0], [10.0]], [[30.0], [30.0]]]), 80)
+  got = over_bins.split(candidates_of((4, 1, 2)), found, 4, None)
+  assert got.picked.tolist() == [[0, 2], [1, 0]] and got.everywhere.tolist() == [0, 0]
+  assert got.accuracy.tolist() == [(1 + 1 + 2 + 1) / 80]
+  assert got.generations == (10 * 1 + 10 * 4 + 30 * 4 + 30 * 2) / 80

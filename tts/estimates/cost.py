@@ -1,0 +1,86 @@
+"""What parts of a run cost, by their shapes alone: FLOPs of reading and of training."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+
+import jax
+
+from tts.config import Experiment
+from tts.eval.measures import flops
+from tts.eval.storage.runfiles import GENERATORS, REVISERS
+from tts.models.arch import Arch
+from tts.models.transformer import Decoder, num_params
+from tts.runs import verifiers
+from tts.serving import open_checkpoint
+from tts.train.steps import init_params
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """One stage.
+
+  Attributes:
+    stage: its name.
+    generations: solutions, whole or begun.
+    tokens: that are written, or trained on.
+    spent: FLOPs by what they are for: `write`, `read` (a verifier's), `train`.
+    memory: bytes of one device, by `tts.estimates.memory`; 0 where nothing has said yet.
+  """
+
+  stage: str
+  generations: int
+  tokens: int
+  spent: Mapping[str, float]
+  memory: int = 0
+
+  @property
+  def flops(self) -> int:
+    return int(sum(self.spent.values()))
+
+
+def arch(e: Experiment, name: str) -> dict:
+  """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary.
+
+  Of a plugin's verifier that of the model that it reads.
+  """
+  name = verifiers.model_of(name)
+  config = getattr(e.models, name)
+  if config.checkpoint:
+    return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
+        config.checkpoint, name in GENERATORS + REVISERS)
+  if not config.arch.num_layers and config.init != 'scratch':
+    return arch(e, config.init)
+  found = dataclasses.asdict(config.arch)
+  return found | {'vocab_size': found['vocab_size'] or e.tokenizer.vocab_size}
+
+
+def params(arch: dict) -> int:
+  return _params(Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in arch.items()}))
+
+
+@functools.cache
+def _params(arch: Arch) -> int:
+  return num_params(jax.eval_shape(lambda: init_params(Decoder(arch), 0)))
+
+
+def read(e: Experiment, name: str, tokens: float, context: float) -> float:
+  """FLOPs of `tokens` entering a model with `context` keys each."""
+  a, of = arch(e, name), verifiers.model_of(name)
+  kind = 'lm' if of in GENERATORS + REVISERS else of
+  return tokens * (flops.per_token(a) + context * flops.per_key(a) + flops.per_output(a, kind))
+
+
+def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
+  """Trainings of models one after the other, those that are given apart."""
+  places, spent = 0, 0.0
+  for name in names:
+    config = getattr(e.models, name)
+    if config.enabled and not config.checkpoint:
+      t = config.train
+      n = t.num_steps * t.batch_size * t.row_length
+      places += n
+      spent += 3 * read(e, name, n, t.row_length)
+  return Cost(stage, 0, places, {'train': spent})

@@ -1,0 +1,107 @@
+"""The sides of claims, as a run has measured them; and the claims that a run was started with."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tts.eval.claims import claims
+from tts.eval.claims.claims import Claim, Lookup, Side
+from tts.eval.exchange import exchange
+from tts.eval.exchange.exchange import Larger, Small
+from tts.eval.measures import contrasts, curves
+from tts.eval.measures.outcomes import Outcome
+from tts.eval.storage import records
+from tts.eval.storage.samples import VERIFIERS
+from tts.types import InputError, Strategy
+
+# By mechanism: revisions may be added to a run whose searches have been measured.
+FILES = {'search': 'claims.json', 'revision': 'claims-revision.json'}
+
+
+def save(written: Sequence[Claim], workdir: pathlib.Path, mechanism: str = 'search') -> None:
+  """Writes the claims down, unless the run was started with some: those hold."""
+  path = workdir / FILES[mechanism]
+  if not path.exists():
+    records.write_json(path, [dataclasses.asdict(c) for c in written])
+
+
+def load(workdir: pathlib.Path) -> list[Claim]:
+  """The run's claims; none where it was started without.
+
+  Raises:
+    InputError: a file is damaged.
+  """
+  return [claim for name in FILES.values() for claim in _load(workdir / name)]
+
+
+def _load(path: pathlib.Path) -> list[Claim]:
+  if not path.exists():
+    return []
+  try:
+    return [Claim(**row | {'left': _side(row['left']), 'right': _side(row['right']),
+                           **{name: tuple(row[name]) for name in ('budgets', 'bins', 'less')}})
+            for row in records.read_json(path)]
+  except (AttributeError, KeyError, TypeError) as error:
+    raise InputError(f'{path} is damaged ({error!r}): delete it; the report then goes without '
+                     'claims') from error
+
+
+def _side(row: Mapping[str, Any]) -> Side:
+  return Side(**row | {'theta': tuple(map(tuple, row.get('theta', ())))})
+
+
+def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[Larger]) -> Lookup:
+  """Accuracy of a side at a budget, from a run's outcomes, its policies and the larger models."""
+  by_mechanism = {small.mechanism: small for small in sides}
+  main = next((o.main for o in found), VERIFIERS[0])
+  greedy = {side.name: side for side in larger if side.strategy == 'greedy'}
+
+  def policy(side: Side, budget: int) -> Mapping[str, float] | None:
+    small = by_mechanism[side.mechanism]
+    if side.inference_ratio is not None:
+      if 'large' not in greedy:
+        return None
+      budget = small.budget(exchange.matched(greedy['large'].scale, side.inference_ratio)) or 0
+    try:
+      answers = small.choose(side.bins, 'generations', budget, True)
+    except KeyError:  # bins that the run cannot make
+      return None
+    return answers and dict(zip(answers.ids, answers.accuracy))
+
+  def fixed(side: Side, budget: int) -> Mapping[str, float] | None:
+    width, others = side.beam_width, dict(side.theta)
+    if width is not None:
+      size = Strategy.of('lookahead', budget, lookahead=side.lookahead).num_candidates
+      width = contrasts.width(str(width), size) if size else None
+    length = side.chain_length
+    if length == 'sqrt':
+      length = contrasts.width('sqrt', budget)
+    verifier = main if side.verifier == VERIFIERS[0] else side.verifier
+    want = (side.strategy, budget, width, side.lookahead, verifier, side.aggregation,
+            side.selection or curves.own_selection(side.strategy), None)
+    like = lambda o: others == {k: v for k, v in o.how.others.items() if k in others}
+    for o in found:
+      own = (o.strategy, o.budget, o.beam_width, o.lookahead, o.verifier, o.aggregation,
+             o.selection, o.proposal)
+      if own == want and like(o) and length in (None, o.chain_length):
+        return dict(zip(o.ids, o.accuracy))
+    return None
+
+  def look(side: Side, budget: int) -> Mapping[str, float] | None:
+    if side.strategy == 'compute_optimal':
+      return policy(side, budget)
+    if side.strategy in greedy:
+      answered = greedy[side.strategy].outcome
+      return dict(zip(answered.ids, answered.accuracy))
+    return fixed(side, budget)
+
+  return look
+
+
+def rows(workdir: pathlib.Path, look: Lookup, schemes: Mapping[str, Mapping[str, int]],
+         ) -> list[dict[str, Any]]:
+  """`claims` of the results."""
+  return claims.evaluate(load(workdir), look, schemes)

@@ -1,0 +1,1 @@
+"""Pretraining against test-time compute: a larger model beside a small one that spends more."""

@@ -1,0 +1,1 @@
+"""A run's files: records read and written, as arrays. The way in is `runfiles.RunFiles`."""

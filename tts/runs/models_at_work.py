@@ -1,0 +1,92 @@
+"""A stage's models at work: each is there once, whatever pools and searches want it."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+import functools
+from typing import Any
+
+from tts.data.prompts import shared_prefix
+from tts.engine import engine, shape
+from tts.engine.workers import EngineGenerator, EngineVerifier
+from tts.models.functions import Functions
+from tts.models.generator import Generator
+from tts.runs.blocks import Block
+from tts.runs.run import Run
+from tts.sampling.logits import SamplingConfig
+
+
+class Computed(collections.Counter):
+  """Tokens that models have computed, by (model, kind).
+
+  Kinds: `entered`, what was written or read; `computed`, that and what a program computed beside
+  it, as its shape is fixed.
+  """
+
+  @property
+  def occupancy(self) -> float | None:
+    """Which share of what was computed was asked for."""
+    total = lambda kind: sum(n for (_, k), n in self.items() if k == kind)
+    return round(total('entered') / total('computed'), 4) if total('computed') else None
+
+
+class Workers:
+  """Models are made to work when they are first asked for; their lanes go with this."""
+
+  def __init__(self, run: Run):
+    self.run = run
+    self.tick: Callable[[int, float], None] = lambda tokens, share: None  # see `engine.run`
+    self._working: list[tuple[str, EngineGenerator | EngineVerifier]] = []
+    self.generator = functools.cache(self._generator)
+    self.verifier = functools.cache(self._verifier)
+
+  def _generator(self, name: str, sampling: SamplingConfig) -> EngineGenerator:
+    """A generator by its model's name."""
+    model = self.run.model(name)
+    generator = EngineGenerator(self.run.mesh, Functions(Generator, model.arch), model.params,
+                                shape.of(model.arch, self.run.experiment.lanes), sampling,
+                                self.run.limits, shared_prefix(self.run.prompts.encode))
+    self._working.append((name, generator))
+    return generator
+
+  def _verifier(self, name: str) -> EngineVerifier:
+    """A verifier by its name."""
+    model = self.run.model(name)
+    encode = self.run.prompts.encode if model.reader is None else model.reader.prompt
+    verifier = EngineVerifier(self.run.mesh, Functions(model.make, model.arch), model.params,
+                              shape.of(model.arch, self.run.experiment.lanes),
+                              shared_prefix(encode))
+    self._working.append((name, verifier))
+    return verifier
+
+  def computed(self) -> Computed:
+    """By all of them, so far."""
+    found = Computed()
+    for name, model in self._working:
+      for worker in model.workers:
+        found[name, 'entered'] += worker.entered
+        found[name, 'computed'] += worker.computed
+    return found
+
+  def on_blocks(self, blocks: Sequence[Block], question: Callable[[Block, int, int], Any],
+                models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> list[list[Any]]:
+    """What coroutines give for each question of each block; all groups work on all blocks.
+
+    Args:
+      blocks: of this process.
+      question: block, place in it, group --> a coroutine.
+      models: that the coroutines use.
+      rows: that a question has at a time.
+    """
+    found = iter(self.on_items(
+        [(block, b) for block in blocks for b in range(len(block.problems))],
+        lambda item, group: question(*item, group), models, rows))
+    return [[next(found) for _ in block.problems] for block in blocks]
+
+  def on_items(self, items: Sequence[Any], coroutine: Callable[[Any, int], Any],
+               models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> list[Any]:
+    """The same of anything: (one of the items, group) --> a coroutine."""
+    begin = lambda item: lambda group: coroutine(item, group)
+    return engine.run([begin(item) for item in items], models,
+                      max(model.shape.in_flight(rows) for model in models), self.tick)

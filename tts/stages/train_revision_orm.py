@@ -1,0 +1,119 @@
+"""Stage `revision_orms`: outcome verifiers of revisions (paper, appendix J), and the control's.
+
+The revision model answers questions of the split `verifier` in chains, the control as often, each
+answer on its own; records: `revision_orms`. An answer is labelled by whether it is right, and read
+with what it was written after in its context, or without.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tts.eval.storage import records
+from tts.eval.storage.samples import REVISION_VERIFIERS
+from tts.revision import chains
+from tts.runs import blocks as blocks_lib
+from tts.runs.blocks import Block, Work
+from tts.runs.models_at_work import Workers
+from tts.runs.run import Run
+from tts.runs.workdir import fingerprint
+from tts.stages import chain_pool, search as search_lib, train as train_lib
+from tts.train.packed import Labelled
+from tts.types import InputError, Strategy
+
+_STAGE = 'revision_orms'
+_FORMAT = 1  # of rows and labels; files of another one are made anew
+
+
+def run_orms(run: Run) -> int | bool:
+  """Answers training questions, and trains the verifiers; how much of it was there already."""
+  configs = {name: run.model_config(name) for name in REVISION_VERIFIERS}
+  names = [n for n, c in configs.items() if c.enabled and not c.checkpoint]
+  if not names:
+    return True
+  works = {name: _control(run) if name == 'control_orm' else _chains(run) for name in names}
+  # Two of them learn from one pool.
+  pools = list({work.folder: work for work in works.values()}.values())
+  reused = blocks_lib.run(run.workdir, pools, run.mesh)
+  trained = [_train(run, name, work.folder) for name, work in works.items()]
+  return reused if all(trained) else 0
+
+
+def _train(run: Run, name: str, folder: str) -> bool:
+  mark = fingerprint(run.workdir.mark(f'records/{folder}'), _FORMAT)
+  return train_lib.fit_verifier(run, name, mark, lambda: _labelled(run, name, folder))
+
+
+def _questions(run: Run) -> tuple[list[Block], str]:
+  config, limits = run.experiment.revision, run.experiment.limits
+  problems = run.problems('verifier', config.orm_questions, 'revision.orm_questions')
+  blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
+  return blocks, fingerprint(run.data_mark('verifier'), config.orm_questions, config.block, limits,
+                             run.tokenizer_mark())
+
+
+def _strategy(run: Run) -> Strategy:
+  return chain_pool.strategy(*run.experiment.revision.orm_chains)
+
+
+def chain_folder(run: Run) -> str:
+  """Where the revision model's chains are, under `records/`."""
+  return search_lib.pool_folder(_STAGE, 'revision', _strategy(run))
+
+
+def _chains(run: Run) -> Work:
+  blocks, mark = _questions(run)
+  return chain_pool.work(Workers(run), _STAGE, blocks, mark, _strategy(run), stream='orm_chains',
+                         split='verifier', sampling=run.experiment.sampling.to_learn_from())
+
+
+def _control(run: Run) -> Work:
+  """As many answers of the control, each on its own."""
+  blocks, mark = _questions(run)
+  return search_lib.pool_work(
+      Workers(run), _STAGE, blocks, mark, model='revision_control', stream='orm_control',
+      num=_strategy(run).budget, sampling=run.experiment.sampling.to_learn_from(), split='verifier')
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+  """What a pool of this stage holds.
+
+  Attributes:
+    prompts: question -> its tokens.
+    held_out: the last tenth of the questions.
+    rows: question -> slot -> record.
+  """
+
+  prompts: dict[str, list[int]]
+  held_out: set[str]
+  rows: dict[str, dict[int, dict[str, Any]]]
+
+  @classmethod
+  def read(cls, run: Run, folder: str) -> Answers:
+    problems = run.problems('verifier', run.experiment.revision.orm_questions,
+                            'revision.orm_questions')
+    rows: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in records.iterate(run.workdir.root, *folder.split('/')):
+      rows.setdefault(row['problem_id'], {})[row['slot']] = row
+    return cls({p.id: run.prompts.encode(p.prompt) for p in problems},
+               {p.id for p in problems[-(len(problems) // 10):]}, rows)
+
+
+def _labelled(run: Run, name: str, folder: str) -> tuple[list[Labelled], list[Labelled]]:
+  """Answers to learn from, and those to the held-out questions."""
+  answers = Answers.read(run, folder)
+  sets: tuple[list, list] = ([], [])
+  for question, rows in answers.rows.items():
+    for row in rows.values():
+      if row['answer'] is None:
+        continue  # it has no vote, so its score is never read
+      before = [rows[slot]['tokens'] for slot in row['context']] if name == 'revision_orm' else []
+      sets[question in answers.held_out].append(Labelled(
+          question, chains.context(answers.prompts[question], before, run.limits.roles),
+          row['tokens'], row['step_ends'], [float(row['correct'])] * len(row['step_ends'])))
+  if not all(sets):
+    raise InputError(f'{run.workdir.path("records", folder)} has too few answers to train on: '
+                     'raise --config.revision.orm_questions')
+  return sets
