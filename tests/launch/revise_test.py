@@ -92,7 +92,7 @@ def test_a_search_for_revisions_reads_the_chain_s_answers_and_pays_for_them(expe
     # The chain reads the question again after each answer; the search reads it all once.
     unclosed = sum(row['truncated'] for row in before)
     context = (answers + 1) * prompts[question] + written + unclosed
-    assert total['reencoded'] == run_lib + sum(
+    assert total['reencoded'] == context + sum(
         row['counts']['revision']['reencoded'] for row in before)
     assert total['prompt'] == prompts[question]
     # The PRM has read the question and the candidates, nothing of the chain.

@@ -212,10 +212,10 @@ def evaluated(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
   given = {f.name: dataclasses.replace(
       getattr(models, f.name), enabled=bool(getattr(models, f.name).checkpoint))
       for f in dataclasses.fields(models)}
-  revising = train_revision.enabled and given['revision'].enabled
+  revising = revision.enabled and given['revision'].enabled
   experiment = dataclasses.replace(
       experiment, models=dataclasses.replace(models, **given),
-      revision=dataclasses.replace(train_revision, enabled=revising))
+      revision=dataclasses.replace(revision, enabled=revising))
   return experiment, ('search', 'difficulty', *(('revise',) if revising else ()))
 
 

@@ -190,7 +190,7 @@ def _fools(results: Mapping[str, Any]) -> list[str]:
     table = page.table(['question', 'answer', 'the wrong one, its steps', 'the best right one',
                         'margin'], rows)
     out.append(f'<details{" open" if not out else ""}><summary>{judges(results)[name]}</summary>'
-               f'<div class="fools">{outcome_table}</div></details>')
+               f'<div class="fools">{table}</div></details>')
   return out
 
 
