@@ -30,7 +30,7 @@ from tts.runs.blocks import Block
 from tts.runs.run import Model, Run
 from tts.runs.workdir import Workdir
 from tts.stages import scoring, search, train_revision
-from tts.train import fit as fit_lib, packed
+from tts.train import fit as fit_lib, packed, progress
 from tts.train.packed import Continuation
 from tts.types import PAD_ID, Problem, Strategy
 
@@ -80,7 +80,7 @@ def _trained(run: Run, told: bool) -> Model:
   name = 'told' if told else 'untold'
   params, fitted = fit_lib.fit(
       base.arch, train, data, workdir=run.workdir.path('told'), name=name,
-      init=jax.device_get(base.params), validation=held_out, progress=fit_lib.progress_bar())
+      init=jax.device_get(base.params), validation=held_out, progress=progress.bar())
   print(f'{name}: validation loss {fitted["val_loss"]:.4f}', flush=True)
   return Model(name, base.arch, parallel.replicate(params, run.mesh), mark=name)
 

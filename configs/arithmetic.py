@@ -44,7 +44,7 @@ def get_config():
           arith=ArithConfig(seed=5, max_ops=5, ranges=(5, 10, 20), max_value=199),
           # Six pairs, so that the large model leaves something to win on easy questions too.
           plan=PlanConfig(seed=6, max_pairs=6)),
-      models=config.ModelsConfig(
+      models=config.Models(
           base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large(3), 3e-3), prm=judge, orm=judge,
           orm_more=judge,
           # The paper's: the base model itself with a value head, nothing else.

@@ -39,7 +39,7 @@ def get_config():
       name='open_train',
       data=DataConfig(family='math', grader='math'),
       prompts=PromptConfig(kind='chat', system=SYSTEM, delimiter='blank_line'),
-      models=config.ModelsConfig(
+      models=config.Models(
           mid=off, large=off, prm=judge('base', 1), orm=judge('base', 1),
           # A row has room for five turns: four answers in context and the one that is learnt.
           revision=revised(5), revision_control=revised(1), revision_restem=off,

@@ -37,7 +37,7 @@ def get_config(layers: str = ''):
       name='pod',
       mesh=config.MeshConfig(model=4),
       lanes=16,
-      models=config.ModelsConfig(base=model(_LLAMA, 32), prm=model(_QWEN, 28), mid=off, large=off,
+      models=config.Models(base=model(_LLAMA, 32), prm=model(_QWEN, 28), mid=off, large=off,
                                  orm=off),
       limits=config.LimitsConfig(
           max_prompt_tokens=512, max_tokens=1024, max_steps=40, max_step_tokens=256),

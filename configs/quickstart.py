@@ -50,7 +50,7 @@ def get_config():
       name='quickstart',
       data=DataConfig(arith=ArithConfig(
           seed=3, max_ops=5, ranges=(5, 10, 20), max_value=199)),
-      models=config.ModelsConfig(
+      models=config.Models(
           base=lm(base, 1e-2), mid=lm(mid, 5e-3), large=lm(large(3), 3e-3), prm=judge, orm=judge,
           # The paper's: the base model itself with a value head, nothing else.
           prm_plain=config.ModelConfig(

@@ -54,7 +54,7 @@ def get_config(size: str = 'full'):
           arith=ArithConfig(seed=6, max_ops=6, ranges=(1000, 10_000), max_value=99_999,
                            level_cuts=(1817, 3870, 9478, 32_052), sizes=sizes),
           plan=PlanConfig(seed=6, max_pairs=6, sizes=sizes)),
-      models=config.ModelsConfig(
+      models=config.Models(
           base=lm(shape(7, 256, 8), 2e-3), mid=lm(shape(9, 448, 8), 1.5e-3),
           large=lm(shape(11, 768, 12), 1e-3), prm=judge, orm=judge),
       limits=config.LimitsConfig(

@@ -34,7 +34,7 @@ def get_config(what: str = ''):
           max_ops=2, ranges=(5, 10), max_value=30,
           sizes=(('lm', 400), ('verifier', 60), ('revision', 60), ('validation', 20),
                  ('dev', 20), ('test', 40)))),
-      models=config.ModelsConfig(
+      models=config.Models(
           base=config.ModelConfig(arch=base, train=train),
           mid=config.ModelConfig(arch=larger, train=train),
           large=config.ModelConfig(arch=larger, train=train),

@@ -38,7 +38,7 @@ def get_config():
           max_prompt_tokens=32, max_tokens=72, max_steps=8, max_step_tokens=16),
 
       # WHO ANSWERS. A model is trained here, or given: checkpoint='hf://org/name', a folder, F.gguf.
-      models=config.ModelsConfig(
+      models=config.Models(
           # Test-time compute is spent on this one.
           base=config.ModelConfig(
               arch=decoder(layers=2, width=32, heads=4),
@@ -52,7 +52,10 @@ def get_config():
           prm=config.ModelConfig(
               init='base', arch=decoder(layers=2, width=32, heads=4),
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=400)),
-          orm=config.ModelConfig(enabled=False)),
+          orm=config.ModelConfig(enabled=False)
+          # One more is one entry more, under a name of its own that says what it learns from:
+          # prm_wide=config.ModelConfig(learns='rollouts', init='base', arch=decoder(...), train=...)
+          ),
       # Which verifier guides searches and scores samples; a plugin's has a name of its own.
       verifier='prm',
       # What the verifier learns from: solutions of the base, and continuations of each step.

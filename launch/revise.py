@@ -12,7 +12,7 @@ from tts.types import InputError
 def main(config, workdir):
   if not config.revision.enabled:
     raise InputError('this config has no revisions: give --config.revision.enabled=True')
-  reproduce.run_stages(config, workdir, ('revise',))
+  reproduce.run_launcher(config, workdir, 'revise')
 
 
 if __name__ == '__main__':

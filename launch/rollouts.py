@@ -8,7 +8,7 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  reproduce.run_stages(config, workdir, ('labels',))
+  reproduce.run_launcher(config, workdir, 'rollouts')
 
 
 if __name__ == '__main__':

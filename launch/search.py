@@ -8,7 +8,7 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  reproduce.run_stages(config, workdir, ('search', 'difficulty'))
+  reproduce.run_launcher(config, workdir, 'search')
 
 
 if __name__ == '__main__':

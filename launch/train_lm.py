@@ -8,7 +8,7 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  reproduce.run_stages(config, workdir, ('data', 'base', 'mid', 'large'))
+  reproduce.run_launcher(config, workdir, 'train_lm')
 
 
 if __name__ == '__main__':

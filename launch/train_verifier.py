@@ -8,7 +8,7 @@ from tts.stages import reproduce
 
 
 def main(config, workdir):
-  reproduce.run_stages(config, workdir, ('verifiers',))
+  reproduce.run_launcher(config, workdir, 'train_verifier')
 
 
 if __name__ == '__main__':

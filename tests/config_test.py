@@ -46,7 +46,7 @@ def test_numbers_and_paths_are_taken_as_meant():
   result = config.from_config_dict(changed('sampling.temperature', 1))
   assert result.sampling.temperature == 1.0 and isinstance(result.sampling.temperature, float)
   result = config.from_config_dict(changed('models.base.checkpoint', 'here'))
-  assert result.models.base.checkpoint == 'here'
+  assert result.models['base'].checkpoint == 'here'
 
 
 def test_unknown_fields_are_refused():

@@ -1,6 +1,7 @@
 """Who may import whom and say what, read off the syntax tree; and how long a file may be."""
 
 import ast
+import collections
 import pathlib
 import subprocess
 import sys
@@ -11,6 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ('tts', 'launch', 'configs')
 JAX = ('jax', 'jaxlib', 'flax', 'optax', 'orbax')
 MAX_LINES = 400
+EQUAL_LINES = 6  # so many in a row stand nowhere twice
 STUDY = ('tts.stages', 'tts.runs', 'tts.estimates', 'tts.serving')  # what knows workdirs
 
 # Folder or file under tts/ --> what it may not import, and what of that it may.
@@ -171,6 +173,31 @@ def test_a_long_file_would_be_seen(tmp_path):
   assert too_long([path]) == {}
   path.write_text('x = 1\n' * (MAX_LINES + 1))
   assert too_long([path]) == {str(path): MAX_LINES + 1}
+
+
+def repeated(paths):
+  """Places of runs of equal lines, those of imports and the ends of docstrings before them apart."""
+  found = collections.defaultdict(list)
+  for path in paths:
+    lines = [(i, line.strip()) for i, line in enumerate(path.read_text().splitlines(), 1)
+             if line.strip() and not line.strip().startswith('#')]
+    for place in range(len(lines) - EQUAL_LINES + 1):
+      numbers, texts = zip(*lines[place:place + EQUAL_LINES])
+      if not all(text.startswith(('from ', 'import ', '"""')) for text in texts):
+        found[texts].append(f'{path}:{numbers[0]}')
+  return [places for places in found.values() if len(places) > 1]
+
+
+def test_nothing_is_written_twice():
+  assert repeated(sources('tts')) == []
+
+
+def test_what_is_written_twice_would_be_seen(tmp_path):
+  path = tmp_path / 'a.py'
+  path.write_text(''.join(f'x = {i % EQUAL_LINES}\n' for i in range(2 * EQUAL_LINES - 1)))
+  assert repeated([path]) == []
+  path.write_text(''.join(f'x = {i % EQUAL_LINES}\n' for i in range(2 * EQUAL_LINES)))
+  assert repeated([path]) == [[f'{path}:1', f'{path}:{EQUAL_LINES + 1}']]
 
 
 def test_rules_are_for_places_that_there_are():

@@ -72,8 +72,7 @@ def check_part(part: Any, name: str) -> None:
 
 def check(experiment: Any) -> None:
   """Raises InputError at the first field of a `config.Experiment` that is out of its bounds."""
-  models = {field.name: getattr(experiment.models, field.name)
-            for field in dataclasses.fields(experiment.models)}
+  models = experiment.models
   for path, value, _ in leaves(experiment):
     group, name, *_ = f'{path}.'.split('.')
     table = BOUNDS if group == 'models' and not models[name].arch.num_layers else _ALL
@@ -97,7 +96,7 @@ def _check(path: str, value: Any, called: str, table: Mapping[str, Bound]) -> No
       raise InputError(f'{called} is {value}: {each} is to be {bound.wanted(number)}')
 
 
-def _check_model(name: str, models: dict[str, Any]) -> None:
+def _check_model(name: str, models: Mapping[str, Any]) -> None:
   """What fields of one model say about each other."""
   where, model, a = f'config.models.{name}', models[name], models[name].arch
   if len(a.rope_scaling) not in (0, 1, 4):
@@ -128,9 +127,11 @@ def _check_model(name: str, models: dict[str, Any]) -> None:
 
 def leaves(value: Any, path: str = '') -> Iterator[tuple[str, Any, type]]:
   """(path, value, class that has it) of every field that has no fields of its own."""
-  for field in dataclasses.fields(value):
-    item, where = getattr(value, field.name), f'{path}{field.name}'
-    if dataclasses.is_dataclass(item):
+  parts = (value if isinstance(value, Mapping) else
+           {field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+  for name, item in parts.items():
+    where = f'{path}{name}'
+    if dataclasses.is_dataclass(item) or isinstance(item, Mapping):
       yield from leaves(item, f'{where}.')
     else:
       yield where, item, type(value)

@@ -20,7 +20,7 @@ from tts import bounds, plugins
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
-from tts.model_config import ModelConfig, ModelsConfig
+from tts.model_config import ModelConfig, Models
 from tts.parallel import MeshConfig
 from tts.revision.trajectories import CONTEXTS
 from tts.sampling.logits import SamplingConfig
@@ -210,7 +210,7 @@ class Experiment:
     data: where problems come from.
     tokenizer: trained with the base model.
     prompts: how questions are put, and what ends a step.
-    models: the models.
+    models: the models, by name; see `tts.model_config`.
     limits: buffer sizes.
     sampling: how tokens are drawn; for labels and revisions but for their own temperature.
     labels: what the verifiers are trained on.
@@ -229,7 +229,7 @@ class Experiment:
   data: DataConfig = DataConfig()
   tokenizer: TokenizerConfig = TokenizerConfig()
   prompts: PromptConfig = PromptConfig()
-  models: ModelsConfig = ModelsConfig()
+  models: Models = Models()
   limits: LimitsConfig = LimitsConfig()
   sampling: SamplingConfig = SamplingConfig()
   labels: LabelsConfig = LabelsConfig()
@@ -248,11 +248,13 @@ class Experiment:
 
 def to_config_dict(value: Any) -> ml_collections.ConfigDict:
   """A dataclass tree as a ConfigDict that command lines can override."""
+  if isinstance(value, Models):
+    return ml_collections.ConfigDict({name: to_config_dict(m) for name, m in value.items()})
   hints = typing.get_type_hints(type(value))
   result = ml_collections.ConfigDict()
   for field in dataclasses.fields(value):
     item = getattr(value, field.name)
-    if dataclasses.is_dataclass(item):
+    if dataclasses.is_dataclass(item) or isinstance(item, Models):
       item = to_config_dict(item)
     elif item is None:
       item = ml_collections.config_dict.placeholder(_without_none(hints[field.name]))
@@ -265,6 +267,9 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
   """The frozen dataclass `kind` of a ConfigDict; a mistake names the field and what it takes."""
   if not isinstance(config, ml_collections.ConfigDict):
     raise InputError(f'{path} is {config!r}: it has fields of its own, set those')
+  if kind is Models:
+    return _made(Models, {name: from_config_dict(model, ModelConfig, f'{path}.{name}')
+                          for name, model in config.items()}, path)
   hints = typing.get_type_hints(kind)
   values = {}
   for field in dataclasses.fields(kind):
@@ -272,7 +277,7 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
     value, hint = config.get(field.name, field.default), hints[field.name]  # old runs lack some
     if value is dataclasses.MISSING:
       raise InputError(f'{where} is missing from the config file')
-    if dataclasses.is_dataclass(hint) and field.name in config:
+    if (dataclasses.is_dataclass(hint) or hint is Models) and field.name in config:
       values[field.name] = from_config_dict(value, hint, where)
     else:
       values[field.name] = _checked(value, hint, where)
@@ -280,15 +285,28 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
   extra = sorted(set(config) - set(values))
   if extra:
     raise InputError(f'{path}.{extra[0]} is no field: {path} has {", ".join(values)}')
+  made = _made(kind, values, path)
+  if isinstance(made, Experiment):
+    bounds.check(made)
+  return made
+
+
+def _made(kind: type, values: dict[str, Any], path: str) -> Any:
   try:
-    made = kind(**values)
+    return kind(**values)
   except InputError:
     raise
   except ValueError as error:
     raise InputError(f'{path}: {error}') from error
-  if isinstance(made, Experiment):
-    bounds.check(made)
-  return made
+
+
+def as_json(value: Any) -> Any:
+  """An experiment, or a part of one, as JSON: what `run.json` keeps of it."""
+  if isinstance(value, Models):
+    return {name: as_json(model) for name, model in value.items()}
+  if dataclasses.is_dataclass(value):
+    return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+  return value
 
 
 def _without_none(hint: Any) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
+import re
+from typing import Any
 
+from tts.model_kinds import Kind, KINDS, LEARNS
 from tts.models.arch import Arch, decoder
 from tts.train.steps import TrainConfig
 
@@ -14,6 +18,9 @@ class ModelConfig:
 
   Attributes:
     enabled: False leaves the model out.
+    learns: what it is made of, and so what it is for: `solutions` (a language model), `rollouts` (a
+      process verifier), `outcomes` or `more_outcomes` (a verifier of whole solutions); see
+      `tts.model_kinds`. None is what the model of this name always learns.
     checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; or
       a GGUF file, F.gguf or hf://org/name/F.gguf; its training is skipped.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
@@ -24,6 +31,7 @@ class ModelConfig:
   """
 
   enabled: bool = True
+  learns: str | None = None
   checkpoint: str | None = None
   init: str = 'scratch'
   arch: Arch = decoder(layers=2, width=32, heads=4)
@@ -40,41 +48,71 @@ def _revision_orm(init: str, row_length: int) -> ModelConfig:
                      train=TrainConfig(learning_rate=3e-3, row_length=row_length, steps=600))
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelsConfig:
-  """The models.
+# The models that every config has. A study of something else leaves them out by `enabled=False`.
+_DEFAULTS = {
+    # The generator that test-time compute is spent on.
+    'base': ModelConfig(),
+    # The same family with about 4x and 14x the parameters, which it is compared with.
+    'mid': ModelConfig(arch=decoder(layers=3, width=64, heads=4, kv_heads=2, mlp_width=184)),
+    'large': ModelConfig(arch=decoder(layers=3, width=112, heads=4, kv_heads=2, mlp_width=336)),
+    # The process reward model; the one that curves and difficulty are made with, unless
+    # `Experiment.verifier` names another.
+    'prm': ModelConfig(init='base'),
+    # The paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
+    'prm_plain': ModelConfig(enabled=False, init='base'),
+    # The outcome reward model, and one on as many solutions as the rollouts' FLOPs pay for.
+    'orm': ModelConfig(init='base'),
+    'orm_more': ModelConfig(enabled=False, init='base'),
+    # The base finetuned to write a right answer after wrong ones; see `RevisionConfig`.
+    'revision': _REVISED,
+    # On the same answers without what precedes them.
+    'revision_control': _REVISED,
+    # On the revision model's own chains as far as their first right answer (ReST-EM, appendix K).
+    'revision_restem': _REVISED,
+    # ORMs on the revision model's answers, those before in their context (appendix J) or not; and
+    # on the control's.
+    'revision_orm': _revision_orm('revision', 480),
+    'revision_orm_alone': _revision_orm('revision', 128),
+    'control_orm': _revision_orm('revision_control', 128),
+}
 
-  Attributes:
-    base: the generator that test-time compute is spent on.
-    mid: the same family with about 4x the parameters.
-    large: the same with about 14x.
-    prm: process reward model, the one that the curves and the difficulty estimate are made with
-      unless `Experiment.verifier` is another.
-    prm_plain: the paper's PRM, an ablation: a language model's trunk and a value head, nothing
-      else.
-    orm: outcome reward model, the comparison.
-    orm_more: an ORM on more solutions, as many as the PRM's label FLOPs would have paid for.
-    revision: the base finetuned to write a right answer after wrong ones; see `RevisionConfig`.
-    revision_control: the base finetuned on the same right answers without what precedes them.
-    revision_restem: the base finetuned on the revision model's own chains as far as their first
-      right answer (ReST-EM, appendix K).
-    revision_orm: an ORM on the revision model's answers, those before in its context (appendix J).
-    revision_orm_alone: an ORM on the same answers without what precedes them.
-    control_orm: an ORM on the control's answers.
+
+class Models(dict[str, ModelConfig]):
+  """The models by name: `Models(base=..., prm_wide=ModelConfig(learns='rollouts', ...))`.
+
+  Names that are not given have their defaults; a name of one's own is one model more, which says
+  what it `learns`. Not to be changed: `Models(**{**models, 'base': other})` is another one.
   """
 
-  base: ModelConfig = ModelConfig()
-  mid: ModelConfig = ModelConfig(
-      arch=decoder(layers=3, width=64, heads=4, kv_heads=2, mlp_width=184))
-  large: ModelConfig = ModelConfig(
-      arch=decoder(layers=3, width=112, heads=4, kv_heads=2, mlp_width=336))
-  prm: ModelConfig = ModelConfig(init='base')
-  prm_plain: ModelConfig = ModelConfig(enabled=False, init='base')
-  orm: ModelConfig = ModelConfig(init='base')
-  orm_more: ModelConfig = ModelConfig(enabled=False, init='base')
-  revision: ModelConfig = _REVISED
-  revision_control: ModelConfig = _REVISED
-  revision_restem: ModelConfig = _REVISED
-  revision_orm: ModelConfig = _revision_orm('revision', 480)
-  revision_orm_alone: ModelConfig = _revision_orm('revision', 128)
-  control_orm: ModelConfig = _revision_orm('revision_control', 128)
+  def __init__(self, **given: ModelConfig):
+    """Raises ValueError where an entry does not say what it is for."""
+    super().__init__({name: _checked(name, model)
+                      for name, model in {**_DEFAULTS, **given}.items()})
+
+  def __hash__(self) -> int:
+    return hash(tuple(self.items()))
+
+  @property
+  def kinds(self) -> dict[str, Kind]:
+    """What each is for, in order."""
+    return {name: KINDS[model.learns] for name, model in self.items()}
+
+  def trained(self, names: Any = None) -> tuple[str, ...]:
+    """Those of `names`, or of all, that the run trains: enabled, and not given as a checkpoint."""
+    return tuple(name for name in (self if names is None else names)
+                 if self[name].enabled and not self[name].checkpoint)
+
+
+def _checked(name: str, model: ModelConfig) -> ModelConfig:
+  """The entry with its `learns`."""
+  usual = LEARNS.get(name)
+  if not re.fullmatch(r'[a-z][a-z0-9_]*', name):
+    raise ValueError(f'{name!r} is no name of a model: give small letters, digits and _')
+  found = model.learns or usual
+  own = [what for what, kind in KINDS.items() if not kind.revises]
+  if usual is None and found not in own:
+    raise ValueError(f'{name}.learns is {found!r}: a model of your own says what it learns, one of '
+                     f'{", ".join(own)}')
+  if usual is not None and found != usual:
+    raise ValueError(f'{name}.learns is {found!r}: this model learns {usual}; give another name')
+  return dataclasses.replace(model, learns=found)

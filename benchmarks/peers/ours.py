@@ -7,7 +7,7 @@ import tempfile
 
 from benchmarks.peers import prepare, setting as setting_lib
 from benchmarks.peers.setting import Results, Row, Setting, timed
-from tts.config import Experiment, LimitsConfig, ModelConfig, ModelsConfig
+from tts.config import Experiment, LimitsConfig, ModelConfig, Models
 from tts.data import problems as problems_lib
 from tts.engine.program import Program
 from tts.runs import blocks as blocks_lib
@@ -36,7 +36,7 @@ def measure(folder: pathlib.Path, results: Results) -> None:
 def _run(folder: pathlib.Path, workdir: str) -> Run:
   of = lambda name: ModelConfig(checkpoint=str(folder / name))
   off = dict.fromkeys(('mid', 'large', 'orm'), ModelConfig(enabled=False))
-  models = ModelsConfig(base=of(setting_lib.BASE), prm=of(setting_lib.VERIFIER), **off)
+  models = Models(base=of(setting_lib.BASE), prm=of(setting_lib.VERIFIER), **off)
   limits = LimitsConfig(setting_lib.MAX_PROMPT_TOKENS, setting_lib.MAX_TOKENS,
                         setting_lib.MAX_STEPS, setting_lib.MAX_TOKENS)
   experiment = Experiment(models=models, limits=limits, prompts=prepare.PROMPTS,

@@ -9,7 +9,7 @@ from configs import smoke as smoke_config
 from tests.launch.conftest import SMOKE, record_hashes
 from tts import config
 from tts.eval.storage import records
-from tts.eval.storage.samples import REVISION_VERIFIERS
+from tts import model_kinds
 from tts.runs import run as run_lib, workdir as workdir_lib
 from tts.stages import restem, revise, train_revision, train_revision_orm
 from tts.types import InputError
@@ -64,7 +64,7 @@ def test_nothing_that_was_read_is_missing_from_the_account(smoke):
     for model, counts in row['counts'].items():
       total[model].update(counts)
   assert set(total) == {'prm', 'revision', 'revision_control', 'revision_restem',
-                        *REVISION_VERIFIERS}
+                        *model_kinds.revision_verifiers(model_kinds.of_run(None))}
   for c in total.values():
     assert c['entered'] == c['prompt'] + c['kept'] + c['pruned'] + c['reencoded'] - c['last'] > 0
   assert total['revision']['reencoded'] > 0 and total['revision_orm']['reencoded'] > 0
@@ -107,7 +107,7 @@ def test_verifiers_learn_whether_answers_of_their_own_model_are_right(experiment
   names = [r['model'] for r in records.iterate(smoke, 'revision_orms')]
   assert collections.Counter(names) == {'revision': 40 * 9, 'revision_control': 40 * 9}
   lengths = {}
-  for name in REVISION_VERIFIERS:
+  for name in model_kinds.revision_verifiers(model_kinds.of_run(None)):
     folder = 'control-sample-n9' if name == 'control_orm' else 'chains-l3-n9'
     folder = 'revision_orms/revision' + ('_' if name == 'control_orm' else '-') + folder
     learnt, held_out = train_revision_orm._labelled(run, name, folder)

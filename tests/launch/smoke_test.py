@@ -8,11 +8,13 @@ import pytest
 
 from tests.launch.conftest import SMOKE, record_hashes
 from tts.eval.storage import records
-from tts.eval.storage.samples import VERIFIERS
+from tts import model_kinds
 
 MODELS = ('base', 'mid', 'large', 'prm', 'orm')
 REVISING = ('revision', 'revision_control', 'revision_restem', 'revision_orm',
             'revision_orm_alone', 'control_orm')
+
+VERIFIERS = model_kinds.verifiers(model_kinds.of_run(None))
 
 
 def read(path):

@@ -250,7 +250,7 @@ def test_runs_that_there_are_stay_as_they_are(module):
   """Their records are committed: no row of theirs may be cut into blocks."""
   e = config.from_config_dict(module.get_config(*(['revisions'] if module is smoke else [])))
   turn = e.limits.max_prompt_tokens + e.limits.max_tokens + 1
-  trained = [model.train.row_length for model in vars(e.models).values() if model.train]
+  trained = [model.train.row_length for model in e.models.values() if model.train]
   longest = max(*trained, (MAX_CONTEXT + 1) * turn)
   assert len(trained) > 5 and blockwise.size(longest, longest) == longest
   assert blockwise.size(longest, e.tokenizer.vocab_size) == longest

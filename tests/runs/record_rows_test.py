@@ -12,23 +12,23 @@ from tts.stages import search
 from tts.types import Problem
 
 
-def scored(name, values, step_ends=(2, 5)):
+def scored(name, values, step_ends=(2, 5), **how):
   row = {'tokens': [5] * step_ends[-1], 'step_ends': list(step_ends), 'step_scores': None,
          'answer_score': None, 'other_scores': {}, 'counts': {}}
-  record_rows.add_scores(row, name, np.float32(values), 17, 3, first=True)
+  record_rows.add_scores(row, name, np.float32(values), 17, 3, first=True, **how)
   return row
 
 
 def test_the_main_verifier_has_fields_of_its_own():
-  row = scored('prm', [0, 0.25, 0, 0, 0.5, 9])
+  row = scored('prm', [0, 0.25, 0, 0, 0.5, 9], main=True)
   assert (row['step_scores'], row['answer_score']) == ([0.25, 0.5], 0.5)
   assert row['other_scores'] == {} and set(row['counts']) == {'prm'}
 
 
-@pytest.mark.parametrize('name,expected', [
-    ('prm_plain', [0.25, 0.5]), ('orm', [0.5]), ('orm_more', [0.5])])
-def test_the_others_are_under_their_names(name, expected):
-  row = scored(name, [0, 0.25, 0, 0, 0.5, 9])
+@pytest.mark.parametrize('name,stepwise,expected', [
+    ('prm_plain', True, [0.25, 0.5]), ('orm', False, [0.5]), ('orm_more', False, [0.5])])
+def test_the_others_are_under_their_names(name, stepwise, expected):
+  row = scored(name, [0, 0.25, 0, 0, 0.5, 9], stepwise=stepwise)
   assert row['other_scores'] == {name: expected}
   assert row['step_scores'] is None and row['answer_score'] is None
   assert row['counts'][name]['entered'] == 3 + 5 and row['counts'][name]['attended'] == 6 + 17

@@ -16,7 +16,7 @@ from tts import hosts, parallel
 from tts.runs import blocks, watch
 from tts.runs.models_at_work import Computed
 from tts.runs.workdir import Workdir
-from tts.train.fit import Progress
+from tts.train.progress import Progress
 
 
 @pytest.fixture

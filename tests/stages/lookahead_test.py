@@ -72,7 +72,7 @@ def test_the_dry_run_counts_what_is_written():
   experiment = config.from_config_dict(arithmetic.get_config())
   without = dataclasses.replace(experiment, search=dataclasses.replace(
       experiment.search, lookahead_questions=0))
-  more, less = (dry_run.search_generations(e, 6.0)[1]['prm'] for e in (experiment, without))
+  more, less = (strategies.guided(e, 6.0)['prm'] for e in (experiment, without))
   charged = 2 * 4 + 3 * 16 + 2 * 64 + 3 * 256
   # A simulation writes less than a solution.
   assert 500 * charged / 4 < more - less < 500 * charged

@@ -9,29 +9,33 @@ from configs import smoke
 from tts import config
 from tts.estimates import cost, device_programs, dry_run
 from tts.runs import workdir as workdir_lib
-from tts.stages import reproduce
+from tts.stages import graph, reproduce
 from tts.types import InputError
 
 REVISIONS = ('revision', 'revision_orms', 'restem', 'revise')
 
 
-@pytest.fixture
-def ran(monkeypatch):
-  """The stages that are run, which do nothing."""
-  names = []
-  for name in reproduce.STAGES:
-    monkeypatch.setitem(reproduce.STAGES, name, lambda run, name=name: names.append(name))
-  return names
+LAUNCHERS = ('train_lm', 'rollouts', 'train_verifier', 'train_revision', 'search', 'revise')
 
 
 @pytest.mark.parametrize('revising', [False, True])
-def test_what_is_off_is_no_stage(tmp_path, ran, revising):
+def test_what_is_off_is_no_stage(tmp_path, monkeypatch, revising):
+  """By each launcher in turn, of stages that do nothing."""
   made = smoke.get_config('revisions' if revising else '')
   made.models.mid.enabled = False
   experiment = config.from_config_dict(made)
-  reproduce.run_stages(experiment, str(tmp_path), list(reproduce.STAGES))
-  off = ('mid',) if revising else ('mid', *REVISIONS)
-  assert ran == [name for name in reproduce.STAGES if name not in off]
+  wanted = ['data', 'base', 'large', 'labels', 'verifiers',
+            *(REVISIONS[:3] if revising else ()), 'search', 'difficulty',
+            *(REVISIONS[3:] if revising else ())]
+  stages = graph.stages(experiment)
+  assert [stage.name for stage in stages] == wanted
+  ran = []
+  monkeypatch.setattr(graph, 'stages', lambda e: [
+      dataclasses.replace(stage, run=lambda run, name=stage.name: ran.append(name))
+      for stage in stages])
+  for launcher in LAUNCHERS:
+    reproduce.run_launcher(experiment, str(tmp_path), launcher)
+  assert ran == wanted
   assert sorted(p.stem for p in (tmp_path / 'stages').iterdir()) == sorted(ran)
 
 
@@ -59,15 +63,14 @@ def test_evaluate_plans_what_it_runs(given, monkeypatch, tmp_path, names, revisi
   ran = []
   monkeypatch.setattr(reproduce, 'open_run', lambda experiment, workdir: types.SimpleNamespace(
       experiment=experiment, workdir=workdir_lib.Workdir(workdir)))
-  monkeypatch.setattr(reproduce, 'run_stage', lambda run, name: ran.append(name))
+  monkeypatch.setattr(reproduce, 'run_stage', lambda run, stage: ran.append(stage.name))
   monkeypatch.setattr(reproduce, '_report', lambda run: None)
   e = given(*names, revising=revising)
   reproduce.evaluate(e, str(tmp_path / 'w'))
   planned, stages = reproduce.evaluated(e)
   lines = dry_run.table(planned, stages, timed=False).splitlines()[1:]
   assert [line.split()[0] for line in lines] == ran == wanted
-  enabled = lambda name: getattr(planned.models, name).enabled
-  assert tuple(f.name for f in dataclasses.fields(planned.models) if enabled(f.name)) == names
+  assert tuple(name for name, model in planned.models.items() if model.enabled) == names
   assert len(dry_run.table(e, timed=False).splitlines()) > 5  # a run from nothing has more
 
 

@@ -12,7 +12,7 @@ from tests import toy
 from tts import config, methods, parallel, rng
 from tts.engine import shape
 from tts.engine.shape import Shape
-from tts.estimates import compiler_facts, device_programs, uses
+from tts.estimates import compiler_facts, device_programs
 from tts.eval.storage import columns, records
 from tts.runs import record_rows
 from tts.runs.blocks import Block
@@ -20,7 +20,7 @@ from tts.runs.models_at_work import Workers
 from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import chain_pool, search
+from tts.stages import chain_pool, graph, search
 from tts.types import Problem, Strategy
 
 ON, OFF = SamplingConfig(statistics=True), SamplingConfig()
@@ -151,7 +151,7 @@ def experiment(**sampling):
 
 def test_what_models_learn_from_is_drawn_as_without():
   """Asking for statistics leaves labels, and so verifiers, as they are."""
-  on, off = (uses.of(experiment(statistics=value)) for value in (True, False))
+  on, off = (graph.uses(experiment(statistics=value)) for value in (True, False))
   learnt = ('labels', 'revision', 'revision_orms')
   assert {u.stage for u in on if u.sampling and u.sampling.statistics} == {
       'search', 'difficulty', 'revise'}
@@ -163,10 +163,12 @@ def test_the_formula_of_memory_has_them():
   """To the byte, as without."""
   mesh, outputs = parallel.make_mesh(1), []
   for value in (True, False):
-    # Another temperature than the labels', which would share their program.
+    # Another temperature than the labels', and no revisions: they would share their program.
     made = experiment(statistics=value, temperature=0.7)
+    made = dataclasses.replace(made, revision=config.RevisionConfig(enabled=False))
     program = {p.name: p for p in device_programs.listed(made)}['search/write-base']
-    facts, formula = compiler_facts.facts(program.lower(mesh), mesh), program.footprint(program.rows, 1)
+    facts = compiler_facts.facts(program.lower(mesh), mesh)
+    formula = program.footprint(program.rows, 1)
     assert facts.arguments + facts.outputs == pytest.approx(
         formula.arguments + formula.outputs, rel=1e-3)
     assert facts.temporaries < 2 * formula.working + formula.inputs / 2

@@ -10,7 +10,7 @@ import pytest
 from tests import toy
 from tts import parallel
 from tts.models.transformer import Decoder
-from tts.train import checkpoint, fit as fit_lib, packed, steps
+from tts.train import checkpoint, fit as fit_lib, packed, progress, steps
 from tts.types import InputError
 
 DELIMITER, GOOD, BAD = 4, 5, 6
@@ -255,11 +255,11 @@ def test_progress_is_told_and_quiet_when_short(capfd):
   assert [p.step for p in told][-1] == 70 and told[-1].seconds_left == 0
   assert all(p.tokens_per_second > 0 and p.name == 'base' for p in told)
   capfd.readouterr()
-  show = fit_lib.progress_bar()
+  show = progress.bar()
   for p in told:
     show(p)
   assert capfd.readouterr().err == ''
-  show = fit_lib.progress_bar(delay=0)
+  show = progress.bar(delay=0)
   for p in told:
     show(p)
   assert '70/70' in capfd.readouterr().err

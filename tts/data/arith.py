@@ -23,6 +23,7 @@ from tts.data import strata
 from tts.types import InputError
 from tts.types import Problem
 
+
 @dataclasses.dataclass(frozen=True)
 class ArithConfig:
   """What is drawn.
@@ -44,14 +45,7 @@ class ArithConfig:
   ranges: tuple[int, ...] = (5, 10, 20, 30)
   max_value: int = 999
   level_cuts: tuple[int, int, int, int] = (20, 32, 51, 85)
-  sizes: tuple[tuple[str, int], ...] = (
-      ('lm', 40_000),
-      ('verifier', 8_000),
-      ('revision', 4_000),
-      ('validation', 1_000),
-      ('dev', 2_000),
-      ('test', 4_000),
-  )
+  sizes: tuple[tuple[str, int], ...] = strata.usual_sizes(verifier=8_000)
 
   def __post_init__(self):
     if self.max_ops < 1:

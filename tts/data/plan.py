@@ -55,14 +55,7 @@ class PlanConfig:
   seed: int = 0
   max_pairs: int = 5
   ranges: tuple[int, ...] = (6, 8, 10)
-  sizes: tuple[tuple[str, int], ...] = (
-      ('lm', 40_000),
-      ('verifier', 12_000),
-      ('revision', 4_000),
-      ('validation', 1_000),
-      ('dev', 2_000),
-      ('test', 4_000),
-  )
+  sizes: tuple[tuple[str, int], ...] = strata.usual_sizes()
 
   def __post_init__(self):
     if not 2 <= self.max_pairs <= len(_NAMES):
@@ -73,13 +66,7 @@ class PlanConfig:
 
 
 def generate(config: PlanConfig, split: str) -> Iterator[Problem]:
-  """Yields the problems of one split.
-
-  The order is that of the problems' hashes.
-
-  Args:
-    config: what to draw.
-    split: a name in `config.sizes`.
+  """Yields the problems of one split of `config.sizes`, in the order of their hashes.
 
   Raises:
     InputError: an unknown split, or one larger than its number of problems.

@@ -23,6 +23,12 @@ _PATIENCE = 25
 Sizes = Sequence[tuple[str, int]]
 
 
+def usual_sizes(verifier: int = 12_000) -> tuple[tuple[str, int], ...]:
+  """(split, number of problems) of a benchmark that says nothing else."""
+  return (('lm', 40_000), ('verifier', verifier), ('revision', 4_000), ('validation', 1_000),
+          ('dev', 2_000), ('test', 4_000))
+
+
 def check_sizes(family: str, sizes: Sizes) -> None:
   """Raises InputError unless each split is there once, with at least one problem."""
   names = [name for name, _ in sizes]

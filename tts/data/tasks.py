@@ -31,9 +31,7 @@ class TaskConfig:
   """
 
   seed: int = 0
-  sizes: tuple[tuple[str, int], ...] = (
-      ('lm', 40_000), ('verifier', 12_000), ('revision', 4_000), ('validation', 1_000),
-      ('dev', 2_000), ('test', 4_000))
+  sizes: tuple[tuple[str, int], ...] = strata_lib.usual_sizes()
 
   def __post_init__(self):
     strata_lib.check_sizes('data.task', self.sizes)

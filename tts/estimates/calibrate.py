@@ -27,6 +27,7 @@ from tts.engine.reader import Read
 from tts.engine.tasks import together
 from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.estimates import cost, device_programs
+from tts.estimates.cost import Lengths
 from tts.models import held
 from tts.models.arch import Arch
 from tts.models.functions import Functions
@@ -47,15 +48,6 @@ _TRAINING = 0.15  # of a large matrix product's speed, seen for models of 25k to
 _SAMPLES, _QUESTIONS = 8, 2  # of each group, by which a given model's solutions are told
 _TOKENS = 16  # that are written in a lane
 _SECONDS, _MOST = 2.0, 64  # that is measured, and times that a question is asked at most
-
-
-@dataclasses.dataclass(frozen=True)
-class Lengths:
-  """Mean tokens of a prompt and of a solution, and steps of a solution."""
-
-  prompt: float
-  solution: float
-  steps: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +82,7 @@ def speeds(e: Experiment, lengths: Lengths) -> Speeds:
   found = {'train': _TRAINING * _product(), 'write': _USED['write'] * _writing(e, mesh, lengths)}
   main = verifiers.main(e)
   found['read'] = (_USED['read'] * _reading(e, main, mesh, lengths)
-                   if getattr(e.models, verifiers.model_of(main)).enabled else found['write'])
+                   if e.models[verifiers.model_of(main)].enabled else found['write'])
   return Speeds(found)
 
 
@@ -113,7 +105,7 @@ def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) ->
   """FLOP/s of a verifier that reads steps behind one question."""
   arch, step = device_programs.architecture(e, name), max(1, int(lengths.solution / lengths.steps))
   how = shape.of(arch, e.lanes)
-  verifier = EngineVerifier(mesh, Functions(verifiers.VERIFIERS[name].make, arch),
+  verifier = EngineVerifier(mesh, Functions(verifiers.make_of(name), arch),
                             _zeros(arch, mesh), how)
   ids = np.ones(max(1, int(lengths.prompt)), np.int32)
   rows = 2 * how.readers

@@ -10,12 +10,24 @@ import jax
 
 from tts.config import Experiment
 from tts.eval.measures import flops
-from tts.eval.storage.runfiles import GENERATORS, REVISERS
 from tts.models.arch import Arch
 from tts.models.transformer import Decoder, num_params
 from tts.runs import verifiers
 from tts.serving import open_checkpoint
 from tts.train.steps import init_params
+
+
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+  """Mean tokens of a prompt and of a solution, and steps of a solution."""
+
+  prompt: float
+  solution: float
+  steps: float
+
+  @property
+  def text(self) -> float:
+    return self.prompt + self.solution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +52,11 @@ class Cost:
   def flops(self) -> int:
     return int(sum(self.spent.values()))
 
+  def with_samples(self, count: int, lengths: Lengths, written: float) -> Cost:
+    """A training and the solutions that it learns from; written: their FLOPs."""
+    return Cost(self.stage, count, int(count * lengths.solution) + self.tokens,
+                {**self.spent, 'write': written})
+
 
 def arch(e: Experiment, name: str) -> dict:
   """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary.
@@ -47,10 +64,10 @@ def arch(e: Experiment, name: str) -> dict:
   Of a plugin's verifier that of the model that it reads.
   """
   name = verifiers.model_of(name)
-  config = getattr(e.models, name)
+  config = e.models[name]
   if config.checkpoint:
     return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
-        config.checkpoint, name in GENERATORS + REVISERS)
+        config.checkpoint, e.models.kinds[name].writes)
   if not config.arch.num_layers and config.init != 'scratch':
     return arch(e, config.init)
   found = dataclasses.asdict(config.arch)
@@ -69,18 +86,30 @@ def _params(arch: Arch) -> int:
 def read(e: Experiment, name: str, tokens: float, context: float) -> float:
   """FLOPs of `tokens` entering a model with `context` keys each."""
   a, of = arch(e, name), verifiers.model_of(name)
-  kind = 'lm' if of in GENERATORS + REVISERS else of
+  kind = 'lm' if e.models.kinds[of].writes else of
   return tokens * (flops.per_token(a) + context * flops.per_key(a) + flops.per_output(a, kind))
+
+
+def solutions(e: Experiment, name: str, count: float, lengths: Lengths) -> float:
+  """FLOPs of so many solutions, written by a generator or read by a verifier; 0 if that is off."""
+  if not e.models[verifiers.model_of(name)].enabled:
+    return 0.0
+  return read(e, name, count * lengths.solution, lengths.text * 0.75)
+
+
+def generating(stage: str, generations: float, lengths: Lengths, written: float, read: float,
+               ) -> Cost:
+  """Of a stage that generates; FLOPs of what is written and read."""
+  return Cost(stage, int(generations), int(generations * lengths.solution),
+              {'write': written, 'read': read})
 
 
 def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
   """Trainings of models one after the other, those that are given apart."""
   places, spent = 0, 0.0
-  for name in names:
-    config = getattr(e.models, name)
-    if config.enabled and not config.checkpoint:
-      t = config.train
-      n = t.num_steps * t.batch_size * t.row_length
-      places += n
-      spent += 3 * read(e, name, n, t.row_length)
+  for name in e.models.trained(names):
+    t = e.models[name].train
+    n = t.num_steps * t.batch_size * t.row_length
+    places += n
+    spent += 3 * read(e, name, n, t.row_length)
   return Cost(stage, 0, places, {'train': spent})

@@ -16,19 +16,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import model_kinds, parallel
 from tts.config import Experiment
 from tts.data import hub
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.engine import shape as shapes, store
 from tts.engine.program import Program
-from tts.estimates import cost, memory, uses
+from tts.estimates import cost, memory
 from tts.estimates.memory import Footprint
 from tts.estimates.model_programs import ModelAtWork, ModelProgram
 from tts.estimates.uses import Use
-from tts.eval.storage.runfiles import GENERATORS, REVISERS
-from tts.eval.storage.samples import REVISION_VERIFIERS, VERIFIERS
 from tts.models import held, stacks
 from tts.models.arch import Arch, check_split
 from tts.models.functions import Functions
@@ -38,7 +36,7 @@ from tts.models.transformer import abstract, Decoder
 from tts.roles import Roles
 from tts.runs import verifiers
 from tts.sampling.decode import Limits
-from tts.stages import whole_texts
+from tts.stages import graph, whole_texts
 from tts.train import lora, steps, update
 from tts.types import EOS_ID, InputError
 
@@ -79,11 +77,11 @@ def architecture(e: Experiment, name: str) -> Arch:
   Of a plugin's verifier that of the model that it reads.
   """
   name = verifiers.model_of(name)
-  config, fields = getattr(e.models, name), cost.arch(e, name)
+  config, fields = e.models[name], cost.arch(e, name)
   arch = Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
   if config.checkpoint:
     return arch
-  if name in GENERATORS + REVISERS:
+  if e.models.kinds[name].writes:
     return dataclasses.replace(arch, heads=('lm',))
   reads_lm = config.train.lm_loss_weight or arch.surprise_layer
   return dataclasses.replace(arch, heads=('lm', 'value') if reads_lm else ('value',))
@@ -95,8 +93,9 @@ def check(e: Experiment, width: int) -> None:
   Raises:
     InputError: a model does not divide.
   """
-  for name in GENERATORS + VERIFIERS:
-    if getattr(e.models, name).enabled:
+  kinds = e.models.kinds
+  for name in model_kinds.generators(kinds) + model_kinds.verifiers(kinds):
+    if e.models[name].enabled:
       check_split(architecture(e, name), name, width)
 
 
@@ -166,33 +165,28 @@ class _Maker:
   """Programs with what tells them apart: (key, `DeviceProgram`)."""
 
   def __init__(self, e: Experiment, platform: str | None):
-    self._e, self._platform, given = e, platform, e.models.base.checkpoint
+    self._e, self._platform, given = e, platform, e.models['base'].checkpoint
     roles = Prompts(e.prompts, Tokenizer.load(hub.local(given))).roles if given else _ROLES
     limits = e.limits
     self._limits = Limits(limits.max_tokens, limits.max_steps, limits.max_step_tokens, roles)
-    self._uses = uses.of(e)
+    self._uses = graph.uses(e)
     self._model = functools.cache(self._model_of)
 
   def trainings(self):
     e = self._e
-    names = GENERATORS + VERIFIERS
-    if e.revision.enabled:
-      names += REVISERS + REVISION_VERIFIERS
-    for name in names:
-      config = getattr(e.models, name)
-      if config.enabled and not config.checkpoint:
-        arch, train = architecture(e, name), config.train
-        kind = 'lm' if name in GENERATORS + REVISERS else 'value'
-        yield ('train', arch, train, kind), DeviceProgram(
-            _training_stage(name), f'train/{name}',
-            lambda mesh, doubled=None, a=arch, t=train, k=kind: _lower_training(
-                Decoder(a, t.remat, doubled), t, k, mesh, e.mesh.train),
-            lambda rows, width, a=arch, t=train, k=kind: memory.training(
-                a, batch=rows, columns=t.row_length, labelled=k == 'value',
-                width=width if e.mesh.train else 1, groups=e.mesh.train or 1,
-                adapters=_adapters(a, t.lora_rank), remat=t.remat),
-            train.batch_size, f'config.models.{name}.train.batch_size', (name,),
-            stacks.loops(arch))
+    for stage, name in graph.trained(e):
+      arch, train = architecture(e, name), e.models[name].train
+      kind = 'lm' if e.models.kinds[name].writes else 'value'
+      yield ('train', arch, train, kind), DeviceProgram(
+          stage, f'train/{name}',
+          lambda mesh, doubled=None, a=arch, t=train, k=kind: _lower_training(
+              Decoder(a, t.remat, doubled), t, k, mesh, e.mesh.train),
+          lambda rows, width, a=arch, t=train, k=kind: memory.training(
+              a, batch=rows, columns=t.row_length, labelled=k == 'value',
+              width=width if e.mesh.train else 1, groups=e.mesh.train or 1,
+              adapters=_adapters(a, t.lora_rank), remat=t.remat),
+          train.batch_size, f'config.models.{name}.train.batch_size', (name,),
+          stacks.loops(arch))
 
   def probe(self):
     base, columns = architecture(self._e, 'base'), self._e.limits.max_prompt_tokens
@@ -227,7 +221,7 @@ class _Maker:
   def _model_of(self, use: Use, lanes: int) -> ModelAtWork:
     """lanes: as if the config asked for so many; 0 for what it does ask for."""
     e, arch = self._e, architecture(self._e, use.model)
-    kind = Generator if use.sampling else verifiers.VERIFIERS[use.model].make
+    kind = Generator if use.sampling else verifiers.make_of(use.model)
     shape = shapes.of(arch, lanes or e.lanes, self._platform)
     beside = [shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
               for other in self._uses if other.stage == use.stage]
@@ -248,15 +242,6 @@ class _Maker:
     kept = sum(self._model(other, lanes).kept(width) for other in stage)
     return dataclasses.replace(found, others=weights - found.weights,
                                kept=kept - own.arguments(program, width))
-
-
-def _training_stage(name: str) -> str:
-  if name in GENERATORS:
-    return name
-  if name in VERIFIERS:
-    return 'verifiers'
-  return {'revision_restem': 'restem', 'revision': 'revision', 'revision_control': 'revision'}.get(
-      name, 'revision_orms')
 
 
 def _lower_training(decoder: Decoder, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh,

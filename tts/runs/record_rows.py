@@ -9,7 +9,6 @@ import numpy as np
 
 from tts import answers
 from tts.answers import grading
-from tts.eval.storage.samples import OUTCOME_VERIFIERS
 from tts.library import token_statistics
 from tts.library.tree_page import f32
 from tts.revision.chains import Revision
@@ -127,20 +126,20 @@ def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strate
 
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
                prompt_tokens: int, first: bool, context_tokens: int = 0,
-               own_ids: int | None = None, main: str = 'prm') -> None:
+               own_ids: int | None = None, main: bool = False, stepwise: bool = True) -> None:
   """Puts a verifier's values float32 [T] at the row's step ends into the row.
 
-  The `main` one has fields of its own; another is in `other_scores` under its name, an ORM with its
-  value at the last step alone. `context_tokens` were read for this row alone, the question
+  The `main` one has fields of its own; another is in `other_scores` under its name, with its value
+  at the last step alone if it is not `stepwise`. `context_tokens` were read for this row alone, the question
   among them. A verifier with a tokenizer of its own read `own_ids`, all of them re-encoded.
   """
   if np.isnan(values[:len(row['tokens'])]).any():
     raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
   scores = [f32(values[end - 1]) for end in row['step_ends']]
-  if name == main:
+  if main:
     row['step_scores'], row['answer_score'] = scores, scores[-1]
   else:
-    row['other_scores'][name] = scores[-1:] if name in OUTCOME_VERIFIERS else scores
+    row['other_scores'][name] = scores if stepwise else scores[-1:]
   kept, again = len(row['tokens']), context_tokens
   if own_ids is not None:
     kept, again = 0, own_ids

@@ -15,7 +15,6 @@ from tts.data.prompts import Prompts
 from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
 from tts.eval.storage import runfiles
-from tts.eval.storage.runfiles import GENERATORS, REVISERS
 from tts.models.arch import Arch
 from tts.models.verifier import Verifier
 from tts.runs import verifiers, workdir as workdir_lib
@@ -83,7 +82,7 @@ class Run:
     return verifiers.main(self.experiment)
 
   def model_config(self, name: str) -> ModelConfig:
-    return getattr(self.experiment.models, name)
+    return self.experiment.models[name]
 
   @functools.cache
   def model_folder(self, name: str) -> str:
@@ -91,7 +90,8 @@ class Run:
     given = self.model_config(name).checkpoint
     if not given:
       return self.workdir.path('models', name)
-    return open_checkpoint.imported(given, self.workdir.root, name in GENERATORS + REVISERS)
+    return open_checkpoint.imported(given, self.workdir.root,
+                                    self.experiment.models.kinds[name].writes)
 
   def has_model(self, name: str) -> bool:
     """Whether the model is part of the experiment and there to be used."""
@@ -108,8 +108,8 @@ class Run:
       InputError: it has not been trained, its folder is damaged, or its tokenizer is another.
     """
     if (of := verifiers.model_of(name)) != name:
-      model, make = self.model(of), verifiers.VERIFIERS[name].make
-      mark = workdir_lib.fingerprint(model.mark, name, *verifiers.VERIFIERS.mark(name))
+      model, make = self.model(of), verifiers.make_of(name)
+      mark = workdir_lib.fingerprint(model.mark, name, *verifiers.mark_of(name))
       return dataclasses.replace(model, name=name, make=make, mark=mark)
     config, folder = self.model_config(name), self.model_folder(name)
     if not config.checkpoint and not os.path.isdir(folder):

@@ -14,8 +14,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from tts.config import Experiment, ModelsConfig
-from tts.eval.storage.samples import GUIDES, REVISION_VERIFIERS, VERIFIERS as TRAINED
+from tts import model_kinds
+from tts.config import Experiment
 from tts.models.verifier import Verifier
 from tts.plugins import Registry
 from tts.types import InputError
@@ -24,12 +24,12 @@ Make = Callable[[Any, Any], Any]  # (decoder, parameters) --> a verifier, in a c
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
-  """A verifier.
+class Reading:
+  """A verifier of a plugin.
 
   Attributes:
     make: see `Make`.
-    of: the model that it reads, a field of `ModelsConfig`.
+    of: the model that it reads.
   """
 
   make: Make
@@ -37,8 +37,6 @@ class Kind:
 
 
 VERIFIERS = Registry('verifier')
-for _name in (*TRAINED, *REVISION_VERIFIERS):
-  VERIFIERS.add(_name, Verifier, Kind(Verifier, _name))
 
 
 def register(name: str, of: str = 'prm') -> Callable[[Make], Make]:
@@ -49,15 +47,10 @@ def register(name: str, of: str = 'prm') -> Callable[[Make], Make]:
   main verifier too: `config.verifier` names it.
 
   Raises:
-    InputError: the name is taken, or is none, or there is no such model.
+    InputError: the name is taken, or is none.
   """
-  models = [f.name for f in dataclasses.fields(ModelsConfig)]
-
   def add(make: Make) -> Make:
-    if name in models or of not in models:
-      raise InputError(f'{make.__module__} registers the verifier {name!r} of {of!r}: it reads one '
-                       f'of {models}, and has a name that is none of these')
-    VERIFIERS.add(name, make, Kind(make, of))
+    VERIFIERS.add(name, make, Reading(make, of))
     return make
 
   return add
@@ -68,15 +61,29 @@ def model_of(name: str) -> str:
   return VERIFIERS[name].of if name in VERIFIERS else name
 
 
+def make_of(name: str) -> Make:
+  """What reads a verifier's model."""
+  return VERIFIERS[name].make if name in VERIFIERS else Verifier
+
+
+def mark_of(name: str) -> tuple[str, ...]:
+  """What scores depend on beside the model; see `Registry.mark`."""
+  return VERIFIERS.mark(name) if name in VERIFIERS else ()
+
+
 def added(experiment: Experiment) -> dict[str, str]:
-  """Verifier of the config's plugins --> the model that it reads."""
-  return {name: kind.of for name, kind in VERIFIERS.of(experiment.plugins).items()
-          if name != kind.of}
+  """Verifier of the config's plugins --> the model that it reads.
 
-
-def guides(name: str) -> bool:
-  """Whether it scores unfinished solutions, so that a search can follow it."""
-  return model_of(name) in (*GUIDES, 'base', 'mid', 'large')
+  Raises:
+    InputError: it has a model's name, or reads a model that the config does not have.
+  """
+  found = {name: reading.of for name, reading in VERIFIERS.of(experiment.plugins).items()}
+  for name, of in found.items():
+    if name in experiment.models or of not in experiment.models:
+      raise InputError(f'config.plugins: {VERIFIERS[name].make.__module__} registers the verifier '
+                       f'{name!r} of {of!r}: it reads one of {list(experiment.models)}, and has a '
+                       'name that is none of these')
+  return found
 
 
 def main(experiment: Experiment) -> str:
@@ -97,5 +104,13 @@ def beside(experiment: Experiment) -> list[str]:
   return [name for name in _followed(experiment) if name != main(experiment)]
 
 
+def every(experiment: Experiment) -> tuple[str, ...]:
+  """All that score independent solutions: the config's models, then its plugins'."""
+  return (*model_kinds.verifiers(experiment.models.kinds), *added(experiment))
+
+
 def _followed(experiment: Experiment) -> list[str]:
-  return [name for name in (*GUIDES, *added(experiment)) if guides(name)]
+  kinds = experiment.models.kinds
+  guides = model_kinds.guides(kinds)
+  readable = guides + model_kinds.generators(kinds)
+  return [*guides, *(name for name, of in added(experiment).items() if of in readable)]

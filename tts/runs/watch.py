@@ -19,7 +19,7 @@ import jax
 
 from tts import hosts
 from tts.runs.workdir import Workdir
-from tts.train import fit
+from tts.train import progress
 
 _FLUSH_SECONDS = 10
 _SHOWN_SECONDS = 2
@@ -58,9 +58,9 @@ def _events(folder: str) -> Any:
 
 def training(workdir: Workdir) -> dict[str, Callable]:
   """Arguments of `fit`: a bar, lines, and a trace of the first updates."""
-  bar, last = fit.progress_bar(), None
+  bar, last = progress.bar(), None
 
-  def show(p: fit.Progress) -> None:
+  def show(p: progress.Progress) -> None:
     nonlocal last
     bar(p)
     now = time.monotonic()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import functools
 
 from tts import rng
+from tts.config import Experiment
+from tts.estimates import cost
+from tts.estimates.cost import Lengths
 from tts.revision import chains
 from tts.revision.chains import Revision
+from tts.revision.trajectories import MAX_CONTEXT
 from tts.runs import record_rows
 from tts.runs.blocks import Block, Work
 from tts.runs.models_at_work import Workers
@@ -65,3 +69,15 @@ def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Stra
               scoring.judged(run, sample, table, score),
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': model, 'stream': stream}, workers, run.experiment.data.grader)
+
+
+def flops(e: Experiment, model: str, pools: Iterable[tuple[int, int]], lengths: Lengths) -> float:
+  """Of a question's (chains, length): what is written, and what is read again for it."""
+  spent = 0.0
+  for num, length in pools:
+    for t in range(length):
+      context = min(t, MAX_CONTEXT) * lengths.text
+      again = 0 if t == 0 else lengths.prompt + 1 if t <= MAX_CONTEXT else context
+      spent += num * (cost.read(e, model, lengths.solution, lengths.prompt + context)
+                      + cost.read(e, model, again, context))
+  return spent

@@ -4,18 +4,23 @@ A step's label is the fraction of continuations from its end that reach the gold
 of the prefix under the generator itself (paper, section 5.1 and appendix D). The samples that went
 through a prefix are continuations of it as well, and count. Records: `labels/rollouts`.
 
-An outcome reward model needs no rollouts. For `orm_more` their FLOPs buy further samples instead,
-labelled by whether they are right: `labels/outcomes`.
+An outcome reward model needs no rollouts. For one that learns `more_outcomes` their FLOPs buy further
+samples instead, labelled by whether they are right: `labels/outcomes`.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import dataclasses
 import functools
 from typing import Any
 
+from tts import model_kinds
+from tts.config import Experiment
+from tts.estimates import cost as costs
+from tts.estimates.cost import Cost, Lengths
+from tts.estimates.uses import Texts, Use
 from tts.eval.measures import flops
 from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
@@ -28,6 +33,7 @@ from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.stages import rollouts as rollouts_lib, search as search_lib
 from tts.stages.rollouts import Solution
+from tts.stages.stage import Stage
 from tts.types import Strategy
 
 _FOLDER = 'labels/rollouts'
@@ -105,8 +111,8 @@ def run_labels(run: Run) -> int:
   mark = fingerprint(base.mark, run.data_mark('verifier'), config, limits, sampling, run.seed,
                      run.tokenizer_mark(), _FORMAT)
   reused = _run_rollouts(run, blocks, sampling, mark)
-  more = run.experiment.models.orm_more
-  if more.enabled and not more.checkpoint:
+  models = run.experiment.models
+  if any(models[name].learns == 'more_outcomes' for name in models.trained()):
     reused += _run_outcomes(run, base, blocks, sampling, mark)
   return reused
 
@@ -173,3 +179,24 @@ def samples_for_flops(rows: list[dict[str, Any]], arch: dict[str, Any], question
            'attended': whole['attended'] - sum(row['rollout_attended'] for row in rows)}
   spent, for_samples = (flops.counted(arch, 'lm', counts) for counts in (whole, alone))
   return round(samples * spent / for_samples)
+
+
+def stage(e: Experiment) -> Stage:
+  """Stage `labels`."""
+  config, texts = e.labels, Texts(e)
+
+  def uses() -> Iterator[Use]:
+    sampling = e.sampling.to_learn_from(temperature=config.temperature)
+    if e.models.trained(model_kinds.verifiers(e.models.kinds)):
+      yield texts.samples('labels', 'base', [config.samples], sampling)
+      yield Use('labels', 'base', sampling, texts.whole, texts.whole,
+                ((config.rollouts, texts.solution()),))
+
+  def cost(lengths: Lengths) -> Cost:
+    samples = config.questions * config.samples
+    rollouts = samples * (lengths.steps - 1) * config.rollouts
+    written = samples + rollouts / 2  # a rollout writes about half a solution
+    return Cost('labels', int(samples + rollouts), int(written * lengths.solution),
+                {'write': costs.solutions(e, 'base', written, lengths)})
+
+  return Stage('labels', 'rollouts', run_labels, uses=uses, cost=cost)

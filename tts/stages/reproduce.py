@@ -1,8 +1,8 @@
-"""Every stage from nothing to the report, each skipped where its results are there already."""
+"""Runs stages: from nothing to the report, each skipped where its results are there already."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import importlib.metadata
 import os
@@ -12,52 +12,23 @@ from typing import Any
 
 from absl import logging
 
-from tts import hosts, machine, parallel
+from tts import config as config_lib, hosts, machine, parallel
 from tts.answers import grading
-from tts.config import Experiment
+from tts.config import Experiment, Models
 from tts.engine.program import Program
 from tts.eval.claims import claim_sides
 from tts.eval.claims.claims import Claim
 from tts.eval.policy import estimators
 from tts.eval.report import report, votes_file
-from tts.eval.storage.samples import VERIFIERS
 from tts.runs import blocks, verifiers
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint, Usage, Workdir
-from tts.stages import labels, restem, revise, search, train, train_revision, train_revision_orm
+from tts.stages import graph
+from tts.stages.stage import Stage
 from tts.types import InputError
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets',
              'sentencepiece', 'numpy')
-
-
-def _verifiers(run: Run) -> bool:
-  names = [n for n in VERIFIERS if run.model_config(n).enabled]
-  return all([train.train_verifier(run, n) for n in names])
-
-
-STAGES: dict[str, Callable[[Run], Any]] = {
-    'data': train.prepare,
-    'base': lambda run: train.train_lm(run, 'base'),
-    'mid': lambda run: train.train_lm(run, 'mid'),
-    'large': lambda run: train.train_lm(run, 'large'),
-    'labels': labels.run_labels,
-    'verifiers': _verifiers,
-    'revision': train_revision.run_revision,
-    'revision_orms': train_revision_orm.run_orms,
-    'restem': restem.run_restem,
-    'search': search.run_search,
-    'difficulty': search.run_difficulty,
-    'revise': revise.run_revise,
-}
-
-
-def _stages(experiment: Experiment) -> list[str]:
-  """Those that a run of this config has, in order."""
-  models, revising = experiment.models, experiment.revision.enabled
-  has = {'mid': models.mid.enabled, 'large': models.large.enabled} | dict.fromkeys(
-      ('revision', 'revision_orms', 'restem', 'revise'), revising)
-  return [name for name in STAGES if has.get(name, True)]
 
 
 def open_run(experiment: Experiment, workdir: str) -> Run:
@@ -70,7 +41,7 @@ def open_run(experiment: Experiment, workdir: str) -> Run:
 def _begin(experiment: Experiment, workdir: str) -> Run:
   folder = Workdir(workdir)
   folder.hold()
-  config = dataclasses.asdict(experiment)
+  config = config_lib.as_json(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
   verifiers.main(experiment)  # a mistake is to show now, while nothing has changed
   estimators.checked(experiment.difficulty.estimator, 'config.difficulty.estimator')
@@ -81,9 +52,9 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
       'device': parallel.device_name(), 'seeds': list(experiment.seeds),
       **({'verifiers': added} if (added := verifiers.added(experiment)) else {})})
   blocks.mend(folder)
-  for field in dataclasses.fields(experiment.models):  # no two processes are to import one model
-    if (model := run.model_config(field.name)).enabled and model.checkpoint:
-      run.model_folder(field.name)
+  for name, model in experiment.models.items():  # no two processes are to import one model
+    if model.enabled and model.checkpoint:
+      run.model_folder(name)
   return run
 
 
@@ -104,29 +75,27 @@ def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
   return runs
 
 
-def run_stages(experiment: Experiment, workdir: str, names: Sequence[str]) -> None:
-  """Runs some stages for every seed, if the config has them."""
-  has = _stages(experiment)
+def run_launcher(experiment: Experiment, workdir: str, launcher: str) -> None:
+  """Runs, for every seed, the stages that are `launch.<launcher>`'s, if the config has them."""
   for run in open_runs(experiment, workdir):
-    for name in names:
-      if name in has:
-        run_stage(run, name)
+    for stage in graph.launched(experiment, launcher):
+      run_stage(run, stage)
 
 
-def run_stage(run: Run, name: str) -> None:
+def run_stage(run: Run, stage: Stage) -> None:
   """Runs one stage and writes down what it took."""
-  planned = dict(run.experiment.stage_seconds).get(name)
+  planned = dict(run.experiment.stage_seconds).get(stage.name)
   usage, compiling = Usage(), Program.compile_seconds
-  logging.info('%s%s', name, f' (planned {planned} s)' if planned else '')
-  run.workdir.stage = name
-  reused = STAGES[name](run)
+  logging.info('%s%s', stage.name, f' (planned {planned} s)' if planned else '')
+  run.workdir.stage = stage.name
+  reused = stage.run(run)
   run.workdir.stage = None
   spent = usage.spent()
   there = 'all' if reused is True else f'{reused} blocks' if reused else None
-  logging.info('%s: %.1f s%s', name, spent['wall_seconds'],
+  logging.info('%s: %.1f s%s', stage.name, spent['wall_seconds'],
                f', {there} there already' if there else '')
   if hosts.is_first():
-    run.workdir.finish_stage(name, usage, budget_seconds=planned,
+    run.workdir.finish_stage(stage.name, usage, budget_seconds=planned,
                              compile_seconds=Program.compile_seconds - compiling)
 
 
@@ -172,16 +141,16 @@ def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
     claim_sides.save(claims, pathlib.Path(workdir))
     if experiment.revision.enabled:
       claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
-  names = _stages(experiment)
-  shown = [name for name in names if name in ('search', 'difficulty', 'revise')]
-  work = [(run, name) for run in runs for name in names]
-  for i, (run, name) in enumerate(work):
-    left = sum(planned.get(n, 0) for _, n in work[i:])
+  stages = graph.stages(experiment)
+  last = [stage.name for stage in stages if stage.reported][-1]
+  work = [(run, stage) for run in runs for stage in stages]
+  for i, (run, stage) in enumerate(work):
+    left = sum(planned.get(s.name, 0) for _, s in work[i:])
     seed = f', seed {run.seed}' if len(runs) > 1 else ''
     logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed, left)
-    run_stage(run, name)
-    if name in shown:
-      _report(run, only_news=name != shown[-1])
+    run_stage(run, stage)
+    if stage.reported:
+      _report(run, only_news=stage.name != last)
   if len(runs) > 1:  # the first seed's report shows all of them
     _report(runs[0])
   logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
@@ -195,8 +164,8 @@ def compare(experiment: Experiment, workdir: str) -> dict[str, Any] | None:
     The contents of `results.json`, in the first process.
   """
   run = open_run(experiment, workdir)
-  for name in ('search', 'difficulty'):
-    run_stage(run, name)
+  for stage in graph.launched(experiment, 'search'):
+    run_stage(run, stage)
   return _report(run)
 
 
@@ -207,23 +176,26 @@ def evaluated(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
     InputError: the base model has none.
   """
   models, revision = experiment.models, experiment.revision
-  if not models.base.checkpoint:
+  if not models['base'].checkpoint:
     raise InputError('config.models.base.checkpoint is missing: the folder of a trained model')
-  given = {f.name: dataclasses.replace(
-      getattr(models, f.name), enabled=bool(getattr(models, f.name).checkpoint))
-      for f in dataclasses.fields(models)}
+  given = Models(**{name: dataclasses.replace(model, enabled=bool(model.checkpoint))
+                    for name, model in models.items()})
   revising = revision.enabled and given['revision'].enabled
   experiment = dataclasses.replace(
-      experiment, models=dataclasses.replace(models, **given),
-      revision=dataclasses.replace(revision, enabled=revising))
-  return experiment, ('search', 'difficulty', *(('revise',) if revising else ()))
+      experiment, models=given, revision=dataclasses.replace(revision, enabled=revising))
+  return experiment, tuple(stage.name for stage in _measuring(experiment))
+
+
+def _measuring(experiment: Experiment) -> list[Stage]:
+  """Stages that measure models, and make none."""
+  return [stage for stage in graph.stages(experiment) if stage.reported]
 
 
 def evaluate(experiment: Experiment, workdir: str) -> None:
   """Measures the models that have a checkpoint."""
-  experiment, stages = evaluated(experiment)
+  experiment, _ = evaluated(experiment)
   run = open_run(experiment, workdir)
-  for name in stages:
-    run_stage(run, name)
+  for stage in _measuring(experiment):
+    run_stage(run, stage)
   _report(run)
   logging.info('done: %s', run.workdir.path('report', 'index.html'))

@@ -1,16 +1,19 @@
 """Stage `restem`: a revision model on its predecessor's own chains (ReST-EM; paper, appendix K).
 
-Of the chains that the revision verifiers learn from (`tts.stages.train_revision_orm`) each is kept as far
-as its first right answer, as many of every length, and the base learns that answer in its context.
+Of the chains that the revision verifiers learn from (`tts.stages.train_revision_orm`) each is kept as
+far as its first right answer, as many of every length, and the base learns that answer in its context.
 """
 
 from __future__ import annotations
 
+from tts.config import Experiment
+from tts.estimates import cost as costs
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
 from tts.stages import train_revision, train_revision_orm
+from tts.stages.stage import Stage
 from tts.train.packed import Continuation
 from tts.types import InputError
 
@@ -28,7 +31,8 @@ def run_restem(run: Run) -> bool:
   if mark is None:
     raise InputError(f'{run.workdir.path("records", folder)} is missing: run '
                      'launch.train_revision, which makes it')
-  return train_revision.finetune(run, MODEL, fingerprint(mark, _FORMAT), lambda: _examples(run, folder))
+  return train_revision.finetune(run, MODEL, fingerprint(mark, _FORMAT),
+                                 lambda: _examples(run, folder))
 
 
 def _examples(run: Run, folder: str) -> train_revision.Sets:
@@ -55,3 +59,9 @@ def _examples(run: Run, folder: str) -> train_revision.Sets:
   in_order = {name: found[name] for name in answers.prompts if name in found}
   return train_revision.split(in_order, run.workdir.path('records', folder),
                         'config.revision.orm_questions')
+
+
+def stage(e: Experiment) -> Stage:
+  """Stage `restem`."""
+  return Stage('restem', 'train_revision', run_restem, trains=(MODEL,),
+               cost=lambda lengths: costs.training(e, 'restem', (MODEL,)))

@@ -6,10 +6,18 @@ choose among these, is computed from the pools.
 
 from __future__ import annotations
 
-from tts.runs import blocks as blocks_lib
+from collections.abc import Iterator
+
+from tts.config import Experiment
+from tts.estimates import cost as costs
+from tts.estimates.cost import Cost, Lengths
+from tts.estimates.uses import Texts, Use
+from tts.revision.trajectories import MAX_CONTEXT
+from tts.runs import blocks as blocks_lib, verifiers
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.stages import chain_pool, proposal, search as search_lib
+from tts.stages.stage import Stage
 from tts.types import InputError
 
 
@@ -43,3 +51,60 @@ def run_revise(run: Run) -> int | bool:
         sampling=run.experiment.sampling, split=search.split,
         verifiers=(run.main, 'control_orm')))
   return blocks_lib.run(run.workdir, works, run.mesh)
+
+
+def stage(e: Experiment) -> Stage:
+  """Stage `revise`."""
+  config, texts, main = e.revision, Texts(e), verifiers.main(e)
+  most = max(chains * length for chains, length in config.chains)
+  enabled = lambda name: e.models[verifiers.model_of(name)].enabled
+  searched = config.searched if enabled(main) else ()
+
+  def uses() -> Iterator[Use]:
+    for chains, length in config.chains:
+      yield texts.chained('revise', 'revision', chains)
+      for name in (main, 'revision_orm_alone'):
+        yield texts.scores('revise', name, chains * length)
+      yield texts.scores('revise', 'revision_orm', chains * length, texts.told)
+    for answers, budget in config.searched:
+      yield texts.chained('revise', 'revision', 1)
+      if searched:
+        yield from texts.searches('revise', 'revision', main, proposal.strategy(answers, budget),
+                                  texts.told)
+    longest = max(config.chains, key=lambda pair: pair[1])
+    yield texts.chained('revise', 'revision_restem', longest[0])
+    yield texts.samples('revise', 'revision_control', [most])
+    for name in (main, 'control_orm'):
+      yield texts.scores('revise', name, most)
+
+  def cost(lengths: Lengths) -> Cost:
+    solutions = lambda name, count: costs.solutions(e, name, count, lengths)
+    answers = sum(chains * length for chains, length in config.chains)
+    control = most if enabled('revision_control') else 0
+    written = chain_pool.flops(e, 'revision', config.chains, lengths)
+    written += solutions('revision_control', control)
+    read = _read_with_history(e, lengths) if enabled('revision_orm') else 0.0
+    # Without an answer's history.
+    read += sum(solutions(name, answers) for name in (main, 'revision_orm_alone'))
+    read += sum(solutions(name, control) for name in ('control_orm', main))
+    for k, budget in searched:
+      written += chain_pool.flops(e, 'revision', [(1, k)], lengths)
+      kept, context = budget - k, min(k, MAX_CONTEXT) * lengths.text
+      written += costs.read(e, 'revision', context + kept * lengths.solution,
+                            lengths.prompt + context)
+      read += solutions(main, kept)
+    generations = answers + control + sum(budget for _, budget in searched)
+    return costs.generating('revise', config.asked * generations, lengths, config.asked * written,
+                            config.asked * read)
+
+  return Stage('revise', 'revise', run_revise, uses=uses, cost=cost, reported=True)
+
+
+def _read_with_history(e: Experiment, lengths: Lengths) -> float:
+  """FLOPs of reading a question's chains, each answer with those before it in its context."""
+  spent = 0.0
+  for chains, length in e.revision.chains:
+    for t in range(length):
+      tokens = min(t, MAX_CONTEXT) * lengths.text + lengths.solution
+      spent += chains * costs.read(e, 'revision_orm', tokens, (tokens + lengths.prompt) / 2)
+  return spent

@@ -17,7 +17,7 @@ from tts.engine.workers import attended
 from tts.library.calls import values
 from tts.revision import chains
 from tts.roles import Roles
-from tts.runs import record_rows
+from tts.runs import record_rows, verifiers
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
@@ -65,6 +65,10 @@ def scorer(workers: Workers, verifier: str,
   """
   run = workers.run
   reader = run.model(verifier).reader
+  kind = run.experiment.models.kinds[verifiers.model_of(verifier)]
+  # A plugin's value of each step is kept, whatever model it reads.
+  stepwise = kind.steps or verifier not in run.experiment.models
+  add = functools.partial(_add, name=verifier, main=verifier == run.main, stepwise=stepwise)
 
   def compute(blocks: list[Block], tables: list[Table]) -> None:
     reading = workers.verifier(verifier)
@@ -77,7 +81,7 @@ def scorer(workers: Workers, verifier: str,
                                   reader).items():
         found = await values(reading, group, prompt, [text.tokens for text in texts])
         for text, of_text in zip(texts, found):
-          _add(text, verifier, of_text, len(prompt), len(question), run.main)
+          add(text, of_text, len(prompt), len(question))
 
     workers.on_blocks(blocks, score, [reading], max(
         (len(rows) for of_block in tables for rows in of_block), default=1))
@@ -93,8 +97,8 @@ def layout(run: Run, judges: Sequence[str]) -> list[str]:
   return [run.main] if judges and run.main != 'prm' else []
 
 
-def _add(text: _Text, name: str, values_: np.ndarray, prompt: int, question: int,
-         main: str) -> None:
+def _add(text: _Text, values_: np.ndarray, prompt: int, question: int, *, name: str, main: bool,
+         stepwise: bool) -> None:
   """Adds values float32 [n] to the text's rows. prompt, question: their tokens."""
   own_ids = None
   if text.read is not None:
@@ -106,8 +110,8 @@ def _add(text: _Text, name: str, values_: np.ndarray, prompt: int, question: int
   seen = attended(prompt, len(text.tokens))
   for row in text.rows:
     record_rows.add_scores(row, name, values_, seen, question, first=row['slot'] == 0,
-                        context_tokens=prompt if prompt > question else 0, own_ids=own_ids,
-                        main=main)
+                           context_tokens=prompt if prompt > question else 0, own_ids=own_ids,
+                           main=main, stepwise=stepwise)
 
 
 def judged(run: Run, sample: Callable[[list[Block]], list[Any]],

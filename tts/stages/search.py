@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
 import pathlib
 import re
 from typing import Any
 
-from tts import hosts, methods, parallel, rng
-from tts.config import SearchConfig
-from tts.eval.storage.runfiles import GENERATORS
-from tts.eval.storage.samples import VERIFIERS
+from tts import hosts, methods, model_kinds, parallel, rng
+from tts.config import Experiment, SearchConfig
+from tts.estimates import cost as costs
+from tts.estimates.cost import Cost, Lengths
+from tts.estimates.uses import Texts, Use
+from tts.model_kinds import MAIN
 from tts.library.tree_page import tree_page
 from tts.runs import blocks as blocks_lib, record_rows, verifiers
 from tts.runs.blocks import Block, Work
@@ -25,6 +27,7 @@ from tts.sampling.pool import Sample
 from tts.searching.search import Question, same_ids, Search
 from tts.searching.tree import Tree
 from tts.stages import probe, scoring, strategies
+from tts.stages.stage import Stage
 from tts.types import Problem, Strategy
 
 _FORMAT = 3  # of rows; files of another one are made anew
@@ -103,7 +106,7 @@ def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
 
 
 def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strategy, *,
-              verifier: str = 'prm', trees: bool = True) -> Work:
+                verifier: str = MAIN, trees: bool = True) -> Work:
   """One setting of a search on every question, guided by a verifier."""
   run, config = workers.run, workers.run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
@@ -127,12 +130,13 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
   def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
     return [functools.partial(rows_of, *each) for each in zip(group, search(group))]
 
-  # The main verifier's trees are shown, so a search is made anew where that is another than was.
-  usual = (verifier == run.main) == (verifier == 'prm')
+  # Trees of the main verifier's searches are shown. Its searches and those of the usual main one are
+  # made anew where the config has another main verifier than before.
+  usual = run.main == MAIN or verifier not in (run.main, MAIN)
   mark = fingerprint(mark, base.mark, guide.mark, run.experiment.sampling,
                      strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method),
                      *([] if usual else [run.main]))
-  name = strategy.name if verifier == 'prm' else f'{verifier}-{strategy.name}'
+  name = strategy.name if verifier == MAIN else f'{verifier}-{strategy.name}'
   return Work(f'search/{name}', mark, blocks, compute,
               {'strategy': strategy.method, 'budget': strategy.budget,
                'theta': strategy.theta, 'verifier': verifier}, workers,
@@ -195,15 +199,15 @@ def run_search(run: Run) -> int:
     works.append(search_work(workers, blocks, mark, how.strategy, verifier=verifier,
                              trees=how.shown))
 
-  pool(config.pool, sampling, judges=(*VERIFIERS, *verifiers.added(run.experiment)))
+  pool(config.pool, sampling, judges=verifiers.every(run.experiment))
   pool(1, greedy)
-  for name in filter(run.has_model, GENERATORS[1:]):
+  for name in filter(run.has_model, _larger(run.experiment)):
     pool(1, greedy, model=name)
     pool(config.large_samples, sampling, model=name, judges=(run.main,))
   deep = min(config.deep_questions, config.questions)
   if deep and config.deep_pool:
     pool(config.deep_pool, sampling, deep,
-         judges=tuple(dict.fromkeys((run.main, 'prm', 'prm_plain', 'orm'))))
+         judges=tuple(dict.fromkeys((run.main, *_compared(run.experiment)))))
   if run.has_model(run.main):
     for how in strategies.searches(run.experiment):
       search(run.main, how)
@@ -224,3 +228,63 @@ def run_difficulty(run: Run) -> int:
   reused = blocks_lib.run(run.workdir, [work], run.mesh)
   probe.run_probe(run)
   return reused
+
+
+def _compared(e: Experiment) -> list[str]:
+  """Verifiers that learn from the rollouts' solutions; one on more of them is left out."""
+  return [name for name in model_kinds.verifiers(e.models.kinds)
+          if e.models[name].learns != 'more_outcomes']
+
+
+def _larger(e: Experiment) -> tuple[str, ...]:
+  """Models that the base is compared with."""
+  return model_kinds.generators(e.models.kinds)[1:]
+
+
+def stage(e: Experiment) -> Stage:
+  """Stage `search`."""
+  config, texts, main = e.search, Texts(e), verifiers.main(e)
+  enabled = lambda name: e.models[verifiers.model_of(name)].enabled
+
+  def uses() -> Iterator[Use]:
+    pools = {1, config.pool, *([config.deep_pool] if config.deep_questions else [])} - {0}
+    yield texts.samples('search', 'base', pools)
+    for name in _larger(e):
+      yield texts.samples('search', name, {1, config.large_samples} - {0})
+    for name in verifiers.every(e):
+      yield texts.scores('search', name, config.pool)
+    for guide in filter(enabled, (main, *verifiers.beside(e))):
+      for how in ([s.strategy for s in strategies.searches(e)] if guide == main
+                  else strategies.plain(config)):
+        yield from texts.searches('search', 'base', guide, how)
+
+  def cost(lengths: Lengths) -> Cost:
+    solutions = lambda name, count: costs.solutions(e, name, count, lengths)
+    sampled, guided = strategies.sampled(e), strategies.guided(e, lengths.steps)
+    pool, greedy = config.questions * config.large_samples, config.questions
+    larger = [name for name in _larger(e) if enabled(name)]
+    written = (solutions('base', sampled + sum(guided.values()))
+               + sum(solutions(name, pool + greedy) for name in larger))
+    read = (sum(solutions(name, sampled) for name in verifiers.every(e))
+            + sum(solutions(guide, count) for guide, count in guided.items())
+            + len(larger) * solutions(main, pool))
+    return costs.generating('search', sampled + len(larger) * (pool + greedy)
+                            + sum(guided.values()), lengths, written, read)
+
+  return Stage('search', 'search', run_search, uses=uses, cost=cost, reported=True)
+
+
+def difficulty_stage(e: Experiment) -> Stage:
+  """Stage `difficulty`."""
+  config, texts, main = e.difficulty, Texts(e), verifiers.main(e)
+
+  def uses() -> Iterator[Use]:
+    yield texts.samples('difficulty', 'base', [config.samples])
+    yield texts.scores('difficulty', main, config.samples)
+
+  def cost(lengths: Lengths) -> Cost:
+    pool = e.search.questions * config.samples
+    return costs.generating('difficulty', pool, lengths, costs.solutions(e, 'base', pool, lengths),
+                            costs.solutions(e, main, pool, lengths))
+
+  return Stage('difficulty', 'search', run_difficulty, uses=uses, cost=cost, reported=True)

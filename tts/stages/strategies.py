@@ -10,6 +10,7 @@ from typing import Any
 from tts import methods
 from tts.config import Experiment, SearchConfig
 from tts.methods import METHODS
+from tts.runs import verifiers
 from tts.types import InputError, Strategy
 
 _WHERE = 'config.search.methods'
@@ -114,3 +115,35 @@ def searches(experiment: Experiment) -> list[Setting]:
       for strategy in strategies if count else ():
         found.setdefault(strategy.name, Setting(strategy, count, shown))
   return list(found.values())
+
+
+def written(strategy: Strategy, steps: float) -> float:
+  """Generations that a search writes of a question whose solutions have so many steps, 1 or more.
+
+  Its candidates, and with lookahead k steps more from the end of each step of theirs, or as many
+  as the solution has left: less than the k solutions that it is charged.
+  """
+  ahead = min(strategy.lookahead or 0, steps)
+  simulated = ahead * steps - ahead * (ahead + 1) / 2  # the sum of min(k, steps - s) over steps s
+  return strategy.num_candidates * (1 + simulated / steps)
+
+
+def sampled(experiment: Experiment) -> int:
+  """The base's independent samples of stage `search`, its greedy answers among them."""
+  config = experiment.search
+  deep = min(config.deep_questions, config.questions)
+  return config.questions * (1 + config.pool) + deep * config.deep_pool
+
+
+def guided(experiment: Experiment, steps: float) -> dict[str, float]:
+  """Per verifier the generations that searches write for it, of solutions of so many steps."""
+  config, main = experiment.search, verifiers.main(experiment)
+  deep = min(config.deep_questions, config.questions)
+  enabled = lambda name: experiment.models[verifiers.model_of(name)].enabled
+  found = {}
+  if enabled(main):
+    found[main] = sum(how.questions * written(how.strategy, steps)
+                      for how in searches(experiment))
+  for guide in filter(enabled, verifiers.beside(experiment)):
+    found[guide] = (deep or config.questions) * sum(written(s, steps) for s in plain(config))
+  return found

@@ -1,25 +1,28 @@
-"""Stages `base`, `mid`, `large` and `verifiers`: each trains models and publishes checkpoints."""
+"""Stages `data`, one for each language model, and `verifiers`: models trained and published."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from absl import logging
 import jax
 
-from tts import hosts, parallel
+from tts import hosts, model_kinds, parallel
+from tts.config import Experiment
 from tts.data import tokenizer as tokenizer_lib
+from tts.estimates import cost as costs
+from tts.estimates.cost import Cost, Lengths
 from tts.eval.storage import records
-from tts.eval.storage.samples import OUTCOME_VERIFIERS
 from tts.models.arch import Arch
 from tts.models.transformer import num_params
 from tts.runs import blocks, watch
 from tts.runs.run import Model, Run
 from tts.runs.workdir import fault, fingerprint
 from tts.stages import strategies
+from tts.stages.stage import Stage
 from tts.train import checkpoint, fit as fit_lib, packed
 from tts.train.steps import TrainConfig
 from tts.types import InputError, Problem
@@ -136,11 +139,7 @@ def _drop_other(run: Run, name: str, mark: str) -> None:
 
 
 def train_lm(run: Run, name: str) -> bool:
-  """Trains a language model on problems and their worked solutions.
-
-  Returns:
-    Whether it was there already.
-  """
+  """Trains a language model on problems and worked solutions. Whether it was there already."""
   config = run.model_config(name)
   if config.checkpoint:
     return True
@@ -169,7 +168,7 @@ def train_verifier(run: Run, name: str) -> bool:
   config = run.model_config(name)
   if config.checkpoint:
     return True
-  folder = 'outcomes' if name == 'orm_more' else 'rollouts'
+  folder = 'outcomes' if config.learns == 'more_outcomes' else 'rollouts'
   labels_mark = run.workdir.mark(f'records/labels/{folder}')
   if labels_mark is None:
     raise InputError(f'{run.workdir.path("records/labels", folder)} is missing: run '
@@ -195,10 +194,11 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
   trunk = None if config.init == 'scratch' else run.model(config.init)
   mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
   reads_lm = config.train.lm_loss_weight or config.arch.surprise_layer
+  stepwise = run.experiment.models.kinds[name].steps
 
   def sets(train: TrainConfig) -> tuple[packed.Packed, packed.Packed]:
     return tuple(packed.pack_labels(some, train.row_length, train.seed,
-                                    last_only=name in OUTCOME_VERIFIERS) for some in labelled())
+                                    last_only=not stepwise) for some in labelled())
 
   return trained(run, name, mark, ('lm', 'value') if reads_lm else ('value',), sets, trunk)
 
@@ -226,3 +226,26 @@ def _lower(arch: Arch, params: Any) -> Any:
   if arch.surprise_layer is None:
     return params
   return {'params': {**params['params'], 'surprise_norm': params['params']['final_norm']}}
+
+
+def stages(e: Experiment) -> Iterator[Stage]:
+  """Stage `data`, and a stage for each language model, of its name."""
+  yield Stage('data', 'train_lm', prepare)
+  for name in model_kinds.generators(e.models.kinds):
+    if e.models[name].enabled:
+      yield Stage(name, 'train_lm', functools.partial(train_lm, name=name), trains=(name,),
+                  cost=functools.partial(_cost, e, name, (name,)))
+
+
+def verifier_stage(e: Experiment) -> Stage:
+  """Stage `verifiers`."""
+  names = model_kinds.verifiers(e.models.kinds)
+  enabled = [name for name in names if e.models[name].enabled]
+  return Stage('verifiers', 'train_verifier',
+               lambda run: all([train_verifier(run, name) for name in enabled]), trains=names,
+               cost=lambda lengths: costs.training(e, 'verifiers', names))
+
+
+def _cost(e: Experiment, stage: str, names: tuple[str, ...], lengths: Lengths) -> Cost | None:
+  """Of a stage that trains; None of models that are given."""
+  return costs.training(e, stage, names) if e.models.trained(names) else None

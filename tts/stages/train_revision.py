@@ -10,6 +10,10 @@ import collections
 from collections.abc import Callable
 from typing import Any
 
+from tts.config import Experiment
+from tts.estimates import cost as costs
+from tts.estimates.cost import Cost, Lengths
+from tts.estimates.uses import Texts
 from tts.eval.storage import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
@@ -18,6 +22,7 @@ from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
 from tts.stages import search as search_lib, train as train_lib
+from tts.stages.stage import Stage
 from tts.train import packed
 from tts.train.packed import Continuation
 from tts.train.steps import TrainConfig
@@ -133,3 +138,17 @@ def _trajectories(run: Run, name: str, rows: list[dict[str, Any]]) -> list[Traje
   config = run.experiment.revision
   return trajectories.build(answers, config.targets, trajectories.of_question(name, run.seed),
                             config.contexts)
+
+
+def stage(e: Experiment) -> Stage:
+  """Stage `revision`."""
+  config = e.revision
+  sampling = e.sampling.to_learn_from(temperature=config.temperature)
+
+  def cost(lengths: Lengths) -> Cost:
+    pool = config.questions * config.samples
+    return costs.training(e, _STAGE, MODELS).with_samples(
+        pool, lengths, costs.solutions(e, 'base', pool, lengths))
+
+  return Stage(_STAGE, 'train_revision', run_revision, trains=MODELS, cost=cost,
+               uses=lambda: [Texts(e).samples(_STAGE, 'base', [config.samples], sampling)])

@@ -7,11 +7,16 @@ with what it was written after in its context, or without.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
+from tts import model_kinds
+from tts.config import Experiment
+from tts.estimates import cost as costs
+from tts.estimates.cost import Cost, Lengths
+from tts.estimates.uses import Texts, Use
 from tts.eval.storage import records
-from tts.eval.storage.samples import REVISION_VERIFIERS
 from tts.revision import chains
 from tts.runs import blocks as blocks_lib
 from tts.runs.blocks import Block, Work
@@ -19,6 +24,7 @@ from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
 from tts.stages import chain_pool, search as search_lib, train as train_lib
+from tts.stages.stage import Stage
 from tts.train.packed import Labelled
 from tts.types import InputError, Strategy
 
@@ -26,10 +32,13 @@ _STAGE = 'revision_orms'
 _FORMAT = 1  # of rows and labels; files of another one are made anew
 
 
+def _models(e: Experiment) -> tuple[str, ...]:
+  return model_kinds.revision_verifiers(e.models.kinds)
+
+
 def run_orms(run: Run) -> int | bool:
   """Answers training questions, and trains the verifiers; how much of it was there already."""
-  configs = {name: run.model_config(name) for name in REVISION_VERIFIERS}
-  names = [n for n, c in configs.items() if c.enabled and not c.checkpoint]
+  names = run.experiment.models.trained(_models(run.experiment))
   if not names:
     return True
   works = {name: _control(run) if name == 'control_orm' else _chains(run) for name in names}
@@ -117,3 +126,22 @@ def _labelled(run: Run, name: str, folder: str) -> tuple[list[Labelled], list[La
     raise InputError(f'{run.workdir.path("records", folder)} has too few answers to train on: '
                      'raise --config.revision.orm_questions')
   return sets
+
+
+def stage(e: Experiment) -> Stage:
+  """Stage `revision_orms`."""
+  config, texts = e.revision, Texts(e)
+  chains_, length = config.orm_chains
+
+  def uses() -> Iterator[Use]:
+    sampling = e.sampling.to_learn_from()
+    yield texts.chained(_STAGE, 'revision', chains_, sampling)
+    yield texts.samples(_STAGE, 'revision_control', [chains_ * length], sampling)
+
+  def cost(lengths: Lengths) -> Cost:
+    answers = config.orm_questions * chains_ * length
+    written = (config.orm_questions * chain_pool.flops(e, 'revision', [config.orm_chains], lengths)
+               + costs.solutions(e, 'revision_control', answers, lengths))
+    return costs.training(e, _STAGE, _models(e)).with_samples(2 * answers, lengths, written)
+
+  return Stage(_STAGE, 'train_revision', run_orms, trains=_models(e), uses=uses, cost=cost)

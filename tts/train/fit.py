@@ -25,7 +25,6 @@ from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from tts import parallel
 from tts.models.arch import Arch, below_surprise
@@ -33,31 +32,17 @@ from tts.models.transformer import Decoder, abstract
 from tts.train import lora, steps as steps_lib, update as update_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
+from tts.train.progress import Progress
 from tts.train.steps import TrainConfig, TrainState
 from tts.types import InputError
 
 # Updates in one call of the compiled loop: the host looks at losses only between calls.
 _BLOCK = 32
-# Updates that the reported training loss is the mean of.
-_RECENT = 100
-# A bar appears when a training lasts longer than this.
-_BAR_DELAY_SECONDS = 5.0
+_RECENT = 100  # updates that the reported training loss is the mean of
 
 
 class DivergedError(InputError, FloatingPointError):
   """The loss or its gradient is NaN or infinite."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-  """Where a training stands; rates are of this process."""
-
-  name: str
-  step: int
-  num_steps: int
-  loss: float
-  tokens_per_second: float
-  seconds_left: float
 
 
 @dataclasses.dataclass
@@ -96,7 +81,7 @@ def fit(arch: Arch, config: TrainConfig, data: Packed, *, kind: str = 'lm',
     name: of the model, in messages and folders.
     init: parameters to start from; those that it lacks are fresh, those without use are left out.
     validation: held-out rows; apart from `data` by question, which is the caller's to see to.
-    progress: called with a `Progress` every few updates; `progress_bar` makes one.
+    progress: called every few updates; `tts.train.progress.bar` makes one.
     mesh: shares each batch over its `data` axis, parameters and moments over all of it. Where its
       devices are of several processes each of them has to make this call, with the same values; the
       first alone writes checkpoints, for all to read.
@@ -130,25 +115,6 @@ def forget(workdir: str | os.PathLike[str], name: str) -> None:
   """Removes the checkpoints of trainings called `name`, whatever their settings."""
   for folder in (pathlib.Path(workdir) / 'train').glob(f'{name}-*'):
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def progress_bar(delay: float = _BAR_DELAY_SECONDS) -> Callable[[Progress], None]:
-  """A bar on standard error for what lasts longer than `delay` seconds; for `fit`'s `progress`."""
-  bar = None
-
-  def show(p: Progress) -> None:
-    nonlocal bar
-    if bar is None:
-      bar = tqdm.tqdm(desc=p.name, total=p.num_steps, initial=p.step, delay=delay, unit='step',
-                      bar_format='{desc}: {n_fmt}/{total_fmt} steps {bar:20} {postfix}')
-    bar.set_postfix_str(f'loss {p.loss:.4f}, {p.tokens_per_second:,.0f} tokens/s, '
-                        f'{p.seconds_left:.0f} s left', refresh=False)
-    bar.update(p.step - bar.n)
-    if p.step >= p.num_steps:
-      bar.close()
-      bar = None
-
-  return show
 
 
 def batch_rows(step: int, num_rows: int, config: TrainConfig) -> np.ndarray:

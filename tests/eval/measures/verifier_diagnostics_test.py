@@ -40,7 +40,7 @@ def test_steps_compare_the_samples_that_have_them():
   # Question 0: 0.9 and 0.2 right; 0.8, whose second step is missing, and 0.1 wrong.
   pool = pool_of([[[0.9, 0.3], [0.2, 0.7], [0.8, NAN], [0.1, 0.5]],
                   [[0.5, 0.5]] * 4], [[1, 1, 0, 0], [1, 1, 1, 1]])
-  found = {step: (auc, n) for step, auc, _, n in verifier_diagnostics.auc_by_step(pool, 'prm')}
+  found = {step: (auc, n) for step, auc, _, n in verifier_diagnostics.auc_by_step(pool, 'prm', True)}
   assert found[1] == (3 / 4, 1)    # 0.9 beats both, 0.2 one
   assert found[2] == (1 / 2, 1)    # 0.3 loses to 0.5, 0.7 wins; the cut one is not compared
   assert found['last'] == (1 / 4, 1)  # 0.8 beats both right ones, 0.5 one of them
@@ -49,8 +49,8 @@ def test_steps_compare_the_samples_that_have_them():
 
 def test_an_outcome_verifier_has_its_last_step_alone():
   pool = pool_of([[[0.5], [0.5]]], [[1, 0]], orm=[[[0.9], [0.1]]])
-  assert verifier_diagnostics.auc_by_step(pool, 'orm') == [['last', 1.0, None, 1]]
-  assert verifier_diagnostics.auc_by_step(pool, 'orm_more') == []
+  assert verifier_diagnostics.auc_by_step(pool, 'orm', False) == [['last', 1.0, None, 1]]
+  assert verifier_diagnostics.auc_by_step(pool, 'orm_more', False) == []
 
 
 def test_bins_hold_their_own_questions():

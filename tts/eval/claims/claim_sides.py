@@ -14,7 +14,7 @@ from tts.eval.exchange.exchange import Larger, Small
 from tts.eval.measures import contrasts, curves
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.storage import records
-from tts.eval.storage.samples import VERIFIERS
+from tts.model_kinds import MAIN
 from tts.types import InputError, Strategy
 
 # By mechanism: revisions may be added to a run whose searches have been measured.
@@ -56,7 +56,7 @@ def _side(row: Mapping[str, Any]) -> Side:
 def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[Larger]) -> Lookup:
   """Accuracy of a side at a budget, from a run's outcomes, its policies and the larger models."""
   by_mechanism = {small.mechanism: small for small in sides}
-  main = next((o.main for o in found), VERIFIERS[0])
+  main = next((o.main for o in found), MAIN)
   greedy = {side.name: side for side in larger if side.strategy == 'greedy'}
 
   def policy(side: Side, budget: int) -> Mapping[str, float] | None:
@@ -79,7 +79,7 @@ def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[La
     length = side.chain_length
     if length == 'sqrt':
       length = contrasts.width('sqrt', budget)
-    verifier = main if side.verifier == VERIFIERS[0] else side.verifier
+    verifier = main if side.verifier == MAIN else side.verifier
     want = (side.strategy, budget, width, side.lookahead, verifier, side.aggregation,
             side.selection or curves.own_selection(side.strategy), None)
     like = lambda o: others == {k: v for k, v in o.how.others.items() if k in others}

@@ -13,7 +13,7 @@ from tts.eval.exchange.exchange import Answers, Larger, Once, Small
 from tts.eval.measures import curves, flops, outcomes as outcomes_lib
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.policy import crossfit, difficulty, options
-from tts.eval.storage.runfiles import GENERATORS, RunFiles
+from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import Samples
 
 _VOTERS = 4  # samples of a larger model for one answer, at most
@@ -41,7 +41,7 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
   upper half, so that luck in what is scored chooses no bin.
   """
   base = run.models.get('base')
-  for name in GENERATORS[1:]:
+  for name in run.generators[1:]:
     if base is None or name not in run.models:
       continue
     greedy, pool = run.setting(name, 'greedy'), run.setting(name, 'sample')

@@ -15,14 +15,14 @@ import numpy as np
 from tts.eval.measures import outcomes
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.storage.runfiles import RunFiles
-from tts.eval.storage.samples import REVISION_VERIFIERS, Samples
+from tts.eval.storage.samples import Samples
+from tts.model_kinds import REVISION_VERIFIER
 
-VERIFIER = REVISION_VERIFIERS[0]  # the one that the curves show
 
 
 def judges(main: str) -> tuple[str, ...]:
   """Who scores answers in chains; `main` is the run's main verifier."""
-  return VERIFIER, 'revision_orm_alone', main
+  return REVISION_VERIFIER, 'revision_orm_alone', main
 
 
 def pools(run: RunFiles, model: str = 'revision') -> list[Samples]:

@@ -11,6 +11,7 @@ from tts.eval.measures import chain_strategies, contrasts, curves, statistics, v
 from tts.eval.measures.outcomes import Outcome, scores
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import Samples
+from tts.model_kinds import REVISION_VERIFIER
 
 _TRAINED = 4  # answers in context, at most, of what the revision model has learnt from
 
@@ -127,7 +128,7 @@ def _paid_for(spent: Outcome | None, offers: Sequence[Outcome | None]) -> Outcom
 def _between(found: Sequence[Outcome], guide: str) -> Iterator[tuple[str, str, np.ndarray | None]]:
   """Depth against breadth at equal N, and whose word is taken for it."""
   by = {(o.strategy, o.budget, o.selection, o.verifier, o.proposal): o for o in found}
-  main = chain_strategies.VERIFIER
+  main = REVISION_VERIFIER
   get = lambda *key: by.get((*key, None)[:5])
   budgets = sorted({o.budget for o in found if o.strategy == 'sequential' and o.budget > 1})
   for n in budgets:

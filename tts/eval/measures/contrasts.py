@@ -9,7 +9,8 @@ import numpy as np
 
 from tts.eval.measures import statistics
 from tts.eval.measures.outcomes import Outcome, scores
-from tts.eval.storage.samples import Samples, VERIFIERS
+from tts.eval.storage.samples import Samples
+from tts.model_kinds import LEARNS, MAIN
 
 _AT = 16
 _HARD = (3, 4, 5)
@@ -54,7 +55,10 @@ class _Outcomes:
 
   def __init__(self, outcomes: Sequence[Outcome]):
     self.all = outcomes
-    self.main = next((o.main for o in outcomes), VERIFIERS[0])  # verifier
+    self.main = next((o.main for o in outcomes), MAIN)  # verifier
+    voted = {o.verifier for o in outcomes if o.strategy == 'best_of_n_weighted'} - {self.main}
+    place = {name: i for i, name in enumerate(LEARNS)}
+    self.others = sorted(voted, key=lambda name: (place.get(name, len(place)), name))  # verifiers
     self._found = {(o.strategy, o.budget, o.verifier, o.beam_width): o for o in outcomes
                    if o.aggregation in (None, 'last')
                    and o.selection == ('best_of_n_weighted' if o.strategy == 'beam'
@@ -85,7 +89,7 @@ def _beams(found: _Outcomes, oracle: Mapping[str, int] | None) -> Iterator[dict[
 
 def _verifiers(found: _Outcomes, pool: Samples | None) -> Iterator[dict[str, Any]]:
   largest, main = max(found.budgets('best_of_n_weighted'), default=0), found.main
-  for other in (v for v in VERIFIERS if v != main):
+  for other in found.others:
     for budget in sorted({_AT, largest}):
       difference = paired(found.get('best_of_n_weighted', budget, main),
                           found.get('best_of_n_weighted', budget, other))

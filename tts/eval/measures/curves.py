@@ -9,7 +9,7 @@ import numpy as np
 
 from tts.eval.measures import select, statistics
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.storage.samples import REVISION_VERIFIERS
+from tts.model_kinds import REVISION_VERIFIER
 
 # N answers as p chains of s each: one chain, chains of one answer, all between.
 REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
@@ -26,7 +26,7 @@ def own_selection(strategy: str) -> str:
 
 def is_main(outcome: Outcome) -> bool:
   """Whether it is a strategy as the curves show it: last step, its own verifier, way to choose."""
-  verifier = REVISION_VERIFIERS[0] if outcome.strategy in REVISIONS else outcome.main
+  verifier = REVISION_VERIFIER if outcome.strategy in REVISIONS else outcome.main
   return (outcome.verifier in (None, verifier) and outcome.aggregation in (None, 'last')
           and outcome.selection == own_selection(outcome.strategy) and outcome.proposal is None)
 

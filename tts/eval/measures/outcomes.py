@@ -16,7 +16,8 @@ import numpy as np
 
 from tts.eval.measures import flops, select, vote_groups
 from tts.eval.storage.runfiles import RunFiles
-from tts.eval.storage.samples import COUNTS, Samples, VERIFIERS
+from tts.eval.storage.samples import COUNTS, Samples
+from tts.model_kinds import MAIN
 from tts.types import Strategy
 
 _KEPT = 16  # what one pool's selections share: the verifiers' scores, the models' tokens
@@ -69,7 +70,7 @@ class Outcome:
   chains: int | None = None
   chain_length: int | None = None
   proposal: str | None = None
-  main: str = VERIFIERS[0]
+  main: str = MAIN
 
   @property
   def how(self) -> Strategy:

@@ -17,23 +17,24 @@ from tts.eval.measures.outcomes import budgets, scores
 from tts.eval.policy.difficulty import BINS
 from tts.eval.storage import records, runfiles
 from tts.eval.storage.runfiles import RunFiles
-from tts.eval.storage.samples import OUTCOME_VERIFIERS, Samples
+from tts.eval.storage.samples import Samples
 from tts.types import InputError
 
 LAST = 'last'
 _FOOLS = 12
 
 
-def auc_by_step(pool: Samples, name: str) -> list[list[Any]]:
+def auc_by_step(pool: Samples, name: str, stepwise: bool) -> list[list[Any]]:
   """AUC of each step's values, right against wrong final outcome: [step, auc, ci95, n] each.
 
   Steps count from 1; a sample is compared at the steps that it has. The entry `last` is each
-  sample's last step, whichever that is. n: questions with both outcomes among those samples.
+  sample's last step, whichever that is, and the only one where the verifier is not `stepwise`: it
+  scores whole solutions alone. n: questions with both outcomes among those samples.
   """
   values, last = pool.scored(name), scores(pool, name, 'last')
   if values is None or last is None:
     return []
-  steps = 0 if name in OUTCOME_VERIFIERS else values.shape[-1]
+  steps = values.shape[-1] if stepwise else 0
   found = [*((s + 1, values[..., s]) for s in range(steps)), (LAST, last)]
   columns = np.stack([
       statistics.auc_by_question(value, pool.correct, pool.votes & ~np.isnan(value))

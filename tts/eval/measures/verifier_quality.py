@@ -16,7 +16,7 @@ from tts.eval.measures import select, statistics, verifier_diagnostics, vote_gro
 from tts.eval.measures.outcomes import scores
 from tts.eval.policy.difficulty import oracle_estimate
 from tts.eval.storage.runfiles import RunFiles
-from tts.eval.storage.samples import OUTCOME_VERIFIERS, Samples
+from tts.eval.storage.samples import Samples
 
 _GAP_BUDGET = 16
 _FIELDS = (
@@ -33,7 +33,7 @@ def describe(run: RunFiles, name: str, bins: Mapping[str, int],
 
   Args:
     run: the files.
-    name: one of `samples.VERIFIERS`.
+    name: one of `run.verifiers`.
     bins: id -> oracle bin; empty where there is none.
     reasons: gets `verifier.<name>.<field>` -> why it is null.
 
@@ -56,10 +56,11 @@ def describe(run: RunFiles, name: str, bins: Mapping[str, int],
     reasons[f'verifier.{name}'] = ('no scored samples of the reported questions yet'
                                    if pool is None else 'its pool is not scored, or only in part')
     return out
-  _within(pool, score, name, out, reasons)
+  stepwise = run.stepwise(name)
+  _within(pool, score, name, stepwise, out, reasons)
   _pooled(run, pool, score, name, out, reasons)
   _gap(pool, score, name, out, reasons)
-  out['auc_by_step'] = verifier_diagnostics.auc_by_step(pool, name)
+  out['auc_by_step'] = verifier_diagnostics.auc_by_step(pool, name, stepwise)
   out['auc_by_bin'] = verifier_diagnostics.auc_by_bin(pool, score, bins)
   out['over_optimisation'] = verifier_diagnostics.over_optimisation(run, name)
   out['fools'] = verifier_diagnostics.fools(run, pool, name)
@@ -83,7 +84,7 @@ def _mean(values: np.ndarray) -> float | None:
   return float(known.mean()) if known.size else None
 
 
-def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
+def _within(pool: Samples, score: np.ndarray, name: str, stepwise: bool, out: dict[str, Any],
             reasons: dict[str, str]) -> None:
   mine = statistics.auc_by_question(score, pool.correct, pool.votes)
   both = ~np.isnan(mine)
@@ -111,7 +112,7 @@ def _within(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
     out['auc_gain_within_ci95'] = statistics.mean_interval(mine - rival)
   else:
     reasons[f'verifier.{name}.auc_gain_within'] = 'samples without log-probabilities'
-  if name in OUTCOME_VERIFIERS:
+  if not stepwise:
     reasons[f'verifier.{name}.prefix_auc_within'] = 'it scores whole answers alone'
     return
   prefix = statistics.prefix_auc_by_question(pool.scored(name), pool.correct, pool.votes)

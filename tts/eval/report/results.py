@@ -17,7 +17,7 @@ from tts.eval.measures.outcomes import Outcome
 from tts.eval.policy import compute_optimal, difficulty, estimators, mechanisms, options
 from tts.eval.policy import over_questions, trials as trials_lib
 from tts.eval.policy.trials import Trial
-from tts.eval.storage.runfiles import GENERATORS, REVISERS, RunFiles
+from tts.eval.storage.runfiles import RunFiles
 
 
 def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
@@ -111,7 +111,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
     reasons['curves.flops'] = 'the parameters of a model, or its tokens, are not known'
   stages = _stages(run)
   models = {name: _model(run, name, reasons)
-            for name in (*GENERATORS, *filter(run.models.__contains__, REVISERS))}
+            for name in (*run.generators, *filter(run.models.__contains__, run.revisers))}
   oracle = schemes.get('oracle', {})
   verifiers = {name: verifier_quality.describe(run, name, oracle, reasons) for name in run.verifiers}
   for part, values in (('models', models), ('verifier', verifiers)):

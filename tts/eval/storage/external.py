@@ -16,13 +16,15 @@ from typing import Any
 
 import tqdm
 
+from tts import model_kinds
 from tts.data import samples_file
 from tts.data.samples_file import Sample, SamplesFile
 from tts.eval.report import votes_file
 from tts.eval.storage import columns, compare_answers, equal_answers, records
-from tts.eval.storage.samples import VERIFIERS
 from tts.types import InputError, Strategy
 
+# What verifiers are called here, the main one first.
+_NAMES = model_kinds.verifiers(model_kinds.of_run(None))
 _BLOCK = 2048  # rows of a record file, about
 _MARK = 'records/study.json'  # written last: which files, all of them there
 
@@ -164,17 +166,17 @@ def _blocks(by_question: Mapping[str, Sequence[Sample]]) -> Iterator[list[str]]:
 
 def _verifier_names(found: SamplesFile, source: Source) -> dict[str, str]:
   """The file's name of each verifier -> ours. The first is the main one."""
-  if len(found.verifiers) > len(VERIFIERS):
+  if len(found.verifiers) > len(_NAMES):
     raise InputError(f'{source.path} has scores by {len(found.verifiers)} verifiers, '
-                     f'{list(found.verifiers)}: at most {len(VERIFIERS)} are compared, leave some '
+                     f'{list(found.verifiers)}: at most {len(_NAMES)} are compared, leave some '
                      'out')
   stepwise = {v for by_question in found.settings.values() for samples in by_question.values()
               for s in samples for v, (steps, _) in s.scores.items() if len(steps) > 1}
-  out = dict(zip(found.verifiers[:1], VERIFIERS))
-  out |= {v: v for v in found.verifiers[1:] if v in VERIFIERS}
+  out = dict(zip(found.verifiers[:1], _NAMES))
+  out |= {v: v for v in found.verifiers[1:] if v in _NAMES}
   for name in found.verifiers:
     if name not in out:
-      order = VERIFIERS[1:] if name in stepwise else (*VERIFIERS[2:], VERIFIERS[1])
+      order = _NAMES[1:] if name in stepwise else (*_NAMES[2:], _NAMES[1])
       out[name] = next(v for v in order if v not in out.values())
   return out
 
@@ -255,11 +257,11 @@ class _Rows:
          samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
     """A question's samples in the order of their slots."""
     known = self._questions[question]
-    guided = VERIFIERS[0] if strategy.method not in ('sample', 'greedy') else None
+    guided = _NAMES[0] if strategy.method not in ('sample', 'greedy') else None
     for slot, s in enumerate(samples):
       text = s.text or ''
       scores = {self._names[name]: values for name, values in s.scores.items()}
-      steps, score = scores.pop(VERIFIERS[0], (None, None))
+      steps, score = scores.pop(_NAMES[0], (None, None))
       yield {
           'split': 'test', 'stream': 'difficulty' if stage == 'difficulty' else 'test',
           'model': model, 'problem_id': question, 'strategy': strategy.method,

@@ -9,17 +9,14 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from tts import model_kinds
 from tts.eval.measures.ledger import Ledger
 from tts.eval.storage import columns, equal_answers, parsed, records, samples as samples_lib
-from tts.eval.storage.samples import REVISION_VERIFIERS, Samples, Setting, VERIFIERS
+from tts.eval.storage.samples import Samples, Setting
+from tts.model_kinds import Kind, MAIN
 from tts.types import InputError
 
-GENERATORS = ('base', 'mid', 'large')
-REVISERS = ('revision', 'revision_control', 'revision_restem')
 GIVEN = 'checkpoints'  # folder of what is known of models that were given, not trained here
-# Other stages follow by name.
-_ORDER = ('data', 'base', 'mid', 'large', 'labels', 'verifiers', *VERIFIERS, 'revision',
-          'revision_orms', 'restem', 'search', 'difficulty', 'revise', 'report')
 _ANSWERS = ('search', 'difficulty', 'revise')  # stages that answer reported questions
 
 
@@ -54,10 +51,30 @@ class RunFiles:
     """The main verifier's name."""
     return _main(self.run)
 
+  @functools.cached_property
+  def kinds(self) -> dict[str, Kind]:
+    """What each model of the config is for."""
+    return _kinds(self.run)
+
+  @property
+  def generators(self) -> tuple[str, ...]:
+    """The base, then the larger models."""
+    return model_kinds.generators(self.kinds)
+
+  @property
+  def revisers(self) -> tuple[str, ...]:
+    """Models that revise answers, or learn the same ones without what precedes them."""
+    return model_kinds.revisers(self.kinds)
+
   @property
   def verifiers(self) -> tuple[str, ...]:
-    """The main one, ours, then those of the config's plugins."""
-    return tuple(dict.fromkeys((self.main, *VERIFIERS, *(self.run.get('verifiers') or {}))))
+    """The main one, the config's others, then those of its plugins."""
+    return tuple(dict.fromkeys((self.main, *model_kinds.verifiers(self.kinds),
+                                *(self.run.get('verifiers') or {}))))
+
+  def stepwise(self, verifier: str) -> bool:
+    """Whether it scores unfinished solutions too; a plugin's is taken to."""
+    return verifier not in self.kinds or self.kinds[verifier].steps
 
   def setting(self, model: str, method: str) -> Samples | None:
     """An independent pool (`sample`) or the `greedy` answers of a model.
@@ -109,7 +126,18 @@ def _widest(settings: dict[Setting, Samples], model: str, method: str) -> Sample
 
 
 def _main(run: dict[str, Any]) -> str:
-  return (run.get('config') or {}).get('verifier') or VERIFIERS[0]
+  return (run.get('config') or {}).get('verifier') or MAIN
+
+
+def _kinds(run: dict[str, Any]) -> dict[str, Kind]:
+  return model_kinds.of_run((run.get('config') or {}).get('models'))
+
+
+def _order(kinds: model_kinds.Kinds) -> list[str]:
+  """Stages in the order in which they run; others follow by name."""
+  return ['data', *model_kinds.generators(kinds), 'labels', 'verifiers',
+          *model_kinds.verifiers(kinds), 'revision', 'revision_orms', 'restem', 'search',
+          'difficulty', 'revise', 'report']
 
 
 def _given(run: dict[str, Any], name: str) -> str | None:
@@ -160,10 +188,11 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   run = records.read_object(root / 'run.json')
   stages = {p.stem: records.read_object(p, 'wall_seconds')
             for p in sorted(root.glob('stages/*.json'))}
-  place = {name: i for i, name in enumerate(_ORDER)}
+  kinds = _kinds(run)
+  place = {name: i for i, name in enumerate(_order(kinds))}
   stages = dict(sorted(stages.items(), key=lambda kv: (place.get(kv[0], len(place)), kv[0])))
   models = {}
-  for name in (*GENERATORS, *VERIFIERS, *REVISERS, *REVISION_VERIFIERS):
+  for name in kinds:
     path = root / (GIVEN if _given(run, name) else 'models') / name / 'model.json'
     if path.is_file():
       models[name] = records.read_object(path, 'arch', 'params')

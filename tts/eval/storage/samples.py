@@ -18,18 +18,12 @@ import numpy as np
 
 from tts.eval.storage import columns, equal_answers, parsed, records
 from tts.eval.storage.columns import Columns, COUNTS
+from tts.model_kinds import MAIN
 from tts.types import InputError, Strategy
 
 NO_ANSWER = -1
 # A row's fields that make a `Setting`, beside `theta`.
 _common = operator.attrgetter('stream', 'model', 'strategy', 'budget', 'repeat', 'verifier')
-# What verifiers are called, in configs, records and results; the first is the main one of a run
-# whose config says nothing else.
-VERIFIERS = ('prm', 'prm_plain', 'orm', 'orm_more')
-GUIDES = ('prm', 'prm_plain')            # score unfinished solutions, so a search can follow them
-# Of revisions: with the answers before in its context, without them, and the control's own.
-REVISION_VERIFIERS = ('revision_orm', 'revision_orm_alone', 'control_orm')
-OUTCOME_VERIFIERS = ('orm', 'orm_more', *REVISION_VERIFIERS)  # score whole solutions alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +105,7 @@ class Samples:
   counts: dict[str, np.ndarray]
   row_seconds: float | None
   files: tuple[pathlib.Path, ...] = ()
-  main: str = VERIFIERS[0]
+  main: str = MAIN
   equal: Mapping[str, Collection[tuple[int, int]]] = dataclasses.field(default_factory=dict)
 
   @property
@@ -265,7 +259,7 @@ def _read(workdir: pathlib.Path, stage: str, path: pathlib.Path) -> _Block:
 
 def load(workdir: str | os.PathLike[str], stage: str,
          seen: Callable[[str, dict[str, Any]], None] | None = None,
-         mapped: Callable = map, main: str = VERIFIERS[0]) -> dict[Setting, Samples]:
+         mapped: Callable = map, main: str = MAIN) -> dict[Setting, Samples]:
   """Every setting that a stage has recorded so far, in a fixed order.
 
   Questions of which an independent pool lacks samples are left out, and so are those without a
