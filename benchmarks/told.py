@@ -25,7 +25,6 @@ from tts.eval.measures import statistics
 from tts.eval.storage import records
 from tts.revision import trajectories
 from tts.revision.trajectories import Answer, MAX_CONTEXT
-from tts.runs import record_rows
 from tts.runs.blocks import Block
 from tts.runs.run import Model, Run
 from tts.runs.workdir import Workdir
@@ -102,7 +101,7 @@ def _chains(run: Run, model: Model, told_by: str) -> np.ndarray:
     sample = search.sampler(run, model, 'told', blocks, 1, run.experiment.sampling, first=t)
     for at in range(0, len(blocks), run.groups):
       places, some = groups[at:at + run.groups], blocks[at:at + run.groups]
-      tables = [record_rows.sample_table(run, block, found, Strategy('sample', 1), stream='told',
+      tables = [run.rows.sample_table(block, found, Strategy('sample', 1), stream='told',
                                       model='base', split='dev')
                 for block, found in zip(some, sample(some))]
       verifier([_block(asked, prompts, p, limits.max_prompt_tokens) for p in places], tables)

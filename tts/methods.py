@@ -38,11 +38,7 @@ def register(name: str) -> Callable[[type[Method]], type[Method]]:
   Raises:
     InputError: the name is taken, or is none.
   """
-  def add(method: type[Method]) -> type[Method]:
-    METHODS.add(name, method, method)
-    return method
-
-  return add
+  return METHODS.register(name)
 
 
 best_of_n = register('best_of_n')(BestOfN)

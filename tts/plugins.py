@@ -46,6 +46,17 @@ class Registry:
                        f'{self._entries[name][0]} has taken: choose another')
     self._entries[name] = module, entry
 
+  def register(self, name: str, made: Callable[[Any], Any] = lambda function: function) -> Callable:
+    """A decorator that adds a function or a class; as `add`, which raises what this does.
+
+    made: the entry of it, where that is not the function itself.
+    """
+    def add(function: Any) -> Any:
+      self.add(name, function, made(function))
+      return function
+
+    return add
+
   def of(self, plugins: Sequence[str] = ()) -> dict[str, Any]:
     """The project's own entries, then those of some modules, each in their order."""
     found = {name: entry for name, (module, entry) in self._entries.items()

@@ -349,7 +349,7 @@ def test_fingerprints_depend_on_the_source_of_what_they_use(plugged, monkeypatch
     ('broken_one', '1/0\n', 'broken_one.*cannot be imported: ZeroDivisionError'),
     ('garbled', 'def', 'garbled.*cannot be imported: SyntaxError'),
     ('judge', "from tts.runs import verifiers\n@verifiers.register('base')\nclass A: ...",
-     "'base' of 'prm': it reads one of"),
+     "verifier 'base', which is a model: choose"),
     ('judge2', "from tts.runs import verifiers\n@verifiers.register('a', of='x')\nclass A: ...",
      "'a' of 'x': it reads one of"),
     ('family', "from tts.data import tasks\n@tasks.register('plan', (1,))\ndef f(r, s): ...",

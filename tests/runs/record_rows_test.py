@@ -5,8 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from tts.config import Experiment, SearchConfig
-from tts.data.problems import DataConfig
+from tts.config import SearchConfig
 from tts.runs import record_rows
 from tts.stages import search
 from tts.types import Problem
@@ -63,13 +62,12 @@ def test_blocks_of_every_size_hold_the_questions_in_the_same_order():
 def test_rows_are_judged_by_the_grader_of_the_config(grader):
   if grader == 'math':
     pytest.importorskip('math_verify', reason='needs pip install tts[math]')
-  run = types.SimpleNamespace(experiment=Experiment(data=DataConfig(grader=grader)))
   problem = Problem('q', 'p\n', '10')
   asked = [(r'#### \sum_{k=1}^4 k', True, problem), ('#### 10', True, problem),
            (r'#### \sum_{k=1}^4 k', False, problem), ('#### 3', True, problem), ('', True, problem),
            (r'#### \sum_{k=1}^4 k', True, Problem('r', 'p\n', None))]
   by_library = grader == 'math'
-  assert record_rows.judge(run, asked) == [
+  assert record_rows.RowMaker(None, None, grader, 0).judge(asked) == [
       {'answer': answer, 'truncated': truncated, 'correct': correct}
       for answer, truncated, correct in (
           (r'\sum_{k=1}^4 k', False, by_library), ('10', False, True), (None, True, False),

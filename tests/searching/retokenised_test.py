@@ -158,9 +158,6 @@ def test_sizes_and_text_of_a_format():
   assert READER.decode(made.step(step, 0, 99)) == '1+2=3\n'
   assert made.step(WRITER.encode('\n'), 0, 99) == [] == made.step([WRITER.eos_id], 3, 99)
   assert made.step(step, 0, 3) == made.step(step, 0, 99)[-3:] and made.step(step, 0, 0) == []
-  ids, count = made.rewrite(np.array([[*step, 0, 0], [0] * (len(step) + 2)]),
-                            np.array([len(step), 0]), np.zeros(2, int), np.array([99, 99]))
-  assert count.tolist() == [len(made.step(step, 0, 99)), 0] and ids.shape == (2, made.width)
   with pytest.raises(InputError, match='max_prompt_tokens'):
     made.prompt('1+2=3+' * 20)
   with pytest.raises(InputError, match='one of'):

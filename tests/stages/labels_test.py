@@ -18,6 +18,7 @@ from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
 from tts.runs import blocks as blocks_lib
 from tts.runs.models_at_work import Workers
+from tts.runs.record_rows import RowMaker
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.stages import labels, probe, rollouts, search, train
@@ -50,6 +51,7 @@ def make_workers(num_rollouts=2, samples=6, groups=1):
       samples=samples, rollouts=num_rollouts))
   workers = Workers(types.SimpleNamespace(
       experiment=experiment, seed=0, tokenizer=Tokenizer(), prompts=Tokenizer(),
+      rows=RowMaker(Tokenizer(), toy.ROLES, 'exact', 0),
       mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES)))
   generator = EngineGenerator(workers.run.mesh, toy.TableGenerator, jnp.asarray(TABLE[None]),
                   Shape(lanes=5, write=3, readers=4, tile=2), SamplingConfig(), workers.run.limits)

@@ -21,7 +21,7 @@ from tts.eval.measures import flops, outcomes
 from tts.eval.measures.ledger import Ledger
 from tts.eval.storage import records, runfiles, samples
 from tts.library.tree_page import tree_page
-from tts.runs import record_rows
+from tts.runs.record_rows import RowMaker
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
 from tts.searching import search as search_lib
@@ -100,23 +100,20 @@ def trees():
   return list(zip(found, prompt_len.tolist()))
 
 
-@pytest.fixture
-def run():
-  tokenizer = types.SimpleNamespace(decode=lambda tokens: ' '.join(map(str, tokens)) + '\n')
-  return types.SimpleNamespace(tokenizer=tokenizer, seed=0, limits=LIMITS,
-                               experiment=config.Experiment())
+TOKENIZER = types.SimpleNamespace(decode=lambda tokens: ' '.join(map(str, tokens)) + '\n')
 
 
-def rows_of(run, tree, number, prompt_tokens):
+def rows_of(tree, number, prompt_tokens):
   problem = Problem(f'q{number:04d}', 'p\n', '1', level=1)
-  return record_rows.tree_rows(run, problem, STRATEGY, tree, verifier='prm', split='dev',
-                            stream='test', prompt_tokens=prompt_tokens)
+  return RowMaker(TOKENIZER, LIMITS.roles, 'exact', 0).tree_rows(
+      problem, STRATEGY, tree, verifier='prm', split='dev', stream='test',
+      prompt_tokens=prompt_tokens)
 
 
-def test_the_account_is_exact(trees, run):
+def test_the_account_is_exact(trees):
   ledger = Ledger()
   for number, (tree, prompt) in enumerate(trees):
-    for row in rows_of(run, tree, number, prompt):
+    for row in rows_of(tree, number, prompt):
       ledger.add('search', row)
   ahead = [n.simulation for tree, _ in trees for n in tree.nodes if n.simulation]
   ends = sum(not n.live for tree, _ in trees for n in tree.nodes)
@@ -127,13 +124,13 @@ def test_the_account_is_exact(trees, run):
     assert table[model]['prompt'] == sum(prompt for _, prompt in trees)
 
 
-def test_scores_are_those_of_the_steps_and_pages_show_the_simulations(trees, run):
+def test_scores_are_those_of_the_steps_and_pages_show_the_simulations(trees):
   for number, (tree, prompt) in enumerate(trees):
-    for row, (_, last) in zip(rows_of(run, tree, number, prompt), tree.candidates):
+    for row, (_, last) in zip(rows_of(tree, number, prompt), tree.candidates):
       own = [tree.nodes[i].score for i in tree.path(last)]
       assert row['step_scores'] == own and row['answer_score'] == own[-1]
       assert row['theta'] == {'beam_width': 2, 'lookahead': K} and row['slot'] < N
-    page = tree_page(run.tokenizer, 'exact', Problem('q', 'p\n'), STRATEGY, tree, [])
+    page = tree_page(TOKENIZER, 'exact', Problem('q', 'p\n'), STRATEGY, tree, [])
     for node, shown in zip(tree.nodes, page['nodes']):
       assert ('simulation' in shown) == node.live
       if node.live:
@@ -143,7 +140,7 @@ def test_scores_are_those_of_the_steps_and_pages_show_the_simulations(trees, run
 
 
 @pytest.fixture
-def workdir(trees, run, tmp_path):
+def workdir(trees, tmp_path):
   """A run of this search alone."""
   records.write_json(tmp_path / 'run.json', {'config': {}})
   for name in ('base', 'prm'):
@@ -151,7 +148,7 @@ def workdir(trees, run, tmp_path):
         'kind': 'lm' if name == 'base' else name, 'arch': synthetic.arch(), 'params': 1})
   records.write_block(tmp_path / f'records/search/{STRATEGY.name}/block-00000.jsonl.gz', [
       json.loads(json.dumps(row)) for number, (tree, prompt) in enumerate(trees)
-      for row in rows_of(run, tree, number, prompt)])
+      for row in rows_of(tree, number, prompt)])
   return tmp_path
 
 

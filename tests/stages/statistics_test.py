@@ -14,9 +14,9 @@ from tts.engine import shape
 from tts.engine.shape import Shape
 from tts.estimates import compiler_facts, device_programs
 from tts.eval.storage import columns, records
-from tts.runs import record_rows
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
+from tts.runs.record_rows import RowMaker
 from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
@@ -47,8 +47,8 @@ def workers(request, monkeypatch):
   models = {name: Model(name, toy.ARCH, toy.decoder_params(seed=seed), '')
             for seed, name in enumerate(('base', 'prm'))}
   return Workers(types.SimpleNamespace(
-      mesh=parallel.make_mesh(1), seed=0, main='prm', model=models.get, tokenizer=Tokenizer(),
-      prompts=Tokenizer(), limits=Limits(12, 4, 6, toy.ROLES),
+      mesh=parallel.make_mesh(1), seed=0, main='prm', model=models.get,
+      rows=RowMaker(Tokenizer(), toy.ROLES, 'exact', 0), prompts=Tokenizer(), limits=Limits(12, 4, 6, toy.ROLES),
       experiment=config.Experiment(sampling=request.param)))
 
 
@@ -92,8 +92,8 @@ def test_rows_of_samples(workers, tmp_path, temperature):
   run, asked = workers.run, block()
   how = dataclasses.replace(run.experiment.sampling, temperature=temperature)
   found, = search.sampler(workers, 'base', 'test', NUM, how)([asked])
-  table = record_rows.grade(run, asked, record_rows.sample_table(
-      run, asked, found, Strategy('sample', NUM), stream='test', model='base', split='dev'))
+  table = run.rows.grade(asked, run.rows.sample_table(
+      asked, found, Strategy('sample', NUM), stream='test', model='base', split='dev'))
   rows = kept(tmp_path, [row for of in table for row in of])
   for row, sample in zip(rows, [s for of in found for s in of], strict=True):
     assert_kept(row, how.statistics, sample.logprob, sample.statistics)
@@ -106,9 +106,8 @@ def test_rows_of_a_search(workers, tmp_path, method):
   how = methods.strategy(method, 8)
   trees, = search.searcher(workers, how, 'prm', 'test')([asked])
   for problem, prompt, tree in zip(asked.problems, asked.prompts, trees):
-    rows = kept(tmp_path, record_rows.tree_rows(
-        run, problem, how, tree, verifier='prm', split='dev', stream='test',
-        prompt_tokens=len(prompt)))
+    rows = kept(tmp_path, run.rows.tree_rows(
+        problem, how, tree, verifier='prm', split='dev', stream='test', prompt_tokens=len(prompt)))
     assert len(rows) == len(tree.particles())
     for row, last in zip(rows, tree.particles()):
       nodes = [tree.nodes[i] for i in tree.path(last)]
@@ -123,8 +122,8 @@ def test_rows_of_a_search(workers, tmp_path, method):
 def test_rows_of_chains(workers, tmp_path):
   run, asked, how = workers.run, block(), chain_pool.strategy(2, 2)
   found, = chain_pool.sampler(workers, 'base', 'test', how)([asked])
-  table = record_rows.grade(run, asked, record_rows.chain_table(
-      run, asked, found, how, stream='test', model='base', split='dev'))
+  table = run.rows.grade(asked, run.rows.chain_table(
+      asked, found, how, stream='test', model='base', split='dev'))
   rows = kept(tmp_path, [row for of in table for row in of])
   answers = [r.sample for of in found for chain in of for r in chain]
   for row, sample in zip(rows, answers, strict=True):

@@ -46,11 +46,7 @@ class Grader:
 
 def register(name: str) -> Callable[[type[Grader]], type[Grader]]:
   """A decorator that adds a grader; InputError where the name is taken, or is none."""
-  def add(grader: type[Grader]) -> type[Grader]:
-    GRADERS.add(name, grader, grader())
-    return grader
-
-  return add
+  return GRADERS.register(name, lambda grader: grader())
 
 
 class Exact(Grader):

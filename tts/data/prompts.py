@@ -214,3 +214,20 @@ def _rendered(config: PromptConfig, tokenizer: Tokenizer,
                                 config.arguments()), ''
   except chat_template.TemplateError as e:
     return None, str(e)
+
+
+def within(prompts: Prompts, question: str, most: int, called: str, fix: str) -> list[int]:
+  """Ids of one question's prompt, `most` at most.
+
+  Raises:
+    InputError: it is longer, or as `encode_batch`; `called` names it, `fix` and a number say what to
+      do.
+  """
+  try:
+    ids = prompts.encode(question)
+  except InputError as error:
+    raise InputError(f'{called}: {error}') from error
+  if len(ids) > most:
+    raise InputError(f'{called} has {len(ids)} prompt tokens, the limit is {most}: {fix}{len(ids)} '
+                     'or more')
+  return ids

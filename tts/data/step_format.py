@@ -148,14 +148,6 @@ class Reader:
                        f'{self.prompt_width}: raise --config.limits.max_prompt_tokens')
     return ids
 
-  def prompts(self, questions: Sequence[str], rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of a block's questions int32 [rows, prompt_width] and their numbers int32 [rows]."""
-    ids, count = np.zeros((rows, self.prompt_width), np.int32), np.ones(rows, np.int32)
-    for i, question in enumerate(questions):
-      found = self.prompt(question)
-      ids[i, :len(found)], count[i] = found, len(found)
-    return ids, count
-
   def _ids(self, tokens: bytes, before: int) -> list[int]:
     """Ids of one step after so many others; [] where it has no text."""
     text = self._writer.decode(np.frombuffer(tokens, np.int32).tolist())
@@ -180,17 +172,6 @@ class Reader:
   def search_step(self, tokens: Sequence[int], before: int, used: int) -> list[int]:
     """`step` of a solution of which `used` ids have been read."""
     return self.step(tokens, before, min(self.width, self.past - used))
-
-  def rewrite(self, tokens: np.ndarray, lengths: np.ndarray, before: np.ndarray,
-              room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Many steps at once: int32 [R, C], [R], [R], [R] --> (ids int32 [R, W], numbers int32 [R])."""
-    ids, count = np.zeros((len(lengths), self.width), np.int32), np.zeros(len(lengths), np.int32)
-    tokens, lengths, before, room = map(np.asarray, (tokens, lengths, before, room))
-    for r in np.flatnonzero(lengths):
-      found = self.step(tokens[r, :lengths[r]], int(before[r]), int(room[r]))
-      count[r] = len(found)
-      ids[r, :len(found)] = found
-    return ids, count
 
   def solution(self, tokens: Sequence[int], ends: Sequence[int]) -> tuple[list[int], list[int]]:
     """A whole solution: its ids, and per step how many of them are read when its value is.

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -26,18 +25,18 @@ from tts.engine.program import Program
 from tts.estimates import cost, memory
 from tts.estimates.memory import Footprint
 from tts.estimates.model_programs import ModelAtWork, ModelProgram
+from tts.estimates.training_program import TrainingProgram
 from tts.estimates.uses import Use
 from tts.models import held, stacks
 from tts.models.arch import Arch, check_split
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.stacks import Stack
-from tts.models.transformer import abstract, Decoder
+from tts.models.transformer import Decoder
 from tts.roles import Roles
 from tts.runs import verifiers
 from tts.sampling.decode import Limits
 from tts.stages import graph, whole_texts
-from tts.train import lora, steps, update
 from tts.types import EOS_ID, InputError
 
 _PROBE = 256  # prompts of a call of stage `difficulty`'s probe
@@ -111,7 +110,7 @@ def listed(e: Experiment, platform: str | None = None) -> list[DeviceProgram]:
 
 def _everything(e: Experiment, platform: str | None) -> list[tuple[tuple, DeviceProgram]]:
   """Every use of a program, with what makes two of them the same."""
-  made = _Maker(e, platform)
+  made = _Programs(e, platform)
   return [*made.trainings(), *made.probe(), *made.at_work()]
 
 
@@ -161,7 +160,7 @@ def too_large(e: Experiment, program: DeviceProgram, total: int, limit: int) -> 
                     f'rows: {how}')
 
 
-class _Maker:
+class _Programs:
   """Programs with what tells them apart: (key, `DeviceProgram`)."""
 
   def __init__(self, e: Experiment, platform: str | None):
@@ -177,16 +176,10 @@ class _Maker:
     for stage, name in graph.trained(e):
       arch, train = architecture(e, name), e.models[name].train
       kind = 'lm' if e.models.kinds[name].writes else 'value'
-      yield ('train', arch, train, kind), DeviceProgram(
-          stage, f'train/{name}',
-          lambda mesh, doubled=None, a=arch, t=train, k=kind: _lower_training(
-              Decoder(a, t.remat, doubled), t, k, mesh, e.mesh.train),
-          lambda rows, width, a=arch, t=train, k=kind: memory.training(
-              a, batch=rows, columns=t.row_length, labelled=k == 'value',
-              width=width if e.mesh.train else 1, groups=e.mesh.train or 1,
-              adapters=_adapters(a, t.lora_rank), remat=t.remat),
-          train.batch_size, f'config.models.{name}.train.batch_size', (name,),
-          stacks.loops(arch))
+      program = TrainingProgram(arch, train, kind, e.mesh.train)
+      yield program, DeviceProgram(
+          stage, f'train/{name}', program.lower, program.footprint, train.batch_size,
+          f'config.models.{name}.train.batch_size', (name,), stacks.loops(arch))
 
   def probe(self):
     base, columns = architecture(self._e, 'base'), self._e.limits.max_prompt_tokens
@@ -242,36 +235,3 @@ class _Maker:
     kept = sum(self._model(other, lanes).kept(width) for other in stage)
     return dataclasses.replace(found, others=weights - found.weights,
                                kept=kept - own.arguments(program, width))
-
-
-def _lower_training(decoder: Decoder, config: steps.TrainConfig, kind: str, mesh: parallel.Mesh,
-                    groups: int) -> Any:
-  """One update, as the stages run it: on the mesh's first device, or shared by so many groups."""
-  devices, width = list(mesh.devices.flat), mesh.shape[parallel.MODEL] if groups else 1
-  mesh = parallel.make_mesh(groups or 1, width, devices)
-  optimizer, boxed = steps.make_optimizer(config), abstract(decoder.arch)
-  loss = steps.make_loss(decoder, kind, config, parallel.on_tpu(mesh))
-  of = lambda dtype: jax.ShapeDtypeStruct((config.batch_size, config.row_length), dtype)
-  batch = {'tokens': of(jnp.int32), 'segments': of(jnp.int32), 'positions': of(jnp.int32),
-           'loss_mask': of(jnp.bool_)}
-  if kind == 'value':
-    batch |= {'label': of(jnp.float32), 'label_mask': of(jnp.bool_), 'own_mask': of(jnp.bool_)}
-  params = parallel.placed(boxed, mesh)
-  learnt = params if not config.lora_rank else jax.eval_shape(
-      lambda params: lora.start(params, params, config.lora_rank, config.seed), params)
-  state = steps.TrainState(step=jax.ShapeDtypeStruct((), jnp.int32), params=learnt,
-                           opt_state=jax.eval_shape(optimizer.init, learnt))
-  shardings = parallel.spread((state, params), boxed, mesh)
-  state, base = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-                             (state, params), shardings)
-  step = update.make(loss, optimizer, config, boxed, mesh)
-  return jax.jit(step, donate_argnums=0, out_shardings=(shardings[0], None)).lower(
-      state, base if config.lora_rank else (), parallel.placed(batch, mesh))
-
-
-@functools.cache
-def _adapters(arch: Arch, rank: int | None) -> int:
-  """Bytes of adapters of that rank, 0 for None."""
-  params = nn.unbox(abstract(arch))
-  return rank and sum(4 * x.size for x in jax.tree.leaves(jax.eval_shape(
-      lambda params: lora.start(params, params, rank, 0), params))) or 0

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tts import answers, bounds, hosts, rng
 from tts.config import LimitsConfig
 from tts.data import problems as problems_lib
-from tts.data.prompts import Prompts
+from tts.data.prompts import Prompts, within
 from tts.data.step_format import Reader
 from tts.engine import engine
 from tts.engine.reader import Read
@@ -60,22 +60,12 @@ class Questions:
     self.problems: list[Problem] = problems_lib.of_texts(texts)
     if not self.problems:
       raise InputError('there are no questions: give one at least')
-    self.ids = [self._encoded(i, p, prompts, limits) for i, p in enumerate(self.problems)]
+    self.ids = [within(prompts, problem.prompt, limits.max_prompt_tokens, f'question {i}',
+                       'give tts.Limits with max_prompt_tokens=')
+                for i, problem in enumerate(self.problems)]
     self.limits = decode.Limits(limits.max_tokens, limits.max_steps, limits.max_step_tokens,
                                 prompts.roles)
     self.max_prompt_tokens, self._prompts, self._seed = limits.max_prompt_tokens, prompts, seed
-
-  @staticmethod
-  def _encoded(i: int, problem: Problem, prompts: Prompts, limits: Limits) -> list[int]:
-    try:
-      ids = prompts.encode(problem.prompt)
-    except InputError as error:
-      raise InputError(f'question {i}: {error}') from error
-    if len(ids) > limits.max_prompt_tokens:
-      raise InputError(f'question {i} has {len(ids)} prompt tokens, the limit is '
-                       f'{limits.max_prompt_tokens}: give limits=tts.Limits(max_prompt_tokens='
-                       f'{len(ids)}) or more')
-    return ids
 
   def keys(self, slots: range) -> np.ndarray:
     """Of each question's slots, uint32 [questions, slots, 2]."""

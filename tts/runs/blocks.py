@@ -24,7 +24,7 @@ from tqdm import tqdm
 from tts import hosts, parallel, rng
 from tts.data import buckets
 from tts.data.batching import length_sorted_blocks
-from tts.data.prompts import Prompts
+from tts.data.prompts import Prompts, within
 from tts.engine.program import Program
 from tts.eval.storage import compare_answers, equal_answers, records
 from tts.runs import watch
@@ -70,15 +70,8 @@ def encode(problem: Problem, prompts: Prompts, max_prompt_tokens: int) -> list[i
   Raises:
     InputError: the tokenizer cannot write it, or it is too long.
   """
-  try:
-    tokens = prompts.encode(problem.prompt)
-  except InputError as error:
-    raise InputError(f'problem {problem.id}: {error}') from error
-  if len(tokens) > max_prompt_tokens:
-    raise InputError(
-        f'problem {problem.id} has {len(tokens)} prompt tokens, the buffer {max_prompt_tokens}: '
-        f'make the run with --config.limits.max_prompt_tokens={len(tokens)} or more')
-  return tokens
+  return within(prompts, problem.prompt, max_prompt_tokens, f'problem {problem.id}',
+                'make the run with --config.limits.max_prompt_tokens=')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from tts import answers
 from tts.answers import grading
+from tts.data.tokenizer import Tokenizer
 from tts.library import token_statistics
 from tts.library.tree_page import f32
 from tts.revision.chains import Revision
+from tts.roles import Roles
+from tts.runs.blocks import Block
 from tts.sampling.pool import Sample
 from tts.searching.tree import Tree
 from tts.types import Problem, Strategy
@@ -28,100 +32,10 @@ def add(counts: dict[str, int], **more: int) -> dict[str, int]:
   return {**counts, **{k: counts[k] + int(v) for k, v in more.items()}}
 
 
-def judge(run: Any, solutions: Sequence[tuple[str, bool, Problem]]) -> list[dict[str, Any]]:
-  """`answer`, `truncated` and `correct` of solutions, all graded together.
-
-  Args:
-    run: whose data say how answers are graded.
-    solutions: (text, whether it is finished, question).
-  """
-  found = [{'answer': answers.extract(text) if finished else None, 'truncated': not finished,
-            'correct': None if problem.answer is None else False}
-           for text, finished, problem in solutions]
-  graded = [i for i, row in enumerate(found)
-            if row['answer'] is not None and row['correct'] is not None]
-  verdicts = grading.are_right(
-      run.experiment.data.grader,
-      [(found[i]['answer'], solutions[i][2].answer) for i in graded],
-      [solutions[i][2].prompt for i in graded])
-  for i, verdict in zip(graded, verdicts):
-    found[i]['correct'] = verdict
-  return found
-
-
-def grade(run: Any, block: Any, table: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-  """Puts `answer`, `truncated` and `correct` into rows that have none; `table` as it is given.
-
-  table: rows of independent samples or of chains, per question of a `blocks.Block`.
-  """
-  rows = [(row, problem) for problem, mine in zip(block.problems, table) for row in mine]
-  texts = run.tokenizer.decode_batch([row['tokens'] for row, _ in rows])
-  for (row, _), verdict in zip(rows, judge(run, [
-      (text, run.limits.roles.finished(row['tokens']), problem)
-      for text, (row, problem) in zip(texts, rows)])):
-    row.update(verdict)
-  return table
-
-
 def _statistics(parts: Sequence[token_statistics.Part]) -> dict[str, Any]:
   """A row's field `statistics` where they were asked for; no field where not."""
   found = token_statistics.joined(parts)
   return {} if found is None else {'statistics': found}
-
-
-def sample_row(run: Any, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
-               stream: str, model: str, split: str, prompt_tokens: int,
-               first: bool) -> dict[str, Any]:
-  """Row of one independent sample, not graded, without verifier scores.
-
-  `first` carries the prompt.
-  """
-  counts = prompt_counts(prompt_tokens if first else 0)
-  return {
-      'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
-      'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
-      'seed': run.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
-      'step_ends': run.limits.roles.step_ends(sample.tokens), 'step_scores': None,
-      'answer': None, 'truncated': None, 'correct': None, 'answer_score': None, 'verifier': None,
-      'other_scores': {},
-      'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
-      **_statistics([(sample.logprob, sample.statistics)]),
-      'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
-                            attended=sample.attended)}}
-
-
-def sample_table(run: Any, block: Any, samples: list[list[Sample]], strategy: Strategy, *,
-                 stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
-  """Rows of independent samples: per question of a `blocks.Block`, its slots in order.
-
-  They are to be `grade`d.
-  """
-  return [[
-      sample_row(run, problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
-                 split=split, prompt_tokens=len(block.prompts[b]), first=n == 0)
-      for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
-
-
-def chain_table(run: Any, block: Any, chains: list[list[list[Revision]]], strategy: Strategy, *,
-                stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
-  """Rows of chains of revisions: per question of a `blocks.Block`, one chain after the other.
-
-  A chain's answers have slots side by side; `context` are the slots of those that a row was
-  written after. They are to be `grade`d.
-  """
-  def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
-    begin, revision = c * strategy.chain_length, chains[b][c][t]
-    found = sample_row(run, problem, strategy, revision.sample, slot=begin + t, stream=stream,
-                       model=model, split=split, prompt_tokens=len(block.prompts[b]),
-                       first=begin + t == 0)
-    found['context'] = [begin + i for i in revision.context]
-    found['counts'][model] = add(
-        found['counts'][model], reencoded=revision.reencoded, entered=revision.reencoded,
-        attended=revision.reencoded_attended)
-    return found
-
-  return [[row(b, problem, c, t) for c, chain in enumerate(chains[b]) for t in range(len(chain))]
-          for b, problem in enumerate(block.problems)]
 
 
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
@@ -130,8 +44,8 @@ def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int
   """Puts a verifier's values float32 [T] at the row's step ends into the row.
 
   The `main` one has fields of its own; another is in `other_scores` under its name, with its value
-  at the last step alone if it is not `stepwise`. `context_tokens` were read for this row alone, the question
-  among them. A verifier with a tokenizer of its own read `own_ids`, all of them re-encoded.
+  at the last step alone if it is not `stepwise`. `context_tokens` were read for this row alone, the
+  question among them. A verifier with a tokenizer of its own read `own_ids`, all re-encoded.
   """
   if np.isnan(values[:len(row['tokens'])]).any():
     raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
@@ -148,54 +62,154 @@ def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int
                             attended=attended + context_tokens * (context_tokens + 1) // 2)
 
 
-def tree_rows(run: Any, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
-              split: str, stream: str, prompt_tokens: int, model: str = 'base',
-              own_prompt: int | None = None) -> list[dict[str, Any]]:
-  """Rows of the candidates that a search of `model`'s steps, guided by `verifier`, ended with.
+@dataclasses.dataclass(frozen=True)
+class RowMaker:
+  """Makes a run's rows.
 
-  A solution that several particles ended with is one row of so much `weight`. A node's tokens count
-  once, for the lowest slot on whose path it lies. The first row carries the
-  question's prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
-  `own_prompt` are the question's ids for a verifier with a tokenizer of its own: what it read of
-  the solutions is not the generator's tokens, and counts as re-encoded.
+  Attributes:
+    tokenizer: of the generator.
+    roles: what its ids mean to a sampler.
+    grader: how answers are compared, of `graders.GRADERS`.
+    seed: of the run.
   """
-  found = tree.particles()
-  paths = [tree.path(last) for last in found]
-  solutions = [[tree.nodes[i] for i in path] for path in paths]
-  tokens_of = [np.concatenate([node.tokens for node in steps]) for steps in solutions]
-  verdicts = judge(run, [(run.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem)
-                         for tokens, steps in zip(tokens_of, solutions)])
-  rows, counted = [], set()
-  ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
-  simulated = sum(len(s.tokens) for s in ahead)
-  ended = sum(not node.live for node in tree.nodes) + sum(s.ended for s in ahead)
-  for slots, path, steps, tokens, verdict in zip(found.values(), paths, solutions, tokens_of,
-                                                 verdicts):
-    kept = sum(len(tree.nodes[i].tokens) for i in path if i not in counted)
-    counted.update(path)
-    scores = [f32(node.score) for node in steps]
-    rows.append({
+
+  tokenizer: Tokenizer
+  roles: Roles
+  grader: str
+  seed: int
+
+  def judge(self, solutions: Sequence[tuple[str, bool, Problem]]) -> list[dict[str, Any]]:
+    """`answer`, `truncated` and `correct` of solutions, all graded together.
+
+    Args:
+      solutions: (text, whether it is finished, question).
+    """
+    found = [{'answer': answers.extract(text) if finished else None, 'truncated': not finished,
+              'correct': None if problem.answer is None else False}
+             for text, finished, problem in solutions]
+    graded = [i for i, row in enumerate(found)
+              if row['answer'] is not None and row['correct'] is not None]
+    verdicts = grading.are_right(
+        self.grader,
+        [(found[i]['answer'], solutions[i][2].answer) for i in graded],
+        [solutions[i][2].prompt for i in graded])
+    for i, verdict in zip(graded, verdicts):
+      found[i]['correct'] = verdict
+    return found
+
+  def grade(self, block: Block, table: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """Puts `answer`, `truncated` and `correct` into rows that have none; `table` as it is given.
+
+    table: rows of independent samples or of chains, per question of a block.
+    """
+    rows = [(row, problem) for problem, mine in zip(block.problems, table) for row in mine]
+    texts = self.tokenizer.decode_batch([row['tokens'] for row, _ in rows])
+    for (row, _), verdict in zip(rows, self.judge([
+        (text, self.roles.finished(row['tokens']), problem)
+        for text, (row, problem) in zip(texts, rows)])):
+      row.update(verdict)
+    return table
+
+  def sample_row(self, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
+                 stream: str, model: str, split: str, prompt_tokens: int,
+                 first: bool) -> dict[str, Any]:
+    """Row of one independent sample, not graded, without verifier scores.
+
+    `first` carries the prompt.
+    """
+    counts = prompt_counts(prompt_tokens if first else 0)
+    return {
         'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
         'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
-        'seed': run.seed, 'repeat': 0, 'slot': slots[0],
-        **({'weight': len(slots)} if len(slots) > 1 else {}), 'tokens': tokens.tolist(),
-        'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
-        'step_scores': scores,
-        **verdict,
-        'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
-        'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
-        'context': [],
-        **_statistics([(node.logprobs, node.statistics) for node in steps]),
-        'counts': {m: add(prompt_counts(0), kept=kept) for m in (model, verifier)}})
-  pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
-  for m, name in enumerate((model, verifier)):
-    share = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated,
-                entered=tree.entered[m], attended=tree.attended[m],
-                last=ended if name == model else 0)
-    if name == verifier and own_prompt is not None:
-      share = add(prompt_counts(own_prompt), reencoded=tree.entered[m], entered=tree.entered[m],
-                  attended=tree.attended[m])
-      for row in rows:
-        row['counts'][name]['kept'] = 0
-    rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
-  return rows
+        'seed': self.seed, 'repeat': 0, 'slot': slot, 'tokens': sample.tokens.tolist(),
+        'step_ends': self.roles.step_ends(sample.tokens), 'step_scores': None,
+        'answer': None, 'truncated': None, 'correct': None, 'answer_score': None, 'verifier': None,
+        'other_scores': {},
+        'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
+        **_statistics([(sample.logprob, sample.statistics)]),
+        'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
+                              attended=sample.attended)}}
+
+  def sample_table(self, block: Block, samples: list[list[Sample]], strategy: Strategy, *,
+                   stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
+    """Rows of independent samples: per question of a block, its slots in order.
+
+    They are to be `grade`d.
+    """
+    return [[
+        self.sample_row(problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
+                        split=split, prompt_tokens=len(block.prompts[b]), first=n == 0)
+        for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
+
+  def chain_table(self, block: Block, chains: list[list[list[Revision]]], strategy: Strategy, *,
+                  stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
+    """Rows of chains of revisions: per question of a block, one chain after the other.
+
+    A chain's answers have slots side by side; `context` are the slots of those that a row was
+    written after. They are to be `grade`d.
+    """
+    def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
+      begin, revision = c * strategy.chain_length, chains[b][c][t]
+      found = self.sample_row(problem, strategy, revision.sample, slot=begin + t, stream=stream,
+                              model=model, split=split, prompt_tokens=len(block.prompts[b]),
+                              first=begin + t == 0)
+      found['context'] = [begin + i for i in revision.context]
+      found['counts'][model] = add(
+          found['counts'][model], reencoded=revision.reencoded, entered=revision.reencoded,
+          attended=revision.reencoded_attended)
+      return found
+
+    return [[row(b, problem, c, t) for c, chain in enumerate(chains[b]) for t in range(len(chain))]
+            for b, problem in enumerate(block.problems)]
+
+  def tree_rows(self, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
+                split: str, stream: str, prompt_tokens: int, model: str = 'base',
+                own_prompt: int | None = None) -> list[dict[str, Any]]:
+    """Rows of the candidates that a search of `model`'s steps, guided by `verifier`, ended with.
+
+    A solution that several particles ended with is one row of so much `weight`. A node's tokens
+    count once, for the lowest slot on whose path it lies. The first row carries the question's
+    prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
+    `own_prompt` are the question's ids for a verifier with a tokenizer of its own: what it read of
+    the solutions is not the generator's tokens, and counts as re-encoded.
+    """
+    found = tree.particles()
+    paths = [tree.path(last) for last in found]
+    solutions = [[tree.nodes[i] for i in path] for path in paths]
+    tokens_of = [np.concatenate([node.tokens for node in steps]) for steps in solutions]
+    verdicts = self.judge([(self.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem)
+                           for tokens, steps in zip(tokens_of, solutions)])
+    rows, counted = [], set()
+    ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
+    simulated = sum(len(s.tokens) for s in ahead)
+    ended = sum(not node.live for node in tree.nodes) + sum(s.ended for s in ahead)
+    for slots, path, steps, tokens, verdict in zip(found.values(), paths, solutions, tokens_of,
+                                                   verdicts):
+      kept = sum(len(tree.nodes[i].tokens) for i in path if i not in counted)
+      counted.update(path)
+      scores = [f32(node.score) for node in steps]
+      rows.append({
+          'split': split, 'stream': stream, 'model': model, 'problem_id': problem.id,
+          'strategy': strategy.method, 'theta': strategy.theta, 'budget': strategy.budget,
+          'seed': self.seed, 'repeat': 0, 'slot': slots[0],
+          **({'weight': len(slots)} if len(slots) > 1 else {}), 'tokens': tokens.tolist(),
+          'step_ends': np.cumsum([len(node.tokens) for node in steps]).tolist(),
+          'step_scores': scores,
+          **verdict,
+          'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
+          'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
+          'context': [],
+          **_statistics([(node.logprobs, node.statistics) for node in steps]),
+          'counts': {m: add(prompt_counts(0), kept=kept) for m in (model, verifier)}})
+    pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
+    for m, name in enumerate((model, verifier)):
+      share = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated,
+                  entered=tree.entered[m], attended=tree.attended[m],
+                  last=ended if name == model else 0)
+      if name == verifier and own_prompt is not None:
+        share = add(prompt_counts(own_prompt), reencoded=tree.entered[m], entered=tree.entered[m],
+                    attended=tree.attended[m])
+        for row in rows:
+          row['counts'][name]['kept'] = 0
+      rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
+    return rows

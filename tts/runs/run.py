@@ -18,6 +18,7 @@ from tts.eval.storage import runfiles
 from tts.models.arch import Arch
 from tts.models.verifier import Verifier
 from tts.runs import verifiers, workdir as workdir_lib
+from tts.runs.record_rows import RowMaker
 from tts.sampling.decode import Limits
 from tts.sampling.logits import GROUP
 from tts.serving import open_checkpoint
@@ -171,6 +172,10 @@ class Run:
   @functools.cached_property
   def prompts(self) -> Prompts:
     return Prompts(self.experiment.prompts, self.tokenizer)
+
+  @functools.cached_property
+  def rows(self) -> RowMaker:
+    return RowMaker(self.tokenizer, self.limits.roles, self.experiment.data.grader, self.seed)
 
   def problems(self, split: str, count: int | None = None,
                field: str = 'search.questions') -> list[Problem]:

@@ -49,11 +49,13 @@ def register(name: str, of: str = 'prm') -> Callable[[Make], Make]:
   Raises:
     InputError: the name is taken, or is none.
   """
-  def add(make: Make) -> Make:
-    VERIFIERS.add(name, make, Reading(make, of))
-    return make
+  def reading(make: Make) -> Reading:
+    if name in model_kinds.LEARNS:
+      raise InputError(f'{make.__module__} registers the verifier {name!r}, which is a model: choose '
+                       'another name')
+    return Reading(make, of)
 
-  return add
+  return VERIFIERS.register(name, reading)
 
 
 def model_of(name: str) -> str:

@@ -29,7 +29,7 @@ from tts.eval.storage import compare_answers, records
 from tts.eval.storage.equal_answers import Pairs
 from tts.eval.storage.samples import COUNTS, numbered
 from tts.library.tree_page import tree_page
-from tts.runs import blocks as blocks_lib, record_rows
+from tts.runs import blocks as blocks_lib
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
@@ -180,13 +180,13 @@ class Solver:
     strategy = Strategy('greedy' if greedy else 'sample', num)
     sample = search.sampler(self._workers, 'base', _STREAM, num, sampling, first=first)
     add_scores = scoring.scorer(self._workers, run.main) if score else None
-    tables = [record_rows.sample_table(run, block, samples, strategy, stream=_STREAM, model='base',
+    tables = [run.rows.sample_table(block, samples, strategy, stream=_STREAM, model='base',
                                     split='')
               for block, samples in zip(blocks, sample(blocks))]
     if add_scores is not None:
       add_scores(blocks, tables)
     for block, table in zip(blocks, tables):
-      record_rows.grade(run, block, table)
+      run.rows.grade(block, table)
       for problem, rows in zip(block.problems, table):
         spent[problem.id] += rows
 
@@ -209,7 +209,7 @@ class Solver:
     look = search.searcher(self._workers, strategy, run.main, _STREAM)
     for block, found in zip(blocks, look(blocks)):
       for b, (problem, tree) in enumerate(zip(block.problems, found)):
-        rows = record_rows.tree_rows(run, problem, strategy, tree, verifier=run.main, split='',
+        rows = run.rows.tree_rows(problem, strategy, tree, verifier=run.main, split='',
                                   stream=_STREAM, prompt_tokens=len(block.prompts[b]),
                                   own_prompt=run.model(run.main).own_prompt(problem))
         spent[problem.id] += rows

@@ -12,7 +12,6 @@ from tts.estimates.cost import Lengths
 from tts.revision import chains
 from tts.revision.chains import Revision
 from tts.revision.trajectories import MAX_CONTEXT
-from tts.runs import record_rows
 from tts.runs.blocks import Block, Work
 from tts.runs.models_at_work import Workers
 from tts.runs.workdir import fingerprint
@@ -60,7 +59,7 @@ def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Stra
   score = [scoring.scorer(workers, judge.name, history=judge.name == 'revision_orm')
            for judge in judges]
 
-  table = functools.partial(record_rows.chain_table, run, strategy=how, stream=stream, model=model,
+  table = functools.partial(run.rows.chain_table, strategy=how, stream=stream, model=model,
                             split=split)
   mark = fingerprint(mark, writer.mark, sampling, stream,
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT,

@@ -43,8 +43,8 @@ _FORMAT = 3  # of rows; files of another one are made anew
 def sample_rows(run: Run, block: Block, samples: list[list[pool_lib.Sample]],
                 ) -> list[list[dict[str, Any]]]:
   """Per question the rows of its samples, those without an answer too."""
-  return record_rows.grade(run, block, record_rows.sample_table(
-      run, block, samples, Strategy('sample', len(samples[0])), stream='train_pool', model='base',
+  return run.rows.grade(block, run.rows.sample_table(
+      block, samples, Strategy('sample', len(samples[0])), stream='train_pool', model='base',
       split='verifier'))
 
 

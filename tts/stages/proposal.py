@@ -70,7 +70,7 @@ def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
 def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: list[Revision],
           context_tokens: int, prompt_tokens: int) -> list[dict[str, Any]]:
   """Rows of one question's candidates; the first pays for the answers before, which are dropped."""
-  rows = record_rows.tree_rows(run, problem, how, tree, verifier=run.main, split=split,
+  rows = run.rows.tree_rows(problem, how, tree, verifier=run.main, split=split,
                             stream='proposal', prompt_tokens=prompt_tokens, model='revision',
                             own_prompt=run.model(run.main).own_prompt(problem))
   total = lambda values: sum(int(v) for v in values)

@@ -127,7 +127,7 @@ def judged(run: Run, sample: Callable[[list[Block]], list[Any]],
     scorers: each puts its scores into the rows; see `scorer`.
   """
   def graded(block: Block, rows: Table) -> list[dict[str, Any]]:
-    return [row for mine in record_rows.grade(run, block, rows) for row in mine]
+    return [row for mine in run.rows.grade(block, rows) for row in mine]
 
   def compute(group: list[Block]) -> list[Callable[[], list[dict[str, Any]]]]:
     tables = [table(block, found) for block, found in zip(group, sample(group))]

@@ -16,7 +16,7 @@ from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.model_kinds import MAIN
 from tts.library.tree_page import tree_page
-from tts.runs import blocks as blocks_lib, record_rows, verifiers
+from tts.runs import blocks as blocks_lib, verifiers
 from tts.runs.blocks import Block, Work
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
@@ -68,7 +68,7 @@ def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, m
   sample = sampler(workers, model, stream, num, sampling)
   score = [scoring.scorer(workers, v) for v in verifiers if run.has_model(v)]
 
-  table = functools.partial(record_rows.sample_table, run, strategy=strategy, stream=stream,
+  table = functools.partial(run.rows.sample_table, strategy=strategy, stream=stream,
                             model=model, split=split)
   mark = fingerprint(mark, loaded.mark, sampling, stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
@@ -117,7 +117,7 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
   def rows_of(block: Block, found: list[Tree]) -> list[dict]:
     rows = []
     for b, (problem, tree) in enumerate(zip(block.problems, found)):
-      mine = record_rows.tree_rows(run, problem, strategy, tree, verifier=verifier,
+      mine = run.rows.tree_rows(problem, strategy, tree, verifier=verifier,
                                 split=config.split, stream='test',
                                 prompt_tokens=len(block.prompts[b]),
                                 own_prompt=guide.own_prompt(problem))

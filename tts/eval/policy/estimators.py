@@ -73,11 +73,7 @@ class OfText(Source):
 
 def register(name: str) -> Callable[[type[Source]], type[Source]]:
   """A decorator that adds an estimator; InputError where the name is taken, or is none."""
-  def add(source: type[Source]) -> type[Source]:
-    ESTIMATORS.add(name, source, source())
-    return source
-
-  return add
+  return ESTIMATORS.register(name, lambda source: source())
 
 
 class First(Source):
