@@ -12,7 +12,7 @@ from tts.data import problems as problems_lib
 from tts.engine.program import Program
 from tts.runs import blocks as blocks_lib
 from tts.runs.blocks import Block
-from tts.runs.models_at_work import Workers
+from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.sampling.logits import SamplingConfig
@@ -53,25 +53,25 @@ def _measure(workers: Workers, setting: Setting, num: int, results: Results) -> 
 
   def read(blocks: list[Block], samples: list) -> None:
     texts = {id(block): of_block for block, of_block in zip(blocks, samples)}
-    workers.on_blocks(blocks, lambda block, b, group: scoring.values(
+    workers.ask(PerQuestion(lambda block: lambda b, group: scoring.values(
         verifier, group, block.prompts[b], [s.tokens for s in texts[id(block)][b]]),
-                             [verifier], num)
+                            [verifier], num), blocks)
 
   few = _blocks(run, setting.questions[:run.groups])
-  read(few, sample(few))
-  look(few)
+  read(few, workers.ask(sample, few))
+  workers.ask(look, few)
   blocks, count = _blocks(run, setting.questions), len(setting.questions)
   waited = lambda: Program.compile_seconds
   row = lambda task, seconds, cpu, **counts: results.add(
       Row(NAME, task, num, count, seconds, cpu, **counts))
 
-  samples, *spent = timed(lambda: sample(blocks), waited)
+  samples, *spent = timed(lambda: workers.ask(sample, blocks), waited)
   written = sum(len(s.tokens) for of in samples for problem in of for s in problem)
   row('sampling', *spent, written=written)
   _, *spent = timed(lambda: read(blocks, samples), waited)
   row('scoring', *spent, read=written)
   before = workers.computed()
-  trees, *spent = timed(lambda: look(blocks), waited)
+  trees, *spent = timed(lambda: workers.ask(look, blocks), waited)
   spread = workers.computed()
   spread.subtract(before)
   each = [tree for of in trees for tree in of]

@@ -45,7 +45,7 @@ def make_blocks():
     Strategy.of('beam', 4, beam_width=2), Strategy.of('lookahead', 8, beam_width=2, lookahead=1)])
 def test_a_search_s_tokens_are_counted(workers, strategy):
   """Entered: the prompts, once, and what is written. Computed: whole passes over a group's lanes."""
-  found = search.searcher(workers, strategy, 'prm', 'test')(make_blocks())
+  found = workers.ask(search.searcher(workers, strategy, 'prm', 'test'), make_blocks())
   nodes = [node for of_block in found for tree in of_block for node in tree.nodes]
   ahead = sum(len(n.simulation.tokens) for n in nodes if n.simulation)
   assert (ahead > 0) == (strategy.method == 'lookahead')
@@ -64,23 +64,23 @@ def test_a_search_s_tokens_are_counted(workers, strategy):
 
 def test_a_model_is_made_to_work_once_for_all_that_want_it(workers):
   for num in (2, 3):
-    search.sampler(workers, 'base', 'test', num, SamplingConfig())(make_blocks())
+    workers.ask(search.sampler(workers, 'base', 'test', num, SamplingConfig()), make_blocks())
   generator = workers.generator('base', SamplingConfig())
   assert generator is workers.generator('base', SamplingConfig())
   assert generator is not workers.generator('base', SamplingConfig(temperature=0.5))
   before = workers.computed()
-  scoring.scorer(workers, 'prm')([], [])
+  scoring.Scorer(workers, 'prm')
   assert workers.computed() == before and before['base', 'entered'] > 0
 
 
 def test_samples_do_not_depend_on_blocks(workers):
   """A question alone, beside another, in another group, asked for more samples."""
-  both = search.sampler(workers, 'base', 'test', 3, SamplingConfig())(make_blocks())
+  both = workers.ask(search.sampler(workers, 'base', 'test', 3, SamplingConfig()), make_blocks())
   first, (second, third) = make_blocks()[0], (
       Block([p], [prompt], words[None]) for p, prompt, words in zip(
           *(getattr(make_blocks()[1], k) for k in ('problems', 'prompts', 'words'))))
   sample = search.sampler(workers, 'base', 'test', 2, SamplingConfig())
-  alone = [sample([block])[0][0] for block in (first, second, third)]
+  alone = [workers.ask(sample, [block])[0][0] for block in (first, second, third)]
   for whole, mine in zip([both[0][0], *both[1]], alone, strict=True):
     for a, b in zip(whole[:2], mine, strict=True):
       np.testing.assert_array_equal(a.tokens, b.tokens)

@@ -9,14 +9,18 @@ import struct
 import types
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from tqdm import tqdm
 
 from tts import hosts, parallel
-from tts.runs import blocks, watch
-from tts.runs.models_at_work import Computed
+from tests.runs.tasks import Model, Step
+from tts.runs import watch, work
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import Computed, PerQuestion
 from tts.runs.workdir import Workdir
 from tts.train.progress import Progress
+from tts.types import Problem
 
 
 @pytest.fixture
@@ -34,18 +38,20 @@ def lines(workdir, stage):
 def run_blocks(workdir, folder='search/x'):
   """Three blocks of 30 tokens each, for which two models compute 80 of which 50 are asked for."""
   so_far = Computed({('base', 'entered'): 1000, ('base', 'computed'): 1000})  # before them
+  counts = {'base': {'prompt': 9, 'kept': 10, 'pruned': 3, 'simulated': 2, 'entered': 99}}
+  model = Model()
 
-  def compute(group):
-    for _ in group:
-      for model, entered, computed in (('base', 30, 40), ('prm', 20, 40)):
-        so_far[model, 'entered'] += entered
-        so_far[model, 'computed'] += computed
-    counts = {'base': {'prompt': 9, 'kept': 10, 'pruned': 3, 'simulated': 2, 'entered': 99}}
-    return [lambda: [{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2 for _ in group]
+  async def question(b, group):
+    await Step(model.worker)
+    for name, entered, computed in (('base', 30, 40), ('prm', 20, 40)):
+      so_far[name, 'entered'] += entered
+      so_far[name, 'computed'] += computed
 
-  workers = types.SimpleNamespace(computed=so_far.copy)
-  blocks.run(workdir, [blocks.Work(folder, 'm', [0, 1, 2], compute, {}, workers)],
-             parallel.make_mesh(2))
+  blocks = [Block([Problem(f'p{i}', '')], [[1]], np.zeros((1, 2), np.uint32)) for i in range(3)]
+  work.run(workdir, [work.Work(
+      folder, 'm', blocks, PerQuestion(lambda block: question, [model], 1),
+      lambda block, found: [{'problem_id': 'p', 'model': 'base', 'counts': counts}] * 2, {},
+      types.SimpleNamespace(computed=so_far.copy))], parallel.make_mesh(1))
 
 
 def test_blocks_leave_lines_in_a_stage_alone(workdir, monkeypatch):
@@ -53,20 +59,21 @@ def test_blocks_leave_lines_in_a_stage_alone(workdir, monkeypatch):
   assert not os.path.exists(workdir.path('metrics'))
   workdir.stage = 'search'
   run_blocks(workdir)
-  first, second = lines(workdir, 'search')
-  assert first['work'] == 'search/x' and (first['blocks'], second['blocks']) == (2, 3)
-  assert first['of'] == 3 and first['slot_occupancy'] == second['slot_occupancy'] == 5 / 8
-  assert first['tokens_per_second'] > 0 == second['seconds_left'] and first['seconds'] >= 0
+  first, second, third = lines(workdir, 'search')
+  assert first['work'] == 'search/x' and (first['blocks'], second['blocks']) == (1, 2)
+  assert first['of'] == third['blocks'] == 3
+  assert first['slot_occupancy'] == third['slot_occupancy'] == 5 / 8
+  assert first['tokens_per_second'] > 0 == third['seconds_left'] and first['seconds'] >= 0
   monkeypatch.setattr(hosts, 'is_first', lambda: False)
   watch.log(workdir, x=1)
-  assert len(lines(workdir, 'search')) == 2
+  assert len(lines(workdir, 'search')) == 3
 
 
 class Bar(tqdm):
   """One that keeps what it says."""
 
   def __init__(self):
-    super().__init__(total=4, file=io.StringIO(), smoothing=0, bar_format=blocks._BAR, initial=1)
+    super().__init__(total=4, file=io.StringIO(), smoothing=0, bar_format=work._BAR, initial=1)
     self.said = []
 
   def refresh(self, *args, **kwargs):
@@ -74,28 +81,25 @@ class Bar(tqdm):
       self.said.append((self.n, self.postfix))
 
 
-def test_the_pace_moves_inside_a_block(monkeypatch):
-  """Tokens over seconds since it was last shown, every two seconds at most; blocks by share."""
+def test_the_pace_moves_inside_a_question(monkeypatch):
+  """Tokens over seconds since it was last shown, every two seconds at most."""
   now = [100.0]
   monkeypatch.setattr(watch.time, 'monotonic', lambda: now[0])
   bar = Bar()
-  pace = watch.Pace(bar)
-  pace.begin(2)
-  for seconds, tokens, share in (
-      (0.5, 700, 0.1), (0.5, 300, 0.2), (1.0, 1000, 0.25), (0.5, 10, 0.3), (3.5, 6, 0.2)):
+  pace = watch.Pace(bar, blocks=3, questions=6)
+  for seconds, tokens, done in ((0.5, 700, 0), (0.5, 300, 0), (1.0, 1000, 0)):
     now[0] += seconds
-    pace.add(tokens, share)
-  assert bar.said == [(1.5, '1,000 tokens/s'), (1.5, '4 tokens/s')]  # it never goes back
-  pace.end()
-  assert bar.n == 3
-  pace.begin(1)  # two blocks took 2,016 tokens
-  for tokens in (504, 5000):
+    pace.add(tokens, done)
+  assert bar.said == [(1, '1,000 tokens/s')] and pace.seconds_left == 0  # nobody knows yet
+  for tokens, done in ((2000, 2), (1000, 2), (9000, 2), (1, 3)):
     now[0] += 5
-    pace.add(tokens, 0.0)
-  assert [n for n, _ in bar.said[3:]] == [3.5, 3.99]
-  pace.end()
-  assert bar.n == 4
-  assert '| 4.0/4 blocks [' in str(bar) and str(bar).endswith(', 1,000 tokens/s]')
+    pace.add(tokens, done)
+  # Two questions took 4,000 tokens, so 1,000 are half of one.
+  assert [n for n, _ in bar.said[1:]] == [2.0, 2.25, 2.5, 2.5]  # it never goes back
+  assert pace.seconds_left == 22.0
+  now[0] += 5
+  pace.add(1, 6)
+  assert bar.n == 4 and '| 4.0/4 blocks [' in str(bar)
 
 
 def test_a_training_leaves_its_loss(workdir):

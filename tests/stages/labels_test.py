@@ -70,20 +70,32 @@ def make_blocks(num=6, size=6):
 
 @functools.cache
 def sampled(samples=6):
-  """Per problem its samples, of the first block."""
-  found, = search.sampler(make_workers(), 'base', 'train_pool', samples, SamplingConfig())(
-      make_blocks())
+  """What is sampled of a block's questions, without rollouts; not to be changed."""
+  workers = make_workers(samples=samples)
+  found, = workers.ask(search.sampler(workers, 'base', 'train_pool', samples, SamplingConfig()),
+                       make_blocks())
   return found
+
+
+def solved():
+  """(rows of each question's samples, graded; its solutions), each question's samples counted."""
+  run, (block,) = make_run(), make_blocks()
+  rows = [labels._rows(run, block, b, samples) for b, samples in enumerate(sampled())]
+  run.rows.grade(block, rows)
+  solutions = [rollouts.wanted(block, b, mine, [row['answer'] is not None for row in mine])
+               for b, mine in enumerate(rows)]
+  for mine, found in zip(rows, solutions):
+    for row in mine if found else ():
+      labels._count(found[0].outcomes, row)
+  return rows, [solution for found in solutions for solution in found]
 
 
 def label(blocks=1, **how):
   """Rows of one block, and of so many like it beside it."""
   workers, (block,) = make_workers(**how), make_blocks()
-  found = [labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
-           for _ in range(blocks)]
-  for grade in rollouts.roller(workers, SamplingConfig())([block] * blocks, found):
-    grade()
-  return [[labels.labelled(s) for s in of_block] for of_block in found]
+  found = workers.ask(labels.questions(workers, SamplingConfig()), [block] * blocks)
+  # Those that carry what unanswered samples took, too.
+  return [labels.rows_of(workers.run, block, of_block) for of_block in found]
 
 
 @functools.cache
@@ -117,10 +129,8 @@ def test_labels_are_the_value_of_the_prefix():
   """Rollouts alone: of the continuations, those that samples made are taken out."""
   num = 200
   rows, = label(num_rollouts=num)
-  run, (block,) = make_run(), make_blocks()
-  seen = labels.solutions(block, labels.sample_rows(run, block, sampled()))
   plain = {(s.problem.id, *prefix): outcome
-           for s in seen for prefix, outcome in s.outcomes.items()}
+           for s in solved()[1] for prefix, outcome in s.outcomes.items()}
   checked = 0
   for prefix, (value, count) in by_prefix(rows).items():
     right, others = plain[prefix]
@@ -133,29 +143,28 @@ def test_labels_are_the_value_of_the_prefix():
 
 
 def test_a_prefix_that_two_solutions_share_is_rolled_out_once():
-  run, (block,) = make_run(), make_blocks()
-  found = labels.solutions(block, labels.sample_rows(run, block, sampled()))
+  found = solved()[1]
   asked = [(s.problem.id, *s.prefix(step)) for s in found for step in s.steps]
   wanted = {(s.problem.id, *s.prefix(step)) for s in found
             for step in range(len(s.row['step_ends']) - 1)}
   every = sum(len(s.row['step_ends']) - 1 for s in found)
   assert sorted(asked) == sorted(wanted) and len(asked) < every
-  ended = sum(r['counts']['base']['last'] for r in made()) - len(made())
+  ended = sum(r['counts']['base']['last'] for r in made()) - sum(map(len, sampled()))
   assert ended == 2 * len(wanted)
 
 
-def test_each_rollout_is_what_its_key_draws_behind_its_prefix(monkeypatch):
+def test_each_rollout_is_what_its_key_draws_behind_its_prefix():
   """The key is of slot, step and number; against a plain python sampler, token by token."""
-  seen, (block,) = [], make_blocks()
   workers = make_workers()
-  monkeypatch.setattr(rollouts, '_read', lambda run, *args: seen.append(args))
-  solved = labels.solutions(block, labels.sample_rows(workers.run, block, sampled()))
-  for grade in rollouts.roller(workers, SamplingConfig())([block], [solved]):
-    grade()
-  (solutions, found), = seen
+  found, = workers.ask(labels.questions(workers, SamplingConfig()), make_blocks())
+  solutions = [solution for each in found for solution in each.solutions]
+  found = [of_solution for each in found for of_solution in each.rollouts]
   compared = 0
   for solution, samples in zip(solutions, found, strict=True):
     asked = [(step, i) for step in solution.steps for i in range(2)]
+    assert len(samples) == len(asked)
+    if not asked:
+      continue
     identity = np.array([[(solution.row['slot'], *one) for one in asked]])
     keys = rng.identity_keys(
         rng.problem_keys(rng.stream_key(0, 'rollout'), solution.words[None]), identity)
@@ -181,13 +190,11 @@ def test_a_block_s_labels_do_not_depend_on_others():
 
 
 def test_every_token_is_accounted_for():
-  block, = make_blocks()
-  table = labels.sample_rows(make_run(), block, sampled())
-  dropped = [r for rows in table for r in rows if r['answer'] is None]
-  rows = labels._with_dropped(copy.deepcopy(made()), table)
+  samples, rows = [row for mine in solved()[0] for row in mine], made()
+  dropped = [row for row in samples if row['answer'] is None]
   total = {n: sum(r['counts']['base'][n] for r in rows) for n in COUNTS}
   assert dropped and ledger_ratio(total) == 1
-  assert total['prompt'] == sum(map(len, block.prompts))
+  assert total['prompt'] == sum(map(len, make_blocks()[0].prompts))
   assert total['pruned'] == sum(len(r['tokens']) for r in dropped)
   assert total['kept'] == sum(len(r['tokens']) for r in rows)
 
@@ -195,8 +202,8 @@ def test_every_token_is_accounted_for():
 def test_a_question_without_an_answer_leaves_its_counts_to_the_block():
   counts = lambda n: {'base': dict.fromkeys(COUNTS, 0) | {'kept': n, 'entered': n - 1, 'last': 1}}
   row = lambda name, n, answer: {'problem_id': name, 'answer': answer, 'counts': counts(n)}
-  table = [[row('a', 5, None)], [row('b', 7, '1'), row('b', 9, None)]]
-  kept, = labels._with_dropped([table[1][0]], table)
+  samples = [row('a', 5, None), row('b', 7, '1'), row('b', 9, None)]
+  kept, = labels._with_dropped([samples[1]], samples)
   assert (kept['counts']['base']['kept'], kept['counts']['base']['pruned']) == (7, 14)
   assert ledger_ratio(kept['counts']['base']) == 1
 
@@ -204,7 +211,7 @@ def test_a_question_without_an_answer_leaves_its_counts_to_the_block():
 def test_a_block_without_an_answer_keeps_its_counts():
   counts = lambda n: {'base': dict.fromkeys(COUNTS, 0) | {'kept': n, 'entered': n - 1, 'last': 1}}
   row = lambda name, n: {'problem_id': name, 'answer': None, 'counts': counts(n)}
-  kept, = labels._with_dropped([], [[row('a', 5)], [row('b', 7), row('b', 9)]], continuations=[])
+  kept, = labels._with_dropped([], [row('a', 5), row('b', 7), row('b', 9)], continuations=[])
   assert (kept['problem_id'], kept['labels'], kept['continuations']) == ('a', [], [])
   assert kept['counts']['base'] == dict.fromkeys(COUNTS, 0) | {
       'kept': 5, 'pruned': 16, 'entered': 18, 'last': 3}
@@ -228,9 +235,6 @@ def test_a_row_that_only_carries_counts_teaches_nothing(tmp_path):
 
 def test_an_outcome_model_gets_as_many_samples_as_the_flops_pay_for():
   arch = dataclasses.asdict(toy.ARCH)
-  block, = make_blocks()
-  table = labels.sample_rows(make_run(), block, sampled())
   cost = lambda rows: sum(flops.counted(arch, 'lm', r['counts']['base']) for r in rows)
-  rows = labels._with_dropped(copy.deepcopy(made()), table)
-  wanted = 6 * cost(rows) / cost(r for of_question in table for r in of_question)
-  assert labels.samples_for_flops(rows, arch, len(block.problems), 6) == round(wanted) > 10
+  wanted = 6 * cost(made()) / cost(row for mine in solved()[0] for row in mine)
+  assert labels.samples_for_flops(made(), arch, 6, 6) == round(wanted) > 10

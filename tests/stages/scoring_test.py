@@ -15,7 +15,7 @@ from tts.engine.shape import Shape
 from tts.models.transformer import Decoder
 from tts.revision import chains
 from tts.runs.blocks import Block
-from tts.runs.models_at_work import Workers
+from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.stages import scoring
@@ -43,8 +43,15 @@ def make_table(samples):
 def score(*tables, groups=1, name='prm', history=False):
   """The tables, with the scores; a reader's lanes are fewer than a question's texts."""
   workers = make_workers(groups, name)
-  scoring.scorer(workers, name, history)([make_block() for _ in tables], list(tables))
+  add_scores(workers, tables, name, history)
   return tables
+
+
+def add_scores(workers, tables, name='prm', history=False):
+  scorer, blocks = scoring.Scorer(workers, name, history), [make_block() for _ in tables]
+  of = {id(block): table for block, table in zip(blocks, tables)}
+  workers.ask(PerQuestion(lambda block: lambda b, group: scorer.score(
+      block, b, group, of[id(block)][b]), [scorer.reading], 5), blocks)
 
 
 def make_workers(groups=1, name='prm'):
@@ -129,7 +136,7 @@ def test_a_history_is_read_and_charged():
 
 def test_a_question_and_each_text_are_read_once():
   workers = make_workers()
-  scoring.scorer(workers, 'prm')([make_block()], [make_table(SAMPLES)])
+  add_scores(workers, [make_table(SAMPLES)])
   once = [len(prompt) + sum(len(TEXTS[s]) for s in set(of_question))
           for prompt, of_question in zip(PROMPTS, SAMPLES)]
   assert workers.computed()['prm', 'entered'] == sum(once)
@@ -141,7 +148,7 @@ def test_a_history_is_read_once_for_all_that_were_written_after_it():
   for rows in table:
     for n, row in enumerate(rows):
       row['context'] = [0] if n else []
-  scoring.scorer(workers, 'prm', history=True)([make_block()], [table])
+  add_scores(workers, [table], history=True)
   read = 0
   for question, samples in enumerate(([0, 1, 2], [4, 4, 3])):
     texts = [samples[:1], sorted(set(samples[1:]))]

@@ -91,10 +91,10 @@ def assert_kept(row, on, logprob, found):
 def test_rows_of_samples(workers, tmp_path, temperature):
   run, asked = workers.run, block()
   how = dataclasses.replace(run.experiment.sampling, temperature=temperature)
-  found, = search.sampler(workers, 'base', 'test', NUM, how)([asked])
-  table = run.rows.grade(asked, run.rows.sample_table(
-      asked, found, Strategy('sample', NUM), stream='test', model='base', split='dev'))
-  rows = kept(tmp_path, [row for of in table for row in of])
+  found, = workers.ask(search.sampler(workers, 'base', 'test', NUM, how), [asked])
+  rows = kept(tmp_path, run.rows.grade(asked, [run.rows.sample_rows(
+      asked, b, of, Strategy('sample', NUM), stream='test', model='base', split='dev')
+      for b, of in enumerate(found)]))
   for row, sample in zip(rows, [s for of in found for s in of], strict=True):
     assert_kept(row, how.statistics, sample.logprob, sample.statistics)
     assert row['tokens'] == sample.tokens.tolist()
@@ -104,7 +104,7 @@ def test_rows_of_samples(workers, tmp_path, temperature):
 def test_rows_of_a_search(workers, tmp_path, method):
   run, asked = workers.run, block()
   how = methods.strategy(method, 8)
-  trees, = search.searcher(workers, how, 'prm', 'test')([asked])
+  trees, = workers.ask(search.searcher(workers, how, 'prm', 'test'), [asked])
   for problem, prompt, tree in zip(asked.problems, asked.prompts, trees):
     rows = kept(tmp_path, run.rows.tree_rows(
         problem, how, tree, verifier='prm', split='dev', stream='test', prompt_tokens=len(prompt)))
@@ -121,10 +121,10 @@ def test_rows_of_a_search(workers, tmp_path, method):
 
 def test_rows_of_chains(workers, tmp_path):
   run, asked, how = workers.run, block(), chain_pool.strategy(2, 2)
-  found, = chain_pool.sampler(workers, 'base', 'test', how)([asked])
-  table = run.rows.grade(asked, run.rows.chain_table(
-      asked, found, how, stream='test', model='base', split='dev'))
-  rows = kept(tmp_path, [row for of in table for row in of])
+  found, = workers.ask(chain_pool.sampler(workers, 'base', 'test', how), [asked])
+  rows = kept(tmp_path, run.rows.grade(asked, [run.rows.chain_rows(
+      asked, b, of, how, stream='test', model='base', split='dev')
+      for b, of in enumerate(found)]))
   answers = [r.sample for of in found for chain in of for r in chain]
   for row, sample in zip(rows, answers, strict=True):
     assert_kept(row, run.experiment.sampling.statistics, sample.logprob, sample.statistics)
@@ -133,7 +133,7 @@ def test_rows_of_chains(workers, tmp_path):
 def test_greedy_answers_to_learn_from_have_none(workers):
   """They go through the program of the config's draws, which may have them."""
   how = workers.run.experiment.sampling.to_learn_from(temperature=0.0)
-  found, = search.sampler(workers, 'base', 'test', 1, how)([block()])
+  found, = workers.ask(search.sampler(workers, 'base', 'test', 1, how), [block()])
   assert all(s.statistics is None for of in found for s in of)
 
 

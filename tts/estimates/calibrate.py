@@ -68,7 +68,8 @@ def sampled(e: Experiment) -> Lengths:
     run = Run(e, Workdir(folder), e.seeds[0])
     problems = run.problems(e.search.split)[:_QUESTIONS * run.groups]
     asked = blocks.cut(problems, run.prompts, e.limits.max_prompt_tokens, len(problems))
-    found = search.sampler(Workers(run), 'base', 'calibration', _SAMPLES, e.sampling)(asked)
+    workers = Workers(run)
+    found = workers.ask(search.sampler(workers, 'base', 'calibration', _SAMPLES, e.sampling), asked)
     tokens = [sample.tokens for of in found for each in of for sample in each]
     return Lengths(float(np.mean([len(p) for block in asked for p in block.prompts])),
                    float(np.mean([len(t) for t in tokens])),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+import dataclasses
 import functools
 from typing import Any
 
@@ -31,12 +32,31 @@ class Computed(collections.Counter):
     return round(total('entered') / total('computed'), 4) if total('computed') else None
 
 
+@dataclasses.dataclass(frozen=True)
+class PerQuestion:
+  """What is computed of each question of a block.
+
+  Attributes:
+    of: block --> (a question's place in it, group of devices) --> the question's coroutine.
+    models: that the coroutines use.
+    rows: that a question has at a time, at most.
+  """
+
+  of: Callable[[Block], Callable[[int, int], Coroutine]]
+  models: Sequence[EngineGenerator | EngineVerifier]
+  rows: int
+
+  @property
+  def in_flight(self) -> int:
+    """Questions of a group that have begun and are not done."""
+    return max(model.shape.in_flight(self.rows) for model in self.models)
+
+
 class Workers:
   """Models are made to work when they are first asked for; their lanes go with this."""
 
   def __init__(self, run: Run):
     self.run = run
-    self.tick: Callable[[int, float], None] = lambda tokens, share: None  # see `engine.run`
     self._working: list[tuple[str, EngineGenerator | EngineVerifier]] = []
     self.generator = functools.cache(self._generator)
     self.verifier = functools.cache(self._verifier)
@@ -69,24 +89,9 @@ class Workers:
         found[name, 'computed'] += worker.computed
     return found
 
-  def on_blocks(self, blocks: Sequence[Block], question: Callable[[Block, int, int], Any],
-                models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> list[list[Any]]:
-    """What coroutines give for each question of each block; all groups work on all blocks.
-
-    Args:
-      blocks: of this process.
-      question: block, place in it, group --> a coroutine.
-      models: that the coroutines use.
-      rows: that a question has at a time.
-    """
-    found = iter(self.on_items(
-        [(block, b) for block in blocks for b in range(len(block.problems))],
-        lambda item, group: question(*item, group), models, rows))
+  def ask(self, questions: PerQuestion, blocks: Sequence[Block]) -> list[list[Any]]:
+    """What is computed of each question of each block, without records."""
+    begun = [functools.partial(of, b) for block in blocks for of in [questions.of(block)]
+             for b in range(len(block.problems))]
+    found = iter(engine.run(begun, questions.models, questions.in_flight))
     return [[next(found) for _ in block.problems] for block in blocks]
-
-  def on_items(self, items: Sequence[Any], coroutine: Callable[[Any, int], Any],
-               models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> list[Any]:
-    """The same of anything: (one of the items, group) --> a coroutine."""
-    begin = lambda item: lambda group: coroutine(item, group)
-    return engine.run([begin(item) for item in items], models,
-                      max(model.shape.in_flight(rows) for model in models), self.tick)

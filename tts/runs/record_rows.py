@@ -21,6 +21,9 @@ from tts.searching.tree import Tree
 from tts.types import Problem, Strategy
 
 
+Rows = list[dict[str, Any]]  # of one question
+
+
 def prompt_counts(prompt_tokens: int) -> dict[str, int]:
   """Counts of reading a question's prompt, once."""
   return {'prompt': prompt_tokens, 'kept': 0, 'pruned': 0, 'simulated': 0, 'reencoded': 0,
@@ -97,18 +100,24 @@ class RowMaker:
       found[i]['correct'] = verdict
     return found
 
-  def grade(self, block: Block, table: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """Puts `answer`, `truncated` and `correct` into rows that have none; `table` as it is given.
+  def grade(self, block: Block, tables: Sequence[Rows]) -> Rows:
+    """Puts `answer`, `truncated` and `correct` into rows that have none, and gives all of them.
 
-    table: rows of independent samples or of chains, per question of a block.
+    tables: rows of independent samples or of chains, of each question of the block.
     """
-    rows = [(row, problem) for problem, mine in zip(block.problems, table) for row in mine]
+    rows = [(row, problem) for problem, mine in zip(block.problems, tables) for row in mine]
     texts = self.tokenizer.decode_batch([row['tokens'] for row, _ in rows])
     for (row, _), verdict in zip(rows, self.judge([
         (text, self.roles.finished(row['tokens']), problem)
         for text, (row, problem) in zip(texts, rows)])):
       row.update(verdict)
-    return table
+    return [row for row, _ in rows]
+
+  def answered(self, samples: Sequence[Sample]) -> list[bool]:
+    """Whether each has an answer, right or wrong."""
+    texts = self.tokenizer.decode_batch([sample.tokens.tolist() for sample in samples])
+    return [self.roles.finished(sample.tokens) and answers.extract(text) is not None
+            for text, sample in zip(texts, samples)]
 
   def sample_row(self, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
                  stream: str, model: str, split: str, prompt_tokens: int,
@@ -130,37 +139,35 @@ class RowMaker:
         'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
                               attended=sample.attended)}}
 
-  def sample_table(self, block: Block, samples: list[list[Sample]], strategy: Strategy, *,
-                   stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
-    """Rows of independent samples: per question of a block, its slots in order.
+  def sample_rows(self, block: Block, b: int, samples: Sequence[Sample], strategy: Strategy, *,
+                  stream: str, model: str, split: str) -> Rows:
+    """Rows of independent samples of a block's question, in the order of their slots.
 
     They are to be `grade`d.
     """
-    return [[
-        self.sample_row(problem, strategy, samples[b][n], slot=n, stream=stream, model=model,
-                        split=split, prompt_tokens=len(block.prompts[b]), first=n == 0)
-        for n in range(strategy.budget)] for b, problem in enumerate(block.problems)]
+    return [self.sample_row(block.problems[b], strategy, sample, slot=n, stream=stream, model=model,
+                            split=split, prompt_tokens=len(block.prompts[b]), first=n == 0)
+            for n, sample in enumerate(samples)]
 
-  def chain_table(self, block: Block, chains: list[list[list[Revision]]], strategy: Strategy, *,
-                  stream: str, model: str, split: str) -> list[list[dict[str, Any]]]:
-    """Rows of chains of revisions: per question of a block, one chain after the other.
+  def chain_rows(self, block: Block, b: int, chains: Sequence[Sequence[Revision]],
+                 strategy: Strategy, *, stream: str, model: str, split: str) -> Rows:
+    """Rows of chains of revisions of a block's question, one chain after the other.
 
     A chain's answers have slots side by side; `context` are the slots of those that a row was
     written after. They are to be `grade`d.
     """
-    def row(b: int, problem: Problem, c: int, t: int) -> dict[str, Any]:
-      begin, revision = c * strategy.chain_length, chains[b][c][t]
-      found = self.sample_row(problem, strategy, revision.sample, slot=begin + t, stream=stream,
-                              model=model, split=split, prompt_tokens=len(block.prompts[b]),
-                              first=begin + t == 0)
+    def row(c: int, t: int) -> dict[str, Any]:
+      begin, revision = c * strategy.chain_length, chains[c][t]
+      found = self.sample_row(block.problems[b], strategy, revision.sample, slot=begin + t,
+                              stream=stream, model=model, split=split,
+                              prompt_tokens=len(block.prompts[b]), first=begin + t == 0)
       found['context'] = [begin + i for i in revision.context]
       found['counts'][model] = add(
           found['counts'][model], reencoded=revision.reencoded, entered=revision.reencoded,
           attended=revision.reencoded_attended)
       return found
 
-    return [[row(b, problem, c, t) for c, chain in enumerate(chains[b]) for t in range(len(chain))]
-            for b, problem in enumerate(block.problems)]
+    return [row(c, t) for c, chain in enumerate(chains) for t in range(len(chain))]
 
   def tree_rows(self, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
                 split: str, stream: str, prompt_tokens: int, model: str = 'base',

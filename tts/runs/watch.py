@@ -73,45 +73,46 @@ def training(workdir: Workdir) -> dict[str, Callable]:
 
 
 class Pace:
-  """Tokens per second and the time left beside a bar of blocks, however long a block takes.
+  """Tokens per second and the time left beside a bar of blocks, however long a question takes.
 
-  How far blocks are that are being computed is told by the tokens that those before them took; of
-  the first ones, by their questions that are done.
+  How far the next question is, is told by the tokens since the last one was done.
   """
 
-  def __init__(self, bar: Any):
-    self._bar, self._tokens, self._since = bar, 0, time.monotonic()
-    self._done, self._now = bar.n, 0      # blocks
-    self._before, self._inside = 0, 0     # tokens of blocks that were computed here, of those now
-    self._computed = 0                    # blocks that were computed here
+  def __init__(self, bar: Any, blocks: int, questions: int):
+    """bar: of the blocks, those that are there included; so many blocks are to be computed."""
+    self._bar, self._from, self._blocks, self._questions = bar, bar.n, blocks, questions
+    self._begun = self._since = time.monotonic()
+    self._shown = 0       # tokens when the bar was last drawn
+    self._tokens = 0      # that were written or read
+    self._done = 0        # questions
+    self._at = 0          # tokens when the last question was done
+    self._share = 0.0     # of the questions
 
-  def begin(self, blocks: int) -> None:
-    """So many blocks are computed from here on."""
-    self._now, self._inside = blocks, 0
+  @property
+  def seconds_left(self) -> float:
+    """By the share of the questions that is done."""
+    return (time.monotonic() - self._begun) * (1 - self._share) / self._share if self._share else 0.0
 
-  def add(self, tokens: int, share: float) -> None:
-    """So many tokens more have been written or read; `share` of the questions asked is done."""
+  def add(self, tokens: int, done: int) -> None:
+    """So many tokens more have been written or read; so many questions are done in all."""
     self._tokens += tokens
-    self._inside += tokens
+    if done > self._done:
+      self._done, self._at = done, self._tokens
+      self._share = done / self._questions
     seconds = time.monotonic() - self._since
     if seconds < _SHOWN_SECONDS:
       return
-    if self._before:
-      share = self._inside / (self._before / self._computed * self._now)
-    self._bar.set_postfix_str(f'{self._tokens / seconds:,.0f} tokens/s', refresh=False)
-    self._show(self._done + self._now * min(share, 0.99))
-    self._tokens, self._since = 0, time.monotonic()
+    speed = (self._tokens - self._shown) / seconds
+    self._since, self._shown = time.monotonic(), self._tokens
+    following = 0.0
+    if self._done:
+      following = min(0.99, (self._tokens - self._at) / (self._at / self._done))
+    self._bar.set_postfix_str(f'{speed:,.0f} tokens/s', refresh=False)
+    self._draw(min(1.0, (self._done + following) / self._questions))
 
-  def end(self) -> None:
-    """The blocks are done."""
-    self._before += self._inside
-    self._computed += self._now
-    self._done += self._now
-    self._show(self._done)
-
-  def _show(self, blocks: float) -> None:
+  def _draw(self, share: float) -> None:
     """A bar never goes back."""
-    self._bar.update(max(0.0, round(blocks, 2) - self._bar.n))
+    self._bar.update(max(0.0, round(self._from + self._blocks * share, 2) - self._bar.n))
     self._bar.refresh()
 
 

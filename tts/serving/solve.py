@@ -165,30 +165,27 @@ class Solver:
     return np.array(records.read_object(
         os.path.join(self._folder, 'probe.json'), 'weights')['weights'])
 
-  def _blocks(self, problems: list[Problem], num: int) -> list[Block]:
-    size = min(search.block_size(self.experiment.search, num), -(-len(problems) // self._run.groups))
-    return blocks_lib.cut(problems, self._run.prompts,
-                          self.experiment.limits.max_prompt_tokens, size)
+  def _block(self, problems: list[Problem]) -> Block:
+    block, = blocks_lib.cut(problems, self._run.prompts,
+                            self.experiment.limits.max_prompt_tokens, len(problems))
+    return block
 
   def _sample(self, problems: list[Problem], first: int, num: int, spent: dict[str, Rows],
               score: bool, greedy: bool = False) -> None:
     """Adds the samples of slots `first` to `first + num - 1` to what was spent."""
-    run, blocks = self._run, self._blocks(problems, num)
+    run, block = self._run, self._block(problems)
     sampling = self.experiment.sampling
     if greedy:
       sampling = dataclasses.replace(sampling, temperature=0.0)
     strategy = Strategy('greedy' if greedy else 'sample', num)
-    sample = search.sampler(self._workers, 'base', _STREAM, num, sampling, first=first)
-    add_scores = scoring.scorer(self._workers, run.main) if score else None
-    tables = [run.rows.sample_table(block, samples, strategy, stream=_STREAM, model='base',
-                                    split='')
-              for block, samples in zip(blocks, sample(blocks))]
-    if add_scores is not None:
-      add_scores(blocks, tables)
-    for block, table in zip(blocks, tables):
-      run.rows.grade(block, table)
-      for problem, rows in zip(block.problems, table):
-        spent[problem.id] += rows
+    sampled = search.sampler(self._workers, 'base', _STREAM, num, sampling, first=first)
+    rows = functools.partial(run.rows.sample_rows, strategy=strategy, stream=_STREAM, model='base',
+                             split='')
+    scorers = [scoring.Scorer(self._workers, run.main)] if score else []
+    tables, = self._workers.ask(scoring.judged(sampled, rows, scorers), [block])
+    run.rows.grade(block, tables)
+    for problem, found in zip(block.problems, tables):
+      spent[problem.id] += found
 
   def _spend(self, choice: Choice, problems: list[Problem], spent: dict[str, Rows],
              answers: dict[str, Rows], trees: dict[str, dict[str, Any]]) -> None:
@@ -205,17 +202,17 @@ class Solver:
         spent[problem.id] += more[problem.id]
         answers[problem.id] = own[problem.id] + more[problem.id]
       return
-    blocks = self._blocks(problems, strategy.num_candidates)
+    block = self._block(problems)
     look = search.searcher(self._workers, strategy, run.main, _STREAM)
-    for block, found in zip(blocks, look(blocks)):
-      for b, (problem, tree) in enumerate(zip(block.problems, found)):
-        rows = run.rows.tree_rows(problem, strategy, tree, verifier=run.main, split='',
-                                  stream=_STREAM, prompt_tokens=len(block.prompts[b]),
-                                  own_prompt=run.model(run.main).own_prompt(problem))
-        spent[problem.id] += rows
-        answers[problem.id] = rows
-        trees[problem.id] = tree_page(run.tokenizer, self.experiment.data.grader, problem,
-                                      strategy, tree, rows)
+    found, = self._workers.ask(look, [block])
+    for b, (problem, tree) in enumerate(zip(block.problems, found)):
+      rows = run.rows.tree_rows(problem, strategy, tree, verifier=run.main, split='',
+                                stream=_STREAM, prompt_tokens=len(block.prompts[b]),
+                                own_prompt=run.model(run.main).own_prompt(problem))
+      spent[problem.id] += rows
+      answers[problem.id] = rows
+      trees[problem.id] = tree_page(run.tokenizer, self.experiment.data.grader, problem, strategy,
+                                    tree, rows)
 
   def _solution(self, problem: Problem, choice: Choice, estimate: float, spent: Rows,
                 answers: Rows, equal: Pairs, tree: dict[str, Any] | None) -> Solution:

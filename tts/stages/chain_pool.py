@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 import functools
 
 from tts import rng
 from tts.config import Experiment
 from tts.estimates import cost
 from tts.estimates.cost import Lengths
+from tts.model_kinds import REVISION_VERIFIER
 from tts.revision import chains
-from tts.revision.chains import Revision
 from tts.revision.trajectories import MAX_CONTEXT
-from tts.runs.blocks import Block, Work
-from tts.runs.models_at_work import Workers
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import PerQuestion, Workers
+from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling.logits import SamplingConfig
 from tts.stages import scoring, search as search_lib
@@ -27,21 +28,20 @@ def strategy(chains: int, length: int) -> Strategy:
 
 
 def sampler(workers: Workers, model: str, stream: str, how: Strategy,
-            sampling: SamplingConfig | None = None,
-            ) -> Callable[[list[Block]], list[list[list[list[Revision]]]]]:
-  """A function from blocks to chains: per block, per problem, per chain its answers.
+            sampling: SamplingConfig | None = None) -> PerQuestion:
+  """A question's chains, each a list of `Revision`.
 
   sampling: None for the config's own.
   """
   run, num = workers.run, how.budget // how.chain_length
   generator = workers.generator(model, sampling or run.experiment.sampling)
 
-  def sample(blocks: list[Block]) -> list[list[list[list[Revision]]]]:
-    keys = {id(b): rng.slot_keys(run.seed, stream, b.words, range(num)) for b in blocks}
-    return workers.on_blocks(blocks, lambda block, b, group: chains.chains(
-        generator, group, block.prompts[b], keys[id(block)][b], how.chain_length), [generator], num)
+  def of(block: Block) -> Callable[[int, int], Coroutine]:
+    keys = rng.slot_keys(run.seed, stream, block.words, range(num))
+    return lambda b, group: chains.chains(generator, group, block.prompts[b], keys[b],
+                                          how.chain_length)
 
-  return sample
+  return PerQuestion(of, [generator], num)
 
 
 def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
@@ -54,18 +54,17 @@ def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Stra
   run = workers.run
   sampling = sampling or run.experiment.sampling
   writer = run.model(model)
-  sample = sampler(workers, model, stream, how, sampling)
+  asked = sampler(workers, model, stream, how, sampling)
   judges = [run.model(v) for v in verifiers if run.has_model(v)]
-  score = [scoring.scorer(workers, judge.name, history=judge.name == 'revision_orm')
-           for judge in judges]
-
-  table = functools.partial(run.rows.chain_table, strategy=how, stream=stream, model=model,
-                            split=split)
+  scorers = [scoring.Scorer(workers, judge.name, history=judge.name == REVISION_VERIFIER)
+             for judge in judges]
+  rows = functools.partial(run.rows.chain_rows, strategy=how, stream=stream, model=model,
+                           split=split)
   mark = fingerprint(mark, writer.mark, sampling, stream,
                      how.name, run.seed, [judge.mark for judge in judges], _FORMAT,
                      *scoring.layout(run, verifiers))
   return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
-              scoring.judged(run, sample, table, score),
+              scoring.judged(asked, rows, scorers), run.rows.grade,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': model, 'stream': stream}, workers, run.experiment.data.grader)
 

@@ -10,8 +10,7 @@ samples instead, labelled by whether they are right: `labels/outcomes`.
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 import dataclasses
 import functools
 from typing import Any
@@ -24,10 +23,12 @@ from tts.estimates.uses import Texts, Use
 from tts.eval.measures import flops
 from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
-from tts.runs import blocks as blocks_lib, record_rows
-from tts.runs.blocks import Block, Work
-from tts.runs.models_at_work import Workers
+from tts.runs import blocks as blocks_lib, record_rows, work as work_lib
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import PerQuestion, Workers
+from tts.runs.record_rows import Rows
 from tts.runs.run import Model, Run
+from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
@@ -40,32 +41,65 @@ _FOLDER = 'labels/rollouts'
 _FORMAT = 3  # of rows; files of another one are made anew
 
 
-def sample_rows(run: Run, block: Block, samples: list[list[pool_lib.Sample]],
-                ) -> list[list[dict[str, Any]]]:
-  """Per question the rows of its samples, those without an answer too."""
-  return run.rows.grade(block, run.rows.sample_table(
-      block, samples, Strategy('sample', len(samples[0])), stream='train_pool', model='base',
-      split='verifier'))
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+  """What is sampled of a question.
+
+  Attributes:
+    rows: of its samples, not graded.
+    solutions: those that have an answer.
+    rollouts: of each solution.
+  """
+
+  rows: Rows
+  solutions: list[Solution]
+  rollouts: list[list[pool_lib.Sample]]
 
 
-def solutions(block: Block, table: list[list[dict[str, Any]]]) -> list[Solution]:
-  """A block's solutions that have an answer, with the rollouts shared out among them."""
-  found = []
-  for b, rows in enumerate(table):
-    outcomes = collections.defaultdict(lambda: [0, 0])
-    mine = []
-    for row in rows:
-      solution = Solution(block.problems[b], row, block.words[b],
-                          block.prompts[b], [], outcomes)
-      for step in range(len(row['step_ends'])):
-        outcome = outcomes[solution.prefix(step)]
-        outcome[0] += row['correct']
-        outcome[1] += 1
-      if row['answer'] is not None:
-        mine.append(solution)
-    rollouts_lib.share_out(mine)
-    found += mine
-  return found
+def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
+  """A question's samples and the rollouts from their steps, a `Labelled`."""
+  run, config = workers.run, workers.run.experiment.labels
+  sampler = search_lib.sampler(workers, 'base', 'train_pool', config.samples, sampling)
+  generator, = sampler.models
+
+  def of(block: Block) -> Callable[[int, int], Coroutine]:
+    sample = sampler.of(block)
+
+    async def question(b: int, group: int) -> Labelled:
+      samples = await sample(b, group)
+      rows = _rows(run, block, b, samples)
+      solutions = rollouts_lib.wanted(block, b, rows, run.rows.answered(samples))
+      return Labelled(rows, solutions, await rollouts_lib.roll_out(
+          generator, group, solutions, run.seed, config.rollouts))
+
+    return question
+
+  return PerQuestion(of, [generator], config.samples * config.rollouts)
+
+
+def _rows(run: Run, block: Block, b: int, samples: list[pool_lib.Sample]) -> Rows:
+  return run.rows.sample_rows(block, b, samples, Strategy('sample', len(samples)),
+                              stream='train_pool', model='base', split='verifier')
+
+
+def rows_of(run: Run, block: Block, found: list[Labelled]) -> Rows:
+  """One row per solution that has an answer, `labels` (one per step) in it."""
+  graded = run.rows.grade(block, [each.rows for each in found])
+  solutions = [solution for each in found for solution in each.solutions]
+  for each in found:
+    for row in each.rows if each.solutions else ():
+      _count(each.solutions[0].outcomes, row)
+  rollouts_lib.read(run, solutions, [rollouts for each in found for rollouts in each.rollouts])
+  return _with_dropped([labelled(s) for s in solutions], graded, rollout_attended=0,
+                       continuations=[])
+
+
+def _count(outcomes: dict[tuple[int, ...], list[int]], row: dict[str, Any]) -> None:
+  """A sample is a continuation of each of its prefixes."""
+  for end in row['step_ends']:
+    outcome = outcomes[tuple(row['tokens'][:end])]
+    outcome[0] += row['correct']
+    outcome[1] += 1
 
 
 def labelled(solution: Solution) -> dict[str, Any]:
@@ -77,14 +111,13 @@ def labelled(solution: Solution) -> dict[str, Any]:
           'continuations': [*(num for _, num in outcomes), 1]}
 
 
-def _with_dropped(rows: list[dict[str, Any]], table: list[list[dict[str, Any]]],
-                  **unlabelled: Any) -> list[dict]:
+def _with_dropped(rows: Rows, samples: Rows, **unlabelled: Any) -> Rows:
   """The rows, with the counts of their block's samples that have no answer added.
 
   A question's first row carries what its dropped samples took; if it has none, the block's first.
   A block without any row keeps its first sample for that: a row with `unlabelled` and no labels.
   """
-  dropped = [r for of_question in table for r in of_question if r['answer'] is None]
+  dropped = [row for row in samples if row['answer'] is None]
   if not rows:
     rows, dropped = [{**dropped[0], **unlabelled, 'labels': []}], dropped[1:]
   first = {}
@@ -118,25 +151,11 @@ def run_labels(run: Run) -> int:
 
 
 def _run_rollouts(run: Run, blocks: list[Block], sampling: SamplingConfig, mark: str) -> int:
-  config = run.experiment.labels
   workers = Workers(run)
-  sample = search_lib.sampler(workers, 'base', 'train_pool', config.samples, sampling)
-  roll_out = rollouts_lib.roller(workers, sampling)
-
-  def rows_of(found: list[Solution], rollouts: Callable[[], None],
-              table: list[list[dict[str, Any]]]) -> list[dict]:
-    rollouts()
-    return _with_dropped([labelled(s) for s in found], table, rollout_attended=0, continuations=[])
-
-  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
-    tables = [sample_rows(run, block, samples) for block, samples in zip(group, sample(group))]
-    found = [solutions(block, table) for block, table in zip(group, tables)]
-    return [functools.partial(rows_of, *each)
-            for each in zip(found, roll_out(group, found), tables)]
-
-  work = Work(_FOLDER, mark, blocks, compute,
-              {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, workers)
-  return blocks_lib.run(run.workdir, [work], run.mesh)
+  work = Work(_FOLDER, mark, blocks, questions(workers, sampling), functools.partial(rows_of, run),
+              {'strategy': 'rollouts', 'budget': run.experiment.labels.samples, 'theta': {}},
+              workers)
+  return work_lib.run(run.workdir, [work], run.mesh)
 
 
 def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: SamplingConfig,
@@ -146,20 +165,17 @@ def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: Sampling
   num = samples_for_flops(rows, dataclasses.asdict(base.arch), run.experiment.labels.questions,
                           run.experiment.labels.samples)
   workers = Workers(run)
-  sample = search_lib.sampler(workers, 'base', 'train_pool', num, sampling)
 
-  def rows_of(block: Block, samples: list[list[pool_lib.Sample]]) -> list[dict]:
-    table = sample_rows(run, block, samples)
+  def labelled_by_outcome(block: Block, found: list[list[pool_lib.Sample]]) -> Rows:
+    graded = run.rows.grade(block, [_rows(run, block, b, s) for b, s in enumerate(found)])
     kept = [{**row, 'labels': [float(row['correct'])] * len(row['step_ends'])}
-            for of_question in table for row in of_question if row['answer'] is not None]
-    return _with_dropped(kept, table)
+            for row in graded if row['answer'] is not None]
+    return _with_dropped(kept, graded)
 
-  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
-    return [functools.partial(rows_of, *each) for each in zip(group, sample(group))]
-
-  work = Work('labels/outcomes', fingerprint(mark, num), blocks, compute,
+  sampler = search_lib.sampler(workers, 'base', 'train_pool', num, sampling)
+  work = Work('labels/outcomes', fingerprint(mark, num), blocks, sampler, labelled_by_outcome,
               {'strategy': 'sample', 'budget': num, 'theta': {}}, workers)
-  return blocks_lib.run(run.workdir, [work], run.mesh)
+  return work_lib.run(run.workdir, [work], run.mesh)
 
 
 def samples_for_flops(rows: list[dict[str, Any]], arch: dict[str, Any], questions: int,
@@ -188,9 +204,9 @@ def stage(e: Experiment) -> Stage:
   def uses() -> Iterator[Use]:
     sampling = e.sampling.to_learn_from(temperature=config.temperature)
     if e.models.trained(model_kinds.verifiers(e.models.kinds)):
-      yield texts.samples('labels', 'base', [config.samples], sampling)
+      # A question's solutions are kept while all of them are rolled out.
       yield Use('labels', 'base', sampling, texts.whole, texts.whole,
-                ((config.rollouts, texts.solution()),))
+                ((config.samples * config.rollouts, config.samples * texts.solution()),))
 
   def cost(lengths: Lengths) -> Cost:
     samples = config.questions * config.samples

@@ -9,18 +9,17 @@ are charged: N = budget - k candidates are left to search. Records:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import dataclasses
-import functools
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tts import methods
 from tts.revision import chains
 from tts.revision.chains import Revision
 from tts.runs import record_rows
-from tts.runs.blocks import Block, Work
-from tts.runs.models_at_work import Workers
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
+from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.searching.tree import Tree
 from tts.stages import chain_pool, search as search_lib
@@ -42,29 +41,28 @@ def work(workers: Workers, blocks: list[Block], mark: str, how: Strategy, split:
   write = chain_pool.sampler(workers, 'revision', 'test', before)
   search = search_lib.searcher(workers, how, run.main, 'proposal', 'revision')
 
-  def rows_of(block: Block, told: Block, before: list[list[Revision]],
-              found: list[Tree]) -> list[dict]:
-    return [row for b, (problem, tree) in enumerate(zip(block.problems, found))
-            for row in _rows(run, problem, how, tree, split, before[b], len(told.prompts[b]),
-                             len(block.prompts[b]))]
+  def of(block: Block) -> Callable[[int, int], Coroutine]:
+    chain, tree = write.of(block), search.of(block)
 
-  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
-    written = [[chain for chain, in of_block] for of_block in write(group)]
-    told = [_told(run, block, of_block) for block, of_block in zip(group, written)]
-    return [functools.partial(rows_of, *each) for each in zip(group, told, written, search(told))]
+    async def question(b: int, group: int) -> tuple[list[Revision], list[int], Tree]:
+      answers, = await chain(b, group)
+      told = chains.context(block.prompts[b], [a.sample.tokens.tolist() for a in answers],
+                            run.limits.roles)
+      return answers, told, await tree(b, group, told)
+
+    return question
+
+  def rows_of(block: Block, found: list[tuple[list[Revision], list[int], Tree]]) -> list[dict]:
+    return [row for b, (answers, told, tree) in enumerate(found)
+            for row in _rows(run, block.problems[b], how, tree, split, answers, len(told),
+                             len(block.prompts[b]))]
 
   mark = fingerprint(mark, run.model('revision').mark, run.model(run.main).mark,
                      run.experiment.sampling, how.name, run.seed, _FORMAT)
-  return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks, compute,
+  return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks,
+              PerQuestion(of, search.models, search.rows), rows_of,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': 'revision', 'verifier': run.main}, workers, run.experiment.data.grader)
-
-
-def _told(run: Run, block: Block, written: list[list[Revision]]) -> Block:
-  """The block with what each question's chain has written before it."""
-  told = [chains.context(prompt, [a.sample.tokens.tolist() for a in answers], run.limits.roles)
-          for prompt, answers in zip(block.prompts, written)]
-  return dataclasses.replace(block, prompts=told, questions=block.prompts)
 
 
 def _rows(run: Run, problem: Any, how: Strategy, tree: Any, split: str, before: list[Revision],

@@ -13,7 +13,7 @@ from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.revision.trajectories import MAX_CONTEXT
-from tts.runs import blocks as blocks_lib, verifiers
+from tts.runs import verifiers, work as work_lib
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.stages import chain_pool, proposal, search as search_lib
@@ -50,7 +50,7 @@ def run_revise(run: Run) -> int | bool:
         workers, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
         sampling=run.experiment.sampling, split=search.split,
         verifiers=(run.main, 'control_orm')))
-  return blocks_lib.run(run.workdir, works, run.mesh)
+  return work_lib.run(run.workdir, works, run.mesh)
 
 
 def stage(e: Experiment) -> Stage:

@@ -6,21 +6,21 @@ that several solutions of a question have is rolled out once, for the first of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import collections
+from collections.abc import Sequence
 import dataclasses
-import functools
 from typing import Any
 
 import numpy as np
 
 from tts import rng
 from tts.answers import grading
+from tts.engine.tasks import together
+from tts.engine.workers import EngineGenerator
 from tts.runs import record_rows
 from tts.runs.blocks import Block
-from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.sampling import pool as pool_lib
-from tts.sampling.logits import SamplingConfig
 from tts.types import Problem
 
 
@@ -58,31 +58,29 @@ class Solution:
     return sum(len(self.row['tokens']) - self.row['step_ends'][step] for step in self.steps)
 
 
-def share_out(solutions: Iterable[Solution]) -> None:
-  """Gives each of a question's prefixes to the first solution that has it."""
+def wanted(block: Block, b: int, rows: Sequence[dict[str, Any]],
+           answered: Sequence[bool]) -> list[Solution]:
+  """A question's solutions that have an answer, with the prefixes shared out among them.
+
+  Each prefix is the first one's that has it.
+  """
+  outcomes: dict[tuple[int, ...], list[int]] = collections.defaultdict(lambda: [0, 0])
+  found = [Solution(block.problems[b], row, block.words[b], block.prompts[b], [], outcomes)
+           for row, has in zip(rows, answered) if has]
   seen = set()
-  for solution in solutions:
+  for solution in found:
     for step in range(len(solution.row['step_ends']) - 1):
       prefix = solution.prefix(step)
       if prefix not in seen:
         seen.add(prefix)
         solution.steps.append(step)
+  return found
 
 
-def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
-    [list[Block], list[list[Solution]]], list[Callable[[], None]]]:
-  """A function that rolls out what blocks' solutions ask for.
-
-  It gives of each block what grades the rollouts into its solutions' outcomes and counts.
-
-  Args:
-    workers: of the stage.
-    sampling: how the base's rollouts are drawn.
-  """
-  run, num = workers.run, workers.run.experiment.labels.rollouts
-  generator = workers.generator('base', sampling)
-
-  async def continued(solution: Solution, keys: np.ndarray, group: int) -> list[pool_lib.Sample]:
+async def roll_out(generator: EngineGenerator, group: int, solutions: Sequence[Solution], seed: int,
+                   num: int) -> list[list[pool_lib.Sample]]:
+  """`num` rollouts of each step that a question's solutions are to have: per solution all of its."""
+  async def continued(solution: Solution, keys: np.ndarray) -> list[pool_lib.Sample]:
     last, ends = solution.steps[-1] + 1, solution.row['step_ends']
     of_step = dict(zip(solution.steps, keys))
     tokens = solution.row['tokens']
@@ -92,19 +90,13 @@ def roller(workers: Workers, sampling: SamplingConfig) -> Callable[
         [of_step.get(step, ()) for step in range(last)])
     return [sample for of_step in found for sample in of_step]
 
-  def roll_out(blocks: list[Block],
-               tables: list[list[Solution]]) -> list[Callable[[], None]]:
-    # The longest first: the end is then made of short ones.
-    todo = sorted((s for solutions in tables for s in solutions if s.steps), key=lambda s: -s.work)
-    keys = _keys(run.seed, todo, num)
-    rows = -(-sum(map(len, keys)) * num // max(1, len(todo)))  # of a solution, on average
-    found = workers.on_items(list(zip(todo, keys)), lambda item, group: continued(*item, group),
-                             [generator], max(1, rows))
-    of = {id(solution): rollouts for solution, rollouts in zip(todo, found)}
-    return [functools.partial(_read, run, mine, [of[id(s)] for s in mine])
-            for mine in ([s for s in solutions if s.steps] for solutions in tables)]
-
-  return roll_out
+  asked = [solution for solution in solutions if solution.steps]
+  # The longest first: the end is then made of short ones.
+  order = sorted(range(len(asked)), key=lambda i: -asked[i].work)
+  found = await together([continued(asked[i], keys) for i, keys in zip(
+      order, _keys(seed, [asked[i] for i in order], num))])
+  of = {id(asked[i]): rollouts for i, rollouts in zip(order, found)}
+  return [of.get(id(solution), []) for solution in solutions]
 
 
 def _keys(seed: int, solutions: list[Solution], num: int) -> list[np.ndarray]:
@@ -123,8 +115,11 @@ def _keys(seed: int, solutions: list[Solution], num: int) -> list[np.ndarray]:
   return np.split(keys[:begin], np.cumsum(steps)[:-1]) if steps else []
 
 
-def _read(run: Run, solutions: list[Solution], table: list[list[pool_lib.Sample]]) -> None:
-  """Grades rollouts into their questions' outcomes, and their rows' counts."""
+def read(run: Run, solutions: Sequence[Solution], table: Sequence[list[pool_lib.Sample]]) -> None:
+  """Grades rollouts into their questions' outcomes, and their rows' counts.
+
+  table: per solution its rollouts, as `roll_out` gives them.
+  """
   num = run.experiment.labels.rollouts
   finished = run.limits.roles.finished
   texts = run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs])
@@ -134,6 +129,8 @@ def _read(run: Run, solutions: list[Solution], table: list[list[pool_lib.Sample]
       run.experiment.data.grader, [(text, problem.answer) for text, problem in ended],
       [problem.prompt for _, problem in ended]))
   for solution, rollouts in zip(solutions, table):
+    if not rollouts:
+      continue
     right = [finished(r.tokens) and next(verdicts) for r in rollouts]
     for j, step in enumerate(solution.steps):
       outcome = solution.outcomes[solution.prefix(step)]

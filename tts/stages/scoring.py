@@ -5,7 +5,7 @@ A question is read once, whatever is read after it, and so is a text, however of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 import dataclasses
 import functools
 from typing import Any
@@ -19,11 +19,9 @@ from tts.revision import chains
 from tts.roles import Roles
 from tts.runs import record_rows, verifiers
 from tts.runs.blocks import Block
-from tts.runs.models_at_work import Workers
+from tts.runs.models_at_work import PerQuestion, Workers
+from tts.runs.record_rows import Rows
 from tts.runs.run import Run
-
-# One question's rows, by slot; a block's, by question.
-Table = list[list[dict[str, Any]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,39 +52,28 @@ def _texts(question: list[int], rows: list[dict[str, Any]], history: bool, roles
   return by_prompt
 
 
-def scorer(workers: Workers, verifier: str,
-           history: bool = False) -> Callable[[list[Block], list[Table]], None]:
-  """A function that adds a verifier's scores to the rows of blocks.
+class Scorer:
+  """Adds a verifier's scores to the rows of questions."""
 
-  Args:
-    workers: of the stage.
-    verifier: whose scores they are.
-    history: whether it reads what a row was written after, or the question alone.
-  """
-  run = workers.run
-  reader = run.model(verifier).reader
-  kind = run.experiment.models.kinds[verifiers.model_of(verifier)]
-  # A plugin's value of each step is kept, whatever model it reads.
-  stepwise = kind.steps or verifier not in run.experiment.models
-  add = functools.partial(_add, name=verifier, main=verifier == run.main, stepwise=stepwise)
+  def __init__(self, workers: Workers, verifier: str, history: bool = False):
+    """history: whether it reads what a row was written after, or the question alone."""
+    run = workers.run
+    kind = run.experiment.models.kinds[verifiers.model_of(verifier)]
+    # A plugin's value of each step is kept, whatever model it reads.
+    stepwise = kind.steps or verifier not in run.experiment.models
+    self._add = functools.partial(_add, name=verifier, main=verifier == run.main, stepwise=stepwise)
+    self._reader, self._roles, self._history = run.model(verifier).reader, run.limits.roles, history
+    self.reading = workers.verifier(verifier)
 
-  def compute(blocks: list[Block], tables: list[Table]) -> None:
-    reading = workers.verifier(verifier)
-    table = {id(block): rows for block, rows in zip(blocks, tables)}
-
-    async def score(block: Block, b: int, group: int) -> None:
-      question = (block.prompts[b] if reader is None
-                  else reader.prompt(block.problems[b].prompt))
-      for prompt, texts in _texts(question, table[id(block)][b], history, run.limits.roles,
-                                  reader).items():
-        found = await values(reading, group, prompt, [text.tokens for text in texts])
-        for text, of_text in zip(texts, found):
-          add(text, of_text, len(prompt), len(question))
-
-    workers.on_blocks(blocks, score, [reading], max(
-        (len(rows) for of_block in tables for rows in of_block), default=1))
-
-  return compute
+  async def score(self, block: Block, b: int, group: int, rows: Rows) -> None:
+    """Reads the solutions of a block's question; rows: its own, which get the scores."""
+    question = (block.prompts[b] if self._reader is None
+                else self._reader.prompt(block.problems[b].prompt))
+    texts = _texts(question, rows, self._history, self._roles, self._reader)
+    for prompt, of_prompt in texts.items():
+      found = await values(self.reading, group, prompt, [text.tokens for text in of_prompt])
+      for text, of_text in zip(of_prompt, found):
+        self._add(text, of_text, len(prompt), len(question))
 
 
 def layout(run: Run, judges: Sequence[str]) -> list[str]:
@@ -114,25 +101,24 @@ def _add(text: _Text, values_: np.ndarray, prompt: int, question: int, *, name: 
                            main=main, stepwise=stepwise)
 
 
-def judged(run: Run, sample: Callable[[list[Block]], list[Any]],
-           table: Callable[[Block, Any], Table],
-           scorers: Sequence[Callable[[list[Block], list[Table]], None]],
-           ) -> Callable[[list[Block]], list[Callable[[], list[dict[str, Any]]]]]:
-  """What a pool's `Work` computes: blocks' samples as rows, with every verifier's scores.
+def judged(asked: PerQuestion, rows: Callable[[Block, int, Any], Rows],
+           scorers: Sequence[Scorer]) -> PerQuestion:
+  """A question's rows, with every verifier's scores; they are to be graded.
 
   Args:
-    run: whose data say how answers are graded.
-    sample: blocks --> what was sampled of each.
-    table: a block and that --> its rows, which are not graded.
-    scorers: each puts its scores into the rows; see `scorer`.
+    asked: what is sampled of a question.
+    rows: block, place of the question, and that --> its rows.
+    scorers: put their scores into the rows.
   """
-  def graded(block: Block, rows: Table) -> list[dict[str, Any]]:
-    return [row for mine in run.rows.grade(block, rows) for row in mine]
+  def of(block: Block) -> Callable[[int, int], Coroutine]:
+    sample = asked.of(block)
 
-  def compute(group: list[Block]) -> list[Callable[[], list[dict[str, Any]]]]:
-    tables = [table(block, found) for block, found in zip(group, sample(group))]
-    for add in scorers:
-      add(group, tables)
-    return [functools.partial(graded, *each) for each in zip(group, tables)]
+    async def question(b: int, group: int) -> Rows:
+      found = rows(block, b, await sample(b, group))
+      for scorer in scorers:
+        await scorer.score(block, b, group, found)
+      return found
 
-  return compute
+    return question
+
+  return PerQuestion(of, [*asked.models, *(scorer.reading for scorer in scorers)], asked.rows)

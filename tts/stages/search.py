@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 import dataclasses
 import functools
 import pathlib
@@ -16,14 +16,14 @@ from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.model_kinds import MAIN
 from tts.library.tree_page import tree_page
-from tts.runs import blocks as blocks_lib, verifiers
-from tts.runs.blocks import Block, Work
-from tts.runs.models_at_work import Workers
+from tts.runs import blocks as blocks_lib, verifiers, work as work_lib
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
+from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.sampling.pool import Sample
 from tts.searching.search import Question, same_ids, Search
 from tts.searching.tree import Tree
 from tts.stages import probe, scoring, strategies
@@ -34,22 +34,19 @@ _FORMAT = 3  # of rows; files of another one are made anew
 
 
 def sampler(workers: Workers, model: str, stream: str, num: int, sampling: SamplingConfig,
-            first: int = 0) -> Callable[[list[Block]], list[list[list[Sample]]]]:
-  """A function from blocks to samples of slots `first` and on: per block, per problem, a list."""
+            first: int = 0) -> PerQuestion:
+  """A question's samples of slots `first` and on, a list of `Sample`."""
   run = workers.run
   greedy = sampling.temperature == 0
   # Greedy rows go through the program that draws.
   generator = workers.generator(model, sampling if not greedy else dataclasses.replace(
       run.experiment.sampling, statistics=sampling.statistics))
 
-  def sample(blocks: list[Block]) -> list[list[list[Sample]]]:
-    slots = range(first, first + num)
-    keys = {id(b): rng.slot_keys(run.seed, stream, b.words, slots) for b in blocks}
-    return workers.on_blocks(
-        blocks, lambda block, b, group: pool_lib.samples(
-            generator, group, block.prompts[b], keys[id(block)][b], greedy), [generator], num)
+  def of(block: Block) -> Callable[[int, int], Coroutine]:
+    keys = rng.slot_keys(run.seed, stream, block.words, range(first, first + num))
+    return lambda b, group: pool_lib.samples(generator, group, block.prompts[b], keys[b], greedy)
 
-  return sample
+  return PerQuestion(of, [generator], num)
 
 
 def pool_folder(stage: str, model: str, strategy: Strategy) -> str:
@@ -65,44 +62,45 @@ def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, m
   greedy = sampling.temperature == 0
   strategy = Strategy('greedy' if greedy else 'sample', num)
   loaded = run.model(model)
-  sample = sampler(workers, model, stream, num, sampling)
-  score = [scoring.scorer(workers, v) for v in verifiers if run.has_model(v)]
-
-  table = functools.partial(run.rows.sample_table, strategy=strategy, stream=stream,
-                            model=model, split=split)
+  asked = sampler(workers, model, stream, num, sampling)
+  scorers = [scoring.Scorer(workers, v) for v in verifiers if run.has_model(v)]
+  rows = functools.partial(run.rows.sample_rows, strategy=strategy, stream=stream, model=model,
+                           split=split)
   mark = fingerprint(mark, loaded.mark, sampling, stream, num, run.seed,
                      [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
                      *scoring.layout(run, verifiers))
   return Work(pool_folder(stage, model, strategy), mark, blocks,
-              scoring.judged(run, sample, table, score),
+              scoring.judged(asked, rows, scorers), run.rows.grade,
               {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
                'model': model, 'stream': stream}, workers,
               run.experiment.data.grader if stage == 'search' else 'exact')
 
 
 def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
-             model: str = 'base') -> Callable[[list[Block]], list[list[Tree]]]:
-  """A function from blocks to search trees: per block, per problem, one."""
+             model: str = 'base') -> PerQuestion:
+  """A question's search tree.
+
+  Its coroutine takes a third argument: ids that are searched after, where those are not the
+  question's alone.
+  """
   run, num = workers.run, strategy.num_candidates
   generator, reading = workers.generator(model, run.experiment.sampling), workers.verifier(verifier)
   reader = run.model(verifier).reader
   method = methods.of(strategy)
   rewrite = same_ids if reader is None else reader.search_step
 
-  def own(block: Block, b: int) -> list[int]:
-    if reader is not None:
-      return reader.prompt(block.problems[b].prompt)
-    return (block.questions or block.prompts)[b]
-
-  def search(blocks: list[Block]) -> list[list[Tree]]:
+  def of(block: Block) -> Callable[..., Coroutine]:
     # The method draws by the key of slot -1.
-    keys = {id(b): rng.slot_keys(run.seed, stream, b.words, range(-1, num)) for b in blocks}
-    return workers.on_blocks(blocks, lambda block, b, group: Search(
-        generator, reading, Question(block.prompts[b], own(block, b), keys[id(block)][b][1:],
-                                keys[id(block)][b][0]), method, group, rewrite).run(),
-                             [generator, reading], num)
+    keys = rng.slot_keys(run.seed, stream, block.words, range(-1, num))
 
-  return search
+    def question(b: int, group: int, prompt: list[int] | None = None) -> Coroutine:
+      own = block.prompts[b] if reader is None else reader.prompt(block.problems[b].prompt)
+      asked = Question(prompt or block.prompts[b], own, keys[b][1:], keys[b][0])
+      return Search(generator, reading, asked, method, group, rewrite).run()
+
+    return question
+
+  return PerQuestion(of, [generator, reading], num)
 
 
 def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strategy, *,
@@ -110,7 +108,6 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
   """One setting of a search on every question, guided by a verifier."""
   run, config = workers.run, workers.run.experiment.search
   base, guide = run.model('base'), run.model(verifier)
-  search = searcher(workers, strategy, verifier, 'test')
   trees &= strategy.num_candidates > 1 and parallel.is_first_of(run.mesh)
   shown = {p.id for p in _shown(run, blocks)} if trees else set()
 
@@ -127,9 +124,6 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
         run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
     return rows
 
-  def compute(group: list[Block]) -> list[Callable[[], list[dict]]]:
-    return [functools.partial(rows_of, *each) for each in zip(group, search(group))]
-
   # Trees of the main verifier's searches are shown. Its searches and those of the usual main one are
   # made anew where the config has another main verifier than before.
   usual = run.main == MAIN or verifier not in (run.main, MAIN)
@@ -137,7 +131,7 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
                      strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method),
                      *([] if usual else [run.main]))
   name = strategy.name if verifier == MAIN else f'{verifier}-{strategy.name}'
-  return Work(f'search/{name}', mark, blocks, compute,
+  return Work(f'search/{name}', mark, blocks, searcher(workers, strategy, verifier, 'test'), rows_of,
               {'strategy': strategy.method, 'budget': strategy.budget,
                'theta': strategy.theta, 'verifier': verifier}, workers,
               run.experiment.data.grader)
@@ -215,7 +209,7 @@ def run_search(run: Run) -> int:
   for guide in filter(run.has_model, verifiers.beside(run.experiment)):
     for strategy in strategies.plain(config):
       search(guide, strategies.Setting(strategy, deep or config.questions, shown=False))
-  return blocks_lib.run(run.workdir, works, run.mesh)
+  return work_lib.run(run.workdir, works, run.mesh)
 
 
 def run_difficulty(run: Run) -> int:
@@ -225,7 +219,7 @@ def run_difficulty(run: Run) -> int:
   work = pool_work(Workers(run), 'difficulty', blocks, mark, model='base', stream='difficulty',
                    num=config.samples, sampling=run.experiment.sampling,
                    split=run.experiment.search.split, verifiers=(run.main,))
-  reused = blocks_lib.run(run.workdir, [work], run.mesh)
+  reused = work_lib.run(run.workdir, [work], run.mesh)
   probe.run_probe(run)
   return reused
 

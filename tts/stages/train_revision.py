@@ -17,7 +17,7 @@ from tts.estimates.uses import Texts
 from tts.eval.storage import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
-from tts.runs import blocks as blocks_lib
+from tts.runs import blocks as blocks_lib, work as work_lib
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
@@ -61,7 +61,7 @@ def _sample(run: Run) -> int:
                   run.tokenizer_mark()),
       model='base', stream='revision_pool', num=config.samples, split='revision',
       sampling=run.experiment.sampling.to_learn_from(temperature=config.temperature))
-  return blocks_lib.run(run.workdir, [work], run.mesh)
+  return work_lib.run(run.workdir, [work], run.mesh)
 
 
 def _train(run: Run, name: str) -> bool:

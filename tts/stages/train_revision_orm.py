@@ -18,10 +18,11 @@ from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.eval.storage import records
 from tts.revision import chains
-from tts.runs import blocks as blocks_lib
-from tts.runs.blocks import Block, Work
+from tts.runs import blocks as blocks_lib, work as work_lib
+from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
+from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.stages import chain_pool, search as search_lib, train as train_lib
 from tts.stages.stage import Stage
@@ -44,7 +45,7 @@ def run_orms(run: Run) -> int | bool:
   works = {name: _control(run) if name == 'control_orm' else _chains(run) for name in names}
   # Two of them learn from one pool.
   pools = list({work.folder: work for work in works.values()}.values())
-  reused = blocks_lib.run(run.workdir, pools, run.mesh)
+  reused = work_lib.run(run.workdir, pools, run.mesh)
   trained = [_train(run, name, work.folder) for name, work in works.items()]
   return reused if all(trained) else 0
 
