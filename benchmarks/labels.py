@@ -140,4 +140,5 @@ def main(experiment: Experiment, workdir: str) -> None:
 
 
 if __name__ == '__main__':
-  experiment_lib.launch(main)
+  with experiment_lib.opened() as (experiment, workdir):
+    main(experiment, workdir)

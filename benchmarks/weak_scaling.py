@@ -40,4 +40,5 @@ def main(_):
 
 
 if __name__ == '__main__':
-  common.run(main)
+  with common.started() as argv:
+    main(argv)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import difflib
 import gc
 import logging as python_logging
@@ -27,8 +29,9 @@ _UNWIND_SECONDS = 5.0  # a compiler or a block may hold the main thread for minu
 _joined = False  # whether this is one of several processes
 
 
-def run(main, arguments: tuple[str, ...] = (), words: str | None = None) -> None:
-  """Parses the flags and calls `main(argv)`; a mistake is one line and exit status 2.
+@contextlib.contextmanager
+def started(arguments: tuple[str, ...] = (), words: str | None = None) -> Iterator[list[str]]:
+  """Parses the flags; a mistake, here or inside, is one line and exit status 2. Gives `argv`.
 
   SIGTERM ends it in seconds with status 143: what is written is whole or absent at any moment.
 
@@ -39,7 +42,7 @@ def run(main, arguments: tuple[str, ...] = (), words: str | None = None) -> None
   # Rows are coroutines, many and short-lived: by default the collector takes a tenth of the time.
   gc.set_threshold(50_000, 20, 100)
   try:
-    main(_parse(sys.argv, arguments, words))
+    yield _parse(sys.argv, arguments, words)
     if sys.stdout:  # none where the caller has closed it
       sys.stdout.flush()
   except BrokenPipeError:  # `| head` has read enough

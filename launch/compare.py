@@ -8,13 +8,11 @@ differences; W/report has every row of them.
 
 from launch import experiment
 from tts.eval.figures import exchange_figures
-from tts.stages import reproduce
-
-
-def main(config, workdir):
-  if results := reproduce.compare(config, workdir):
-    print(exchange_figures.text(results))
-
+from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
-  experiment.launch(main)
+  with experiment.opened() as (config, workdir):
+    run = reproduce.open_run(config, workdir)
+    reproduce.run_stages([run], graph.launched(config, 'search'))
+    if results := reproduce.write_report(run):
+      print(exchange_figures.text(results))

@@ -28,4 +28,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  common.run(main, ('W1', 'W2'))
+  with common.started(('W1', 'W2')) as argv:
+    main(argv)

@@ -12,4 +12,6 @@ from launch import experiment
 from tts.stages import reproduce
 
 if __name__ == '__main__':
-  experiment.launch(reproduce.evaluate, planned=reproduce.evaluated)
+  with experiment.opened(planned=reproduce.evaluated) as (config, workdir):
+    given, stages = reproduce.evaluated(config)
+    reproduce.run_stages([reproduce.open_run(given, workdir)], stages, reports=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+import contextlib
 import dataclasses
+import sys
+from typing import Any
 
 from absl import flags
 import ml_collections
@@ -41,17 +44,21 @@ _HEARTBEAT_SECONDS = flags.DEFINE_integer(
 
 
 Experiment = config_lib.Experiment
-Job = Callable[[Experiment, str], None]
-Plan = tuple[Experiment, Collection[str] | None]  # what is run, and which stages; None for all
+Plan = tuple[Experiment, Sequence[Any] | None]  # what is run, and which stages; None for all
 
 
-def launch(job: Job, planned: Callable[[Experiment], Plan] = lambda experiment: (experiment, None),
-           ) -> None:
-  """Runs `job(experiment, workdir)` with what the flags say.
+@contextlib.contextmanager
+def opened(planned: Callable[[Experiment], Plan] = lambda experiment: (experiment, None),
+           ) -> Iterator[tuple[Experiment, str]]:
+  """The experiment and the workdir that the flags say, for the job inside.
 
-  `planned` says what the job makes of an experiment, for `--dry_run`.
+  With `--describe` and `--dry_run` there is none: the program ends. `planned` says what the job makes
+  of an experiment, for `--dry_run`.
   """
-  common.run(lambda argv: _main(job, planned, argv[1:]), words='--describe')
+  with common.started(words='--describe') as argv:
+    experiment = _begun(planned, argv[1:])
+    with buckets.opened(_WORKDIR.value) as workdir:
+      yield experiment, workdir
 
 
 def _read_config() -> ml_collections.ConfigDict:
@@ -72,27 +79,28 @@ def read() -> config_lib.Experiment:
   return config_lib.from_config_dict(_read_config())
 
 
-def _main(job: Job, planned: Callable[[Experiment], Plan], words: Sequence[str]) -> None:
+def _begun(planned: Callable[[Experiment], Plan], words: Sequence[str]) -> Experiment:
+  """The experiment, with devices and processes set up for it."""
   experiment = read()
   if _DESCRIBE.value:
     _describe(experiment, words)
-    return
+    sys.exit(0)
   if TOPOLOGY.value:
     if not _DRY_RUN.value:
       raise InputError('--topology is for --dry_run and launch.compile: a run takes what is there')
     common.compile_only()
   common.set_up_devices(experiment.mesh)
   if _DRY_RUN.value:
-    _dry_run(*planned(experiment))
-    return
+    plan, stages = planned(experiment)
+    _dry_run(plan, stages and {stage.name for stage in stages})
+    sys.exit(0)
   if _WORKDIR.value is None:
     raise InputError('--workdir is missing: the folder that the run writes to')
   _join_processes()
   if _PROFILE.value:
     from tts.runs import watch
     watch.profile_stages()
-  with buckets.opened(_WORKDIR.value) as workdir:
-    job(experiment, workdir)
+  return experiment
 
 
 def _describe(experiment: Experiment, words: Sequence[str]) -> None:

@@ -96,4 +96,5 @@ def _asked(row: dict[str, Any], where: str) -> tuple[bool, list[str | None], str
 
 
 if __name__ == '__main__':
-  common.run(main)
+  with common.started() as argv:
+    main(argv)

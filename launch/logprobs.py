@@ -28,4 +28,5 @@ def main(_):
 
 
 if __name__ == '__main__':
-  common.run(main)
+  with common.started() as argv:
+    main(argv)

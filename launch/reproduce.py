@@ -5,8 +5,9 @@
 
 from configs.claims import CLAIMS, REVISION_CLAIMS
 from launch import experiment
-from tts.stages import reproduce
+from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
-  experiment.launch(lambda config, workdir: reproduce.reproduce(
-      config, workdir, CLAIMS, REVISION_CLAIMS))
+  with experiment.opened() as (config, workdir):
+    runs = reproduce.begin(config, workdir, CLAIMS, REVISION_CLAIMS)
+    reproduce.run_stages(runs, graph.stages(config), reports=True)

@@ -5,15 +5,11 @@
 """
 
 from launch import experiment
-from tts.stages import reproduce
+from tts.stages import graph, reproduce
 from tts.types import InputError
 
-
-def main(config, workdir):
-  if not config.revision.enabled:
-    raise InputError('this config has no revisions: give --config.revision.enabled=True')
-  reproduce.run_launcher(config, workdir, 'train_revision')
-
-
 if __name__ == '__main__':
-  experiment.launch(main)
+  with experiment.opened() as (config, workdir):
+    if not config.revision.enabled:
+      raise InputError('this config has no revisions: give --config.revision.enabled=True')
+    reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'train_revision'))

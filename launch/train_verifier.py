@@ -4,12 +4,8 @@
 """
 
 from launch import experiment
-from tts.stages import reproduce
-
-
-def main(config, workdir):
-  reproduce.run_launcher(config, workdir, 'train_verifier')
-
+from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
-  experiment.launch(main)
+  with experiment.opened() as (config, workdir):
+    reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'train_verifier'))

@@ -131,4 +131,5 @@ def _processor() -> str:
 
 
 if __name__ == '__main__':
-  common.run(main)
+  with common.started() as argv:
+    main(argv)

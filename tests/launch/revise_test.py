@@ -160,4 +160,4 @@ def test_other_trajectories_of_the_same_samples_make_other_models(launcher, smok
 def test_a_missing_model_is_named(experiment, tmp_path):
   run = opened(experiment, tmp_path)
   with pytest.raises(InputError, match='launch.train_revision'):
-    revise.run_revise(run)
+    list(revise.works(run))

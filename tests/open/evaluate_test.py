@@ -28,6 +28,12 @@ pytest.importorskip('tokenizers', reason='extra `open`')
 MATH500 = 'TTS_MATH500'
 
 
+def evaluate(experiment, workdir):
+  """What `launch.evaluate` does."""
+  given, stages = reproduce.evaluated(experiment)
+  reproduce.run_stages([reproduce.open_run(given, workdir)], stages, reports=True)
+
+
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
   """Folders of an imported generator and two verifiers, one with a larger vocabulary of its own."""
@@ -82,7 +88,7 @@ def test_math_problems_the_whole_way(models, tmp_path, published):
   made.difficulty.update(samples=4, block=3)
   made.mesh.model = 1 + published  # devices may share models whose verifier has ids of its own
   workdir = tmp_path / 'w'
-  reproduce.evaluate(config.from_config_dict(made), str(workdir))
+  evaluate(config.from_config_dict(made), str(workdir))
 
   results = records.read_json(workdir / 'report' / 'results.json')
   assert {'greedy', 'majority', 'oracle'} <= {r['strategy'] for r in results['curves']}
@@ -180,7 +186,7 @@ def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_pat
   made.search.update(questions=3, pool=4, budgets=(4,), block=3, max_rows=12, deep_questions=0,
                      lookahead_questions=0)
   made.difficulty.update(samples=4, block=3)
-  reproduce.evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
+  evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
   results = records.read_json(tmp_path / 'w/report/results.json')
   assert results['curves'] == [] and results['ledger']['search']['base']['entered'] > 0
   lines = [json.loads(x) for x in (tmp_path / 'w/votes.jsonl').read_text().splitlines()]
@@ -209,7 +215,7 @@ def test_the_exchange_between_two_models_of_a_family(tmp_path, family):
   made.search.update(questions=6, pool=4, large_samples=2, budgets=(1, 4), block=3, max_rows=12,
                      lookahead_questions=0)
   made.difficulty.update(samples=4, block=3)
-  reproduce.evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
+  evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
   results = records.read_json(tmp_path / 'w/report/results.json')
   assert {'greedy', 'majority'} <= {r['strategy'] for r in results['curves']}
   assert results['models']['base']['params'] == results['models']['large']['params'] > 1000

@@ -28,6 +28,12 @@ FIELDS = {'model_type': 'llama', 'architectures': ['LlamaForCausalLM'], 'vocab_s
           'tie_word_embeddings': False}
 
 
+def evaluate(experiment, workdir):
+  """What `launch.evaluate` does."""
+  given, stages = reproduce.evaluated(experiment)
+  reproduce.run_stages([reproduce.open_run(given, workdir)], stages, reports=True)
+
+
 def write_weights(folder, seed, shards=1):
   """Random tensors, in so many files."""
   rng = np.random.default_rng(seed)
@@ -116,14 +122,14 @@ def test_new_weights_are_a_new_model(folder, tmp_path, monkeypatch, moved):
     monkeypatch.setattr(hub, 'local', lambda path, kind='model': (
         str(now) if str(path).startswith('hf://') else str(path)))
   now = folder
-  reproduce.evaluate(asked, str(workdir))
+  evaluate(asked, str(workdir))
   before = texts(workdir)
   now, times = (other, None) if moved else (folder, {
       p.name: p.stat() for p in folder.iterdir()})
   write_weights(now, 1, shards=3)
   for name, was in (times or {}).items():
     os.utime(now / name, ns=(was.st_atime_ns, was.st_mtime_ns))
-  reproduce.evaluate(asked, str(workdir))
+  evaluate(asked, str(workdir))
   after = texts(workdir)
   assert before.keys() == after.keys() and all(before[k] != after[k] for k in before)
   assert len([*(workdir / 'imported').iterdir()]) == 2

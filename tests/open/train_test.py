@@ -10,7 +10,7 @@ from tests.open import tiny
 from tts import config
 from tts.eval.storage import records
 from tts.serving import open_checkpoint
-from tts.stages import reproduce
+from tts.stages import graph, reproduce
 from tts.train import checkpoint
 
 torch = pytest.importorskip('torch', reason='extra `parity`')
@@ -62,7 +62,9 @@ def test_a_verifier_and_revisions_of_its_own(source, tmp_path):
                      lookahead_questions=0)
   made.difficulty.update(samples=4, block=3)
   workdir = tmp_path / 'w'
-  reproduce.reproduce(config.from_config_dict(made), str(workdir), (), ())
+  experiment = config.from_config_dict(made)
+  reproduce.run_stages(reproduce.begin(experiment, str(workdir), (), ()), graph.stages(experiment),
+                       reports=True)
 
   results = records.read_json(workdir / 'report/results.json')
   assert {'majority', 'best_of_n_weighted', 'beam', 'parallel'} <= {

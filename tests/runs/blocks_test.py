@@ -12,7 +12,7 @@ from tts.config import SearchConfig
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.engine import program
-from tts.runs import blocks as blocks_lib, work as work_lib
+from tts.runs import blocks as blocks_lib
 from tts.stages import search, strategies
 from tts.types import InputError, Problem
 
@@ -71,15 +71,15 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   made = []
   monkeypatch.setattr(search, 'questions', lambda run, block, count=None: ([], ''))
   monkeypatch.setattr(search, 'pool_work', lambda *args, model, **kwargs: made.append(model))
-  monkeypatch.setattr(search, 'search_work', lambda workers, blocks, mark, strategy, *, verifier, trees: (
-      made.append((verifier, strategy.name))))
-  monkeypatch.setattr(work_lib, 'run', lambda *args: 0)
+  monkeypatch.setattr(
+      search, 'search_work', lambda workers, blocks, mark, strategy, *, verifier, trees: made.append(
+          (verifier, strategy.name)))
   monkeypatch.setattr(search, '_forget_trees', lambda *args: None)
   run = types.SimpleNamespace(
       experiment=config.from_config_dict(quickstart.get_config()), mesh=parallel.make_mesh(1),
       problems=lambda *args: [], workdir=types.SimpleNamespace(write_json=lambda *args: None),
       has_model=lambda name: True, main='prm')
-  search.run_search(run)
+  list(search.works(run))
   of = lambda verifier: [m[1] for m in made if m[0] == verifier]
   assert of('prm') == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16',
                        'lookahead-m2-k1-n16', 'lookahead-m2-k3-n16']

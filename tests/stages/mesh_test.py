@@ -19,7 +19,7 @@ from tts.models.arch import decoder
 from tts.models.transformer import Decoder
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
-from tts.stages import search
+from tts.stages import graph, reproduce
 from tts.train import checkpoint
 from tts.train.steps import init_params
 
@@ -64,8 +64,7 @@ def records_on(experiment, tmp_path_factory):
       experiment.mesh.update(data=groups, model=width)
       run = Run(config.from_config_dict(experiment), Workdir(str(workdir)), 0)
       run.workdir.write_json('run.json', {})
-      search.run_search(run)
-      search.run_difficulty(run)
+      reproduce.run_stages([run], graph.launched(run.experiment, 'search'))
       made[groups, width] = workdir
     return made[groups, width]
 

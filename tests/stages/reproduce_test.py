@@ -1,14 +1,12 @@
 """Which stages a run has."""
 
 import dataclasses
-import types
 
 import pytest
 
 from configs import smoke
 from tts import config
 from tts.estimates import cost, device_programs, dry_run
-from tts.runs import workdir as workdir_lib
 from tts.stages import graph, reproduce
 from tts.types import InputError
 
@@ -31,10 +29,12 @@ def test_what_is_off_is_no_stage(tmp_path, monkeypatch, revising):
   assert [stage.name for stage in stages] == wanted
   ran = []
   monkeypatch.setattr(graph, 'stages', lambda e: [
-      dataclasses.replace(stage, run=lambda run, name=stage.name: ran.append(name))
+      dataclasses.replace(stage, works=lambda run: (),
+                          run=lambda run, name=stage.name: ran.append(name))
       for stage in stages])
   for launcher in LAUNCHERS:
-    reproduce.run_launcher(experiment, str(tmp_path), launcher)
+    reproduce.run_stages(reproduce.open_runs(experiment, str(tmp_path)),
+                         graph.launched(experiment, launcher))
   assert ran == wanted
   assert sorted(p.stem for p in (tmp_path / 'stages').iterdir()) == sorted(ran)
 
@@ -58,17 +58,12 @@ def given(monkeypatch):
     (('base',), True, ['search', 'difficulty']),
     (('base', 'prm', 'revision'), False, ['search', 'difficulty']),
     (('base', 'prm', 'revision'), True, ['search', 'difficulty', 'revise'])])
-def test_evaluate_plans_what_it_runs(given, monkeypatch, tmp_path, names, revising, wanted):
+def test_evaluate_plans_what_it_runs(given, names, revising, wanted):
   """No labels and no trainings; of models without a checkpoint nothing."""
-  ran = []
-  monkeypatch.setattr(reproduce, 'open_run', lambda experiment, workdir: types.SimpleNamespace(
-      experiment=experiment, workdir=workdir_lib.Workdir(workdir)))
-  monkeypatch.setattr(reproduce, 'run_stage', lambda run, stage: ran.append(stage.name))
-  monkeypatch.setattr(reproduce, '_report', lambda run: None)
   e = given(*names, revising=revising)
-  reproduce.evaluate(e, str(tmp_path / 'w'))
   planned, stages = reproduce.evaluated(e)
-  lines = dry_run.table(planned, stages, timed=False).splitlines()[1:]
+  ran = [stage.name for stage in stages]
+  lines = dry_run.table(planned, ran, timed=False).splitlines()[1:]
   assert [line.split()[0] for line in lines] == ran == wanted
   assert tuple(name for name, model in planned.models.items() if model.enabled) == names
   assert len(dry_run.table(e, timed=False).splitlines()) > 5  # a run from nothing has more

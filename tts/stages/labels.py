@@ -23,11 +23,11 @@ from tts.estimates.uses import Texts, Use
 from tts.eval.measures import flops
 from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
-from tts.runs import blocks as blocks_lib, record_rows, work as work_lib
+from tts.runs import blocks as blocks_lib, record_rows
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.record_rows import Rows
-from tts.runs.run import Model, Run
+from tts.runs.run import Run
 from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
@@ -131,51 +131,41 @@ def _with_dropped(rows: Rows, samples: Rows, **unlabelled: Any) -> Rows:
   return rows
 
 
-def run_labels(run: Run) -> int:
-  """Writes one row per solution that has an answer, `labels` (one per step) in it.
+def works(run: Run) -> Iterator[list[Work]]:
+  """Labels by rollouts; then outcomes of as many samples as these cost, if a verifier learns them.
 
-  A block without such a solution has one row without labels, which carries its counts.
+  A block without a solution that has an answer has one row without labels, which carries its counts.
   """
   config, limits = run.experiment.labels, run.experiment.limits
-  base = run.model('base')
   sampling = run.experiment.sampling.to_learn_from(temperature=config.temperature)
   problems = run.problems('verifier', config.questions, 'labels.questions')
   blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
-  mark = fingerprint(base.mark, run.data_mark('verifier'), config, limits, sampling, run.seed,
-                     run.tokenizer_mark(), _FORMAT)
-  reused = _run_rollouts(run, blocks, sampling, mark)
+  mark = fingerprint(run.model('base').mark, run.data_mark('verifier'), config, limits, sampling,
+                     run.seed, run.tokenizer_mark(), _FORMAT)
+  workers = Workers(run)
+  yield [Work(_FOLDER, mark, blocks, questions(workers, sampling), functools.partial(rows_of, run),
+              {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, workers)]
   models = run.experiment.models
   if any(models[name].learns == 'more_outcomes' for name in models.trained()):
-    reused += _run_outcomes(run, base, blocks, sampling, mark)
-  return reused
+    yield [_outcomes(run, blocks, sampling, mark)]
 
 
-def _run_rollouts(run: Run, blocks: list[Block], sampling: SamplingConfig, mark: str) -> int:
-  workers = Workers(run)
-  work = Work(_FOLDER, mark, blocks, questions(workers, sampling), functools.partial(rows_of, run),
-              {'strategy': 'rollouts', 'budget': run.experiment.labels.samples, 'theta': {}},
-              workers)
-  return work_lib.run(run.workdir, [work], run.mesh)
-
-
-def _run_outcomes(run: Run, base: Model, blocks: list[Block], sampling: SamplingConfig,
-                  mark: str) -> int:
+def _outcomes(run: Run, blocks: list[Block], sampling: SamplingConfig, mark: str) -> Work:
   """Samples alone, as many as the FLOPs of `labels/rollouts` give; the first ones are its own."""
-  rows = records.read(run.workdir.root, *_FOLDER.split('/'))
-  num = samples_for_flops(rows, dataclasses.asdict(base.arch), run.experiment.labels.questions,
-                          run.experiment.labels.samples)
-  workers = Workers(run)
+  config, workers = run.experiment.labels, Workers(run)
+  num = samples_for_flops(records.read(run.workdir.root, *_FOLDER.split('/')),
+                          dataclasses.asdict(run.model('base').arch), config.questions,
+                          config.samples)
 
-  def labelled_by_outcome(block: Block, found: list[list[pool_lib.Sample]]) -> Rows:
+  def rows(block: Block, found: list[list[pool_lib.Sample]]) -> Rows:
     graded = run.rows.grade(block, [_rows(run, block, b, s) for b, s in enumerate(found)])
     kept = [{**row, 'labels': [float(row['correct'])] * len(row['step_ends'])}
             for row in graded if row['answer'] is not None]
     return _with_dropped(kept, graded)
 
-  sampler = search_lib.sampler(workers, 'base', 'train_pool', num, sampling)
-  work = Work('labels/outcomes', fingerprint(mark, num), blocks, sampler, labelled_by_outcome,
+  return Work('labels/outcomes', fingerprint(mark, num), blocks,
+              search_lib.sampler(workers, 'base', 'train_pool', num, sampling), rows,
               {'strategy': 'sample', 'budget': num, 'theta': {}}, workers)
-  return work_lib.run(run.workdir, [work], run.mesh)
 
 
 def samples_for_flops(rows: list[dict[str, Any]], arch: dict[str, Any], questions: int,
@@ -215,4 +205,4 @@ def stage(e: Experiment) -> Stage:
     return Cost('labels', int(samples + rollouts), int(written * lengths.solution),
                 {'write': costs.solutions(e, 'base', written, lengths)})
 
-  return Stage('labels', 'rollouts', run_labels, uses=uses, cost=cost)
+  return Stage('labels', 'rollouts', works, uses=uses, cost=cost)

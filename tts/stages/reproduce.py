@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -20,7 +21,7 @@ from tts.eval.claims import claim_sides
 from tts.eval.claims.claims import Claim
 from tts.eval.policy import estimators
 from tts.eval.report import report, votes_file
-from tts.runs import blocks, verifiers
+from tts.runs import blocks, verifiers, work as work_lib
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint, Usage, Workdir
 from tts.stages import graph
@@ -75,32 +76,71 @@ def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
   return runs
 
 
-def run_launcher(experiment: Experiment, workdir: str, launcher: str) -> None:
-  """Runs, for every seed, the stages that are `launch.<launcher>`'s, if the config has them."""
-  for run in open_runs(experiment, workdir):
-    for stage in graph.launched(experiment, launcher):
-      run_stage(run, stage)
+def begin(experiment: Experiment, workdir: str, claims: Sequence[Claim],
+          revision_claims: Sequence[Claim]) -> list[Run]:
+  """The runs of the main job.
+
+  Args:
+    experiment: what to run.
+    workdir: where.
+    claims: kept in the workdir of a run that has none yet: written down before it is measured.
+    revision_claims: the same, where there are revisions.
+  """
+  runs = open_runs(experiment, workdir)
+  if hosts.is_first():
+    claim_sides.save(claims, pathlib.Path(workdir))
+    if experiment.revision.enabled:
+      claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
+  return runs
 
 
-def run_stage(run: Run, stage: Stage) -> None:
-  """Runs one stage and writes down what it took."""
+def run_stages(runs: Sequence[Run], stages: Sequence[Stage], reports: bool = False) -> None:
+  """Runs stages of every seed's run; what is there already is not done again.
+
+  reports: whether the report is written anew after each stage that it can show.
+  """
+  begun = time.monotonic()
+  last = [stage.name for stage in stages if stage.reported][-1:]
+  work = [(run, stage) for run in runs for stage in stages]
+  for i, (run, stage) in enumerate(work):
+    planned = dict(run.experiment.stage_seconds)
+    if reports:
+      seed = f', seed {run.seed}' if len(runs) > 1 else ''
+      logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed,
+                   sum(planned.get(s.name, 0) for _, s in work[i:]))
+    with _timed(run, stage) as there:
+      for works in stage.works(run):
+        there.append(work_lib.run(run.workdir, works, run.mesh))
+      stage.run(run)
+    if reports and stage.reported:
+      write_report(run, only_news=stage.name not in last)
+  if reports and len(runs) > 1:  # the first seed's report shows all of them
+    write_report(runs[0])
+  if reports:
+    logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
+                 machine.peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
+
+
+@contextlib.contextmanager
+def _timed(run: Run, stage: Stage) -> Iterator[list[int]]:
+  """Writes down what the stage inside takes. Gets the numbers of blocks that were there already."""
   planned = dict(run.experiment.stage_seconds).get(stage.name)
   usage, compiling = Usage(), Program.compile_seconds
   logging.info('%s%s', stage.name, f' (planned {planned} s)' if planned else '')
   run.workdir.stage = stage.name
-  reused = stage.run(run)
+  there: list[int] = []
+  yield there
   run.workdir.stage = None
-  spent = usage.spent()
-  there = 'all' if reused is True else f'{reused} blocks' if reused else None
-  logging.info('%s: %.1f s%s', stage.name, spent['wall_seconds'],
-               f', {there} there already' if there else '')
+  logging.info('%s: %.1f s%s', stage.name, usage.spent()['wall_seconds'],
+               f', {sum(there)} blocks there already' if sum(there) else '')
   if hosts.is_first():
     run.workdir.finish_stage(stage.name, usage, budget_seconds=planned,
                              compile_seconds=Program.compile_seconds - compiling)
 
 
 @hosts.by_first
-def _report(run: Run, only_news: bool = False) -> dict[str, Any] | None:
+def write_report(run: Run, only_news: bool = False) -> dict[str, Any] | None:
+  """Writes the report, unless nothing is new; `results.json`'s contents, in the first process."""
   if only_news and not _has_news(run):
     return None
   usage = Usage()
@@ -124,53 +164,8 @@ def _has_news(run: Run) -> bool:
       for path in pathlib.Path(run.workdir.path('records')).rglob('*.gz'))
 
 
-def reproduce(experiment: Experiment, workdir: str, claims: Sequence[Claim],
-              revision_claims: Sequence[Claim]) -> None:
-  """The main job. The report is written anew after each stage that it can show.
-
-  Args:
-    experiment: what to run.
-    workdir: where.
-    claims: kept in the workdir of a run that has none yet: written down before it is measured.
-    revision_claims: the same, where there are revisions.
-  """
-  begun = time.monotonic()
-  planned = dict(experiment.stage_seconds)
-  runs = open_runs(experiment, workdir)
-  if hosts.is_first():
-    claim_sides.save(claims, pathlib.Path(workdir))
-    if experiment.revision.enabled:
-      claim_sides.save(revision_claims, pathlib.Path(workdir), 'revision')
-  stages = graph.stages(experiment)
-  last = [stage.name for stage in stages if stage.reported][-1]
-  work = [(run, stage) for run in runs for stage in stages]
-  for i, (run, stage) in enumerate(work):
-    left = sum(planned.get(s.name, 0) for _, s in work[i:])
-    seed = f', seed {run.seed}' if len(runs) > 1 else ''
-    logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed, left)
-    run_stage(run, stage)
-    if stage.reported:
-      _report(run, only_news=stage.name != last)
-  if len(runs) > 1:  # the first seed's report shows all of them
-    _report(runs[0])
-  logging.info('done in %.0f s, peak memory %.1f GB: %s', time.monotonic() - begun,
-               machine.peak_rss_bytes() / 1e9, runs[0].workdir.path('report', 'index.html'))
-
-
-def compare(experiment: Experiment, workdir: str) -> dict[str, Any] | None:
-  """Measures the trained models, the larger ones too.
-
-  Returns:
-    The contents of `results.json`, in the first process.
-  """
-  run = open_run(experiment, workdir)
-  for stage in graph.launched(experiment, 'search'):
-    run_stage(run, stage)
-  return _report(run)
-
-
-def evaluated(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
-  """What `evaluate` runs, and its stages: models without a checkpoint are left out.
+def evaluated(experiment: Experiment) -> tuple[Experiment, list[Stage]]:
+  """What `launch.evaluate` runs, and its stages: models without a checkpoint are left out.
 
   Raises:
     InputError: the base model has none.
@@ -183,19 +178,4 @@ def evaluated(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
   revising = revision.enabled and given['revision'].enabled
   experiment = dataclasses.replace(
       experiment, models=given, revision=dataclasses.replace(revision, enabled=revising))
-  return experiment, tuple(stage.name for stage in _measuring(experiment))
-
-
-def _measuring(experiment: Experiment) -> list[Stage]:
-  """Stages that measure models, and make none."""
-  return [stage for stage in graph.stages(experiment) if stage.reported]
-
-
-def evaluate(experiment: Experiment, workdir: str) -> None:
-  """Measures the models that have a checkpoint."""
-  experiment, _ = evaluated(experiment)
-  run = open_run(experiment, workdir)
-  for stage in _measuring(experiment):
-    run_stage(run, stage)
-  _report(run)
-  logging.info('done: %s', run.workdir.path('report', 'index.html'))
+  return experiment, [stage for stage in graph.stages(experiment) if stage.reported]

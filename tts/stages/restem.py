@@ -63,5 +63,5 @@ def _examples(run: Run, folder: str) -> train_revision.Sets:
 
 def stage(e: Experiment) -> Stage:
   """Stage `restem`."""
-  return Stage('restem', 'train_revision', run_restem, trains=(MODEL,),
+  return Stage('restem', 'train_revision', run=run_restem, trains=(MODEL,),
                cost=lambda lengths: costs.training(e, 'restem', (MODEL,)))

@@ -13,24 +13,26 @@ from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.revision.trajectories import MAX_CONTEXT
-from tts.runs import verifiers, work as work_lib
+from tts.runs import verifiers
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
+from tts.runs.work import Work
 from tts.stages import chain_pool, proposal, search as search_lib
 from tts.stages.stage import Stage
 from tts.types import InputError
 
 
-def run_revise(run: Run) -> int | bool:
-  """Every pool that the revision study is made of; how much of it was there already."""
+def works(run: Run) -> Iterator[list[Work]]:
+  """Every pool that the revision study is made of."""
   config, search = run.experiment.revision, run.experiment.search
   if not run.has_model('revision'):
     raise InputError(f'{run.model_folder("revision")} is missing: run launch.train_revision first')
-  works, workers = [], Workers(run)
+  workers = Workers(run)
+  made: list[Work] = []
 
   def chained(pair: tuple[int, int], model: str, verifiers: tuple[str, ...] = ()) -> None:
     blocks, mark = search_lib.questions(run, search_lib.block_size(search, pair[0]), config.asked)
-    works.append(chain_pool.work(workers, 'revise', blocks, mark, chain_pool.strategy(*pair),
+    made.append(chain_pool.work(workers, 'revise', blocks, mark, chain_pool.strategy(*pair),
                                  stream='test', split=search.split, model=model,
                                  verifiers=verifiers))
 
@@ -40,17 +42,17 @@ def run_revise(run: Run) -> int | bool:
     how = proposal.strategy(answers, budget)
     blocks, mark = search_lib.questions(
         run, search_lib.block_size(search, how.num_candidates), config.asked)
-    works.append(proposal.work(workers, blocks, mark, how, search.split))
+    made.append(proposal.work(workers, blocks, mark, how, search.split))
   if run.has_model('revision_restem'):
     chained(max(config.chains, key=lambda pair: pair[1]), 'revision_restem')
   if run.has_model('revision_control'):
     num = max(chains * length for chains, length in config.chains)
     blocks, mark = search_lib.questions(run, search_lib.block_size(search, num), config.asked)
-    works.append(search_lib.pool_work(
+    made.append(search_lib.pool_work(
         workers, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
         sampling=run.experiment.sampling, split=search.split,
         verifiers=(run.main, 'control_orm')))
-  return work_lib.run(run.workdir, works, run.mesh)
+  yield made
 
 
 def stage(e: Experiment) -> Stage:
@@ -97,7 +99,7 @@ def stage(e: Experiment) -> Stage:
     return costs.generating('revise', config.asked * generations, lengths, config.asked * written,
                             config.asked * read)
 
-  return Stage('revise', 'revise', run_revise, uses=uses, cost=cost, reported=True)
+  return Stage('revise', 'revise', works, uses=uses, cost=cost, reported=True)
 
 
 def _read_with_history(e: Experiment, lengths: Lengths) -> float:

@@ -16,7 +16,7 @@ from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.model_kinds import MAIN
 from tts.library.tree_page import tree_page
-from tts.runs import blocks as blocks_lib, verifiers, work as work_lib
+from tts.runs import blocks as blocks_lib, verifiers
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
@@ -170,8 +170,8 @@ def block_size(config: SearchConfig, num: int) -> int:
   return max(1, min(config.block, config.max_rows // num))
 
 
-def run_search(run: Run) -> int:
-  """Stage `search`: everything that the curves are made of."""
+def works(run: Run) -> Iterator[list[Work]]:
+  """Everything that the curves are made of."""
   config, sampling = run.experiment.search, run.experiment.sampling
   greedy = dataclasses.replace(sampling, temperature=0.0)
   asked = run.problems(config.split, config.questions)
@@ -179,18 +179,18 @@ def run_search(run: Run) -> int:
     run.workdir.write_json('questions.json', {
         p.id: {'prompt': p.prompt, 'answer': p.answer} for p in asked})
     _forget_trees(run, asked)
-  works: list[Work] = []
+  asked_for: list[Work] = []
   workers = Workers(run)
 
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',
            judges: tuple[str, ...] = ()) -> None:
     blocks, mark = questions(run, block_size(config, num), count)
-    works.append(pool_work(workers, 'search', blocks, mark, model=model, stream='test', num=num,
+    asked_for.append(pool_work(workers, 'search', blocks, mark, model=model, stream='test', num=num,
                            sampling=how, split=config.split, verifiers=judges))
 
   def search(verifier: str, how: strategies.Setting) -> None:
     blocks, mark = questions(run, block_size(config, how.strategy.num_candidates), how.questions)
-    works.append(search_work(workers, blocks, mark, how.strategy, verifier=verifier,
+    asked_for.append(search_work(workers, blocks, mark, how.strategy, verifier=verifier,
                              trees=how.shown))
 
   pool(config.pool, sampling, judges=verifiers.every(run.experiment))
@@ -209,19 +209,16 @@ def run_search(run: Run) -> int:
   for guide in filter(run.has_model, verifiers.beside(run.experiment)):
     for strategy in strategies.plain(config):
       search(guide, strategies.Setting(strategy, deep or config.questions, shown=False))
-  return work_lib.run(run.workdir, works, run.mesh)
+  yield asked_for
 
 
-def run_difficulty(run: Run) -> int:
-  """Stage `difficulty`: the pool that bins are estimated from, and the probe."""
+def difficulty_works(run: Run) -> Iterator[list[Work]]:
+  """The pool that bins are estimated from."""
   config = run.experiment.difficulty
   blocks, mark = questions(run, config.block)
-  work = pool_work(Workers(run), 'difficulty', blocks, mark, model='base', stream='difficulty',
+  yield [pool_work(Workers(run), 'difficulty', blocks, mark, model='base', stream='difficulty',
                    num=config.samples, sampling=run.experiment.sampling,
-                   split=run.experiment.search.split, verifiers=(run.main,))
-  reused = work_lib.run(run.workdir, [work], run.mesh)
-  probe.run_probe(run)
-  return reused
+                   split=run.experiment.search.split, verifiers=(run.main,))]
 
 
 def _compared(e: Experiment) -> list[str]:
@@ -265,7 +262,7 @@ def stage(e: Experiment) -> Stage:
     return costs.generating('search', sampled + len(larger) * (pool + greedy)
                             + sum(guided.values()), lengths, written, read)
 
-  return Stage('search', 'search', run_search, uses=uses, cost=cost, reported=True)
+  return Stage('search', 'search', works, uses=uses, cost=cost, reported=True)
 
 
 def difficulty_stage(e: Experiment) -> Stage:
@@ -281,4 +278,5 @@ def difficulty_stage(e: Experiment) -> Stage:
     return costs.generating('difficulty', pool, lengths, costs.solutions(e, 'base', pool, lengths),
                             costs.solutions(e, main, pool, lengths))
 
-  return Stage('difficulty', 'search', run_difficulty, uses=uses, cost=cost, reported=True)
+  return Stage('difficulty', 'search', difficulty_works, probe.run_probe, uses=uses, cost=cost,
+               reported=True)

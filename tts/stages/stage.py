@@ -14,6 +14,7 @@ from typing import Any
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Use
 from tts.runs.run import Run
+from tts.runs.work import Work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Stage:
   Attributes:
     name: of its records, timings and rows in the results.
     launcher: `launch.<launcher>` runs it, alone or with others.
-    run: does it, and says how many blocks were there already, or True where all was.
+    works: what it records: lists of work, each to be done before the next one is asked for.
+    run: what it does after that; a training for instance.
     trains: models that it makes.
     uses: models that it has at work.
     cost: what it would generate and compute; None where that is nothing worth a line.
@@ -32,7 +34,8 @@ class Stage:
 
   name: str
   launcher: str
-  run: Callable[[Run], Any]
+  works: Callable[[Run], Iterable[list[Work]]] = lambda run: ()
+  run: Callable[[Run], Any] = lambda run: None
   trains: tuple[str, ...] = ()
   uses: Callable[[], Iterable[Use]] = lambda: ()
   cost: Callable[[Lengths], Cost | None] = lambda lengths: None

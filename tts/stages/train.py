@@ -230,10 +230,10 @@ def _lower(arch: Arch, params: Any) -> Any:
 
 def stages(e: Experiment) -> Iterator[Stage]:
   """Stage `data`, and a stage for each language model, of its name."""
-  yield Stage('data', 'train_lm', prepare)
+  yield Stage('data', 'train_lm', run=prepare)
   for name in model_kinds.generators(e.models.kinds):
     if e.models[name].enabled:
-      yield Stage(name, 'train_lm', functools.partial(train_lm, name=name), trains=(name,),
+      yield Stage(name, 'train_lm', run=functools.partial(train_lm, name=name), trains=(name,),
                   cost=functools.partial(_cost, e, name, (name,)))
 
 
@@ -242,7 +242,7 @@ def verifier_stage(e: Experiment) -> Stage:
   names = model_kinds.verifiers(e.models.kinds)
   enabled = [name for name in names if e.models[name].enabled]
   return Stage('verifiers', 'train_verifier',
-               lambda run: all([train_verifier(run, name) for name in enabled]), trains=names,
+               run=lambda run: [train_verifier(run, name) for name in enabled], trains=names,
                cost=lambda lengths: costs.training(e, 'verifiers', names))
 
 

@@ -7,7 +7,7 @@ records: `revision/sample-n<N>`. The control learns the same answers without wha
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tts.config import Experiment
@@ -17,9 +17,10 @@ from tts.estimates.uses import Texts
 from tts.eval.storage import records
 from tts.revision import chains, trajectories
 from tts.revision.trajectories import Answer, Trajectory
-from tts.runs import blocks as blocks_lib, work as work_lib
+from tts.runs import blocks as blocks_lib
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
+from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.stages import search as search_lib, train as train_lib
 from tts.stages.stage import Stage
@@ -35,41 +36,37 @@ _STAGE = 'revision'
 _FORMAT = 1  # of trajectories; models of another one are made anew
 
 
-def run_revision(run: Run) -> int | bool:
-  """Samples, and trains both models; how much of it was there already."""
-  models = {n: run.model_config(n) for n in MODELS}
-  names = [n for n, c in models.items() if c.enabled and not c.checkpoint]
-  if not names:
-    return True
-  reused = _sample(run)
-  trained = [_train(run, name) for name in names]
-  return reused if any(trained) else 0
-
-
 def _folder(run: Run) -> str:
   return search_lib.pool_folder(_STAGE, 'base', Strategy('sample', run.experiment.revision.samples))
 
 
-def _sample(run: Run) -> int:
-  """Writes a pool of the base's samples for every training question."""
+def works(run: Run) -> Iterator[list[Work]]:
+  """A pool of the base's samples for every training question, if there is a model to train."""
   config, limits = run.experiment.revision, run.experiment.limits
+  if not run.experiment.models.trained(MODELS):
+    return
   problems = run.problems('revision', config.questions, 'revision.questions')
   blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
-  work = search_lib.pool_work(
+  yield [search_lib.pool_work(
       Workers(run), _STAGE, blocks,
       fingerprint(run.data_mark('revision'), config.questions, config.block, limits,
                   run.tokenizer_mark()),
       model='base', stream='revision_pool', num=config.samples, split='revision',
-      sampling=run.experiment.sampling.to_learn_from(temperature=config.temperature))
-  return work_lib.run(run.workdir, [work], run.mesh)
+      sampling=run.experiment.sampling.to_learn_from(temperature=config.temperature))]
 
 
-def _train(run: Run, name: str) -> bool:
-  """Trains one of MODELS. Returns whether it was there already."""
+def train(run: Run) -> None:
+  """Trains both models on these samples."""
+  for name in run.experiment.models.trained(MODELS):
+    _train(run, name)
+
+
+def _train(run: Run, name: str) -> None:
+  """Trains one of MODELS."""
   config = run.experiment.revision
   mark = fingerprint(run.workdir.mark(f'records/{_folder(run)}'), config.targets, config.contexts,
                      _FORMAT)
-  return finetune(run, name, mark, lambda: _examples(run, name == 'revision'))
+  finetune(run, name, mark, lambda: _examples(run, name == 'revision'))
 
 
 def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) -> bool:
@@ -150,5 +147,5 @@ def stage(e: Experiment) -> Stage:
     return costs.training(e, _STAGE, MODELS).with_samples(
         pool, lengths, costs.solutions(e, 'base', pool, lengths))
 
-  return Stage(_STAGE, 'train_revision', run_revision, trains=MODELS, cost=cost,
+  return Stage(_STAGE, 'train_revision', works, train, trains=MODELS, cost=cost,
                uses=lambda: [Texts(e).samples(_STAGE, 'base', [config.samples], sampling)])

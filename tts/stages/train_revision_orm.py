@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import dataclasses
+import functools
 from typing import Any
 
 from tts import model_kinds
@@ -18,7 +19,7 @@ from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
 from tts.eval.storage import records
 from tts.revision import chains
-from tts.runs import blocks as blocks_lib, work as work_lib
+from tts.runs import blocks as blocks_lib
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
@@ -37,22 +38,20 @@ def _models(e: Experiment) -> tuple[str, ...]:
   return model_kinds.revision_verifiers(e.models.kinds)
 
 
-def run_orms(run: Run) -> int | bool:
-  """Answers training questions, and trains the verifiers; how much of it was there already."""
+def works(run: Run) -> Iterator[list[Work]]:
+  """Answers to training questions, as far as verifiers are to be trained on them."""
   names = run.experiment.models.trained(_models(run.experiment))
-  if not names:
-    return True
-  works = {name: _control(run) if name == 'control_orm' else _chains(run) for name in names}
+  made = [_control(run) if name == 'control_orm' else _chains(run) for name in names]
   # Two of them learn from one pool.
-  pools = list({work.folder: work for work in works.values()}.values())
-  reused = work_lib.run(run.workdir, pools, run.mesh)
-  trained = [_train(run, name, work.folder) for name, work in works.items()]
-  return reused if all(trained) else 0
+  yield list({work.folder: work for work in made}.values())
 
 
-def _train(run: Run, name: str, folder: str) -> bool:
-  mark = fingerprint(run.workdir.mark(f'records/{folder}'), _FORMAT)
-  return train_lib.fit_verifier(run, name, mark, lambda: _labelled(run, name, folder))
+def train(run: Run) -> None:
+  """Trains the verifiers on these answers."""
+  for name in run.experiment.models.trained(_models(run.experiment)):
+    folder = _control_folder(run) if name == 'control_orm' else chain_folder(run)
+    mark = fingerprint(run.workdir.mark(f'records/{folder}'), _FORMAT)
+    train_lib.fit_verifier(run, name, mark, functools.partial(_labelled, run, name, folder))
 
 
 def _questions(run: Run) -> tuple[list[Block], str]:
@@ -70,6 +69,11 @@ def _strategy(run: Run) -> Strategy:
 def chain_folder(run: Run) -> str:
   """Where the revision model's chains are, under `records/`."""
   return search_lib.pool_folder(_STAGE, 'revision', _strategy(run))
+
+
+def _control_folder(run: Run) -> str:
+  """Where the control's answers are."""
+  return search_lib.pool_folder(_STAGE, 'revision_control', Strategy('sample', _strategy(run).budget))
 
 
 def _chains(run: Run) -> Work:
@@ -145,4 +149,4 @@ def stage(e: Experiment) -> Stage:
                + costs.solutions(e, 'revision_control', answers, lengths))
     return costs.training(e, _STAGE, _models(e)).with_samples(2 * answers, lengths, written)
 
-  return Stage(_STAGE, 'train_revision', run_orms, trains=_models(e), uses=uses, cost=cost)
+  return Stage(_STAGE, 'train_revision', works, train, trains=_models(e), uses=uses, cost=cost)
