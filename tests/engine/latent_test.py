@@ -77,7 +77,7 @@ def by_hand(name, prompt, tokens):
       x = x + np.asarray(states[layer - 1][0, i - 1], np.float64) @ w
     beside = {'logprob': logprob[i - 1, text[i]],
               'entropy': -(np.exp(logprob[i - 1]) * logprob[i - 1]).sum()}
-    x = x + sum(beside[of] * w for of, w in zip(head.beside, own['beside']))
+    x = x + sum(beside[of] * w for of, w in zip(head.beside, own.get('beside', ())))
     gate = 1 / (1 + np.exp(-x[0]))
     total, weighted = total + gate, weighted + gate * x[1]
     found.append(1 / (1 + np.exp(-weighted / total)))

@@ -35,8 +35,8 @@ NAME = 'latent'  # of a head's parameters, beside `params`, those of the decoder
 class Head:
   """What a head reads of a token.
 
-  Its parameters are float32: `states` [layers, D, 2], `beside` [len(beside), 2], `bias` [2], of
-  gate and value each.
+  Its parameters are float32: `states` [layers, D, 2], `bias` [2], and with something beside
+  `beside` [len(beside), 2]; of gate and value each.
 
   Attributes:
     layers: ascending numbers from 1, as of `Decoder`: the streams behind them; the last layer's is
@@ -79,7 +79,7 @@ class Writing(generator_lib.Writing):
 def zeros(head: Head, width: int) -> dict[str, jax.Array]:
   """Parameters of a head that says 0.5 of everything. width: D."""
   shape = {'states': (len(head.layers), width), 'beside': (len(head.beside),), 'bias': ()}
-  return {name: jnp.zeros((*of, OUTPUTS), jnp.float32) for name, of in shape.items()}
+  return {name: jnp.zeros((*of, OUTPUTS), jnp.float32) for name, of in shape.items() if all(of)}
 
 
 def read_states(params: dict[str, Any], states: jax.Array) -> jax.Array:
