@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from unittest import mock
 
 import jax
 import numpy as np
@@ -13,11 +14,13 @@ from tts import parallel
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.engine.shape import Shape
-from tts.eval.measures import flops
+from tts.engine.workers import EngineVerifier
+from tts.eval.measures import flops, statistics
+from tts.library import calls, features
 from tts.models import latent
 from tts.models.functions import Functions
 from tts.models.generator import Generator
-from tts.train import latent_folder
+from tts.train import latent_fit, latent_folder
 
 TOKENIZER = Tokenizer.train(['Problem: 3;+4;*2\nSolution:\n3+4=7\n7*2=14\n#### 14\n'], 40)
 QUESTIONS = ['3;+4;*2', '7;*3;+4', '3;+4;*2']
@@ -108,3 +111,86 @@ def test_what_does_not_go_together(generator, verifier, tmp_path):
     tts.load_verifier(tmp_path / 'none', generator=generator)
   with pytest.raises(tts.InputError, match='layers has 3'):
     tts.RewardModel.of_head(generator, latent.Head((3,)), {})
+
+
+def planted(generator):
+  """A verifier of random numbers, and texts with labels by it: the better half of a question's."""
+  gen = np.random.default_rng(6)
+  params = {'states': (gen.normal(0, 1, (2, ARCH.width, 2)) * [0.4, 1]).astype(np.float32),
+            'bias': np.zeros(2, np.float32)}
+  told = tts.RewardModel.of_head(generator, latent.Head((1, 2)), params)
+  numbers = gen.choice([1, 3, 4, 7], (160, 4))
+  questions = [f'{a};+{b};*{c};+{d}' for a, b, c, d in numbers]
+  text = lambda: '\n'.join(''.join(gen.choice(list('1347+*='), gen.integers(2, 7)))
+                           for _ in range(gen.integers(1, 4))) + '\n#### 14'
+  texts = [[text() for _ in range(8)] for _ in questions]
+  scores = np.array([[s.score for s in of] for of in tts.score(
+      told, questions, texts, limits=LIMITS, progress=False)])
+  return questions, texts, (scores > np.median(scores, axis=1, keepdims=True)).astype(float)
+
+
+def test_what_states_say_is_learnt(generator, tmp_path):
+  """On other questions than it was fitted on, where the log-probability says nothing."""
+  questions, texts, labels = planted(generator)
+  how = dict(layers=(1, 2), beside=('logprob',), limits=LIMITS, progress=False, l2=1e-4, epochs=20,
+             learning_rate=0.3)
+  learn, held_out = slice(0, 120), slice(120, None)
+  with mock.patch.object(latent_fit, 'fit', side_effect=KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):
+      tts.train_latent(generator, questions[learn], texts[learn], labels[learn], tmp_path / 'v',
+                       **how)
+  with mock.patch.object(calls, 'values', side_effect=AssertionError('it was read before')):
+    found = tts.train_latent(generator, questions[learn], texts[learn], labels[learn],
+                             tmp_path / 'v', **how)
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['v']
+  again = tts.load_verifier(tmp_path / 'v', generator=generator)
+  scores = lambda verifier: np.array([[s.score for s in of] for of in tts.score(
+      verifier, questions[held_out], texts[held_out], limits=LIMITS, progress=False)])
+  np.testing.assert_array_equal(scores(found), scores(again))
+  only = tts.RewardModel.of_head(generator, latent.Head((1,), ('logprob',)), {
+      'states': np.zeros((1, ARCH.width, 2), np.float32), 'bias': np.zeros(2, np.float32),
+      'beside': np.array([[0, 1]], np.float32)})
+  auc = lambda verifier: np.nanmean(statistics.auc_by_question(
+      scores(verifier), labels[held_out] > 0, np.ones(labels[held_out].shape, bool)))
+  assert auc(found) > 0.95 and auc(found) > auc(only) + 0.1
+
+
+def test_features_are_what_the_head_reads(generator, tmp_path):
+  """The scores of a head by numpy of the features are those of the engine; blocks are kept."""
+  questions, texts, labels = (x[:70] for x in planted(generator))
+  head = latent.Head((1, 2), latent.BESIDE)
+  gen = np.random.default_rng(8)
+  params = jax.tree.map(lambda x: gen.normal(0, 0.5, x.shape).astype(np.float32),
+                        latent.zeros(head, ARCH.width))
+  told = tts.RewardModel.of_head(generator, head, params)
+  prompts = [generator.prompts.encode(q + '\n') for q in questions]
+  ids = [[TOKENIZER.encode_solution(text) for text in of] for of in texts]
+
+  def read(**how):
+    reading = EngineVerifier(generator.mesh, Functions(latent.States, ARCH, head),
+                             generator.params, generator.shape)
+    return features.read(reading, latent.num_features(head, ARCH.width), prompts, ids, labels,
+                         progress=False, **how)
+
+  examples = read()
+  assert examples.features.shape == (sum(len(x) for of in ids for x in of), 34)
+  want = [s.score for of in tts.score(told, questions, texts, limits=LIMITS, progress=False)
+          for s in of]
+  np.testing.assert_allclose(1 / (1 + np.exp(-latent_fit.scores(params, examples))), want,
+                             atol=3e-3)  # features are in half precision
+  values, called = calls.values, []
+
+  def ended(*args):
+    called.append(args)
+    if len(called) == 40:
+      raise KeyboardInterrupt
+    return values(*args)
+
+  with mock.patch.object(calls, 'values', ended):
+    with pytest.raises(KeyboardInterrupt):
+      read(folder=tmp_path / 'work')
+    kept = read(folder=tmp_path / 'work')
+    assert len(called) == 40 + 70 - 32  # the first block was there
+    read(folder=tmp_path / 'work', mark='another')
+    assert len(called) == 40 + 70 - 32 + 70
+  np.testing.assert_array_equal(kept.features, examples.features)

@@ -184,7 +184,7 @@ def score(verifier: RewardModel, questions: Sequence[str], solutions: Sequence[S
   if verifier.generator is not None and not prompts:  # it reads what that one would have written
     own = verifier.generator.prompts
   asked = Questions(questions, own, limits, 0)
-  tokens = [[_encoded(own, text, i, limits) for text in of] for i, of in enumerate(solutions)]
+  tokens = [[calls.encoded(own, text, i, limits) for text in of] for i, of in enumerate(solutions)]
   scorer = Scorer(verifier, asked, own)
 
   async def one(i: int, group: int) -> Scores:
@@ -260,14 +260,6 @@ def _head(verifier: RewardModel | None) -> Head | None:
 
 def _selection(selection: str | None, verifier: RewardModel | None) -> str:
   return selection or ('majority' if verifier is None else 'best_of_n_weighted')
-
-
-def _encoded(prompts: Prompts, text: str, i: int, limits: Limits) -> Any:
-  tokens = prompts.tokenizer.encode_solution(text)
-  if len(tokens) > limits.max_tokens:
-    raise InputError(f'a solution of question {i} has {len(tokens)} tokens, the limit is '
-                     f'{limits.max_tokens}: give limits=tts.Limits(max_tokens={len(tokens)})')
-  return tokens
 
 
 def _result(asked: Questions, i: int, solutions: tuple[Solution, ...], selection: str, grader: str,

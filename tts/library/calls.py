@@ -155,6 +155,15 @@ async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
   return found
 
 
+def encoded(prompts: Prompts, text: str, i: int, limits: Limits) -> Sequence[int]:
+  """A solution of question i that is given, in ids; InputError where it is too long."""
+  tokens = prompts.tokenizer.encode_solution(text)
+  if len(tokens) > limits.max_tokens:
+    raise InputError(f'a solution of question {i} has {len(tokens)} tokens, the limit is '
+                     f'{limits.max_tokens}: give limits=tts.Limits(max_tokens={len(tokens)})')
+  return tokens
+
+
 def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int,
           seen: int, head: Head | None = None) -> int | None:
   """FLOPs of a model on one question, its prompt included; None without an architecture.

@@ -76,6 +76,11 @@ class Writing(generator_lib.Writing):
   sums: jax.Array  # [R, 2] float32, with the token that was drawn and has not entered
 
 
+def num_features(head: Head, width: int) -> int:
+  """F, numbers that a token is judged by."""
+  return len(head.layers) * width + len(head.beside)
+
+
 def zeros(head: Head, width: int) -> dict[str, jax.Array]:
   """Parameters of a head that says 0.5 of everything. width: D."""
   shape = {'states': (len(head.layers), width), 'beside': (len(head.beside),), 'bias': ()}
@@ -124,6 +129,31 @@ def logits_of(sums: jax.Array) -> jax.Array:
   return jnp.where(total > 0, sums[..., 1] / jnp.where(total > 0, total, 1.0), 0.0)
 
 
+def _observed(decoder: Decoder, params: Params, head: Head, hidden: jax.Array, tokens: jax.Array,
+              own: jax.Array) -> jax.Array:
+  """`observed` of tokens int32 [R, n] behind hidden states [R, n, D], some of which are own [R].
+
+  A question's tokens do not count, and cost no logits where they are alone.
+  """
+  return jax.lax.cond(
+      jnp.any(own),
+      lambda hidden: observed(head, decoder.apply(params, hidden, method='logits'), tokens),
+      lambda hidden: jnp.zeros((*tokens.shape, len(head.beside)), jnp.float32), hidden)
+
+
+def _before(old: jax.Array, new: jax.Array) -> jax.Array:
+  """What stands before each of n tokens: old [R, ...] before the first, of new [R, n, ...]."""
+  return jnp.concatenate([old[:, None], new[:, :-1]], axis=1)
+
+
+def _newest(new: Any, old: Any, lengths: jax.Array) -> Any:
+  """Of trees of arrays [R, n, ...] what the newest real token has; old [R, ...] where none is."""
+  last = jnp.maximum(lengths - 1, 0)[:, None, None]
+  return jax.tree.map(
+      lambda new, old: jnp.where((lengths > 0)[:, None],
+                                 jnp.take_along_axis(new, last, axis=1)[:, 0], old), new, old)
+
+
 class _WithHead:
   """A decoder with a head; the parameters have both. Built inside a compiled program."""
 
@@ -138,36 +168,66 @@ class _WithHead:
     carry = Carry(jnp.zeros((rows, arch.width), arch.dtype), nothing, nothing)
     return texts_lib.empty(self._decoder, self._params, rows, width, carry)
 
-  def _logits(self, hidden: jax.Array) -> jax.Array:
-    return self._decoder.apply(self._params, hidden, method='logits')
-
 
 class Verifier(_WithHead):
   """The head as a verifier that reads given tokens, on its generator's texts."""
 
   def extend(self, texts: Texts, tokens: jax.Array, lengths: jax.Array, own: jax.Array) -> Scored:
     """Reads new tokens; see `tts.protocols.Verifier`. Those of a question have the value 0.5."""
-    carry, some = texts.carry, lengths > 0
+    carry = texts.carry
     hidden, texts = generator_lib.read(self._decoder, self._params, texts, tokens, lengths,
                                        chosen=self._head.layers)
     read = read_states(self._own, hidden.states)  # [R, n, 2]
-    before = lambda old, new: jnp.concatenate([old[:, None], new[:, :-1]], axis=1)
     beside = None
     if self._head.beside:
-      shape = (*tokens.shape, len(self._head.beside))
-      # A question's tokens do not count, and cost no logits.
-      beside = jax.lax.cond(
-          jnp.any(own & some),
-          lambda old, new: observed(self._head, self._logits(before(old, new)), tokens),
-          lambda old, new: jnp.zeros(shape, jnp.float32), carry.hidden, hidden.lm)
+      beside = _observed(self._decoder, self._params, self._head, _before(carry.hidden, hidden.lm),
+                         tokens, own & (lengths > 0))
     sums = carry.sums[:, None] + jnp.cumsum(
-        added(self._own, before(carry.read, read), beside), axis=1)
+        added(self._own, _before(carry.read, read), beside), axis=1)
     sums = jnp.where(own[:, None, None], sums, 0.0)
-    last = jnp.maximum(lengths - 1, 0)[:, None, None]
-    newest = jax.tree.map(lambda x: jnp.take_along_axis(x, last, axis=1)[:, 0],
-                          Carry(hidden.lm, read, sums))
-    carry = jax.tree.map(lambda new, old: jnp.where(some[:, None], new, old), newest, carry)
+    carry = _newest(Carry(hidden.lm, read, sums), carry, lengths)
     return Scored(jax.nn.sigmoid(logits_of(sums)), texts.replace(carry=carry))
+
+
+@flax.struct.dataclass
+class StatesCarry:
+  """Beside the columns of R texts that are read to learn from."""
+
+  hidden: jax.Array  # [R, D] final hidden state of the newest token
+  states: jax.Array  # [R, n D] float32, those of the chosen layers
+
+
+class States:
+  """What a head is fitted on: a verifier whose values are what each token is judged by.
+
+  Values are float32 [R, n, layers D + len(beside)], in this order; there are no parameters beside
+  the decoder's.
+  """
+
+  def __init__(self, decoder: Decoder, params: Params, head: Head):
+    self._decoder, self._params, self._head = decoder, params, head
+
+  def empty(self, rows: int, width: int) -> Texts:
+    """Texts that have read nothing, with room for `width` tokens each."""
+    arch = self._decoder.arch
+    carry = StatesCarry(jnp.zeros((rows, arch.width), arch.dtype),
+                        jnp.zeros((rows, len(self._head.layers) * arch.width), jnp.float32))
+    return texts_lib.empty(self._decoder, self._params, rows, width, carry)
+
+  def extend(self, texts: Texts, tokens: jax.Array, lengths: jax.Array, own: jax.Array) -> Scored:
+    """Reads new tokens; see `tts.protocols.Verifier`."""
+    carry = texts.carry
+    hidden, texts = generator_lib.read(self._decoder, self._params, texts, tokens, lengths,
+                                       chosen=self._head.layers)
+    states = jnp.moveaxis(hidden.states.astype(jnp.float32), 0, -2)
+    states = states.reshape(*tokens.shape, -1)
+    found = _before(carry.states, states)
+    if self._head.beside:
+      found = jnp.concatenate([found, _observed(
+          self._decoder, self._params, self._head, _before(carry.hidden, hidden.lm), tokens,
+          own & (lengths > 0))], axis=-1)
+    carry = _newest(StatesCarry(hidden.lm, states), carry, lengths)
+    return Scored(found, texts.replace(carry=carry))
 
 
 class Generator(_WithHead):
@@ -185,7 +245,7 @@ class Generator(_WithHead):
 
   def logits(self, writing: Writing) -> jax.Array:
     """Next-token logits of each text, float32 [R, V]."""
-    return self._logits(writing.texts.carry.hidden)
+    return self._decoder.apply(self._params, writing.texts.carry.hidden, method='logits')
 
   def judge(self, writing: Writing, logits: jax.Array,
             tokens: jax.Array) -> tuple[Writing, jax.Array]:
