@@ -95,6 +95,17 @@ def test_beginnings_share_their_tokens():
       HEAD, WIDTH, x, FitConfig(epochs=0, l2=0.01)), shared) for x in (shared, apart))
   np.testing.assert_allclose(one, other, rtol=1e-3)
   assert np.argmax(one) == 2
+  gen = np.random.default_rng(4)
+  params = {'gate': gen.normal(size=SIZE), 'value': gen.normal(size=SIZE), 'open': np.zeros(())}
+  scale = {name: np.ones(SIZE) for name in ('centre', 'gate', 'value')}
+
+  def loss(examples):
+    batch, = latent_fit._batches(examples, latent_fit._pairs(examples), FitConfig(), 0)
+    batch = batch(examples.features)
+    return len(batch['features']), float(latent_fit._loss(params, scale, np.zeros(SIZE), batch))
+
+  (few, once), (many, copies) = loss(shared), loss(apart)
+  assert few == 64 == many and once == pytest.approx(copies, rel=1e-5)
 
 
 def test_it_goes_on_where_it_was_ended(tmp_path):
