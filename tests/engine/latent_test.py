@@ -1,4 +1,4 @@
-"""A generator that scores what it writes: its values by hand, the same bytes anywhere, nothing read.
+"""A generator that scores what it writes: values by hand, the same bytes anywhere, nothing read.
 
 The reference forward pass has the whole text before it and sums in float64.
 """

@@ -1,4 +1,4 @@
-"""A latent verifier in `tts.sample`, `tts.search` and `tts.score`: one text, one score, no reading."""
+"""A latent verifier in `tts.sample`, `tts.search`, `tts.score`: one text, one score, no reading."""
 
 import dataclasses
 import json

@@ -5,7 +5,7 @@ judged by the states that it was drawn from: those of the token before it, in ch
 solution's last token, which never enters the generator, counts as any other does, and a score is of
 the text alone, whoever wrote it and however it was cut. Of the solution's tokens 1 to t,
 
-  gate_i, value_i = (the states that token i was drawn from; its log-probability ...) . weights + bias
+  gate_i, value_i = (states that token i was drawn from; its log-probability ...) . weights + bias
   score_t = sigmoid(sum_i sigmoid(gate_i) value_i / sum_i sigmoid(gate_i)),
 
 a prefix of the same sums for every t. What nobody wrote, a question, begins them anew.

@@ -92,7 +92,7 @@ class Emitted(NamedTuple):
   token: jax.Array    # [R] int32, PAD_ID where not active
   logprob: jax.Array  # [R] float32, natural log at temperature 1, 0 where not active
   statistics: confidence.Statistics | None  # [R] likewise; None where they are not asked for
-  value: jax.Array | None  # [R] float32 likewise, of a `JudgingGenerator`: the text's with the token
+  value: jax.Array | None  # [R] float32 likewise, of a `JudgingGenerator`: of the text with it
 
 
 def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, greedy: jax.Array,

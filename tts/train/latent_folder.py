@@ -1,4 +1,4 @@
-"""The head of a latent verifier as a folder: saved, loaded, and held to the generator that it is of.
+"""The head of a latent verifier as a folder: saved, loaded, held to the generator that it is of.
 
 `model.json` has kind `latent`, the head's layers, and the fingerprint of the generator whose states
 it reads: those of another one would say nothing.
