@@ -60,20 +60,21 @@ def test_states_leave_a_loop_as_they_leave_layers_that_are_written_out(name):
   assert of(params, ()).states is None
 
 
-@pytest.mark.parametrize('groups, model', [(1, 2), (2, 2)])
-def test_devices_that_share_a_model_give_the_scores_of_one(groups, model):
-  head = latent.Head((1, 2), latent.BESIDE)
-  params = toy.decoder_params() | {latent.NAME: head_params(head)}
+@pytest.mark.parametrize('groups, model, loops', [(1, 2, False), (2, 2, True), (1, 1, True)])
+def test_devices_that_share_a_model_and_loops_give_the_scores_of_one(groups, model, loops):
+  head, arch = latent.Head((1, 2), latent.BESIDE), toy.ARCH
   keys = np.asarray(jax.random.key_data(toy.slot_keys(3, 2)))
 
-  def scores(groups, model):
-    makes = [Functions(kind, toy.ARCH, head) for kind in (latent.Generator, latent.Verifier)]
+  def scores(groups, model, loops):
+    params = toy.decoder_params(arch)
+    params = (stacks.stacked(params, arch) if loops else params) | {latent.NAME: head_params(head)}
+    makes = [Functions(kind, arch, head) for kind in (latent.Generator, latent.Verifier)]
     generator = EngineGenerator(parallel.make_mesh(groups, model), makes[0], params, toy.SHAPE,
                                 SamplingConfig(), LIMITS, judge=makes[1])
     begin = lambda b: lambda group: pool.samples(generator, group, [1, 5, 6 + b], keys[b])
     return toy.run([begin(b) for b in range(3)], [generator])
 
-  for mine, theirs in zip(scores(groups, model), scores(1, 1), strict=True):
+  for mine, theirs in zip(scores(groups, model, loops), scores(1, 1, False), strict=True):
     for a, b in zip(mine, theirs, strict=True):
       np.testing.assert_array_equal(a.tokens, b.tokens)
       np.testing.assert_allclose(a.values, b.values, atol=1e-5)
