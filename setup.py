@@ -23,6 +23,7 @@ setuptools.setup(
         'optax>=0.2.5',
         'orbax-checkpoint>=0.12',
         'rapidfuzz>=3.9',
+        'scipy>=1.13',
         'sentencepiece>=0.2.1',
         'tensorflow-datasets>=4.9.9',
         'tqdm>=4.66',

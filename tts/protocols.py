@@ -1,11 +1,12 @@
 """What a model has to be, so that samplers, searches and the engine can use it.
 
-Two protocols: a `Generator` writes texts, a `Verifier` scores them. Both are functions over a state
-of R texts side by side, `Texts`; they are built of parameters inside a compiled program (`Make`),
-and what they compute for a text does not depend on the texts beside it. Implementations:
-`tts.models.generator` and `tts.models.verifier` (a decoder of ours or an open one; a verifier with
-another tokenizer is one whose ids are its own), the plugin in `examples/my_verifier.py`, somebody
-else's Flax model in `examples/my_model.py`, the tables of the tests.
+A `Generator` writes texts, a `Verifier` scores them; a `JudgingGenerator` does both at once, and
+what it writes is not read. They are functions over a state of R texts side by side, `Texts`; they
+are built of parameters inside a compiled program (`Make`), and what they compute for a text does
+not depend on the texts beside it. Implementations: `tts.models.generator`, `tts.models.verifier`
+and `tts.models.latent` (a decoder of ours or an open one; a verifier with another tokenizer is one
+whose ids are its own), the plugin in `examples/my_verifier.py`, somebody else's Flax model in
+`examples/my_model.py`, the tables of the tests.
 """
 
 from __future__ import annotations
@@ -69,6 +70,20 @@ class Generator(Protocol):
 
   def end(self, writing: Writing) -> Texts:
     """The texts with what has been added to them; `length` counts it."""
+
+
+@runtime_checkable
+class JudgingGenerator(Generator, Protocol):
+  """A generator that scores what it writes while it writes it (`tts.models.latent`)."""
+
+  def judge(self, writing: Writing, logits: jax.Array,
+            tokens: jax.Array) -> tuple[Writing, jax.Array]:
+    """Counts the tokens int32 [R] that were drawn from `logits` [R, V], before they are added.
+
+    Returns:
+      (The texts, which `extend` is called with; float32 [R], chances that the answer will be right,
+      of each text with its token.)
+    """
 
 
 @runtime_checkable

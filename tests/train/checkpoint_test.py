@@ -14,7 +14,7 @@ from tests import toy
 from tts import parallel
 from tts.data.tokenizer import Tokenizer
 from tts.models.transformer import Decoder
-from tts.train import checkpoint, steps
+from tts.train import checkpoint, model_folder, steps
 from tts.types import InputError
 
 
@@ -57,7 +57,7 @@ def refusal(folder):
 def test_an_array_may_be_larger_than_what_is_written_at_a_time(
     tmp_path, monkeypatch, arch, params, tokenizer):
   """Tables of models of 8B have over a gigabyte, and Orbax refuses those that its limit has not."""
-  monkeypatch.setattr(checkpoint, '_AT_A_TIME_GB', 1e-6)
+  monkeypatch.setattr(model_folder, '_AT_A_TIME_GB', 1e-6)
   checkpoint.save_model(tmp_path / 'm', arch, params, {'kind': 'lm', 'metrics': {}}, tokenizer)
   jax.tree.map(np.testing.assert_array_equal, params, checkpoint.load_model(tmp_path / 'm')[1])
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from tts.engine import pages
-from tts.protocols import Carry, Generator, Texts
+from tts.protocols import Carry, Generator, JudgingGenerator, Texts
 from tts.sampling import decode
 from tts.sampling.confidence import Statistics
 from tts.sampling.logits import SamplingConfig
@@ -42,6 +42,7 @@ class Log:
   code: jax.Array      # [m, L] int32, bits; 0 where the lane was not active
   active: jax.Array    # [L] bool, the lane is to write on
   statistics: Statistics | None = None  # [m, L], where they are asked for
+  value: jax.Array | None = None  # [m, L] float32, of a generator that scores what it writes
 
 
 def empty(generator: Generator, count: int, width: int) -> Lanes:
@@ -68,15 +69,15 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
     i, writing, lanes, log = carry
     active, greedy = lanes.active, lanes.steps <= lanes.ahead
     before = lanes.rows
-    writing, rows, token, logprob, found = decode.emit(generator, writing, before, active, greedy,
-                                                       sampling, limits)
+    writing, rows, token, logprob, found, value = decode.emit(
+        generator, writing, before, active, greedy, sampling, limits)
     ended = rows.step > before.step
     steps = lanes.steps - ended
     code = active * (ACTIVE + STEP_ENDED * ended + FINISHED * rows.finished + LIVE * rows.live
                      + GREEDY * greedy)
     log = jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0),
-        log, (token, logprob, code, found))
+        log, (token, logprob, code, found, value))
     over = lambda flag, x: flag.reshape(flag.shape + (1,) * (x.ndim - 1))
     saved = jax.tree.map(lambda new, old: jnp.where(over(active & ~greedy, new), new, old),
                          writing.texts.carry, lanes.saved)
@@ -87,10 +88,12 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
   writing = generator.begin(lanes.texts, num)
   zeros = blank.astype(jnp.float32)
   nothing = Statistics(zeros, zeros, zeros) if sampling.statistics else None
+  value = zeros if isinstance(generator, JudgingGenerator) else None
   first = (jnp.zeros((), jnp.int32), writing, lanes.replace(texts=None),
-           (blank, zeros, blank, nothing))
-  _, writing, lanes, (token, logprob, code, found) = jax.lax.while_loop(going, body, first)
-  return lanes.replace(texts=generator.end(writing)), Log(token, logprob, code, lanes.active, found)
+           (blank, zeros, blank, nothing, value))
+  _, writing, lanes, (token, logprob, code, found, value) = jax.lax.while_loop(going, body, first)
+  return lanes.replace(texts=generator.end(writing)), Log(token, logprob, code, lanes.active, found,
+                                                          value)
 
 
 def resized(lanes: Lanes, order: jax.Array) -> Lanes:

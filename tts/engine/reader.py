@@ -23,7 +23,8 @@ class Seen:
   """What a job read.
 
   Attributes:
-    values: float32 [n], the verifier's at every token; empty of a generator.
+    values: float32 [n], the verifier's at every token; empty of a generator. [n, F] of one that
+      gives what is learnt from (`tts.models.latent.States`).
     node: the text with these tokens, which the caller holds; None where it was not to be kept.
   """
 
@@ -131,11 +132,12 @@ class Reader(Worker):
     self._texts, found = program(self._params, self._texts, rows)
     # A group that has nothing to read computes nothing.
     self.computed += int(counts.any(axis=1).sum()) * count * size
-    values = np.zeros((*which.shape, size), np.float32)
-    if self._values:
-      found = jax.device_get(parallel.collected(found))
-      for g, i, lane in placed:
-        values[g, lane] = found[g, i]
+    if not self._values:
+      return counts, np.zeros((*which.shape, 0), np.float32)
+    found = jax.device_get(parallel.collected(found))
+    values = np.zeros((*which.shape, *found.shape[2:]), np.float32)
+    for g, i, lane in placed:
+      values[g, lane] = found[g, i]
     return counts, values
 
   def _fill(self) -> None:

@@ -67,11 +67,18 @@ class EngineGenerator(_Worker):
   """A generator."""
 
   def __init__(self, mesh: parallel.Mesh, make: MakeGenerator, params: Params, shape: Shape,
-               sampling: SamplingConfig, limits: Limits, prefix: Sequence[int] = ()):
-    """prefix: ids that questions begin with; one that does not is read whole."""
+               sampling: SamplingConfig, limits: Limits, prefix: Sequence[int] = (),
+               judge: MakeVerifier | None = None):
+    """A generator.
+
+    Args:
+      mesh, make, params, shape, sampling, limits: of the model, and how it writes.
+      prefix: ids that questions begin with; one that does not is read whole.
+      judge: of a `JudgingGenerator`, the verifier on its texts, which reads what is given.
+    """
     super().__init__(mesh, prefix)
     self.writer = Writer(self._store, make, params, shape, sampling, limits)
-    self.reader = Reader(self._store, make, params, shape, values=False)
+    self.reader = Reader(self._store, judge or make, params, shape, values=judge is not None)
     self.limits, self.shape = limits, shape
 
   @property

@@ -37,6 +37,7 @@ class Written:
     ended: whether all that was written came to an end of the solution, or to a limit.
     node: the text with its own tokens, which the caller holds; None where it was not to be kept.
     statistics: [n], beside `logprob`, where they are asked for.
+    values: float32 [n], the text's at every token, of a generator that scores what it writes.
   """
 
   tokens: np.ndarray
@@ -48,6 +49,7 @@ class Written:
   ended: bool
   node: Node | None = None
   statistics: Statistics | None = None
+  values: np.ndarray | None = None
 
 
 class Write(Job):
@@ -200,6 +202,7 @@ class Writer(Worker):
       found.append((g, lane, job, Written(
           tokens=whole.token[place], logprob=whole.logprob[place], own=own,
           statistics=whole.statistics and whole.statistics.at(place),
+          values=None if whole.value is None else whole.value[place],
           steps=int(np.count_nonzero(mine[:own] & STEP_ENDED)), live=bool(last & LIVE),
           finished=bool(last & FINISHED), ended=not mine[-1] & LIVE)))
     return found

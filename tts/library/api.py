@@ -15,6 +15,7 @@ from tts.library.models import LanguageModel, RewardModel, given
 from tts.library.results import Result, Solution, voted
 from tts.library.tree_page import tree_page
 from tts.methods import Method
+from tts.models.latent import Head
 from tts.sampling import pool
 from tts.sampling.pool import Sample
 from tts.searching.search import Question, Search, same_ids
@@ -55,13 +56,16 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   """
   model, how = calls.language_model(generator), calls.sampling(sampling)
   _positive(n=n)
-  asked = Questions(questions, model.prompts, limits, seed)
-  writing, scorer = model.at_work(how, asked.limits), _scorer(verifier, asked, model.prompts)
+  asked, head = Questions(questions, model.prompts, limits, seed), _head(verifier)
+  writing, scorer = (model.at_work(how, asked.limits, verifier),
+                     _scorer(verifier, asked, model.prompts))
   keys = asked.keys(range(n))
-  selection = _selection(selection, scorer)
+  selection = _selection(selection, verifier)
 
   async def one(i: int, group: int) -> tuple[list[Sample], Scores | None]:
     found = await pool.samples(writing, group, asked.ids[i], keys[i], how.temperature == 0)
+    if head is not None:
+      return found, calls.written_scores(found, asked.limits)
     return found, scorer and await scorer.scored(i, group, [s.tokens for s in found])
 
   def result(i: int, done: tuple[list[Sample], Scores | None]) -> Result:
@@ -74,8 +78,8 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
     total = lambda name: sum(getattr(s, name) for s in found)
     written = sum(s.num_tokens for s in solutions)
     cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, total('entered'),
-                  total('attended'))]
-    if scores is not None:
+                  total('attended'), head)]
+    if scorer is not None:
       cost.append(spent(scorer.arch, 'prm', scores.prompt, 0, scores.entered, scores.attended))
     return _result(asked, i, solutions, selection, grader, written,
                    scores.entered if scores else 0, cost)
@@ -113,17 +117,20 @@ def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[
     raise InputError(f'budget = {budget} pays for no row of {strategy.method}: give '
                      f'{strategy.charge} or more')
   asked = Questions(questions, model.prompts, limits, seed)
-  writing, scorer = model.at_work(how, asked.limits), _scorer(verifier, asked, model.prompts)
-  if scorer is None:
+  if verifier is None:
     raise InputError('a search needs a verifier: load one by tts.load_verifier')
-  selection = _selection(selection, scorer)
+  head = _head(verifier)
+  writing, scorer = (model.at_work(how, asked.limits, verifier),
+                     _scorer(verifier, asked, model.prompts))
+  selection = _selection(selection, verifier)
   keys = asked.keys(range(-1, num))  # the method draws by the first
-  reader = scorer.reader
+  reading, reader = scorer and scorer.reading, scorer and scorer.reader
   rewrite = same_ids if reader is None else reader.search_step
 
   async def one(i: int, group: int) -> Tree:
-    question = Question(asked.ids[i], scorer.prompt(i), keys[i][1:], keys[i][0])
-    return await Search(writing, scorer.reading, question, method, group, rewrite).run()
+    own = scorer.prompt(i) if scorer else ()
+    question = Question(asked.ids[i], own, keys[i][1:], keys[i][0])
+    return await Search(writing, reading, question, method, group, rewrite).run()
 
   def result(i: int, tree: Tree) -> Result:
     solutions, rows = [], []
@@ -139,15 +146,16 @@ def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[
     written = sum(len(n.tokens) + (len(n.simulation.tokens) if n.simulation else 0)
                   for n in tree.nodes)
     cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, int(tree.entered[0]),
-                  int(tree.attended[0])),
-            spent(scorer.arch, 'prm', len(scorer.prompt(i)), 0, int(tree.entered[1]),
-                  int(tree.attended[1]))]
+                  int(tree.attended[0]), head)]
+    if scorer is not None:
+      cost.append(spent(scorer.arch, 'prm', len(scorer.prompt(i)), 0, int(tree.entered[1]),
+                        int(tree.attended[1])))
     page = tree_page(model.tokenizer, grader, asked.problems[i], strategy, tree, rows)
     return _result(asked, i, tuple(solutions), selection, grader, written, int(tree.entered[1]),
                    cost, page)
 
-  return calls.results(one, result, Result, len(asked.ids), [writing, scorer.reading], num, ordered,
-                       progress)
+  models = [writing, *([] if scorer is None else [reading])]
+  return calls.results(one, result, Result, len(asked.ids), models, num, ordered, progress)
 
 
 def score(verifier: RewardModel, questions: Sequence[str], solutions: Sequence[Sequence[str]], *,
@@ -173,8 +181,10 @@ def score(verifier: RewardModel, questions: Sequence[str], solutions: Sequence[S
   if len(questions) != len(solutions):
     raise InputError(f'there are {len(questions)} questions and solutions of {len(solutions)}')
   own = Prompts(given(PromptConfig, prompts), verifier.tokenizer)
+  if verifier.generator is not None and not prompts:  # it reads what that one would have written
+    own = verifier.generator.prompts
   asked = Questions(questions, own, limits, 0)
-  tokens = [[_encoded(own, text, i, limits) for text in of] for i, of in enumerate(solutions)]
+  tokens = [[calls.encoded(own, text, i, limits) for text in of] for i, of in enumerate(solutions)]
   scorer = Scorer(verifier, asked, own)
 
   async def one(i: int, group: int) -> Scores:
@@ -235,22 +245,21 @@ def _scorable(verifier: Any) -> None:
 
 
 def _scorer(verifier: RewardModel | None, asked: Questions, prompts: Prompts) -> Scorer | None:
-  if verifier is None:
+  if verifier is None or _head(verifier) is not None:
     return None
-  _scorable(verifier)
   return Scorer(verifier, asked, prompts)
 
 
-def _selection(selection: str | None, scorer: Scorer | None) -> str:
-  return selection or ('majority' if scorer is None else 'best_of_n_weighted')
+def _head(verifier: RewardModel | None) -> Head | None:
+  """Of a verifier that is in the generator and reads nothing."""
+  if verifier is None:
+    return None
+  _scorable(verifier)
+  return verifier.head
 
 
-def _encoded(prompts: Prompts, text: str, i: int, limits: Limits) -> Any:
-  tokens = prompts.tokenizer.encode_solution(text)
-  if len(tokens) > limits.max_tokens:
-    raise InputError(f'a solution of question {i} has {len(tokens)} tokens, the limit is '
-                     f'{limits.max_tokens}: give limits=tts.Limits(max_tokens={len(tokens)})')
-  return tokens
+def _selection(selection: str | None, verifier: RewardModel | None) -> str:
+  return selection or ('majority' if verifier is None else 'best_of_n_weighted')
 
 
 def _result(asked: Questions, i: int, solutions: tuple[Solution, ...], selection: str, grader: str,

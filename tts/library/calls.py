@@ -24,8 +24,10 @@ from tts.eval.measures import flops
 from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Solution
 from tts.models.arch import Arch
+from tts.models.latent import Head
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
+from tts.sampling.pool import Sample
 from tts.types import InputError, Problem
 
 _STREAM = 'library'
@@ -118,13 +120,24 @@ class Scorer:
     texts = list(zip(solutions, ends)) if self.reader is None else [
         self.reader.solution(tokens, of) for tokens, of in zip(solutions, ends)]
     found = await values(self.reading, group, prompt, [ids for ids, _ in texts])
-    if any(np.isnan(seen).any() for seen in found):
-      raise FloatingPointError('the verifier gave NaN: its weights are broken')
     # Before it has read anything a verifier is undecided, as in a search.
-    steps = [np.array([seen[r - 1] if r else 0.5 for r in read], np.float32)
+    steps = [np.array([_sound(seen)[r - 1] if r else 0.5 for r in read], np.float32)
              for seen, (_, read) in zip(found, texts)]
     return Scores(steps, len(prompt), sum(len(ids) for ids, _ in texts),
                   sum(attended(len(prompt), len(ids)) for ids, _ in texts))
+
+
+def written_scores(samples: Sequence[Sample], limits: decode.Limits) -> Scores:
+  """Of samples whose generator scored them as it wrote them: nothing was read."""
+  return Scores([_sound(s.values)[np.array(limits.roles.step_ends(s.tokens)) - 1]
+                 for s in samples], 0, 0, 0)
+
+
+def _sound(values: np.ndarray) -> np.ndarray:
+  """A verifier's values, none of which is NaN."""
+  if np.isnan(values).any():
+    raise FloatingPointError('the verifier gave NaN: its weights are broken')
+  return values
 
 
 async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
@@ -142,8 +155,17 @@ async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
   return found
 
 
+def encoded(prompts: Prompts, text: str, i: int, limits: Limits) -> Sequence[int]:
+  """A solution of question i that is given, in ids; InputError where it is too long."""
+  tokens = prompts.tokenizer.encode_solution(text)
+  if len(tokens) > limits.max_tokens:
+    raise InputError(f'a solution of question {i} has {len(tokens)} tokens, the limit is '
+                     f'{limits.max_tokens}: give limits=tts.Limits(max_tokens={len(tokens)})')
+  return tokens
+
+
 def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int,
-          seen: int) -> int | None:
+          seen: int, head: Head | None = None) -> int | None:
   """FLOPs of a model on one question, its prompt included; None without an architecture.
 
   Args:
@@ -153,12 +175,14 @@ def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int,
     written: tokens that it wrote; 0 of a verifier.
     entered: tokens of solutions that entered it.
     seen: keys that these attended to.
+    head: that scores what it writes; its FLOPs are among them.
   """
   if arch is None:
     return None
-  return int(flops.counted(dataclasses.asdict(arch), kind, {
-      'kept': written, 'pruned': 0, 'simulated': 0, 'entered': prompt + entered,
-      'attended': attended(0, prompt) + seen}))
+  counts = {'kept': written, 'pruned': 0, 'simulated': 0, 'entered': prompt + entered,
+            'attended': attended(0, prompt) + seen}
+  more = head and flops.latent({**dataclasses.asdict(head), 'width': arch.width}, counts)
+  return int(flops.counted(dataclasses.asdict(arch), kind, counts) + (more or 0))
 
 
 def results(coroutine: Callable[[int, int], Coroutine], result: Callable[[int, Any], T],

@@ -15,7 +15,7 @@ from tts.data.tokenizer import Tokenizer
 from tts.engine import shape as shape_lib
 from tts.engine.shape import Shape
 from tts.engine.workers import EngineGenerator, EngineVerifier
-from tts.models import held, open_heads, open_weights
+from tts.models import held, latent, open_heads, open_weights
 from tts.models.arch import Arch
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -24,7 +24,7 @@ from tts.models.verifier import Verifier
 from tts.protocols import MakeGenerator, MakeVerifier, Params
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.train import checkpoint
+from tts.train import checkpoint, latent_folder
 from tts.types import InputError
 
 Source = str | os.PathLike[str]
@@ -66,10 +66,22 @@ class LanguageModel:
   def tokenizer(self) -> Tokenizer:
     return self.prompts.tokenizer
 
-  def at_work(self, sampling: SamplingConfig, limits: Limits) -> EngineGenerator:
-    """What writes with it, for one call."""
-    return EngineGenerator(self.mesh, self.make, self.params, self.shape, sampling, limits,
-                  shared_prefix(self.prompts.encode))
+  def at_work(self, sampling: SamplingConfig, limits: Limits,
+              verifier: RewardModel | None = None) -> EngineGenerator:
+    """What writes with it, for one call; with a latent verifier it scores what it writes.
+
+    Raises:
+      InputError: such a verifier is of another generator.
+    """
+    make, params, judge = self.make, self.params, None
+    if verifier is not None and verifier.head is not None:
+      if verifier.generator is not self:
+        raise InputError(f'{verifier.source} reads the states of {verifier.generator.source}: give '
+                         'the generator that it was loaded with')
+      params, judge = verifier.params, verifier.make
+      make = Functions(latent.Generator, self.arch, verifier.head)
+    return EngineGenerator(self.mesh, make, params, self.shape, sampling, limits,
+                           shared_prefix(self.prompts.encode), judge)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +94,9 @@ class RewardModel:
     tokenizer: its own.
     layout: how it reads a solution, a name of `tts.data.step_format.FORMATS`; None for a verifier
       that reads the generator's ids.
+    head: of a latent verifier, which reads the hidden states of its generator; else None. Where
+      that generator writes, it reads nothing; a solution that is given is read by the generator.
+    generator: of a latent verifier, the one that it is of.
   """
 
   make: MakeVerifier
@@ -92,6 +107,8 @@ class RewardModel:
   layout: str | None = None
   arch: Arch | None = None
   source: str = 'the verifier'
+  head: latent.Head | None = None
+  generator: LanguageModel | None = None
 
   @classmethod
   def of(cls, make: MakeVerifier, params: Params, tokenizer: Tokenizer, *,
@@ -99,6 +116,23 @@ class RewardModel:
     """A model of your own that reads its generator's ids, its parameters whole on every device."""
     mesh = _mesh(mesh)
     return cls(make, parallel.replicate(params, mesh), mesh, tokenizer, shape)
+
+  @classmethod
+  def of_head(cls, generator: LanguageModel, head: latent.Head, params: Params,
+              source: str = 'the latent verifier') -> RewardModel:
+    """A latent verifier. params: of the head, as `latent.zeros` has them.
+
+    Raises:
+      InputError: the generator is no decoder of ours, or has no such layer.
+    """
+    if generator.arch is None:
+      raise InputError(f'{generator.source} is a model of your own: a latent verifier needs one '
+                       'that tts.load_generator has loaded')
+    head.check_fits(generator.arch)
+    own = {latent.NAME: parallel.replicate(params, generator.mesh)}
+    return cls(Functions(latent.Verifier, generator.arch, head), generator.params | own,
+               generator.mesh, generator.tokenizer, generator.shape, None, generator.arch, source,
+               head, generator)
 
   def reader(self, prompts: Prompts, limits: Limits, max_prompt_tokens: int) -> Reader | None:
     """What writes a generator's solutions in its own ids; None where these are the same.
@@ -145,8 +179,9 @@ def load_generator(source: Source, *, mesh: parallel.Mesh | None = None, dtype: 
 
 def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: str | None = None,
                   lanes: int = 0, kind: str | None = None, layout: str | None = None,
-                  reads: MakeVerifier | None = None) -> RewardModel:
-  """A process reward model, or an outcome reward model, on the devices.
+                  reads: MakeVerifier | None = None,
+                  generator: LanguageModel | None = None) -> RewardModel:
+  """A process reward model, an outcome reward model or a latent verifier, on the devices.
 
   Args:
     source, mesh, dtype, lanes: as of `load_generator`.
@@ -154,15 +189,39 @@ def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: s
     layout: how an open one reads a solution, of `tts.data.step_format.FORMATS`; None is its kind's.
     reads: a class like `tts.models.verifier.Verifier` that reads the model in another way, called
       with (decoder, parameters).
+    generator: of a latent verifier, the model whose states it reads; nothing else is given then.
 
   Raises:
-    InputError: as of `load_generator`.
+    InputError: as of `load_generator`; or a latent verifier is of another generator.
   """
+  if generator is not None or latent_folder.is_head(source):
+    given_too = [name for name, value in (
+        ('mesh', mesh), ('dtype', dtype), ('lanes', lanes or None), ('kind', kind),
+        ('layout', layout), ('reads', reads)) if value is not None]
+    return _latent(source, generator, given_too)
   mesh = _mesh(mesh)
   found = _read(source, kind, mesh, dtype, layout)
   return RewardModel(Functions(reads or Verifier, found.arch), found.params, mesh, found.tokenizer,
                      shape_lib.of(found.arch, lanes), (found.meta.get('open') or {}).get('format'),
                      found.arch, str(source))
+
+
+def _latent(source: Source, generator: LanguageModel | None,
+            given_too: list[str]) -> RewardModel:
+  """A head in its folder, on its generator. given_too: arguments that it has no use for."""
+  folder = hub.local(os.fspath(source))
+  if generator is None:
+    raise InputError(f'{source} is a latent verifier: give generator=, the model that '
+                     'tts.load_generator has loaded and whose states it reads')
+  if given_too:
+    raise InputError(f'{given_too[0]} is given, and a latent verifier runs as its generator does: '
+                     'leave it out')
+  if generator.arch is None:
+    raise InputError(f'{generator.source} has no states that {source} could read: load it by '
+                     'tts.load_generator')
+  head, params, _ = latent_folder.load(folder, generator.arch, latent_folder.fingerprint(
+      generator.arch, generator.params))
+  return RewardModel.of_head(generator, head, params, str(source))
 
 
 def _mesh(mesh: parallel.Mesh | None) -> parallel.Mesh:

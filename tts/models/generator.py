@@ -21,8 +21,8 @@ class Writing:
 
 
 def advance(decoder: Decoder, params: Params, texts: Texts, chunk: Chunk, tokens: jax.Array,
-            lengths: jax.Array, before: Hidden | None = None,
-            own: jax.Array | None = None) -> tuple[Hidden, Chunk]:
+            lengths: jax.Array, before: Hidden | None = None, own: jax.Array | None = None,
+            chosen: tuple[int, ...] = ()) -> tuple[Hidden, Chunk]:
   """Reads new tokens int32 [R, n] of which the first `lengths` int32 [R] are real.
 
   Args:
@@ -34,6 +34,7 @@ def advance(decoder: Decoder, params: Params, texts: Texts, chunk: Chunk, tokens
     lengths: int32 [R].
     before: `Hidden` [R] of each text's newest token; read with `Arch.surprise_layer` alone.
     own: bool [R], texts whose new tokens a generator wrote, None for none; likewise.
+    chosen: layers whose states are wanted, of `Decoder`.
 
   Returns:
     (`Hidden` [R, n, D], the chunk).
@@ -46,12 +47,13 @@ def advance(decoder: Decoder, params: Params, texts: Texts, chunk: Chunk, tokens
                               for number, _ in stacks.places(decoder.stacks_of(params))])
   hidden, columns = decoder.apply(
       params, tokens, texts_lib.positions(texts, chunk, num_new), views=views, own=own,
-      before=before)
+      before=before, chosen=chosen)
   return hidden, texts_lib.written(chunk, columns, num_new, lengths)
 
 
 def read(decoder: Decoder, params: Params, texts: Texts, tokens: jax.Array, lengths: jax.Array,
-         before: Hidden | None = None, own: jax.Array | None = None) -> tuple[Hidden, Texts]:
+         before: Hidden | None = None, own: jax.Array | None = None,
+         chosen: tuple[int, ...] = ()) -> tuple[Hidden, Texts]:
   """Reads tokens that are given; nothing is computed where there are none.
 
   Args: as of `advance`.
@@ -61,7 +63,7 @@ def read(decoder: Decoder, params: Params, texts: Texts, tokens: jax.Array, leng
   """
   def reading(carry):
     _, texts, chunk, _ = carry
-    hidden, chunk = advance(decoder, params, texts, chunk, tokens, lengths, before, own)
+    hidden, chunk = advance(decoder, params, texts, chunk, tokens, lengths, before, own, chosen)
     return jnp.zeros((), bool), texts, chunk, hidden
 
   chunk = texts_lib.chunk(texts, tokens.shape[1])

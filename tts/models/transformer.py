@@ -12,6 +12,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tts.models import attention, stacks, surprise
 from tts.models.arch import Arch
@@ -25,6 +26,7 @@ class Hidden:
   top: jax.Array | None             # [..., C, F] above the last layer: what `values` reads
   lm: jax.Array                     # [..., C, D] what `logits` reads
   account: surprise.Account | None  # [..., C] with `surprise_layer` alone
+  states: jax.Array | None = None   # [n, ..., C, D] behind chosen layers, where they are asked for
 
 
 class Decoder(nn.Module):
@@ -73,7 +75,7 @@ class Decoder(nn.Module):
           1, dtype=jnp.float32, kernel_init=nn.initializers.zeros, name='value')
 
   def __call__(self, tokens, positions, segments=None, views=None, dropout=None, own=None,
-               before=None):
+               before=None, chosen=()):
     """Hidden states of `tokens`.
 
     Args:
@@ -86,6 +88,8 @@ class Decoder(nn.Module):
       own: bool [..., C], tokens that a generator wrote, whose surprise counts; None for none.
       before: `Hidden` [...] at the token before the first one; None where that begins a text.
         Like `own` it is read with `surprise_layer` alone.
+      chosen: ascending numbers of layers, from 1: `Hidden.states` are the streams behind them. The
+        last layer's is what `logits` reads, as `transformers` counts them. Static.
 
     Returns:
       (`Hidden`, for each view the keys and values of its chunk; () without views).
@@ -95,44 +99,60 @@ class Decoder(nn.Module):
     x = jnp.take(table, tokens, axis=0).astype(a.dtype)
     if a.embed_scale is not None:
       x *= jnp.asarray(a.embed_scale, x.dtype)
-    left, kept, lm = list(views or ()), (), None
+    left, kept, lm, states = list(views or ()), (), None, ()
     for stack in self.stacks_of(self.variables):
       own_views, left = (left[:stack.period], left[stack.period:]) if views else (None, [])
       run = self._in_turn if stack.repeats == 1 else self._in_loop
-      x, chunks = run(stack, x, own_views, (positions, segments), dropout)
-      kept += chunks
+      x, chunks, found = run(stack, x, own_views, (positions, segments), dropout,
+                             [i for i in chosen if i < a.num_layers])
+      kept, states = kept + chunks, states + found
       if stack.first + stack.period * stack.repeats == a.surprise_layer:
         lm = self.surprise_norm(x)
         features, account = self._surprise(lm, tokens, positions, own, before)
         # Values leave the language model as it is: it is the measure, not what is learnt.
         x = jax.lax.stop_gradient(lm) + self.surprise(features)
     top = self.final_norm(x)
+    above = top if lm is None else lm
+    if chosen:
+      states = jnp.concatenate([*states, *([above[None]] if a.num_layers in chosen else [])])
+    else:
+      states = None
     if lm is None:
-      return Hidden(top=top, lm=top, account=None), kept
+      return Hidden(top=top, lm=top, account=None, states=states), kept
     top = jnp.concatenate([top, features], axis=-1)
-    return Hidden(top=top, lm=lm, account=account), kept
+    return Hidden(top=top, lm=lm, account=account, states=states), kept
 
   def stacks_of(self, params):
     """How its layers are computed with these parameters, of which there may be none yet."""
     return stacks.of(self.arch, params.get('params', ()))
 
-  def _in_turn(self, stack, x, views, where, dropout):
-    """(The stream behind a stack's layers, the chunks of their views), layer by layer."""
-    kept = ()
+  def _in_turn(self, stack, x, views, where, dropout, chosen):
+    """(The stream behind a stack's layers, their views' chunks, chosen streams), one by one.
+
+    The last are arrays [n, ..., C, D], in a tuple; those of layers that are not in it, none.
+    """
+    kept, states = (), ()
     for i, view in enumerate(views or [None] * stack.period, stack.first):
       one = lambda self, x, i=i, view=view: self.layers[i](x, i, *where, view, dropout)
       x, chunk = (nn.remat(one) if self.remat else one)(self, x)
       kept += (chunk,) if views else ()
-    return x, kept
+      states += (x[None],) if i + 1 in chosen else ()
+    return x, kept, states
 
-  def _in_loop(self, stack, x, views, where, dropout):
+  def _in_loop(self, stack, x, views, where, dropout, chosen):
     """The same, a period of layers a pass."""
     params = self.variables['params']
     layers = [Layer(self.arch, stack.first + j, parent=None) for j in range(stack.period)]
     params = [{name: params[name] for name in names(self.arch, layer.number)} for layer in layers]
 
+    # Where the stream behind each layer is put down: those that nobody chose in the last place.
+    count = stack.period * stack.repeats
+    chosen = [i - stack.first - 1 for i in chosen if 0 < i - stack.first <= count]
+    places = np.full(count, len(chosen))
+    places[chosen] = range(len(chosen))
+
     def period(carry, of_pass):
-      x, chunks = carry
+      x, chunks, states = carry
       i, params = of_pass
       kept = ()
       for j, layer in enumerate(layers):
@@ -140,13 +160,17 @@ class Decoder(nn.Module):
         x, chunk = layer.apply({'params': params[j]}, x, layer.number + stack.period * i, *where,
                                view, dropout)
         kept += (chunk,) if views else ()
-      return (x, kept), None
+        if chosen:
+          place = jnp.asarray(places)[j + stack.period * i]
+          states = jax.lax.dynamic_update_index_in_dim(states, x, place, 0)
+      return (x, kept, states), None
 
-    begin = x, tuple(view.chunk for view in views or ())
-    (x, kept), _ = jax.lax.scan(
+    begin = (x, tuple(view.chunk for view in views or ()),
+             jnp.zeros((len(chosen) + 1, *x.shape), x.dtype) if chosen else None)
+    (x, kept, states), _ = jax.lax.scan(
         jax.checkpoint(period) if self.remat else period, begin,
         (jnp.arange(stack.repeats), params), unroll=1 + (stack == self.doubled))
-    return x, kept
+    return x, kept, (states[:-1],) if chosen else ()
 
   def _surprise(self, lm, tokens, positions, own, before):
     """`surprise.measure` of the language-model head; lm [..., C, D] is above `surprise_layer`."""

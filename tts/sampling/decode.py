@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import roles as roles_lib, rng
-from tts.protocols import Generator, Writing
+from tts.protocols import Generator, JudgingGenerator, Writing
 from tts.roles import Roles
 from tts.sampling import confidence, logits as logits_lib
 from tts.types import PAD_ID
@@ -92,6 +92,7 @@ class Emitted(NamedTuple):
   token: jax.Array    # [R] int32, PAD_ID where not active
   logprob: jax.Array  # [R] float32, natural log at temperature 1, 0 where not active
   statistics: confidence.Statistics | None  # [R] likewise; None where they are not asked for
+  value: jax.Array | None  # [R] float32 likewise, of a `JudgingGenerator`: of the text with it
 
 
 def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, greedy: jax.Array,
@@ -115,7 +116,11 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
                                      uniforms)
   found = confidence.statistics(logits, limits.roles.size) if sampling.statistics else None
   token = jnp.where(active, token, PAD_ID)
+  value = None
+  if isinstance(generator, JudgingGenerator):
+    writing, value = generator.judge(writing, logits, token)
+    value = jnp.where(active, value, 0.0)
   rows = advance(rows, token, active, limits)
   writing = generator.extend(writing, token, active & rows.live)
   found = jax.tree.map(lambda x: jnp.where(active, x, 0.0), found)
-  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found)
+  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value)

@@ -24,6 +24,7 @@ class Sample:
   entered: int
   attended: int        # keys that the tokens that entered attended to, summed
   statistics: Statistics | None = None  # [length], where they are asked for
+  values: np.ndarray | None = None  # [length] float32, of a generator that scores what it writes
 
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,
@@ -33,7 +34,7 @@ async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarr
                         greedy=greedy)
   entered = len(written.tokens) - 1  # the last one never does
   return Sample(written.tokens, written.logprob, entered, attended(node.end, entered),
-                written.statistics)
+                written.statistics, written.values)
 
 
 async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int], keys: np.ndarray,

@@ -3,7 +3,8 @@
 A round: every live row is written to its step's end, the verifier reads the new tokens, and where
 that is asked for, where the row leads; then the method says which rows go on in which slots. A row
 is read as soon as it is written; only the method waits for all of the question's rows, and for
-nobody else's.
+nobody else's. A generator that scores what it writes has the scores beside the tokens, and nothing
+is read.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class _Row:
 class Search:
   """One question's search; `run` is its coroutine."""
 
-  def __init__(self, generator: EngineGenerator, verifier: EngineVerifier, question: Question,
-               method: Method, group: int, rewrite: Rewrite = same_ids):
+  def __init__(self, generator: EngineGenerator, verifier: EngineVerifier | None,
+               question: Question, method: Method, group: int, rewrite: Rewrite = same_ids):
+    """verifier: None where the generator scores what it writes."""
     self._generator, self._verifier, self._question = generator, verifier, question
     self._method, self._group, self._rewrite = method, group, rewrite
     self._nodes: list[tree.Node] = []
@@ -89,12 +91,14 @@ class Search:
     """Rounds until none of the rows that are kept goes on."""
     generator, verifier, group = self._generator, self._verifier, self._group
     num = len(self._question.keys)
-    prompt, question = await together([
-        generator.opened(group, self._question.prompt), verifier.opened(group, self._question.own)])
-    rows: list[_Row | None] = [_Row(generator.hold(prompt), verifier.hold(question))
+    opened = [generator.opened(group, self._question.prompt)]
+    if verifier is not None:
+      opened.append(verifier.opened(group, self._question.own))
+    prompt, question = [*await together(opened), None][:2]
+    rows: list[_Row | None] = [_Row(generator.hold(prompt), self._hold(question))
                                for _ in range(num)]
     generator.release(group, prompt)
-    verifier.release(group, question)
+    self._release(question)
     parent, carry = np.arange(num, dtype=np.int32), self._method.begin(num)
     for index in range(generator.limits.max_steps):
       await together([self._step(row, self._question.keys[n])
@@ -124,15 +128,19 @@ class Search:
     row.live, row.finished = written.live, written.finished
     row.step_tokens, row.step_logprob = own, float(written.logprob[:written.own].sum(
         dtype=np.float32))
+    if self._verifier is None:
+      values = _sound(written.values)
+      row.score, row.judged = float(values[written.own - 1]), float(values[-1])
+      return
     await self._read(row, own)
     row.judged = row.score
     if len(more):
-      scout = dataclasses.replace(row, read=self._verifier.hold(row.read))
+      scout = dataclasses.replace(row, read=self._hold(row.read))
       begin = 0
       for end in self._generator.limits.roles.step_ends(more):
         await self._read(scout, more[begin:end])
         begin = end
-      self._verifier.release(self._group, scout.read)
+      self._release(scout.read)
       row.judged = scout.score
 
   async def _read(self, row: _Row, tokens: np.ndarray) -> None:
@@ -142,11 +150,17 @@ class Search:
       return
     seen = await Read(self._verifier.reader, self._group, row.read, ids, own=True, keep=True)
     self._count(1, row.read.end, len(ids))
-    self._verifier.release(self._group, row.read)
-    row.read, row.score = seen.node, float(seen.values[-1])
+    self._release(row.read)
+    row.read, row.score = seen.node, float(_sound(seen.values)[-1])
     row.steps_read, row.ids_read = row.steps_read + 1, row.ids_read + len(ids)
-    if np.isnan(row.score):
-      raise FloatingPointError('the verifier gave NaN: its weights are broken')
+
+  def _hold(self, read: Node | None) -> Node | None:
+    """A text of the verifier's, held once more."""
+    return read if self._verifier is None else self._verifier.hold(read)
+
+  def _release(self, read: Node | None) -> None:
+    if self._verifier is not None:
+      self._verifier.release(self._group, read)
 
   def _count(self, model: int, start: int, tokens: int) -> None:
     """So many tokens entered a model behind a text of `start`."""
@@ -189,7 +203,7 @@ class Search:
     """The rows of the next round: slot n goes on from row parent[n]."""
     def begun(row: _Row | None) -> _Row | None:
       return row and dataclasses.replace(row, written=None, text=self._generator.hold(row.text),
-                                         read=self._verifier.hold(row.read))
+                                         read=self._hold(row.read))
 
     new = [begun(None if p == EMPTY else rows[p]) for p in parent.tolist()]
     self._drop(rows)
@@ -198,7 +212,14 @@ class Search:
   def _drop(self, rows: list[_Row | None]) -> None:
     for row in filter(None, rows):
       self._generator.release(self._group, row.text)
-      self._verifier.release(self._group, row.read)
+      self._release(row.read)
+
+
+def _sound(values: np.ndarray) -> np.ndarray:
+  """A verifier's values, none of which is NaN."""
+  if np.isnan(values).any():
+    raise FloatingPointError('the verifier gave NaN: its weights are broken')
+  return values
 
 
 def _statistics(written: Written) -> dict[str, Any]:

@@ -1,12 +1,6 @@
 """Published models, and the checkpoints that a training goes on from. Orbax; nothing is pickled.
 
-A published model is a folder that any launcher takes as a `--checkpoint`:
-
-  params/          Orbax arrays, not tied to the mesh that they were trained on
-  model.json       {"kind", "arch", "params", "metrics", ..., "files": {path: [bytes, SHA-256]}}
-  tokenizer.model  SentencePiece; or tokenizer.json, and what lies beside it (`tts.data.tokenizer`)
-
-`files` covers all but `model.json`, so that damage is found, and named, before anything is decoded.
+What is in a published model's folder: `tts.train.model_folder`.
 """
 
 from __future__ import annotations
@@ -14,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import gc
-import hashlib
 import json
 import os
 import pathlib
-import shutil
 from typing import Any
 
 from absl import logging
@@ -31,14 +23,13 @@ from tts.data import buckets, files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.models import held
 from tts.models.arch import Arch, check_split
-from tts.models.transformer import Decoder, abstract, num_params
+from tts.models.transformer import Decoder, abstract
+from tts.train import model_folder
+from tts.train.model_folder import MODEL_FILE, PARAMS
 from tts.train.steps import TrainState, init_params
 from tts.types import InputError
 
-MODEL_FILE = 'model.json'
-_PARAMS = 'params'
 _AT_A_TIME = 1 << 22  # numbers that are looked at
-_AT_A_TIME_GB = 1  # that Orbax holds beside a model that it writes or reads
 _DIGESTS = 'digests.json'  # of a training checkpoint's files, beside them
 # What a field of `Arch` is in JSON, by its annotation, and what messages call it.
 _NONE = type(None)
@@ -65,7 +56,7 @@ class TrainingCheckpoints:
     options = ocp.CheckpointManagerOptions(
         preservation_policy=ocp.checkpoint_managers.LatestN(1), create=False,
         cleanup_tmp_directories=self._writes, enable_async_checkpointing=False,
-        multiprocessing_options=_this_process())
+        multiprocessing_options=model_folder.this_process())
     self._manager = ocp.CheckpointManager(self._directory, options=options)
 
   def __enter__(self) -> TrainingCheckpoints:
@@ -87,7 +78,8 @@ class TrainingCheckpoints:
       items['best'] = save(best)
     self._manager.save(int(state.step), args=ocp.args.Composite(**items), force=True)
     folder = pathlib.Path(self._directory, str(int(state.step)))
-    digests = {path: _digest(folder / path) for path in _files(folder)}
+    digests = {path: model_folder.digest(folder / path)
+               for path in model_folder.files_of(folder)}
     with files.written_aside(folder / _DIGESTS) as file:
       file.write(json.dumps(digests).encode())
     buckets.push()
@@ -140,7 +132,7 @@ class TrainingCheckpoints:
     if not (folder / _DIGESTS).exists():  # killed between the state and its digests: it is whole
       return
     try:
-      _compare(folder, json.loads((folder / _DIGESTS).read_bytes()))
+      model_folder.compare(folder, json.loads((folder / _DIGESTS).read_bytes()))
     except (ValueError, AttributeError) as e:
       raise InputError(f'training checkpoint {folder} is damaged: {e}: remove it and the training '
                        'starts over') from e
@@ -159,32 +151,8 @@ def save_model(directory: str | os.PathLike[str], arch: Arch, params: Any,
     meta: JSON, at least `kind` (`lm`, `prm`, `orm`) and `metrics`.
     tokenizer: the one that it was trained with.
   """
-  directory = pathlib.Path(os.path.abspath(directory))
-  aside = directory.with_name(f'.{directory.name}.new')
-  shutil.rmtree(aside, ignore_errors=True)
-  aside.mkdir(parents=True)
-  options = _this_process()
-  # A folder a parameter: in one file all of them would be held once more, compressed.
-  handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_compression=False,
-                                        save_concurrent_gb=_in_flight(params),
-                                        multiprocessing_options=options)
-  with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
-    writer.save(aside / _PARAMS, args=ocp.args.PyTreeSave(jax.tree.map(_on_host, params)))
-  tokenizer.save(aside)
-  digests = {path: _digest(aside / path) for path in _files(aside)}
-  model = {**meta, 'arch': dataclasses.asdict(arch), 'params': num_params(params),
-           'files': digests}
-  with files.written_aside(aside / MODEL_FILE) as file:
-    file.write(json.dumps(model, indent=1, allow_nan=False).encode())
-  for path in aside.rglob('*'):
-    _fsync(path)
-  old = directory.with_name(f'.{directory.name}.old')
-  shutil.rmtree(old, ignore_errors=True)
-  if directory.exists():
-    directory.rename(old)
-  aside.rename(directory)
-  _fsync(directory.parent)
-  shutil.rmtree(old, ignore_errors=True)
+  model_folder.publish(directory, params, {**meta, 'arch': dataclasses.asdict(arch)},
+                       tokenizer.save)
 
 
 def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = None,
@@ -216,7 +184,7 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
     raise InputError(f'checkpoint {directory}: its tokenizer has {tokenizer.vocab_size} ids, '
                      f'the arch in {MODEL_FILE} {arch.vocab_size}: they are of different models')
   check_files(directory)
-  path, options = directory / _PARAMS, _this_process()
+  path, options = directory / PARAMS, model_folder.this_process()
   with ocp.StandardCheckpointer(multiprocessing_options=options) as reader:
     stored = reader.metadata(path).item_metadata.tree
   _check_shapes(directory, arch, stored)
@@ -225,7 +193,7 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
                         parallel.placed(abstract(arch), parallel.holders(mesh))))
   like = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
                       stored, where)
-  handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=_in_flight(like),
+  handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=model_folder.in_flight(like),
                                           multiprocessing_options=options)
   with ocp.Checkpointer(handler, multiprocessing_options=options) as reader:
     params = reader.restore(path, args=ocp.args.StandardRestore(like))
@@ -242,24 +210,8 @@ def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
   Raises:
     InputError: no such folder, or not a model.
   """
-  directory = pathlib.Path(directory)
-  if not directory.is_dir():
-    raise InputError(f'checkpoint {directory} is not a folder: give the folder of a model, '
-                     'such as models/base in a workdir')
-  for name in (MODEL_FILE, _PARAMS, f'{FILE_NAME} or {JSON_NAME}'):
-    if not any((directory / n).exists() for n in name.split(' or ')):
-      raise InputError(f'checkpoint {directory} has no {name}: give the folder of a model of '
-                       'this project, or convert another with launch.import_checkpoint')
-  path = directory / MODEL_FILE
-  try:
-    meta = json.loads(path.read_bytes())
-  except ValueError as e:
-    raise InputError(f'{path} is not JSON ({e}): copy the checkpoint again') from e
-  for key, kind in (('kind', str), ('arch', dict), ('files', dict)):
-    if not isinstance(meta, dict) or not isinstance(meta.get(key), kind):
-      raise InputError(f'{path} has no "{key}", or not one that a model has: copy the checkpoint '
-                       'again')
-  return meta
+  return model_folder.read_meta(directory, (PARAMS, f'{FILE_NAME} or {JSON_NAME}'),
+                                {'kind': str, 'arch': dict, 'files': dict})
 
 
 def check_files(directory: str | os.PathLike[str]) -> None:
@@ -268,19 +220,7 @@ def check_files(directory: str | os.PathLike[str]) -> None:
   Raises:
     InputError: it names the first that is missing, or not as it was saved.
   """
-  meta = read_meta(directory)
-  try:
-    _compare(pathlib.Path(directory), meta['files'])
-  except ValueError as e:
-    raise InputError(f'checkpoint {directory} is damaged: {e}: copy it again') from e
-
-
-def _compare(folder: pathlib.Path, digests: Mapping[str, Any]) -> None:
-  """Raises ValueError that says which of the files is not as it was."""
-  for path, digest in digests.items():
-    found = _digest(folder / path) if (folder / path).is_file() else None
-    if found != digest:
-      raise ValueError(f'{path} {"is missing" if found is None else "is not as it was saved"}')
+  model_folder.check_files(directory, read_meta(directory))
 
 
 def check_finite(params: Any, where: str) -> None:
@@ -295,27 +235,6 @@ def _finite(x: np.ndarray) -> bool:
   """Whether all of it is finite, a part at a time: a whole table would be there once more."""
   flat = x.reshape(-1)
   return all(np.isfinite(flat[i:i + _AT_A_TIME]).all() for i in range(0, flat.size, _AT_A_TIME))
-
-
-def _in_flight(params: Any) -> float:
-  """Gigabytes for Orbax to hold at a time: it refuses an array that is as large as its limit."""
-  largest = max(x.size * x.dtype.itemsize for x in jax.tree.leaves(params))
-  return max(_AT_A_TIME_GB, 1.001 * largest / 1e9)
-
-
-def _on_host(x: Any) -> Any:
-  """Without its devices, which are no part of a model; what lies on the CPU is not copied."""
-  alone = isinstance(x, jax.Array) and len(x.devices()) == jax.process_count() == 1
-  if alone and next(iter(x.devices())).platform == 'cpu':
-    return x  # Orbax limits how much of these is in flight, and of numpy's arrays nothing
-  return np.asarray(x)  # and of several processes it refuses arrays that one of them has
-
-
-def _this_process() -> ocp.options.MultiprocessingOptions:
-  """Orbax would have all processes take part, and wait for each other, in every call."""
-  me = jax.process_index()
-  return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me},
-                                            barrier_sync_key_prefix=f'process-{me}')
 
 
 def _parts(x: Any) -> list[Any]:
@@ -378,21 +297,3 @@ def _named(tree: Any) -> dict[str, Any]:
   leaves = jax.tree_util.tree_leaves_with_path(tree)
   return {jax.tree_util.keystr(path, simple=True, separator='/').removeprefix('params/'): x
           for path, x in leaves}
-
-
-def _files(root: pathlib.Path) -> list[str]:
-  return sorted(p.relative_to(root).as_posix() for p in root.rglob('*') if p.is_file())
-
-
-def _digest(path: pathlib.Path) -> list:
-  """[size, SHA-256] of a file."""
-  with open(path, 'rb') as file:
-    return [os.fstat(file.fileno()).st_size, hashlib.file_digest(file, 'sha256').hexdigest()]
-
-
-def _fsync(path: pathlib.Path) -> None:
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)

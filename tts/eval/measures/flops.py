@@ -58,11 +58,27 @@ def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> An
           + outputs * per_output(arch, kind))
 
 
+def latent(head: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
+  """FLOPs of a head that reads its generator's states: two products a token, a gate and a value.
+
+  Args:
+    head: of `model.json`: layers, width and what is beside them.
+    counts: the generator's, as of `counted`. States are read of each token that enters it, what is
+      beside them of each that it samples.
+  """
+  c = counts
+  states, beside = 4 * len(head['layers']) * head['width'], 4 * len(head['beside'])
+  return c['entered'] * states + (c['kept'] + c['pruned'] + c['simulated']) * beside
+
+
 def spent(meta: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
   """`counted` by a model's `model.json`; 2 n a token, the paper's count, where that has no `arch`.
 
-  Of a model that is not here only the number of parameters may be known.
+  Of a model that is not here only the number of parameters may be known. Of a latent verifier,
+  `latent` of its generator's counts.
   """
+  if meta.get('kind') == 'latent':
+    return latent(meta['head'], counts)
   if meta.get('arch') is None:
     return 2 * meta['params'] * counts['entered']
   return counted(meta['arch'], meta['kind'], counts)
