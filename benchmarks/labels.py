@@ -11,24 +11,28 @@ every token took the same time: tokens that were computed, padding too.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import functools
 import time
 
 import numpy as np
 
 from launch import experiment as experiment_lib
-from tts import answers
+from tts import answers, rng
 from tts.config import Experiment
+from tts.engine import engine
 from tts.engine.program import Program
 from tts.engine.reader import Read
-from tts.runs import blocks as blocks_lib, models_at_work
-from tts.runs.models_at_work import Workers
+from tts.runs import blocks as blocks_lib
+from tts.runs.blocks import Block
+from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import labels, rollouts, search
+from tts.sampling.pool import Sample
+from tts.stages import rollouts, search
+from tts.types import Strategy
 
 _ROLLOUTS = (1, 4, 16)
 _REPEATS = 3
@@ -45,33 +49,42 @@ def _variant(experiment: Experiment, **changes) -> Experiment:
 class _Setting:
   """One number of rollouts a step: the factory's and the naive way over the same solutions."""
 
-  def __init__(self, run: Run, block: blocks_lib.Block, table: list[list[dict]],
-               sampling: SamplingConfig):
+  def __init__(self, run: Run, block: Block, samples: list[list[Sample]], sampling: SamplingConfig):
     config = run.experiment.labels
-    self._run, self._block, self.workers = run, block, Workers(run)
-    self._roll_out = rollouts.roller(self.workers, sampling)
+    self._run, self._block, self._samples, self.workers = run, block, samples, Workers(run)
     self._generator = self.workers.generator('base', sampling)
-    self._jobs = [(s, i, j) for s in labels.solutions(block, copy.deepcopy(table))
+    solutions = [s for b in range(len(samples)) for s in self._wanted(b)]
+    self._jobs = [(s, i, j) for s in solutions
                   for i in range(len(s.row['step_ends']) - 1) for j in range(config.rollouts)]
     self.steps = len(self._jobs) // config.rollouts
     self._size = self._generator.writer.lanes
     self.num_batches = -(-len(self._jobs) // self._size)
 
-  def factory(self, table: list[list[dict]]) -> list[dict]:
-    """Labels the samples of `table`, whose rows it changes."""
-    found = labels.solutions(self._block, table)
-    self._roll_out([self._block], [found])
-    return [labels.labelled(s) for s in found]
+  def _wanted(self, b: int) -> list[rollouts.Solution]:
+    mine = self._samples[b]
+    rows = self._run.rows.sample_rows(self._block, b, mine, Strategy('sample', len(mine)),
+                                      stream='train_pool', model='base', split='verifier')
+    return rollouts.wanted(self._block, b, rows, self._run.rows.answered(mine))
+
+  def factory(self) -> None:
+    """Rolls out and grades the steps of all samples."""
+    config = self._run.experiment.labels
+    wanted = [self._wanted(b) for b in range(len(self._samples))]
+    questions = PerQuestion(lambda block: lambda b, group: rollouts.roll_out(
+        self._generator, group, wanted[b], self._run.seed, config.rollouts),
+                            [self._generator], config.samples * config.rollouts)
+    found, = self.workers.ask(questions, [self._block])
+    rollouts.read(self._run, [s for of in wanted for s in of], [r for of in found for r in of])
 
   def naive(self, number: int) -> int:
     """One full batch from somewhere in the block; how many of its rollouts are right."""
     first = number * max(0, len(self._jobs) - self._size) // max(1, self.num_batches - 1)
     batch, generator = self._jobs[first:first + self._size], self._generator
-    keys = models_at_work.keys(
+    keys = rng.row_keys(
         self._run.seed, 'rollout', np.array([s.words for s, *_ in batch]),
         np.array([[[s.row['slot'], step, rollout]] for s, step, rollout in batch], np.int32))[:, 0]
 
-    async def continued(place: int, group: int) -> pool_lib.Sample:
+    async def continued(place: int, group: int) -> Sample:
       solution, step, _ = batch[place]
       tokens = [*solution.prompt, *solution.prefix(step)]
       node = (await Read(generator.reader, group, None, tokens)).node
@@ -79,7 +92,8 @@ class _Setting:
       generator.release(group, node)
       return sample
 
-    samples = self.workers.on_items(range(len(batch)), continued, [generator], 1)
+    samples = engine.run([functools.partial(continued, i) for i in range(len(batch))], [generator],
+                         generator.shape.in_flight(1))
     texts = self._run.tokenizer.decode_batch([s.tokens.tolist() for s in samples])
     finished = self._run.limits.roles.finished
     return sum(finished(s.tokens) and answers.is_correct(text, solution.problem.answer)
@@ -108,22 +122,23 @@ def main(experiment: Experiment, workdir: str) -> None:
   block, = blocks_lib.cut(first.problems('verifier', config.block), first.prompts,
                           limits.max_prompt_tokens, config.block)
   sampling = dataclasses.replace(experiment.sampling, temperature=config.temperature)
-  sample = search.sampler(Workers(first), 'base', 'train_pool', config.samples, sampling)
-  table = labels.sample_rows(first, block, sample([block])[0])
+  workers = Workers(first)
+  sampler = search.sampler(workers, 'base', 'train_pool', config.samples, sampling)
+  sample = lambda: workers.ask(sampler, [block])[0]
+  samples = sample()
   rows, of_samples = [], []
   for num in _ROLLOUTS:
-    setting = _Setting(run(rollouts=num), block, table, sampling)
+    setting = _Setting(run(rollouts=num), block, samples, sampling)
     places = np.linspace(0, setting.num_batches - 1, _NAIVE_BATCHES * _REPEATS).astype(int)
     # The first time of each is not timed: it compiles.
-    factory = _computed(setting, setting.factory, copy.deepcopy(table))
+    factory = _computed(setting, setting.factory)
     naive = np.mean([_computed(setting, setting.naive, i) for i in places[::_REPEATS]])
     rows.append((num, setting, places, setting.num_batches * naive / factory, []))
   for repeat in range(_REPEATS):
-    of_samples.append(_seconds(lambda: labels.sample_rows(first, block, sample([block])[0])))
+    of_samples.append(_seconds(sample))
     for _, setting, places, _, times in rows:
       naive = np.mean([_seconds(setting.naive, i) for i in places[repeat::_REPEATS]])
-      times.append((_seconds(setting.factory, copy.deepcopy(table)),
-                    naive * setting.num_batches))
+      times.append((_seconds(setting.factory), naive * setting.num_batches))
   plain = float(np.median(of_samples))
   print(f'{config.block} questions, {config.samples} samples each; sampling them: {plain:.2f} s. '
         f'Steps per second, median of {_REPEATS}.')
