@@ -27,7 +27,7 @@ VERIFIER = {'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain',
 OPTIMAL = {'mechanism', 'bins', 'estimator', 'charged', 'budget', 'accuracy', 'ci95',
            'best_fixed_accuracy', 'best_of_n_weighted_accuracy', 'majority_accuracy'}
 EFFICIENCY = {'mechanism', 'bins', 'estimator', 'charged', 'baseline', 'axis', 'ratio', 'ci95',
-              'at'}
+              'at', 'at_ci95', 'censored', 'ratio_censored'}
 
 
 @pytest.fixture(scope='module')

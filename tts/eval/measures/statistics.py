@@ -34,6 +34,44 @@ def interval(replicates: np.ndarray) -> list[float] | None:
   return [float(x) for x in np.percentile(known, [2.5, 97.5])]
 
 
+def paired_interval(mean: float, error: float, questions: int,
+                    span: float = 1.0) -> list[float] | None:
+  """95% interval of a mean difference, that holds where few questions differ or none does.
+
+  Half a question is added at either end of what a difference can be and one at 0, as Agresti and
+  Min (2005) do for pairs; the quantile is Student's. The resampled error of differences that are
+  all 0 is 0, and an interval from that is false certainty.
+
+  Args:
+    mean: of the differences.
+    error: standard error of the mean, by bootstrap or from the differences' variance.
+    questions: n.
+    span: the largest that one question's difference can be.
+
+  Returns:
+    Its ends, None below 2 questions.
+  """
+  if questions < 2:
+    return None
+  squares = questions * (questions * error**2 + mean**2)  # sum of squares
+  more = questions + 2
+  centre = questions * mean / more
+  half = math.sqrt(max((squares + span**2) / more - centre**2, 0) / more) * student(questions - 1)
+  return [max(centre - half, -span), min(centre + half, span)]
+
+
+def student(freedom: float) -> float:
+  """The 97.5% quantile of Student's t, by Cornish and Fisher's series, to 0.4% from 3 on; exact
+  for 1 and 2."""
+  if freedom < 1.5:
+    return 12.706
+  if freedom < 2.5:
+    return 4.303
+  z = 1.959964
+  return (z + (z**3 + z) / 4 / freedom + (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
+          + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3)
+
+
 def mean_intervals(columns: Sequence[np.ndarray]) -> list[list[float] | None]:
   """95% bootstrap interval of the mean of each column of per-question values; None below 2.
 

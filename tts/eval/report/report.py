@@ -19,7 +19,7 @@ from absl import logging
 from tts import plugins
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
-from tts.eval.policy import estimators, policy
+from tts.eval.policy import efficiency, estimators, policy
 from tts.eval.report import page, results as results_lib, training_seeds, tree_page
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.eval.storage.samples import COUNTS
@@ -125,8 +125,11 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   return rows
 
 
-def _span(interval: Sequence[float] | None, form: str = '+z.3f') -> str:
-  return '' if interval is None else f'{interval[0]:{form}} to {interval[1]:{form}}'
+def _span(interval: Sequence[float | None] | None, form: str = '+z.3f') -> str:
+  if interval is None:
+    return ''
+  low, high = ('' if end is None else f'{end:{form}}' for end in interval)
+  return f'{low} to {high}' if low and high else f'above {low}' if low else f'below {high}'
 
 
 def _whose(row: Mapping[str, Any]) -> str:
@@ -150,10 +153,15 @@ def _claims(results: Mapping[str, Any]) -> str:
 
 
 def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
-  rows = [[_whose(e), e['baseline'], e['axis'], f'{e["ratio"]:.2f}',
-           _span(e['ci95'], '.2f'), e['n']]
-          for e in found if e['ratio'] is not None]
-  return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval', 'questions'], rows)
+  """Every row that has a share; a censored one says on which side of what was measured it lies."""
+  value = lambda x, side: side or f'{x:.2f}'
+  rows = [[_whose(e), e['baseline'], e['axis'],
+           '' if e['ratio'] is None and e['ratio_censored'] is None
+           else value(e['ratio'], e['ratio_censored']), _span(e['ci95'], '.2f'),
+           *(value(x, side) for (_, x), side in zip(e['at'], e['censored'])), e['n']]
+          for e in found if e['at']]
+  return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval',
+                     *(f'at {share:.0%}' for share in efficiency.SHARES), 'questions'], rows)
 
 
 def _moved(results: Mapping[str, Any]) -> str:

@@ -118,8 +118,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
   larger = list(exchange_sides.larger_sides(run))
-  small = exchange_sides.small_side(found, schemes)
-  revising = exchange_sides.small_side(found, schemes, 'revision')
+  small = exchange_sides.small_side(trials)
+  revising = exchange_sides.small_side(trials, 'revision')
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
   policies, distances = compute_optimal.rows(trials, reasons)
@@ -149,8 +149,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
             if revising.budgets else ())],
       'break_even': [*exchange.break_even(larger, small, schemes),
                      *exchange.break_even(larger, revising, schemes)],
-      'claims': claim_sides.rows(
-          run.root, claim_sides.lookup(found, (small, revising), larger), schemes),
+      'claims': claim_sides.rows(run.root, claim_sides.look(found, trials, larger, schemes)),
       # Only of a run whose grader says more than normal forms do.
       **({} if run.verdicts is None else {'verdicts': run.verdicts}),
       'reasons': reasons,
