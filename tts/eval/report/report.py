@@ -19,7 +19,7 @@ from absl import logging
 from tts import plugins
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
-from tts.eval.policy import efficiency, estimators, policy
+from tts.eval.policy import decomposition, efficiency, estimators, policy
 from tts.eval.report import page, results as results_lib, training_seeds, tree_page
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.eval.storage.samples import COUNTS
@@ -164,6 +164,26 @@ def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
                      *(f'at {share:.0%}' for share in efficiency.SHARES), 'questions'], rows)
 
 
+_STEPS = {
+    'one_sample': 'one sample', 'greedy': 'greedy answer', 'best_of_n_weighted':
+    'best-of-N weighted', 'search': 'best single search', 'fixed': 'best single strategy',
+    'choosing': 'chosen per question', 'moving': 'budget moved between questions',
+    'choosing_random_bins': 'placebo: chosen in random bins',
+    'moving_random_bins': 'placebo: moved between random bins',
+    'majority_at_equal_flops': 'majority at the same FLOPs',
+    'logprob_weighted_at_equal_flops': 'log-probability vote at the same FLOPs'}
+
+
+def _decomposition(found: Sequence[Mapping[str, Any]]) -> str:
+  rows = [[_whose(r), r['budget'], _STEPS[r['step']] + (
+      '' if r.get('reached', True) else ' (of fewer: no more were drawn)'),
+           number(r['accuracy']), f'{r["generations"]:.1f}',
+           '' if r['gain'] is None else f'{r["gain"]:+z.3f}', _span(r['ci95']),
+           '' if r['against'] is None else _STEPS[r['against']], r['n']] for r in found]
+  return page.table(['policy', 'N', 'step', 'accuracy', 'generations', 'gain', '95% interval',
+                     'over', 'questions'], rows)
+
+
 def _moved(results: Mapping[str, Any]) -> str:
   rows = [[_whose(m), m['budget'], f'{m["generations"]:.1f}', number(m['accuracy'], m['ci95']),
            f'{m["difference"]:+z.3f}', _span(m['difference_ci95']), m['n']]
@@ -263,6 +283,13 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
              'page is the first seed\'s.</p>', _over_seeds(results)]
   body += [_figure(f) for f in figures]
   body += exchange_figures.tables(results)
+  if results['decomposition']:
+    body += ['<h2>What each part of the policy is worth</h2>',
+             '<p>Policies that pay for their estimate of difficulty first, free ones after them. '
+             'Random bins go through the same choices: what they gain is not difficulty\'s.</p>',
+             _decomposition(decomposition.headline(results['decomposition'])),
+             '<details><summary>At every budget</summary>'
+             f'{_decomposition(results["decomposition"])}</details>']
   if results['efficiency']:
     body += ['<details><summary>Efficiency of the policies: how much less they spend for what the '
              f'baseline reaches</summary>{_efficiency(results["efficiency"])}</details>']

@@ -14,8 +14,8 @@ from tts.eval.exchange import exchange, exchange_sides
 from tts.eval.measures import chain_strategies, chains, contrasts, curves, difficulty_agreement
 from tts.eval.measures import early_stopping, outcomes as outcomes_lib, statistics, verifier_quality
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import compute_optimal, difficulty, estimators, mechanisms, options
-from tts.eval.policy import over_questions, trials as trials_lib
+from tts.eval.policy import compute_optimal, decomposition, difficulty, estimators, mechanisms
+from tts.eval.policy import options, over_questions, trials as trials_lib
 from tts.eval.policy.trials import Trial
 from tts.eval.storage.runfiles import RunFiles
 
@@ -139,6 +139,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'ledger': run.ledger.table(run.models),
       'difficulty': difficulty_agreement.rows(run.difficulty_pool),
       'compute_optimal': policies, 'efficiency': distances,
+      'decomposition': decomposition.rows(trials),
       'revisions': chains.describe(run, found, oracle),
       'mechanisms': mechanisms.rows(trials),
       'moved': shared, 'moved_efficiency': saved, 'settled': list(early_stopping.rows(run)),
