@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ def costs_by_question(outcome: Outcome, axis: str) -> np.ndarray:
   return np.full(len(outcome.ids), cost(outcome, axis))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Options:
   """Strategies that all ran on the same questions.
 
@@ -127,12 +128,9 @@ class Options:
     """
     bins = estimator.bin_of(self.ids)
     price = self.charged(axis, estimator) - self.costs[axis]
-    out = np.zeros((len(self.outcomes), BINS))
-    for i, o in enumerate(self.outcomes):
-      each = costs_by_question(o, axis)[np.searchsorted(o.ids, self.ids)]
-      out[i] = np.bincount(bins, each, BINS + 1)[1:]
-    count = np.bincount(bins, minlength=BINS + 1)[1:]
-    return out / np.maximum(count, 1) + price[:, None]
+    inside = bins[:, None] == np.arange(1, BINS + 1)
+    return (_by_question(self, axis) @ inside / np.maximum(inside.sum(axis=0), 1)
+            + price[:, None])
 
   def complete(self, budget: int) -> bool:
     """Whether a budget is one at which searches ran, if any did: a policy's curve has no other.
@@ -159,6 +157,16 @@ class Options:
         kept = self.place(o.strategy, estimator.stay)
         out[i] -= costs[kept] if o.budget > estimator.stay else costs[i]
     return out
+
+
+@functools.lru_cache(16)
+def _by_question(options: Options, axis: str) -> np.ndarray:
+  """Costs float64 [S, Q]; of every estimator's bins the same."""
+  at: dict[tuple[str, ...], np.ndarray] = {}
+  for o in options.outcomes:
+    if o.ids not in at:
+      at[o.ids] = np.searchsorted(o.ids, options.ids)
+  return np.stack([costs_by_question(o, axis)[at[o.ids]] for o in options.outcomes])
 
 
 def covering(outcomes: Sequence[Outcome], ids: Sequence[str]) -> list[int]:
