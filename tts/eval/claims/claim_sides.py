@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval.claims import claims, measured
+from tts.eval.claims import claims, measured, power
 from tts.eval.claims.claims import Claim, Look, Side
 from tts.eval.claims.measured import Answers
 from tts.eval.exchange import exchange, exchange_sides
@@ -120,5 +120,17 @@ def look(found: Sequence[Outcome], trials: Sequence[Trial], larger: Sequence[Lar
 
 
 def rows(workdir: pathlib.Path, found: Look) -> list[dict[str, Any]]:
-  """`claims` of the results."""
-  return claims.evaluate(load(workdir), found)
+  """`claims` of the results, with the power that each had before the run, where it was computed."""
+  known = power.marks(workdir)
+  return [row | known.get(row['id'], {'power': None, 'undecidable': None})
+          for row in claims.evaluate(load(workdir), found)]
+
+
+def encode(workdir: pathlib.Path, found: Look) -> bytes:
+  """CSV, gzipped: the differences that every claim's verdict rests on, question by question."""
+  lines = ['claim,part,problem_id,difference']
+  for claim in load(workdir):
+    for part, d in (claims.parts(claim, found) or {}).items():
+      lines += [f'{claim.id},{part},{id_},{value:.6g}'
+                for id_, value in zip(d.ids, d.values.tolist())]
+  return records.gzipped(('\n'.join(lines) + '\n').encode())

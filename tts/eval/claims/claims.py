@@ -28,7 +28,7 @@ from tts.eval.policy.difficulty import Estimator
 from tts.types import InputError
 
 DIRECTIONS = ('above', 'below', 'level')
-_LEVEL = 0.03  # "level" without a factor: within this of 0
+LEVEL = 0.03  # "level" without a factor: within this of 0
 _ALPHA = 0.05
 
 
@@ -156,12 +156,14 @@ class Tested:
   Attributes:
     holds: p of holding.
     fails: p of its contrary.
-    control: of a level claim with a factor, the difference that shows that it could have failed.
+    parts: the differences that the test is made of, by name: `difference`, or of a level claim
+      with a factor `left`, `right`, each above the other's share, and `control`, which shows that
+      it could have failed.
   """
 
   holds: float
   fails: float
-  control: Difference | None = None
+  parts: Mapping[str, Difference]
 
 
 def _normal(z: float) -> float:
@@ -169,8 +171,12 @@ def _normal(z: float) -> float:
   return math.erfc(z / math.sqrt(2)) / 2
 
 
+# Chances of what was seen where a difference is not above 0, and where it is not below.
+Signs = Callable[[Difference], tuple[float, float]]
+
+
 def signs(found: Difference) -> tuple[float, float]:
-  """Chances of what was seen where a difference is not above 0, and where it is not below."""
+  """By all flips of signs, and where a policy is compared by its resampled error too."""
   above, below = sign_flips.chances(found.values)
   if found.chosen and found.error > 0:
     z = found.mean / found.error
@@ -178,49 +184,60 @@ def signs(found: Difference) -> tuple[float, float]:
   return above, below
 
 
-def _margin(found: Difference) -> Tested:
-  """Level by a margin of accuracy."""
-  low, high = found.interval() or (-1.0, 1.0)
-  centre, error = (low + high) / 2, (high - low) / 2 / 1.96
-  inside = _normal((_LEVEL - abs(centre)) / error)
-  return Tested(inside, min(1.0, 2 * _normal((abs(centre) - _LEVEL) / error)))
+def parts(claim: Claim, look: Look) -> dict[str, Difference] | None:
+  """The differences that a claim's test is made of; None where one was not measured."""
+  if claim.direction != 'level' or not claim.factor:
+    found = difference(claim, look)
+    return found and {'difference': found}
 
-
-def _cheaper(claim: Claim, look: Look) -> Tested | None:
-  """Level by a factor of cost; None where a part was not measured."""
   def at(side: Side, share: int, sign: int) -> list[Term]:
     budgets = claim.budgets if side.budget is None else (side.budget,)
     if any(b % share for b in budgets):
       return []
-    return [(sign / len(budgets), side, b // share)
-            for side in (dataclasses.replace(side, budget=None),) for b in budgets]
+    return [(sign / len(budgets), dataclasses.replace(side, budget=None), b // share)
+            for b in budgets]
 
-  x, pairs = claim.factor, []
-  for first, second, more in ((claim.left, claim.right, 1), (claim.right, claim.left, 1),
-                              (claim.right, claim.right, x)):
-    parts = at(first, more, 1), at(second, x * (x if more > 1 else 1), -1)
-    pairs.append(_measure([*parts[0], *parts[1]], claim, look) if all(parts) else None)
-  if any(p is None for p in pairs) or claim.less:
-    return None
-  (left, left_not), (right, right_not) = map(signs, pairs[:2])
-  return Tested(max(left, right), min(1.0, 2 * min(left_not, right_not)), pairs[2])
-
-
-def test(claim: Claim, look: Look, found: Difference) -> Tested | None:
-  """A claim's tests, uncorrected; None where it says level and a part of that was not measured."""
-  if claim.direction != 'level':
-    above, below = signs(found)
-    return Tested(above, below) if claim.direction == 'above' else Tested(below, above)
-  return _cheaper(claim, look) if claim.factor else _margin(found)
+  x, out = claim.factor, {}
+  for name, first, second, more in (('left', claim.left, claim.right, 1),
+                                    ('right', claim.right, claim.left, 1),
+                                    ('control', claim.right, claim.right, x)):
+    both = at(first, more, 1), at(second, x * more, -1)
+    found = _measure([*both[0], *both[1]], claim, look) if all(both) and not claim.less else None
+    if found is None:
+      return None
+    out[name] = found
+  return out
 
 
-def _verdict(tested: Tested | None, p: float) -> bool | str:
+def test(claim: Claim, found: Mapping[str, Difference], chances: Signs = signs) -> Tested:
+  """A claim's tests, uncorrected.
+
+  Args:
+    claim: what is tested.
+    found: its `parts`.
+    chances: how the sign of a difference is tested.
+  """
+  if 'left' in found:
+    (left, left_not), (right, right_not) = (chances(found[n]) for n in ('left', 'right'))
+    return Tested(max(left, right), min(1.0, 2 * min(left_not, right_not)), found)
+  measured_ = found['difference']
+  if claim.direction == 'level':
+    low, high = measured_.interval() or (-1.0, 1.0)  # which differences of 0 do not make certain
+    moved = [chances(dataclasses.replace(measured_, values=measured_.values + by, chosen=True,
+                                         error=(high - low) / 2 / 1.96))
+             for by in (LEVEL, -LEVEL)]
+    return Tested(max(moved[0][0], moved[1][1]), min(1.0, 2 * min(moved[0][1], moved[1][0])), found)
+  above, below = chances(measured_)
+  return Tested(*((above, below) if claim.direction == 'above' else (below, above)), found)
+
+
+def verdict(tested: Tested | None, p: float, chances: Signs = signs) -> bool | str:
   """`p`: of the claim in its family, for holding and for the contrary alike."""
   if tested is None or p >= _ALPHA:
     return 'inconclusive'
   if tested.holds > tested.fails:
     return False
-  flat = tested.control is not None and signs(tested.control)[0] >= _ALPHA
+  flat = 'control' in tested.parts and chances(tested.parts['control'])[0] >= _ALPHA
   return 'inconclusive' if flat else True
 
 
@@ -234,8 +251,17 @@ def _where(claim: Claim) -> str:
   return f'{budgets}{less}{bins}{factor}'
 
 
-def _control(found: Difference | None) -> dict[str, Any] | None:
+def _control(tested: Tested | None) -> dict[str, Any] | None:
+  found = tested and tested.parts.get('control')
   return found and {'difference': found.mean, 'ci95': found.interval(), 'p': signs(found)[0]}
+
+
+def corrected(tested: Sequence[Tested | None]) -> list[float | None]:
+  """Two-sided p of each claim in one Holm family; None of what was not tested."""
+  known = [i for i, t in enumerate(tested) if t is not None]
+  found = dict(zip(known, holm([
+      min(1.0, 2 * min(tested[i].holds, tested[i].fails)) for i in known])))
+  return [found.get(i) for i in range(len(tested))]
 
 
 def evaluate(claims: Sequence[Claim], look: Look) -> list[dict[str, Any]]:
@@ -252,11 +278,12 @@ def evaluate(claims: Sequence[Claim], look: Look) -> list[dict[str, Any]]:
     of a level claim with a factor.
   """
   found = [difference(claim, look) for claim in claims]
-  tested = [None if d is None or len(d.values) < 2 else test(claim, look, d)
-            for claim, d in zip(claims, found)]
-  known = [i for i, t in enumerate(tested) if t is not None]
-  corrected = dict(zip(known, holm([
-      min(1.0, 2 * min(tested[i].holds, tested[i].fails)) for i in known])))
+  tested: list[Tested | None] = []
+  for claim, d in zip(claims, found):
+    made = None if d is None or len(d.values) < 2 else parts(claim, look)
+    tested.append(made and test(claim, made))
+  p_values = corrected(tested)
+  known = sum(t is not None for t in tested)
   rows = []
   for i, (claim, d, t) in enumerate(zip(claims, found, tested)):
     row = {'id': claim.id, 'claim': claim.claim, 'direction': claim.direction}
@@ -265,15 +292,15 @@ def evaluate(claims: Sequence[Claim], look: Look) -> list[dict[str, Any]]:
                          'p': None, 'differing': 0, 'error': None, 'control': None,
                          'evidence': f'not measured: {_where(claim)}'})
       continue
-    p, differing = corrected.get(i), int((np.abs(d.values) > 1e-9).sum())
+    p, differing = p_values[i], int((np.abs(d.values) > 1e-9).sum())
     said = f'{_where(claim)}, {len(d.values):,} questions, {differing:,} of which differ'
     if t is None:
       said += '; a part of the test was not measured'
     elif p is not None:
-      said += f', p = {p:.4f} (Holm, {len(known)} claims, two-sided)'
+      said += f', p = {p:.4f} (Holm, {known} claims, two-sided)'
     rows.append(row | {
-        'reproduced': _verdict(t, 1.0 if p is None else p), 'effect': d.mean,
+        'reproduced': verdict(t, 1.0 if p is None else p), 'effect': d.mean,
         'ci95': d.interval(), 'n': len(d.values), 'p': p, 'differing': differing,
         'error': None if math.isnan(d.error) else d.error,
-        'control': _control(t and t.control), 'evidence': said})
+        'control': _control(t), 'evidence': said})
   return rows

@@ -55,12 +55,14 @@ class Difference:
     error: standard error of their mean; choices and bins are redone in it.
     chosen: whether a policy is in it.
     span: the largest difference that there can be.
+    ids: problem ids [Q].
   """
 
   values: np.ndarray
   error: float
   chosen: bool
   span: float
+  ids: tuple[str, ...]
 
   @property
   def mean(self) -> float:
@@ -98,7 +100,7 @@ def difference(terms: Sequence[tuple[float, Answers]], bins: Sequence[int],
   if by is not None and len(values) > 1:
     again = _replicates(terms, sorted(shared) if cut else ids, bins if cut else (), by)
     error = max(crossfit.error(again) * _MONTE_CARLO, 0.0 if chosen else error)
-  return Difference(values, error, bool(chosen), span)
+  return Difference(values, error, bool(chosen), span, tuple(ids))
 
 
 def _replicates(terms: Sequence[tuple[float, Answers]], ids: Sequence[str], bins: Sequence[int],

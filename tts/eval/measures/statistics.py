@@ -72,6 +72,35 @@ def student(freedom: float) -> float:
           + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3)
 
 
+def student_above(t: float, freedom: float) -> float:
+  """P(T > t) of Student's t, by quadrature over the angle atan(t / sqrt(freedom))."""
+  angle = np.linspace(math.atan(abs(t) / math.sqrt(freedom)), math.pi / 2, 4001)
+  scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+  tail = scale * float(np.trapezoid(np.cos(angle) ** (freedom - 1), angle))
+  return tail if t >= 0 else 1 - tail
+
+
+def crossed(values: np.ndarray) -> tuple[float, float]:
+  """Standard error of the mean of a table whose rows and columns are both drawn, and its freedom.
+
+  Two-way analysis of variance with random effects: the variance of the mean is (rows + columns -
+  rest) / cells, of mean squares, with Satterthwaite's degrees of freedom.
+
+  Args:
+    values: float64 [A, B], of at least 2 rows and columns.
+  """
+  a, b = values.shape
+  mean, row, column = values.mean(), values.mean(axis=1), values.mean(axis=0)
+  rest = values - row[:, None] - column + mean
+  squares = np.array([b * ((row - mean)**2).sum() / (a - 1), a * ((column - mean)**2).sum() / (b - 1),
+                      (rest**2).sum() / (a - 1) / (b - 1)])
+  each = np.array([a - 1, b - 1, (a - 1) * (b - 1)])
+  total = squares[0] + squares[1] - squares[2]
+  if total <= squares[2]:  # neither rows nor columns differ by more than the rest does
+    return float(math.sqrt(squares[2] / a / b)), float(each[2])
+  return float(math.sqrt(total / a / b)), float(total**2 / ((squares**2 / each).sum()))
+
+
 def mean_intervals(columns: Sequence[np.ndarray]) -> list[list[float] | None]:
   """95% bootstrap interval of the mean of each column of per-question values; None below 2.
 

@@ -148,8 +148,16 @@ def _claims(results: Mapping[str, Any]) -> str:
   rows = [[c['claim'], verdict[c['reproduced']],
            '' if c['effect'] is None else f'{c["effect"]:+z.3f}',
            _span(c['ci95']),
-           f'{c["direction"]}; {c["evidence"]}'] for c in results['claims']]
+           f'{c["direction"]}; {c["evidence"]}{_power(c)}'] for c in results['claims']]
   return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
+
+
+def _power(claim: Mapping[str, Any]) -> str:
+  """What was known of a claim before it was tested."""
+  if claim['power'] is None:
+    return ''
+  return f'; power on dev {claim["power"]:.2f}' + (
+      ': so many questions cannot decide it' if claim['undecidable'] else '')
 
 
 def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
