@@ -17,10 +17,13 @@ from typing import Any
 from absl import logging
 
 from tts import plugins
+from tts.eval.claims import claim_sides
+from tts.eval.exchange import exchange_sides
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
 from tts.eval.policy import decomposition, efficiency, estimators, policy
 from tts.eval.report import page, results as results_lib, training_seeds, tree_page
+from tts.eval.report.training_seeds import Cell, CLAIMS
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.eval.storage.samples import COUNTS
 from tts.types import InputError
@@ -350,16 +353,18 @@ def _voting(results: Mapping[str, Any]) -> list[str]:
   return [f'<p class="meta">{html.escape(text)}.</p>']
 
 
-def _pooled(workdir: pathlib.Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:
-  """Rows over all seeds, once each has a report; else none, and the reason."""
+def _cells(workdir: pathlib.Path, results: Mapping[str, Any]) -> dict[Cell, pathlib.Path]:
+  """Report folders by training seed, on one benchmark, once each has one; else {}, and the reason.
+  """
   first, *others = results['seeds'] or [None]
   folders = {first: workdir / 'report'} | {s: workdir / 'seeds' / str(s) / 'report' for s in others}
-  waiting = [str(s) for s, folder in folders.items() if not (folder / 'outcomes.csv.gz').exists()]
+  waiting = [str(s) for s, folder in folders.items()
+             if not all((folder / name).exists() for name in ('outcomes.csv.gz', CLAIMS))]
   if others and not waiting:
-    return training_seeds.rows(folders)
+    return {(seed, 0): folder for seed, folder in folders.items()}
   results['reasons']['pooled'] = (
       f'no report yet of seeds {", ".join(waiting)}' if others else 'one training seed')
-  return []
+  return {}
 
 
 def _over_seeds(results: Mapping[str, Any]) -> str:
@@ -403,7 +408,13 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   trials = results_lib.trials_of(run, outcomes)
   results = results_lib.assemble(run, outcomes, trials, mapped)
   records.write_bytes(folder / 'outcomes.csv.gz', *encoding)
-  results['pooled'] = _pooled(pathlib.Path(workdir), results)
+  records.write_bytes(folder / CLAIMS, claim_sides.encode(run.root, claim_sides.look(
+      outcomes, trials, list(exchange_sides.larger_sides(run)), results_lib.schemes_of(run))))
+  cells = _cells(pathlib.Path(workdir), results)
+  results['pooled'] = training_seeds.rows(cells) if cells else []
+  if cells:  # one seed's verdicts are not the study's
+    results['claims'] = training_seeds.claim_rows(
+        cells, claim_sides.load(run.root), results['claims'])
   records.write_json(folder / 'results.json', results)
   fits = (policy.fit([t for t in trials if t.estimator.name == name])
           for name in estimators.saved(run))
