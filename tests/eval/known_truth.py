@@ -33,7 +33,6 @@ def easy_to_hard(questions: int, rng: np.random.Generator | None = None) -> np.n
   """Eases float64 [Q], drawn, or the quantiles of what they are drawn from."""
   if rng is not None:
     return rng.normal(-0.3, 1.6, questions)
-  # Quantiles by inverting a histogram of many draws would be noise; Halton-like sums are not.
   grid = (np.arange(questions) + 0.5) / questions
   x = np.linspace(-8, 8, 20001)
   cumulative = np.cumsum(np.exp(-x**2 / 2))
@@ -81,9 +80,8 @@ def study(ease: np.ndarray, factor: Factor, searched: tuple[int, ...],
           rng: np.random.Generator | None, random_bins: bool = False) -> Trial:
   """The trial of one study, in bins by a pool of 32 samples (by luck where that is asked for)."""
   found = outcomes(ease, factor, searched, rng)
-  estimate = chance(ease, 1.0)
-  if rng is not None:
-    estimate = rng.binomial(32, estimate) / 32 + rng.random(len(ease)) * 1e-6
+  luck = np.random.default_rng(0) if rng is None else rng
+  estimate = luck.binomial(32, chance(ease, 1.0)) / 32 + luck.random(len(ease)) * 1e-6
   if random_bins:
-    estimate = np.random.default_rng(0 if rng is None else rng).random(len(ease))
+    estimate = luck.random(len(ease))
   return trials.every(found, [Estimator('pool', 'oracle', found[0].ids, estimate)])[0]
