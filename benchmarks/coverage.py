@@ -23,7 +23,7 @@ FACTORS = {'1': known_truth.constant(1), '2': known_truth.constant(2),
            '4': known_truth.constant(4), 'crossing': known_truth.crossing}
 GRIDS = {'every budget': known_truth.BUDGETS, 'each fourth': (1, 4, 16, 64)}
 # Share of questions that differ, what the left is ahead by, tries that are averaged.
-PAIRS = ((0.0125, 0.0, 1), (0.05, 0.02, 1), (0.3, 0.0, 1), (0.3, 0.1, 4))
+PAIRS = ((0.0125, 0.0125, 1), (0.05, 0.02, 1), (0.3, 0.0, 1), (0.3, 0.1, 4))
 
 
 def main(argv: list[str]) -> None:
