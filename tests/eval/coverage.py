@@ -73,14 +73,16 @@ def policies(questions: int, factor: Factor, searched: Sequence[int], studies: i
   """
   # All budgets: a factor does not depend on which of them the studies ran.
   whole = population(factor, known_truth.BUDGETS)
-  truth = {name: [math.inf if side == 'above' else x for (_, x), side in zip(row['at'], row['censored'])]
-           for name in BASELINES for row in (_ratio(whole, name),)}
+  rows = {name: _ratio(whole, name) for name in BASELINES}
+  truth = {name: [math.inf if x is None else x for _, x in row['at']]
+           for name, row in rows.items()}
   # What can be chosen at one budget does depend on them.
   level = {name: float(x[0]) for name, x in _accuracies(population(factor, searched)).items()}
   seen: dict[str, list[tuple[float, float, bool]]] = {}
   for number in range(studies):
     rng = np.random.default_rng([seed, number])
-    trial = known_truth.study(known_truth.easy_to_hard(questions, rng), factor, tuple(searched), rng)
+    trial = known_truth.study(
+        known_truth.easy_to_hard(questions, rng), factor, tuple(searched), rng)
     for name in BASELINES:
       row = _ratio(trial, name)
       known = [t for t, side in zip(truth[name], row['censored']) if side is None]

@@ -63,7 +63,8 @@ def test_a_factor_does_not_depend_on_the_budgets_that_were_run(factor, places):
   """A curve of falling slope, of which the policy has more or fewer points."""
   cost = 2.0 ** np.arange(7)
   curve = lambda x: 0.8 - 0.4 * x ** -0.6
-  each = efficiency.ratios(cost, curve(cost)[None], cost[places], curve(factor * cost[places])[None])
+  each = efficiency.ratios(
+      cost, curve(cost)[None], cost[places], curve(factor * cost[places])[None])
   measured = np.isfinite(each[0])
   # The smallest cost is past the first shares; between points the extension is near, not exact.
   assert measured[2:].all() and not (each[0] == -np.inf).any()

@@ -118,7 +118,8 @@ def test_verdicts_are_from_seeds_alone(tmp_path):
              for s, shift in enumerate(shifts)}
   side = Side('a')
   claims = [Claim('turning', '', side, side, 'above'), Claim('steady', '', side, side, 'below'),
-            Claim('same', '', side, side, 'level', factor=2), Claim('lost', '', side, side, 'above')]
+            Claim('same', '', side, side, 'level', factor=2),
+            Claim('lost', '', side, side, 'above')]
   own = [{'id': c.id, 'reproduced': True, 'effect': 1.0, 'evidence': 'N = 16'} for c in claims]
   turning, steady, same, lost = training_seeds.claim_rows(folders, claims, own)
   assert turning['reproduced'] == 'inconclusive' and len(turning['by_seed']) == 4

@@ -2,8 +2,8 @@
 
 A claim compares two sides question by question and says which way the difference goes, or that the
 two are level. `evaluate` says of each whether it held. A sign is tested by all flips of signs
-(`measures.sign_flips`), which is exact however few questions differ; where a policy is compared, its
-choices being chance too, by its resampled error as well. Level is a test of two one-sided
+(`measures.sign_flips`), which is exact however few questions differ; where a policy is compared,
+its choices being chance too, by its resampled error as well. Level is a test of two one-sided
 hypotheses. One Holm family has all claims of a run, each tested for holding and for its contrary.
 
 Level with a `factor` x: neither side costs more than x times as much for the same accuracy. Each at

@@ -51,7 +51,7 @@ def rows(written: Sequence[Claim], dev: Look, ratio: float) -> list[dict[str, An
 
   Returns:
     Per claim `id`, `n` on `test`, the `effect` on `dev`, `power` and `undecidable`; None where
-    `dev` has not measured it. The correction is Bonferroni's, which is the least that Holm's can be.
+    `dev` has not measured it. The correction is Bonferroni's; Holm's is at most that strict.
   """
   level, out = _ALPHA / 2 / max(len(written), 1), []
   for claim in written:

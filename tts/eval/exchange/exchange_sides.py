@@ -144,7 +144,8 @@ def _policy(trial: Trial, axis: str, bins: Mapping[str, int], own: bool,
   values: list[dict[int | None, np.ndarray]] = [{} for _ in known]
   for names, use in _groups(trial, bins, own):
     if use.any():
-      held = None if use.all() else crossfit.sums(trial.estimator, found.ids, found.accuracy, of=use)
+      held = None if use.all() else crossfit.sums(
+          trial.estimator, found.ids, found.accuracy, of=use)
       for made, level in zip(values, trial.at(axis, costs, trial.estimator, held)):
         made.update({} if level is None else {
             b: level.within([b] if own and b else ()) for b in names})

@@ -92,7 +92,8 @@ def crossed(values: np.ndarray) -> tuple[float, float]:
   a, b = values.shape
   mean, row, column = values.mean(), values.mean(axis=1), values.mean(axis=0)
   rest = values - row[:, None] - column + mean
-  squares = np.array([b * ((row - mean)**2).sum() / (a - 1), a * ((column - mean)**2).sum() / (b - 1),
+  squares = np.array([b * ((row - mean)**2).sum() / (a - 1),
+                      a * ((column - mean)**2).sum() / (b - 1),
                       (rest**2).sum() / (a - 1) / (b - 1)])
   each = np.array([a - 1, b - 1, (a - 1) * (b - 1)])
   total = squares[0] + squares[1] - squares[2]

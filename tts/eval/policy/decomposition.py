@@ -108,8 +108,8 @@ def _rows(trial: Trial, placebo: Trial, search: Trial) -> Iterator[dict[str, Any
       vote = _at_flops(trial, name, flops)
       if vote is not None:
         accuracy, samples, reached = vote
-        yield row(f'{name}_at_equal_flops', accuracy, samples, 'choosing', accuracy - level.accuracy,
-                  flops=flops, reached=reached)
+        yield row(f'{name}_at_equal_flops', accuracy, samples, 'choosing',
+                  accuracy - level.accuracy, flops=flops, reached=reached)
 
 
 def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ from tts.eval.claims import claim_sides
 from tts.eval.exchange import exchange_sides
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
-from tts.eval.policy import decomposition, efficiency, estimators, policy
-from tts.eval.report import page, results as results_lib, training_seeds, tree_page
+from tts.eval.policy import decomposition, estimators, policy
+from tts.eval.report import page, results as results_lib, tables, training_seeds, tree_page
 from tts.eval.report.training_seeds import Cell, CLAIMS
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.eval.storage.samples import COUNTS
@@ -100,7 +100,7 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   asked = max((r['n'] for r in _rows(results, 'majority')), default=None)
 
   def add(name, value, interval, n):
-    rows.append([name, number(value), _span(interval, 'z.3f'), '' if n is None else n])
+    rows.append([name, number(value), tables.span(interval, 'z.3f'), '' if n is None else n])
 
   for model, m in results['models'].items():
     if m is not None:
@@ -126,87 +126,6 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   if prm is not None:
     add('knowing only the question: AUC over all answers', prm['auc_question_only'], None, asked)
   return rows
-
-
-def _span(interval: Sequence[float | None] | None, form: str = '+z.3f') -> str:
-  if interval is None:
-    return ''
-  low, high = ('' if end is None else f'{end:{form}}' for end in interval)
-  return f'{low} to {high}' if low and high else f'above {low}' if low else f'below {high}'
-
-
-def _whose(row: Mapping[str, Any]) -> str:
-  """A policy by what it goes by."""
-  over = '' if row['mechanism'] == 'search' else f'{row["mechanism"]}: '
-  return f'{over}{row["bins"]} bins by {row["estimator"]}{", charged" if row["charged"] else ""}'
-
-
-def _contrasts(found: Sequence[Mapping[str, Any]]) -> str:
-  rows = [[c['what'], f'{c["difference"]:+z.3f}', _span(c['ci95']), c['n']] for c in found]
-  return page.table(['', 'difference', '95% interval', 'questions'], rows)
-
-
-def _claims(results: Mapping[str, Any]) -> str:
-  verdict = {True: 'held', False: 'did not hold', 'inconclusive': 'inconclusive'}
-  rows = [[c['claim'], verdict[c['reproduced']],
-           '' if c['effect'] is None else f'{c["effect"]:+z.3f}',
-           _span(c['ci95']),
-           f'{c["direction"]}; {c["evidence"]}{_power(c)}'] for c in results['claims']]
-  return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
-
-
-def _power(claim: Mapping[str, Any]) -> str:
-  """What was known of a claim before it was tested."""
-  if claim['power'] is None:
-    return ''
-  return f'; power on dev {claim["power"]:.2f}' + (
-      ': so many questions cannot decide it' if claim['undecidable'] else '')
-
-
-def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
-  """Every row that has a share; a censored one says on which side of what was measured it lies."""
-  value = lambda x, side: side or f'{x:.2f}'
-  rows = [[_whose(e), e['baseline'], e['axis'],
-           '' if e['ratio'] is None and e['ratio_censored'] is None
-           else value(e['ratio'], e['ratio_censored']), _span(e['ci95'], '.2f'),
-           *(value(x, side) for (_, x), side in zip(e['at'], e['censored'])), e['n']]
-          for e in found if e['at']]
-  return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval',
-                     *(f'at {share:.0%}' for share in efficiency.SHARES), 'questions'], rows)
-
-
-_STEPS = {
-    'one_sample': 'one sample', 'greedy': 'greedy answer', 'best_of_n_weighted':
-    'best-of-N weighted', 'search': 'best single search', 'fixed': 'best single strategy',
-    'choosing': 'chosen per question', 'moving': 'budget moved between questions',
-    'choosing_random_bins': 'placebo: chosen in random bins',
-    'moving_random_bins': 'placebo: moved between random bins',
-    'majority_at_equal_flops': 'majority at the same FLOPs',
-    'logprob_weighted_at_equal_flops': 'log-probability vote at the same FLOPs'}
-
-
-def _decomposition(found: Sequence[Mapping[str, Any]]) -> str:
-  rows = [[_whose(r), r['budget'], _STEPS[r['step']] + (
-      '' if r.get('reached', True) else ' (of fewer: no more were drawn)'),
-           number(r['accuracy']), f'{r["generations"]:.1f}',
-           '' if r['gain'] is None else f'{r["gain"]:+z.3f}', _span(r['ci95']),
-           '' if r['against'] is None else _STEPS[r['against']], r['n']] for r in found]
-  return page.table(['policy', 'N', 'step', 'accuracy', 'generations', 'gain', '95% interval',
-                     'over', 'questions'], rows)
-
-
-def _moved(results: Mapping[str, Any]) -> str:
-  rows = [[_whose(m), m['budget'], f'{m["generations"]:.1f}', number(m['accuracy'], m['ci95']),
-           f'{m["difference"]:+z.3f}', _span(m['difference_ci95']), m['n']]
-          for m in results['moved']]
-  return page.table(['policy', 'N', 'spent', 'accuracy', 'minus N for every question',
-                     '95% interval', 'questions'], rows)
-
-
-def _settled(results: Mapping[str, Any]) -> str:
-  rows = [[s['strategy'], s['budget'], number(s['generations'], s['ci95']), s['n']]
-          for s in results['settled']]
-  return page.table(['vote', 'N', 'samples drawn', 'questions'], rows)
 
 
 def _solution(answer: Mapping[str, Any]) -> str:
@@ -285,9 +204,9 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           *_voting(results), '<h2>Key numbers</h2>',
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
-    body += ['<h2>Paired differences</h2>', _contrasts(results['contrasts'])]
+    body += ['<h2>Paired differences</h2>', tables.contrasts(results['contrasts'])]
   if results['claims']:
-    body += ['<h2>The paper\'s claims</h2>', _claims(results)]
+    body += ['<h2>The paper\'s claims</h2>', tables.claims(results)]
   if results['pooled']:
     body += ['<h2>Over training seeds</h2>', '<p>Models, labels and searches of '
              f'{len(results["seeds"])} seeds; intervals over seeds and questions. All else on this '
@@ -298,22 +217,22 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
     body += ['<h2>What each part of the policy is worth</h2>',
              '<p>Policies that pay for their estimate of difficulty first, free ones after them. '
              'Random bins go through the same choices: what they gain is not difficulty\'s.</p>',
-             _decomposition(decomposition.headline(results['decomposition'])),
+             tables.decomposition(decomposition.headline(results['decomposition'])),
              '<details><summary>At every budget</summary>'
-             f'{_decomposition(results["decomposition"])}</details>']
+             f'{tables.decomposition(results["decomposition"])}</details>']
   if results['efficiency']:
     body += ['<details><summary>Efficiency of the policies: how much less they spend for what the '
-             f'baseline reaches</summary>{_efficiency(results["efficiency"])}</details>']
+             f'baseline reaches</summary>{tables.efficiency(results["efficiency"])}</details>']
   if (revised := results['revisions']) is not None:
     body += ['<details><summary>Revisions: paired differences</summary>'
-             f'{_contrasts(revised["contrasts"])}</details>']
+             f'{tables.contrasts(revised["contrasts"])}</details>']
   if results['moved']:
     body += ['<details><summary>Budget moved between questions: N on average, more where a '
-             f'generation buys more</summary>{_moved(results)}'
-             f'{_efficiency(results["moved_efficiency"])}</details>']
+             f'generation buys more</summary>{tables.moved(results)}'
+             f'{tables.efficiency(results["moved_efficiency"])}</details>']
   if results['settled']:
     body += ['<details><summary>Votes stopped once no further sample can change them</summary>'
-             f'{_settled(results)}</details>']
+             f'{tables.settled(results)}</details>']
   if fools := _fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '

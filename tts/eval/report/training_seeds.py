@@ -3,9 +3,10 @@
 Every training seed has models, labels and searches of its own and a report of its own; a benchmark
 seed has questions of its own, on which every training seed may have answered. This reads the
 per-question outcomes of those reports. A cell is one training seed on one benchmark. Intervals are
-those of a two-way analysis of variance (`statistics.crossed`): of training seeds and questions where
-there is one benchmark, of training and benchmark seeds where there are several, whose cell means
-have the questions' luck in them. Where there are several seeds, verdicts are from these alone.
+those of a two-way analysis of variance (`statistics.crossed`): of training seeds and questions
+where there is one benchmark, of training and benchmark seeds where there are several, whose cell
+means have the questions' luck in them. Where there are several seeds, verdicts are from these
+alone.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def _read(table: pathlib.Path) -> list[dict[str, str]]:
 
 
 def _damaged(table: pathlib.Path, error: Exception) -> InputError:
-  return InputError(f'{table} is damaged ({error!r}): delete it; launch.report on its run writes it '
-                    'anew')
+  return InputError(f'{table} is damaged ({error!r}): delete it; launch.report on its run writes '
+                    'it anew')
 
 
 Cell = tuple[int, int]  # training seed, benchmark seed
@@ -203,7 +204,8 @@ def _differences(table: pathlib.Path) -> dict[tuple[str, str], dict[str, float]]
   found: dict[tuple[str, str], dict[str, float]] = {}
   for row in _read(table):
     try:
-      found.setdefault((row['claim'], row['part']), {})[row['problem_id']] = float(row['difference'])
+      of = found.setdefault((row['claim'], row['part']), {})
+      of[row['problem_id']] = float(row['difference'])
     except (KeyError, TypeError, ValueError) as error:
       raise _damaged(table, error) from error
   return found
