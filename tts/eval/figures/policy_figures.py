@@ -9,10 +9,11 @@ from tts.eval.figures.figure import at, Figure, hollow, NAMES, number, overall
 from tts.eval.policy.difficulty import CHARGED
 from tts.eval.report import plots
 
-_POLICIES = {('oracle', 'pool'): 'compute-optimal, oracle bins',
+# The one that pays for its estimate of difficulty first.
+_POLICIES = {('predicted', CHARGED): 'compute-optimal, charged',
              ('predicted', 'pool'): 'compute-optimal, predicted bins',
-             ('predicted', CHARGED): 'compute-optimal, charged'}
-_BASELINES = ('best_of_n_weighted', 'majority')
+             ('oracle', 'pool'): 'compute-optimal, oracle bins'}
+_BASELINES = ('best_of_n_weighted', 'majority', 'logprob_weighted')
 
 
 def _ratio(results: Mapping[str, Any], label: str, scheme: str, estimator: str) -> str | None:
