@@ -50,6 +50,15 @@ class Reader(html.parser.HTMLParser):
     assert self.open.pop() == tag
 
 
+def test_what_a_policy_is_made_of_stands_on_the_page(workdir):
+  text = (workdir / 'report/index.html').read_text()
+  shown = text.split('What each part of the policy is worth')[1].split('</table>')[0]
+  for step in ('greedy answer', 'best single search', 'chosen per question',
+               'placebo: chosen in random bins', 'majority at the same FLOPs'):
+    assert step in shown
+  assert shown.index('charged') < shown.index('oracle bins by pool')
+
+
 def test_every_figure_is_there_as_picture_and_table(workdir):
   folder = workdir / 'report'
   assert {p.stem for p in folder.glob('*.png')} == FIGURES == {p.stem for p in folder.glob('*.csv')}
