@@ -7,7 +7,7 @@ import pytest
 
 from tests.eval import synthetic
 from tts.eval.measures import outcomes as outcomes_lib
-from tts.eval.policy import compute_optimal, crossfit, difficulty, efficiency, options, trials
+from tts.eval.policy import compute_optimal, difficulty, efficiency, options, trials
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.report import results
 from tts.eval.storage import runfiles

@@ -128,30 +128,6 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   return rows
 
 
-def _solution(answer: Mapping[str, Any]) -> str:
-  """An answer's score, then its steps, each with its own."""
-  lines = [f'{answer["score"]:.3f}']
-  for text, score in answer['steps']:
-    lines.append(f'{"" if score is None else f"{score:.2f}  "}{"" if text is None else text}')
-  return '\n'.join(lines)
-
-
-def _fools(results: Mapping[str, Any]) -> list[str]:
-  """A table per verifier, the main one's open."""
-  out = []
-  for name, v in results['verifier'].items():
-    if v is None or not v['fools']:
-      continue
-    rows = [[f'{f["problem_id"]}\n{(f["prompt"] or "").strip()}',
-             '' if f['gold'] is None else f['gold'], _solution(f['wrong']), _solution(f['right']),
-             f'{f["margin"]:+.3f}'] for f in v['fools']]
-    table = page.table(['question', 'answer', 'the wrong one, its steps', 'the best right one',
-                        'margin'], rows)
-    out.append(f'<details{" open" if not out else ""}><summary>{judges(results)[name]}</summary>'
-               f'<div class="fools">{table}</div></details>')
-  return out
-
-
 def _count(value: int | float | None) -> str:
   return '' if value is None else f'{value:,.0f}'
 
@@ -233,7 +209,7 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
   if results['settled']:
     body += ['<details><summary>Votes stopped once no further sample can change them</summary>'
              f'{tables.settled(results)}</details>']
-  if fools := _fools(results):
+  if fools := tables.fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '
              'wrong one leads the best right one by most. A step\'s score stands before it.</p>',

@@ -1,11 +1,11 @@
-"""Tables of the report about policies, claims and paired differences, as HTML."""
+"""Tables of the report about policies, claims, differences and what fools verifiers, as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval.figures.figure import number
+from tts.eval.figures.figure import judges, number
 from tts.eval.policy.efficiency import SHARES
 from tts.eval.report import page
 
@@ -89,3 +89,27 @@ def settled(results: Mapping[str, Any]) -> str:
   rows = [[s['strategy'], s['budget'], number(s['generations'], s['ci95']), s['n']]
           for s in results['settled']]
   return page.table(['vote', 'N', 'samples drawn', 'questions'], rows)
+
+
+def _solution(answer: Mapping[str, Any]) -> str:
+  """An answer's score, then its steps, each with its own."""
+  lines = [f'{answer["score"]:.3f}']
+  for text, score in answer['steps']:
+    lines.append(f'{"" if score is None else f"{score:.2f}  "}{"" if text is None else text}')
+  return '\n'.join(lines)
+
+
+def fools(results: Mapping[str, Any]) -> list[str]:
+  """A table per verifier, the main one's open."""
+  out = []
+  for name, v in results['verifier'].items():
+    if v is None or not v['fools']:
+      continue
+    rows = [[f'{f["problem_id"]}\n{(f["prompt"] or "").strip()}',
+             '' if f['gold'] is None else f['gold'], _solution(f['wrong']), _solution(f['right']),
+             f'{f["margin"]:+.3f}'] for f in v['fools']]
+    table = page.table(['question', 'answer', 'the wrong one, its steps', 'the best right one',
+                        'margin'], rows)
+    out.append(f'<details{" open" if not out else ""}><summary>{judges(results)[name]}</summary>'
+               f'<div class="fools">{table}</div></details>')
+  return out
