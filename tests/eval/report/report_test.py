@@ -124,7 +124,7 @@ def test_the_policy_is_beside_the_report_and_in_its_figure(workdir):
   rows = list(csv.DictReader((workdir / 'report/compute_optimal.csv').open()))
   assert {r['line'] for r in rows} == {
       'compute-optimal, oracle bins', 'compute-optimal, predicted bins', 'compute-optimal, charged',
-      'best-of-N weighted', 'majority'}
+      'best-of-N weighted', 'majority', 'log-probability vote'}
   charged = {int(r['budget']): float(r['accuracy']) for r in rows if 'charged' in r['line']}
   assert charged == {budget: fit.accuracy for budget, fit in fitted.fits.items()}
 
