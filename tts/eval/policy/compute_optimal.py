@@ -1,7 +1,7 @@
 """Rows of `compute_optimal` and `efficiency`: the best strategy per bin against fixed ones.
 
-A policy of budget N may spend in every bin what best-of-N weighted costs at N, on the axis at hand;
-it is drawn, as a baseline is, at what its choices do cost.
+A policy of budget N may spend in every bin as many generations as best-of-N weighted at N. It is
+drawn, as a baseline is, at what its choices do cost, on each axis.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _row(trial: Trial, budget: int, curve: Level) -> dict[str, Any]:
 def points(found: Options, curves: dict[int, Any]) -> tuple[np.ndarray, np.ndarray]:
   """Spending and accuracy, float64 [1 + R, L] each, at budgets at which all ran that ever did."""
   some = [c for budget, c in curves.items() if found.complete(budget)]
-  if not some:
+  if not some or any(np.isnan(c.spent[0]) for c in some):  # a cost was not measured
     return np.zeros((1, 0)), np.zeros((1, 0))
   return np.stack([c.spent for c in some], axis=1), np.stack([c.accuracy for c in some], axis=1)
 

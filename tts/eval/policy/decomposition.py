@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from tts.eval.policy import compute_optimal, crossfit, difficulty, options as options_lib
-from tts.eval.policy.crossfit import Level
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.policy.options import REFERENCE
 from tts.eval.policy.trials import Trial, trial as trial_of
@@ -52,14 +51,6 @@ def _accuracies(trial: Trial, placebo: Trial, search: Trial,
                        ('moving_random_bins', placebo.splits)):
     if budget in curves:
       yield name, curves[budget].accuracy, float(curves[budget].spent[0])
-
-
-def _flops(trial: Trial, level: Level) -> float:
-  """Measured FLOPs of a question by a policy, the estimate's price included; NaN if unknown."""
-  costs = trial.found.spent('flops', trial.estimator)
-  weight = trial.sums.weight[..., 0]
-  spent = costs[level.picked, np.arange(costs.shape[1])]
-  return float((spent * weight).sum() / weight.sum())
 
 
 def _at_flops(trial: Trial, name: str, flops: float) -> tuple[np.ndarray, float, bool] | None:
@@ -103,7 +94,7 @@ def _rows(trial: Trial, placebo: Trial, search: Trial) -> Iterator[dict[str, Any
         yield row(step, accuracy, generations, against, accuracy[:size] - other[:size])
       else:
         yield row(step, accuracy, generations, None, None)
-    flops = _flops(trial, level)
+    flops = float(trial.policy('flops')[budget].spent[0])
     for name in UNVERIFIED:
       vote = _at_flops(trial, name, flops)
       if vote is not None:

@@ -39,7 +39,10 @@ class Trial:
 
   @functools.cached_property
   def policy(self) -> Callable[[str], dict[int, Level]]:
-    """axis --> budget -> the policy at what the reference costs there."""
+    """axis --> budget -> the policy that may spend so many generations, and its cost on the axis.
+
+    One policy on every axis: what it may choose does not depend on where its cost is read.
+    """
     return functools.cache(functools.partial(self._curve, self.estimator))
 
   @functools.cached_property
@@ -48,12 +51,12 @@ class Trial:
     return functools.cache(functools.partial(self._curve, None))
 
   def _curve(self, estimator: Estimator | None, axis: str) -> dict[int, Level]:
-    allowances = {budget: self.found.level(axis, budget) for budget in self.found.budgets}
-    made = self.at(axis, list(allowances.values()), estimator)
-    return {budget: curve for budget, curve in zip(allowances, made) if curve is not None}
+    levels = [self.found.level('generations', budget) for budget in self.found.budgets]
+    made = self.at('generations', levels, estimator, paid=axis)
+    return {budget: level for budget, level in zip(self.found.budgets, made) if level is not None}
 
   def at(self, axis: str, allowances: Sequence[float], estimator: Estimator | None,
-         held: Sums | None = None) -> list[Level | None]:
+         held: Sums | None = None, paid: str | None = None) -> list[Level | None]:
     """The policy at some allowances on an axis; None where nothing is within one.
 
     Args:
@@ -61,19 +64,22 @@ class Trial:
       allowances: rising.
       estimator: None for the best single strategy, which has no use for an estimate.
       held: as `crossfit.levels` takes it.
+      paid: the axis on which the cost of what was chosen is read; the same if None.
     """
+    paid = paid or axis
     order = self.found.allowed(axis, max(allowances), estimator)
     costs = self.found.charged(axis, estimator)
     counts = [int((costs[order] <= a * (1 + 1e-9)).sum()) for a in allowances]
-    paid = [c for c in counts if c]
-    if not paid or not self.n:
+    some = [c for c in counts if c]
+    if not some or not self.n:
       return [None] * len(allowances)
     sums = self.sums
     if estimator is None:
       sums, held = sums.unbinned(), held and held.unbinned()
+      costs = self.found.charged(paid, None)
     else:
-      costs = self.found.spent(axis, estimator)
-    made = iter(crossfit.levels(sums, order, paid, costs, held))
+      costs = self.found.spent(paid, estimator)
+    made = iter(crossfit.levels(sums, order, some, costs, held))
     return [next(made) if c else None for c in counts]
 
   def by_question(self, level: Level) -> np.ndarray:
