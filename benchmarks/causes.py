@@ -18,7 +18,7 @@ from launch import common
 from tts.eval.claims import claim_sides, claims
 from tts.eval.claims.claims import Claim, Side
 from tts.eval.exchange import exchange_sides
-from tts.eval.measures import outcomes as outcomes_lib, statistics
+from tts.eval.measures import outcomes as outcomes_lib
 from tts.eval.policy import difficulty
 from tts.eval.report import results
 from tts.eval.storage import runfiles
@@ -72,16 +72,16 @@ def main(argv: list[str]) -> None:
   schemes = results.schemes_of(run)
   pool = run.difficulty_pool
   schemes['ever'] = dict(zip(pool.ids, (difficulty.oracle_estimate(pool) > 0).astype(int).tolist()))
-  look = claim_sides.lookup(found, [exchange_sides.small_side(found, schemes)],
-                            list(exchange_sides.larger_sides(run)))
+  look = claim_sides.look(found, results.trials_of(run, found),
+                          list(exchange_sides.larger_sides(run)), schemes)
   for name, taken, contrast in CAUSES:
-    values = claims.differences(contrast, look, schemes)
+    values = claims.difference(contrast, look)
     if values is None:
       print(f'{name}, without {taken}: not measured')
       continue
-    low, high = statistics.mean_interval(values) or (float('nan'),) * 2
-    print(f'{name}, without {taken}: {values.mean():+.3f} [{low:+.3f}, {high:+.3f}], '
-          f'{len(values)} questions')
+    low, high = values.interval() or (float('nan'),) * 2
+    print(f'{name}, without {taken}: {values.mean:+.3f} [{low:+.3f}, {high:+.3f}], '
+          f'{len(values.values)} questions')
 
 
 if __name__ == '__main__':

@@ -150,14 +150,16 @@ def number(field: str) -> str:
   if kind == 'n':
     return f'{_KINDS[names[0]](results, *names[1:])[2]:,}'
   value, interval, _ = _KINDS[kind](results, *names)
+  if value is None:
+    return 'not measured'
   if isinstance(value, int):
     return f'{value:,}'
   sign, digits = '', 2 if kind.endswith('efficiency') else 3
   if kind in ('contrast', 'revision', 'both', 'exchange', 'claim'):
     sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'
-  return text if interval is None else (
-      f'{text} [{interval[0]:z.{digits}f}, {interval[1]:z.{digits}f}]')
+  ends = ('' if end is None else f'{end:z.{digits}f}' for end in interval or ())  # '': censored
+  return text if interval is None else f'{text} [{", ".join(ends)}]'
 
 
 def rendered(readme: str, passage: str) -> str:

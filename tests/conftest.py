@@ -37,7 +37,7 @@ _FAST = (
     'machine_test.py', 'searching/beam_test.py', 'searching/tree_test.py', 'sampling/pool_test.py',
     'engine/nodes_test.py', 'engine/shape_test.py', 'runs/workdir_test.py', 'eval/')
 _NOT = (
-    'eval/storage/equal_answers_test.py', 'eval/report/report_test.py',
+    'eval/storage/equal_answers_test.py', 'eval/report/report_test.py', 'eval/coverage_test.py',
     'eval/report/results_test.py', 'eval/measures/chain_strategies_test.py',
     'eval/exchange/exchange_sides_test.py', 'eval/storage/external_test.py',
     'eval/main_verifier_test.py', 'eval/policy/compute_optimal_test.py',

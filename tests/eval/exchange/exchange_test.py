@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tts.eval.exchange import exchange
-from tts.eval.exchange.exchange import Answers, Larger, Once, Small
+from tts.eval.exchange.exchange import Both, Larger, Once, Point, Small
 from tts.eval.measures import statistics
 from tts.eval.measures.outcomes import Outcome
 
@@ -32,13 +32,27 @@ def larger(accuracy=0.5, scale=14.0, **more) -> Larger:
 
 
 def small(accuracy=0.5, budgets=(1, 4, 16), **more) -> Small:
-  """`accuracy` is a number, one per question, or a function of the allowance."""
-  def choose(bins, axis, allowance, verifier):
-    del bins, axis, verifier
-    value = accuracy(allowance) if callable(accuracy) else accuracy
-    return Answers(IDS, np.broadcast_to(np.asarray(value, float), len(IDS)))
+  """`accuracy` is a number, one per question, or a function of the budget."""
+  def both(value, other, bins, ids):
+    out = {}
+    for bin_ in (None, *sorted(set(bins.values()))):
+      use = [i for i in ids if i in bins and bin_ in (None, bins[i])]
+      if use:
+        weight = np.vstack([np.ones(len(use)), statistics.resamples(len(use))[:500]]) / len(use)
+        out[bin_] = Both(weight @ [value[IDS.index(i)] for i in use],
+                         weight @ [other[i] for i in use], len(use))
+    return out
 
-  fields = dict(choose=choose, budgets=budgets, one=1.0, verified=None) | more
+  def tables(side, name, bins, axis, verifier):
+    del name, verifier
+    other = dict(zip(side.outcome.ids, side.outcome.accuracy))
+    each = lambda b: np.broadcast_to(
+        np.asarray(accuracy(b) if callable(accuracy) else accuracy, float), len(IDS))
+    price = (lambda b: b) if axis == 'generations' else (
+        lambda b: fields['one'] + (b - 1) * fields.get('more', fields['one']))
+    return [[Point(b, price(b), both(each(b), other, bins, side.outcome.ids)) for b in budgets]]
+
+  fields = dict(tables=tables, budgets=budgets, one=1.0, verified=None) | more
   return Small(**{'more': fields['one']} | fields)
 
 
@@ -67,14 +81,41 @@ def test_the_ratio_of_a_k_is_the_inverse():
   assert exchange.level_ratio(14, 14) is None and exchange.level_ratio(14, 3) is None
 
 
-def test_budgets_are_the_largest_within_k_and_underspent_below_half():
+def test_k_is_met_or_lies_between_two_budgets():
   rows = exchange.rows([larger(), larger(name='mid', scale=4.0)], small(), {'level': LEVEL}, None)
-  seen = {(r['larger'], r['R']): (r['budget'], r['underspent']) for r in rows
+  seen = {(r['larger'], r['R']): (r['budget'], r['budget_above'], r['underspent']) for r in rows
           if r['accounting'] == 'paper' and r['bin'] is None}
-  # k = 257.75, 63.4, 15.8 and 60.25, 15.4, 4.4.
-  assert seen == {('large', 0.16): (16, True), ('large', 0.79): (16, True),
-                  ('large', 22): (4, True), ('mid', 0.16): (16, True),
-                  ('mid', 0.79): (4, True), ('mid', 22): (4, False)}
+  # k = 257.75, 63.4, 15.8 and 60.25, 15.4, 4.4; 15.8 is not within 1% of 16.
+  assert seen == {('large', 0.16): (16, None, True), ('large', 0.79): (16, None, True),
+                  ('large', 22): (4, 16, False), ('mid', 0.16): (16, None, True),
+                  ('mid', 0.79): (4, 16, False), ('mid', 22): (4, 16, False)}
+  assert all(r['interpolated'] == (r['budget_above'] is not None) for r in rows
+             if r['accounting'] == 'paper')
+
+
+@pytest.mark.parametrize('most,want', [
+    (3.96, (1, 1, 0)), (4.04, (1, 1, 0)), (8, (1, 2, 0.5)), (15.99, (2, 2, 0)), (99, (2, 2, 0)),
+    (0.5, None), (0.995, (0, 0, 0))])
+def test_what_lies_around_an_allowance(most, want):
+  assert exchange.around([1, 4, 16], most) == (want and pytest.approx(want, abs=1e-9))
+
+
+def test_between_two_budgets_accuracy_is_linear_in_their_logarithm():
+  mine = {1: 0.2, 4: 0.4, 16: 0.8}
+  rows = exchange.rows([larger(0.5, scale=4.0)], small(lambda b: mine[b]), {'level': LEVEL}, None)
+  row = find(rows, accounting='paper', R=22, bin=None)
+  share = np.log(row['k'] / 4) / np.log(4)
+  assert row['small_accuracy'] == pytest.approx(0.4 + 0.4 * share)
+  assert row['difference'] == pytest.approx(0.4 * share - 0.1) and row['interpolated']
+
+
+def test_a_larger_budget_on_fewer_questions_is_taken_where_k_asks_for_it():
+  many, few = small(), small(0.75, budgets=(1, 4, 16, 64, 256))
+  both = dataclasses.replace(
+      many, tables=lambda *a: [*many.tables(*a), *few.tables(*a)], budgets=few.budgets)
+  seen = {r['R']: r['small_accuracy'] for r in exchange.rows(
+      [larger()], both, {'level': LEVEL}, None) if r['bin'] is None and r['accounting'] == 'paper'}
+  assert seen == pytest.approx({0.16: 0.75, 0.79: 0.75, 22: 0.5})
 
 
 def test_several_samples_of_the_larger_model_allow_as_many_times_more():
@@ -93,7 +134,9 @@ def test_differences_are_paired_within_bins():
   assert row['n'] == 20
   assert row['small_accuracy'] == pytest.approx(mine[20:].mean())
   assert row['difference'] == pytest.approx((mine - theirs)[20:].mean())
-  assert row['ci95'] == pytest.approx(statistics.mean_interval((mine - theirs)[20:]))
+  wanted = (mine - theirs)[20:]
+  assert row['ci95'] == pytest.approx(statistics.paired_interval(
+      wanted.mean(), wanted.std() / np.sqrt(20), 20), abs=0.02)
   assert row['relative_change'] == pytest.approx(mine[20:].mean() / theirs[20:].mean() - 1)
 
 
@@ -102,10 +145,11 @@ def test_a_better_larger_model_is_ahead_and_an_equal_one_level():
   rows = exchange.rows([larger(np.maximum(known, np.arange(40) < 30))], small(known),
                        {'level': LEVEL}, None)
   for row in (r for r in rows if r['accounting'] == 'paper'):
-    assert row['difference'] < 0 and row['ci95'][1] < 0 and row['relative_change'] < 0
+    assert row['difference'] < 0 and row['relative_change'] < 0
+    assert row['ci95'][1] < 0 or row['bin'] is not None
   for row in exchange.rows([larger(known)], small(known), {'level': LEVEL}, None):
     if row['accounting'] == 'paper':
-      assert row['difference'] == 0 and row['ci95'] == [0, 0]
+      assert row['difference'] == 0 and row['ci95'][0] < 0 < row['ci95'][1]
 
 
 @pytest.mark.parametrize('theirs,known', [(0.0499, False), (0.06, True), (0, False)])
@@ -126,10 +170,10 @@ def test_the_larger_models_bins_are_compared_by_the_oracle_policy():
   asked = []
   side = small()
   watched = dataclasses.replace(
-      side, choose=lambda bins, *rest: asked.append(bins) or side.choose(bins, *rest))
+      side, tables=lambda larger, name, *a: asked.append(name) or side.tables(larger, name, *a))
   own = {i: 1 + n % 2 for n, i in enumerate(IDS)}
   rows = exchange.rows([larger(bins=own)], watched, {'oracle': LEVEL}, None)
-  assert set(asked) == {'oracle'} and {r['bins'] for r in rows} == {'oracle', 'larger'}
+  assert set(asked) == {'oracle', 'larger'} and {r['bins'] for r in rows} == {'oracle', 'larger'}
   assert {r['bin'] for r in rows if r['bins'] == 'larger' and r['accounting'] == 'paper'} == {
       None, 1, 2}
 
@@ -188,14 +232,14 @@ def test_strict_rows_spend_measured_flops():
   asked = []
   side = small(one=2.0)
   watched = dataclasses.replace(
-      side, choose=lambda *args: asked.append(args) or side.choose(*args))
+      side, tables=lambda *args: asked.append(args[3:]) or side.tables(*args))
   rows = exchange.rows([larger()], watched, {'level': LEVEL}, ONCE)
   row = find(rows, accounting='strict', R=22, bin=None)
   most = 14 + (1500 - 100) / 4400
-  assert row['k'] == pytest.approx(most / 2) and row['budget'] == 4 and not row['underspent']
-  assert ('level', 'flops', pytest.approx(most), False) in asked
+  assert row['k'] == pytest.approx(most / 2) and not row['underspent']
+  assert (row['budget'], row['budget_above'], row['interpolated']) == (4, 16, True)
   # The paper's accounting has verifiers for nothing.
-  assert {a[2:] for a in asked if a[1] == 'generations'} == {(16, True), (4, True)}
+  assert set(asked) == {('flops', False), ('generations', True)}
 
 
 def test_where_a_difference_is_zero():

@@ -27,17 +27,19 @@ def by_loops(estimator, ids, accuracy, weight, order):
     bins = [rank * BINS // len(copies) + 1 for rank in range(len(copies))]
   else:
     bins = [estimator.bins[q] for q in copies]
-  members = {}
-  for q, b in zip(copies, bins):
-    if estimator.ids[q] in ids and b:
-      fold = digest(estimator.ids[q], b'fold ')[0] % 2
-      members.setdefault((fold, b), []).append(ids.index(estimator.ids[q]))
   right = count = 0
-  for (fold, b), inside in members.items():
-    other = members.get((1 - fold, b), [])
-    best = max(order, key=lambda s: (sum(accuracy[s][q] for q in other), -list(order).index(s)))
-    right += sum(accuracy[best][q] for q in inside)
-    count += len(inside)
+  for split in range(crossfit.SPLITS):
+    members = {}
+    for q, b in zip(copies, bins):
+      if estimator.ids[q] in ids and b:
+        word = digest(estimator.ids[q], b'fold ')[4 * split:4 * split + 4]
+        fold = int.from_bytes(word, 'little') % crossfit.FOLDS
+        members.setdefault((fold, b), []).append(ids.index(estimator.ids[q]))
+    for (fold, b), inside in members.items():
+      other = [q for (f, bin_), more in members.items() if f != fold and bin_ == b for q in more]
+      best = max(order, key=lambda s: (sum(accuracy[s][q] for q in other), -list(order).index(s)))
+      right += sum(accuracy[best][q] for q in inside)
+      count += len(inside)
   return right / count
 
 
@@ -54,7 +56,7 @@ def test_replicates_are_what_loops_over_copies_give(questions, scored, given):
   weights = crossfit.replicates(questions)
   for r in range(60):
     assert got[r] == pytest.approx(
-        by_loops(estimator, ids, accuracy, weights[r], order), abs=1e-6), r
+        by_loops(estimator, ids, accuracy, weights[r], order), abs=1e-5), r
   assert got.shape == (1 + crossfit.REPLICATES,)
 
 
@@ -63,9 +65,10 @@ def test_questions_as_they_are_lie_in_the_bins_of_the_report():
   bins = difficulty.quintiles(estimator.ids, estimator.estimate)
   found = crossfit.sums(estimator, estimator.ids, np.ones((1, 33)))
   counts = [sum(b == k for b in bins.values()) for k in range(1, BINS + 1)]
-  assert found.weight[:, :, 0].sum(axis=0).tolist() == counts
-  assert (found.weight.sum(axis=(0, 1)) == 33).all()  # a replicate's bins hold all its copies
-  assert np.abs(found.weight.sum(axis=0) - 33 / BINS).max() < 1
+  for weight in found.weight:  # of each split
+    assert weight[..., 0].sum(axis=0).tolist() == counts
+    assert (weight.sum(axis=(0, 1)) == 33).all()  # a replicate's bins hold all its copies
+    assert np.abs(weight.sum(axis=0) - 33 / BINS).max() < 1
 
 
 def test_one_strategy_is_its_mean():
@@ -73,13 +76,13 @@ def test_one_strategy_is_its_mean():
   estimator = estimator_of(rng, 50)
   accuracy = rng.random((1, 50))
   found = crossfit.sums(estimator, estimator.ids, accuracy)
-  assert crossfit.crossfit(found, np.array([0])) == pytest.approx(found.means()[:, 0])
+  assert crossfit.crossfit(found, np.array([0])) == pytest.approx(found.means()[0])
   expected = crossfit.replicates(50) @ accuracy[0] / 50
   assert crossfit.crossfit(found.unbinned(), np.array([0])) == pytest.approx(expected, abs=1e-6)
 
 
 def test_equals_go_to_the_first():
-  right = np.array([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0]])
+  right = np.array([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0]]).T
   assert crossfit.choose(right, np.array([2, 1, 0])).tolist() == [2, 2]
   assert crossfit.choose(right, np.array([0, 1])).tolist() == [1, 0]
 
@@ -93,26 +96,41 @@ def test_what_is_best_in_each_bin_is_found():
   assert crossfit.crossfit(found.unbinned(), np.array([0, 1]))[0] == pytest.approx(0.6)
 
 
-@pytest.mark.parametrize('seed', range(5))
-def test_questions_one_by_one_are_those_of_the_mean(seed):
-  """With bins so small that one fold may have none of one: then the first is taken, as there."""
-  rng = np.random.default_rng(seed)
-  estimator = estimator_of(rng, 12, bins=rng.integers(1, BINS + 1, size=12))
-  accuracy = rng.integers(4, size=(3, 12)) / 3
-  found = crossfit.by_question(estimator.ids, estimator.bins, accuracy)
-  sums = crossfit.sums(estimator, estimator.ids, accuracy)
-  assert found.mean() == pytest.approx(crossfit.crossfit(sums, np.arange(3))[0])
-  assert all(found[q] in accuracy[:, q] for q in range(12))
-  names = np.array([3, 0, 9, 7, 5, 1])[estimator.bins]  # whatever the bins are called
-  assert crossfit.by_question(estimator.ids, names, accuracy).tolist() == found.tolist()
+def test_several_allowances_are_each_alone():
+  rng = np.random.default_rng(2)
+  estimator = estimator_of(rng, 60)
+  found = crossfit.sums(estimator, estimator.ids, rng.random((5, 60)))
+  order, costs = np.array([3, 1, 4, 0, 2]), np.array([8.0, 2.0, 16.0, 1.0, 4.0])
+  made = crossfit.levels(found, order, [1, 1, 3, 5], costs)
+  for level, count in enumerate((1, 1, 3, 5)):
+    assert made[level].accuracy == pytest.approx(crossfit.crossfit(found, order[:count]))
+    spent = (costs[made[level].picked] * found.weight[..., 0]).sum() / found.weight[..., 0].sum()
+    assert made[level].spent[0] == pytest.approx(spent)
+    assert set(made[level].picked.ravel()) <= set(order[:count])
 
 
-def test_folds_are_halves_that_know_nothing_of_ties():
+def test_who_is_scored_may_be_some_of_those_who_choose():
+  rng = np.random.default_rng(3)
+  estimator = estimator_of(rng, 60)
+  accuracy, of = rng.random((4, 60)), rng.random(60) < 0.4
+  found = crossfit.sums(estimator, estimator.ids, accuracy)
+  held, rest = (crossfit.sums(estimator, estimator.ids, accuracy, of=x) for x in (of, ~of))
+  assert (held.n, rest.n) == (of.sum(), 60 - of.sum())
+  order = np.arange(4)
+  mine, theirs = (crossfit.crossfit(found, order, x) for x in (held, rest))
+  share = held.weight[0].sum(axis=(0, 1)) / 60
+  assert share * mine + (1 - share) * theirs == pytest.approx(crossfit.crossfit(found, order),
+                                                              abs=1e-5)
+
+
+def test_folds_are_equal_shares_that_know_nothing_of_ties_and_of_each_other():
   ids = ids_of(2000)
-  fold = crossfit.folds(ids)
-  assert 900 < fold.sum() < 1100
+  first, second = crossfit.folds(ids)
+  for fold in (first, second):
+    assert np.abs(np.bincount(fold) - 2000 / crossfit.FOLDS).max() < 60
   order = difficulty.in_order(ids, np.zeros(2000))
-  assert abs(fold[order[:400]].mean() - 0.5) < 0.1
+  assert abs(first[order[:400]].mean() - (crossfit.FOLDS - 1) / 2) < 0.6
+  assert abs((first == second).mean() - 1 / crossfit.FOLDS) < 0.03
 
 
 def gains(policy, draws=250, questions=40, strategies=6):
@@ -155,7 +173,6 @@ def test_resampling_before_folding_would_gain_from_nothing():
 
 @pytest.mark.parametrize('policy', [as_it_is, resampled])
 def test_choosing_on_the_scored_fold_would_gain_from_nothing(policy, monkeypatch):
-  choose = crossfit.choose
-  monkeypatch.setattr(crossfit, 'choose', lambda *a: choose(*a)[::-1])
+  monkeypatch.setattr(crossfit, 'others', lambda values: values)
   gain, error = gains(policy, draws=60)
   assert gain > 5 * error

@@ -5,7 +5,8 @@ import pytest
 
 from tests.eval import synthetic
 from tts.eval.measures import outcomes as outcomes_lib
-from tts.eval.policy import compute_optimal, difficulty, efficiency, options, over_questions
+from tts.eval.policy import compute_optimal, difficulty, efficiency, options, over_bins
+from tts.eval.policy import over_questions
 from tts.eval.report import results
 from tts.eval.storage import runfiles
 
@@ -47,16 +48,17 @@ def test_rows_of_a_run(trials, made):
   assert {d['baseline'] for d in distances} == {'best_of_n_weighted', 'majority', 'best_fixed'}
 
 
-def test_rows_are_what_their_choices_give_on_the_other_fold(trials, made):
+def test_rows_are_what_their_choices_give_on_the_other_folds(trials, made):
   for row in made[0]:
     trial = trial_of(trials, row)
-    place = {options.name(o): i for i, o in enumerate(trial.found.outcomes)}
-    held = np.array([[place[name] for name in fold] for fold in row['choices']])[::-1]
-    weight, right = trial.sums.weight[:, :, 0], trial.sums.right[:, :, 0]
+    split = trial.splits[row['budget']]
+    weight, right = trial.sums.weight[..., 0], trial.sums.right[..., 0]
     costs = trial.found.charged('generations', trial.estimator)
-    assert row['generations'] == pytest.approx((costs[held] * weight).sum() / weight.sum())
+    assert row['generations'] == pytest.approx((costs[split.picked] * weight).sum() / weight.sum())
     assert row['accuracy'] == pytest.approx(
-        np.take_along_axis(right, held[..., None], axis=-1).sum() / weight.sum())
+        np.take_along_axis(right, split.picked[None], axis=0).sum() / weight.sum(), abs=1e-5)
+    assert row['choices'] == [options.name(trial.found.outcomes[i]) for i in split.everywhere]
+    assert row['replicates'] == over_bins.REPLICATES
 
 
 def test_distances_are_those_of_the_rows(trials, made):
@@ -64,9 +66,12 @@ def test_distances_are_those_of_the_rows(trials, made):
   for distance in distances:
     trial = trial_of(trials, distance)
     mine = [row for row in rows if all(row[k] == distance[k] for k in WHOSE)]
-    cost, accuracy = compute_optimal.baseline(
-        trial.found, 'generations', trial.sums, distance['baseline'])
-    ratios = efficiency.ratios(cost, accuracy[:1], np.array([row['budget'] for row in mine]),
+    cost, accuracy = compute_optimal.baseline(trial, 'generations', distance['baseline'])
+    mine = [row for row in mine if trial.found.complete(row['budget'])]
+    ratios = efficiency.ratios(cost[:1] if cost.ndim > 1 else cost, accuracy[:1],
+                               np.array([row['generations'] for row in mine]),
                                np.array([[row['accuracy'] for row in mine]]))
-    assert distance['ratio'] == pytest.approx(np.median(ratios))
-    assert distance['ci95'][0] < distance['ci95'][1]
+    assert [x for _, x in distance['at']] == [
+        pytest.approx(x, rel=1e-3) if np.isfinite(x) else None for x in ratios[0]]
+    assert distance['ratio'] is None or distance['ratio'] == pytest.approx(
+        np.exp(np.log(ratios[np.isfinite(ratios)]).mean()), rel=1e-3)

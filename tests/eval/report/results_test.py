@@ -27,7 +27,7 @@ VERIFIER = {'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain',
 OPTIMAL = {'mechanism', 'bins', 'estimator', 'charged', 'budget', 'accuracy', 'ci95',
            'best_fixed_accuracy', 'best_of_n_weighted_accuracy', 'majority_accuracy'}
 EFFICIENCY = {'mechanism', 'bins', 'estimator', 'charged', 'baseline', 'axis', 'ratio', 'ci95',
-              'at'}
+              'at', 'at_ci95', 'censored', 'ratio_censored'}
 
 
 @pytest.fixture(scope='module')
@@ -56,13 +56,20 @@ def test_fields_of_the_contract(made):
   assert set(made) >= {
       'config', 'config_hash', 'versions', 'device', 'wall_seconds', 'cpu_seconds',
       'peak_rss_bytes', 'seeds', 'models', 'verifier', 'curves', 'ablations', 'ledger',
-      'compute_optimal', 'efficiency', 'flops_matched', 'claims', 'budget_seconds'}
+      'compute_optimal', 'efficiency', 'flops_matched', 'claims', 'budget_seconds',
+      'decomposition'}
   assert all(CURVE <= set(r) for r in made['curves'])
   assert all(CURVE | {'verifier', 'aggregation', 'selection', 'bins', 'proposal'} <= set(r)
              for r in made['ablations'])
   for name, fields in (('compute_optimal', OPTIMAL), ('efficiency', EFFICIENCY)):
     assert made[name] and all(fields <= set(r) for r in made[name])
     assert {r['bins'] for r in made[name]} == {'oracle', 'predicted', 'level'}
+  steps = [(r['bins'], r['estimator'], r['budget'], r['step']) for r in made['decomposition']]
+  assert steps and len(steps) == len(set(steps))
+  assert {r['charged'] for r in made['decomposition']} == {False, True}
+  assert all({'n', 'accuracy', 'gain', 'ci95'} <= set(r) for r in made['decomposition'])
+  assert all(isinstance(r['interpolated'], bool) and 'budget_above' in r
+             for r in made['flops_matched'] if r['difference'] is not None)
   assert [(r['bins'], r['against']) for r in made['difficulty']] == [
       ('oracle', 'oracle'), ('predicted', 'predicted'), ('predicted', 'oracle')]
   assert {r['bins'] for r in made['ablations']} >= {'oracle', 'predicted', 'level', 'absolute'}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval.claims import claims
-from tts.eval.claims.claims import Claim, Lookup, Side
-from tts.eval.exchange import exchange
-from tts.eval.exchange.exchange import Larger, Small
+from tts.eval.claims import claims, measured, power
+from tts.eval.claims.claims import Claim, Look, Side
+from tts.eval.claims.measured import Answers
+from tts.eval.exchange import exchange, exchange_sides
+from tts.eval.exchange.exchange import Larger
 from tts.eval.measures import contrasts, curves
 from tts.eval.measures.outcomes import Outcome
+from tts.eval.policy.trials import Trial
 from tts.eval.storage import records
 from tts.model_kinds import MAIN
 from tts.types import InputError, Strategy
@@ -53,25 +56,40 @@ def _side(row: Mapping[str, Any]) -> Side:
   return Side(**row | {'theta': tuple(map(tuple, row.get('theta', ())))})
 
 
-def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[Larger]) -> Lookup:
-  """Accuracy of a side at a budget, from a run's outcomes, its policies and the larger models."""
-  by_mechanism = {small.mechanism: small for small in sides}
+def look(found: Sequence[Outcome], trials: Sequence[Trial], larger: Sequence[Larger],
+         schemes: Mapping[str, Mapping[str, int]]) -> Look:
+  """What claims are about, from a run's outcomes, its policies and the larger models.
+
+  Args:
+    found: all outcomes.
+    trials: of all estimators.
+    larger: the larger models' ways to answer.
+    schemes: bins by scheme.
+  """
   main = next((o.main for o in found), MAIN)
   greedy = {side.name: side for side in larger if side.strategy == 'greedy'}
+  chosen = [t for t in trials if (t.estimator.scheme, t.estimator.name) in exchange_sides.ESTIMATORS
+            and t.n]
 
-  def policy(side: Side, budget: int) -> Mapping[str, float] | None:
-    small = by_mechanism[side.mechanism]
+  @functools.cache
+  def policy(side: Side, budget: int) -> Answers | None:
+    mine = [t for t in chosen if t.estimator.scheme == side.bins and (
+        t.found.mechanism, t.found.revised) == (side.mechanism, side.mechanism == 'revision')]
+    most = float(budget)
     if side.inference_ratio is not None:
       if 'large' not in greedy:
         return None
-      budget = small.budget(exchange.matched(greedy['large'].scale, side.inference_ratio)) or 0
-    try:
-      answers = small.choose(side.bins, 'generations', budget, True)
-    except KeyError:  # bins that the run cannot make
-      return None
-    return answers and dict(zip(answers.ids, answers.accuracy))
+      most = exchange.matched(greedy['large'].scale, side.inference_ratio)
+    for trial in mine:  # the most questions first
+      budgets = trial.found.budgets_of_reference()
+      at = exchange.around(budgets, most)
+      if at is not None and (budgets[at[1]] >= most * (1 - exchange.NEAR) or trial is mine[-1]):
+        low, high, share = at
+        parts = [(1 - share, float(budgets[low])), (share, float(budgets[high]))]
+        return measured.policy(trial, [part for part in parts if part[0]])
+    return None
 
-  def fixed(side: Side, budget: int) -> Mapping[str, float] | None:
+  def fixed(side: Side, budget: int) -> Answers | None:
     width, others = side.beam_width, dict(side.theta)
     if width is not None:
       size = Strategy.of('lookahead', budget, lookahead=side.lookahead).num_candidates
@@ -87,21 +105,32 @@ def lookup(found: Sequence[Outcome], sides: Sequence[Small], larger: Sequence[La
       own = (o.strategy, o.budget, o.beam_width, o.lookahead, o.verifier, o.aggregation,
              o.selection, o.proposal)
       if own == want and like(o) and length in (None, o.chain_length):
-        return dict(zip(o.ids, o.accuracy))
+        return Answers(dict(zip(o.ids, o.accuracy)))
     return None
 
-  def look(side: Side, budget: int) -> Mapping[str, float] | None:
+  def side_of(side: Side, budget: int) -> Answers | None:
     if side.strategy == 'compute_optimal':
       return policy(side, budget)
     if side.strategy in greedy:
       answered = greedy[side.strategy].outcome
-      return dict(zip(answered.ids, answered.accuracy))
+      return Answers(dict(zip(answered.ids, answered.accuracy)))
     return fixed(side, budget)
 
-  return look
+  return Look(side_of, schemes, {t.estimator.scheme: t.estimator for t in chosen})
 
 
-def rows(workdir: pathlib.Path, look: Lookup, schemes: Mapping[str, Mapping[str, int]],
-         ) -> list[dict[str, Any]]:
-  """`claims` of the results."""
-  return claims.evaluate(load(workdir), look, schemes)
+def rows(workdir: pathlib.Path, found: Look) -> list[dict[str, Any]]:
+  """`claims` of the results, with the power that each had before the run, where it was computed."""
+  known = power.marks(workdir)
+  return [row | known.get(row['id'], {'power': None, 'undecidable': None})
+          for row in claims.evaluate(load(workdir), found)]
+
+
+def encode(workdir: pathlib.Path, found: Look) -> bytes:
+  """CSV, gzipped: the differences that every claim's verdict rests on, question by question."""
+  lines = ['claim,part,problem_id,difference']
+  for claim in load(workdir):
+    for part, d in (claims.parts(claim, found) or {}).items():
+      lines += [f'{claim.id},{part},{id_},{value:.6g}'
+                for id_, value in zip(d.ids, d.values.tolist())]
+  return records.gzipped(('\n'.join(lines) + '\n').encode())

@@ -31,20 +31,33 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import statistics
 from tts.eval.measures.outcomes import Outcome
+from tts.eval.policy import crossfit
 
 R = (0.16, 0.79, 22.0)
 BINS = ('oracle', 'predicted', 'level', 'larger')
+NEAR = 0.01   # of what may be spent: as good as all of it
 _FLOOR = 0.05  # of the larger model's accuracy: a share of less says nothing
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-  """One answer per question by a choice that did not see it: ids [Q], accuracy float64 [Q]."""
+class Both:
+  """Both sides on some questions: accuracies float64 [1 + R] of the questions as they are and of
+  replicates that draw the same ones for both, and n questions."""
 
-  ids: tuple[str, ...]
-  accuracy: np.ndarray
+  small: np.ndarray
+  large: np.ndarray
+  n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+  """The small side's policy at a budget: what it may cost on the axis, and the comparisons by bin
+  (None: all questions)."""
+
+  budget: int
+  cost: float
+  bins: Mapping[int | None, Both]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +65,10 @@ class Small:
   """The small model with test-time compute.
 
   Attributes:
-    choose: (bins, axis, allowance, verifier) --> Answers of the compute-optimal policy by the bins
-      `oracle`, `predicted` or `level`, spending at most `allowance` a question on the axis
-      `generations` or `flops`, with settings that read a verifier or without; None where nothing
-      that has been run is within it.
+    tables: (larger, name of the bins, bins, axis, verifier) --> per set of questions, the largest
+      first, the policy at every budget that was run on it, rising. The policy goes by the bins of
+      that name (`larger`: the oracle bins), spends on `generations` or `flops`, and chooses among
+      settings that read a verifier too or among the others alone.
     budgets: generations of what has been run, ascending.
     one: FLOPs of one plain generation, its prompt included; None where unknown.
     more: FLOPs of each further one of the same question.
@@ -63,7 +76,7 @@ class Small:
     mechanism: what it spends them on, `search` or `revision`.
   """
 
-  choose: Callable[[str, str, float, bool], Answers | None]
+  tables: Callable[[Larger, str, Mapping[str, int], str, bool], Sequence[Sequence[Point]]]
   budgets: tuple[int, ...]
   one: float | None
   more: float | None
@@ -73,10 +86,6 @@ class Small:
   def generations(self, spend: float) -> float:
     """How many plain generations that many FLOPs pay for, below 1 where not for one."""
     return 1 + (spend - self.one) / self.more
-
-  def budget(self, k: float) -> int | None:
-    """The largest budget that has been run and is not above k."""
-    return max((b for b in self.budgets if b <= k), default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,9 +162,9 @@ def level_ratio(scale: float, k: float) -> float | None:
   return 3 * (scale - 1) / (k - scale) if k > scale else None
 
 
-def paper(larger: Larger, small: Small, ratio: float) -> Allowance:
+def paper(larger: Larger, ratio: float) -> Allowance:
   k = matched(larger.scale, ratio) * larger.samples
-  return Allowance(k, 'generations', small.budget(k) or 0, True)
+  return Allowance(k, 'generations', k, True)
 
 
 def strict(larger: Larger, small: Small, ratio: float, once: Once, bins: str) -> Allowance | None:
@@ -176,19 +185,6 @@ def strict(larger: Larger, small: Small, ratio: float, once: Once, bins: str) ->
   return None if without is None else Allowance(small.generations(without), 'flops', without, False)
 
 
-def _parts(larger: Larger, answers: Answers, bins: Mapping[str, int],
-           ) -> Iterator[tuple[int | None, np.ndarray, np.ndarray]]:
-  """(bin or None for all, small accuracy [n], larger accuracy [n]) on the questions of both."""
-  other = dict(zip(larger.outcome.ids, larger.outcome.accuracy))
-  both = [(bins[i], a, other[i]) for i, a in zip(answers.ids, answers.accuracy)
-          if i in other and i in bins]
-  if both:
-    of, mine, theirs = (np.array(x) for x in zip(*both))
-    for bin_ in (None, *sorted(set(of.tolist()))):
-      use = of == bin_ if bin_ is not None else slice(None)
-      yield bin_, mine[use], theirs[use]
-
-
 def _bins(larger: Larger, schemes: Mapping[str, Mapping[str, int]],
           ) -> Iterator[tuple[str, str, Mapping[str, int]]]:
   """(name, the bins that the policy goes by, id -> bin) of each binning that there is.
@@ -207,7 +203,8 @@ def rows(sides: Sequence[Larger], small: Small, schemes: Mapping[str, Mapping[st
          accountings: Sequence[str] = ('paper', 'strict')) -> list[dict[str, Any]]:
   """`flops_matched`: every comparison of every larger model, over all questions and in each bin.
 
-  `difference` is small minus larger, its interval a bootstrap over questions, paired. A comparison
+  `difference` is small minus larger, its interval a paired bootstrap over questions in which the
+  policy chooses anew. A comparison
   that cannot be made is one row, bin null, with nulls and a `reason`.
 
   Args:
@@ -217,52 +214,77 @@ def rows(sides: Sequence[Larger], small: Small, schemes: Mapping[str, Mapping[st
     once: for strict accounting; None where D_pretrain is unknown.
     accountings: those that are wanted.
   """
-  out, differences = [], []
+  out = []
   for larger in sides:
     for accounting in accountings:
       for name, policy, bins in _bins(larger, schemes):
         for ratio in R:
-          if accounting == 'paper':
-            may = paper(larger, small, ratio)
-          else:
-            may = once and strict(larger, small, ratio, once, policy)
+          may = paper(larger, ratio) if accounting == 'paper' else (
+              once and strict(larger, small, ratio, once, policy))
           start = {'mechanism': small.mechanism, 'accounting': accounting, 'larger': larger.name,
                    'larger_strategy': larger.strategy, 'larger_samples': larger.samples,
-                   'bins': name, 'R': ratio, 'm': larger.scale, **_spending(may, small)}
-          answers = None
-          if start['budget'] is not None:
-            answers = small.choose(policy, may.axis, may.most, may.verifier)
-          made = [] if answers is None else list(_parts(larger, answers, bins))
-          for bin_, mine, theirs in made:
-            out.append(start | _compared(bin_, mine, theirs))
-            differences.append(mine - theirs)
-          if not made:
-            out.append(start | _nothing(may, start['budget'], small))
-            differences.append(np.zeros(0))
-  for row, interval in zip(out, statistics.mean_intervals(differences)):
-    row['ci95'] = interval
+                   'bins': name, 'R': ratio, 'm': larger.scale, **_spending(may)}
+          found = may and between(small.tables(larger, name, bins, may.axis, may.verifier),
+                                  may.most)
+          if not found:
+            out.append(start | _nothing(may, small))
+            continue
+          low, high, share = found
+          start |= {'budget': low.budget, 'interpolated': low is not high,
+                    'budget_above': high.budget if low is not high else None,
+                    'underspent': low is high and low.cost < may.most / 2}
+          out += [start | _compared(bin_, low.bins[bin_], high.bins[bin_], share)
+                  for bin_ in low.bins if bin_ in high.bins]
   return out
 
 
-def _spending(may: Allowance | None, small: Small) -> dict[str, Any]:
-  if may is None:
-    return {'k': None, 'budget': None, 'underspent': None, 'verifier': None}
-  budget = small.budget(may.k)
-  return {'k': may.k, 'budget': budget, 'underspent': budget and budget < may.k / 2,
-          'verifier': may.verifier}
+def around(costs: Sequence[float], most: float) -> tuple[int, int, float] | None:
+  """The places of the costs on both sides of an allowance, and the share of the second.
+
+  The same place twice where it is within 1%, or where none is above; None where all cost more.
+  """
+  below = [i for i, c in enumerate(costs) if c * (1 - NEAR) <= most]
+  if not below:
+    return None
+  low = below[-1]
+  if low + 1 == len(costs) or costs[low] >= most * (1 - NEAR):
+    return low, low, 0.0
+  return low, low + 1, math.log(most / costs[low]) / math.log(costs[low + 1] / costs[low])
 
 
-def _compared(bin_: int | None, mine: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-  small, large = float(mine.mean()), float(theirs.mean())
-  return {'bin': bin_, 'n': len(mine), 'small_accuracy': small, 'large_accuracy': large,
-          'difference': small - large, 'ci95': None,
+def between(tables: Sequence[Sequence[Point]],
+            most: float) -> tuple[Point, Point, float] | None:
+  """`around` in the table of the most questions that has a budget above, if any has.
+
+  None where the smallest budget costs more.
+  """
+  for table in tables:
+    at = around([p.cost for p in table], most)
+    if at is not None and (table[at[1]].cost >= most * (1 - NEAR) or table is tables[-1]):
+      return table[at[0]], table[at[1]], at[2]
+  return None
+
+
+def _spending(may: Allowance | None) -> dict[str, Any]:
+  return {'k': may and may.k, 'budget': None, 'budget_above': None, 'interpolated': None,
+          'underspent': None, 'verifier': may and may.verifier}
+
+
+def _compared(bin_: int | None, low: Both, high: Both, share: float) -> dict[str, Any]:
+  """`share` of the way from one budget's comparison to the other's."""
+  mine, theirs = ((1 - share) * a + share * b for a, b in (
+      (low.small, high.small), (low.large, high.large)))
+  small, large = float(mine[0]), float(theirs[0])
+  return {'bin': bin_, 'n': low.n, 'small_accuracy': small, 'large_accuracy': large,
+          'difference': small - large,
+          'ci95': crossfit.difference_interval(mine - theirs, low.n),
           'relative_change': (small - large) / large if large > _FLOOR else None, 'reason': None}
 
 
-def _nothing(may: Allowance | None, budget: int | None, small: Small) -> dict[str, Any]:
+def _nothing(may: Allowance | None, small: Small) -> dict[str, Any]:
   if may is None:
     reason = 'a cost is unknown: a model without its number of training tokens, or no labels here'
-  elif budget is None and small.budgets:
+  elif small.budgets and may.k < min(small.budgets):
     reason = 'what is left does not pay for one generation'
   else:
     reason = 'no question has both sides yet'
@@ -280,12 +302,15 @@ def break_even(sides: Sequence[Larger], small: Small,
   """
   out = []
   for larger in sides:
-    for name, policy, bins in _bins(larger, schemes):
+    for name, _, bins in _bins(larger, schemes):
       curves: dict[int | None, list[tuple[int, float]]] = {}
-      for budget in small.budgets:
-        answers = small.choose(policy, 'generations', budget, True)
-        for bin_, mine, theirs in _parts(larger, answers, bins) if answers else ():
-          curves.setdefault(bin_, []).append((budget, float((mine - theirs).mean())))
+      known: set[int] = set()
+      for table in small.tables(larger, name, bins, 'generations', True):
+        for point in (p for p in table if p.budget not in known):
+          known.add(point.budget)
+          for bin_, both in point.bins.items():
+            curves.setdefault(bin_, []).append(
+                (point.budget, float(both.small[0] - both.large[0])))
       for bin_, curve in curves.items():
         at = crossing(curve)
         k = at and at / larger.samples

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.exchange.exchange import Answers, Larger, Once, Small
-from tts.eval.measures import curves, flops, outcomes as outcomes_lib
+from tts.eval.exchange.exchange import Both, Larger, Once, Point, Small
+from tts.eval.measures import flops, outcomes as outcomes_lib
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.policy import crossfit, difficulty, options
+from tts.eval.policy.trials import Trial
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import Samples
 
@@ -66,62 +67,110 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
                      outcome, bins)
 
 
-def small_side(found: Sequence[Outcome], schemes: Mapping[str, Mapping[str, int]],
-               mechanism: str = 'search') -> Small:
-  """The best setting of each bin, chosen on the other fold's questions.
+# Of the estimators of a scheme, the one that the exchange goes by.
+ESTIMATORS = (('oracle', 'pool'), ('predicted', 'pool'), ('level', 'level'))
+
+
+def small_side(trials: Sequence[Trial], mechanism: str = 'search') -> Small:
+  """The small model by the policy of `trials`: the best strategy of each bin on the other folds.
 
   Args:
-    found: all outcomes; of them those of the mechanism.
-    schemes: bins by scheme.
+    trials: of all estimators; of them those of the mechanism.
     mechanism: `search` or `revision`.
   """
-  main = [o for o in found if curves.is_main(o) and o.strategy != 'oracle'
-          and (o.strategy in curves.REVISIONS) == (mechanism == 'revision')]
-
-  @functools.cache  # many allowances pay for the same settings
-  def among(settings: tuple[int, ...], bins: str) -> Answers | None:
-    return chosen([main[i] for i in settings], schemes[bins])
+  tiers: dict[str, list[Trial]] = {}
+  for t in trials:
+    if (t.estimator.scheme, t.estimator.name) in ESTIMATORS and t.n and (
+        t.found.mechanism, t.found.revised) == (mechanism, mechanism == 'revision'):
+      tiers.setdefault(t.estimator.scheme, []).append(t)
 
   @functools.cache
-  def beside(place: int) -> frozenset[int]:
-    return frozenset(options.covering(main, main[place].ids))
+  def choosing(scheme: str, verifier: bool) -> list[Trial]:
+    found = tiers.get(scheme, [])
+    return found if verifier else [t.of(np.array([o.verifier is None for o in t.found.outcomes]),
+                                        'majority') for t in found]
 
-  # NaN, where FLOPs are unknown, is within no allowance.
-  costs = {axis: [options.cost(o, axis) for o in main] for axis in ('generations', 'flops')}
+  @functools.cache  # a larger model answers in several ways
+  def spent(scheme: str, verifier: bool, axis: str, own: bool, grouped: tuple[tuple[str, int], ...],
+            ) -> list[list[tuple[int, float, dict[int | None, np.ndarray]]]]:
+    return [list(_policy(t, axis, dict(grouped), own)) for t in choosing(scheme, verifier)]
 
-  def choose(bins: str, axis: str, allowance: float, verifier: bool) -> Answers | None:
-    within = [i for i, (o, c) in enumerate(zip(main, costs[axis]))
-              if (verifier or o.verifier is None) and c <= allowance]
-    # A setting of fewer questions than the largest budget's would cut the others to them.
-    top = max(within, key=lambda i: (main[i].budget, len(main[i].ids)), default=None)
-    within = [i for i in within if i in beside(top)]
-    most: dict[str, int] = {}
-    for i in within:
-      most[main[i].strategy] = max(main[i].budget, most.get(main[i].strategy, 0))
-    return among(tuple(i for i in within if main[i].budget == most[main[i].strategy]), bins)
+  def tables(larger: Larger, name: str, bins: Mapping[str, int], axis: str,
+             verifier: bool) -> list[list[Point]]:
+    scheme, own = ('oracle', False) if name == 'larger' else (name, True)
+    both = tuple((i, bins[i]) for i in larger.outcome.ids if i in bins)
+    made = spent(scheme, verifier, axis, own, both)
+    out = []
+    for t, levels in zip(choosing(scheme, verifier), made):
+      theirs = _means(t, larger.outcome, dict(both), own)
+      out.append([Point(budget, cost, {b: Both(mine[b], *theirs[b]) for b in theirs if b in mine})
+                  for budget, cost, mine in levels])
+    return [table for table in out if table and table[0].bins]
 
-  plain = {o.budget: float(o.flops.mean()) for o in main
+  main = [o for t in (tiers.get('oracle') or next(iter(tiers.values()), [])) for o in (
+      t.found.outcomes[i] for i in np.flatnonzero(t.found.own))]
+  plain = {o.budget: float(o.flops.mean()) for o in reversed(main)
            if o.strategy == 'majority' and o.flops is not None}
   one = plain.get(1)
   more = plain[2] - one if one is not None and 2 in plain else one
   prices = [options.cost(o, 'flops') for o in main
             if o.verifier and o.budget > 1 and o.flops is not None]
-  return Small(choose, tuple(sorted({o.budget for o in main})),
-               one, more, min(prices, default=None), mechanism)
+  budgets = {b for t in next(iter(tiers.values()), []) for b in t.found.budgets}
+  return Small(tables, tuple(sorted(budgets)), one, more, min(prices, default=None), mechanism)
 
 
-def chosen(settings: Sequence[Outcome], bins: Mapping[str, int]) -> Answers | None:
-  """Each question's accuracy by the setting that is best in its bin on the other fold.
+def _groups(trial: Trial, bins: Mapping[str, int],
+            own: bool) -> Iterator[tuple[tuple[int | None, ...], np.ndarray]]:
+  """The bins that are read of one set of sums, and its questions, bool [Q] of the trial's.
 
-  Of equal settings the first is taken, as for a bin that the other fold lacks. None where the
-  settings share no question.
+  A policy's own bins are cut anew in every replicate, so that all are read of the same sums; others
+  hold the questions that they hold.
   """
-  shared = set(bins).intersection(*(o.ids for o in settings)) if settings else set()
-  if not shared:
-    return None
-  ids = tuple(sorted(shared))
-  return Answers(ids, crossfit.by_question(
-      ids, np.array([bins[i] for i in ids]), options.accuracies(settings, ids)))
+  of = np.array([bins.get(i, 0) for i in trial.found.ids])
+  names = sorted(set(of[of > 0].tolist()))
+  yield (None, *(names if own else ())), of > 0
+  for name in names if not own else ():
+    yield (name,), of == name
+
+
+def _policy(trial: Trial, axis: str, bins: Mapping[str, int], own: bool,
+            ) -> Iterator[tuple[int, float, dict[int | None, np.ndarray]]]:
+  """Each budget, its cost, and the policy's accuracies [1 + R] by bin, where a question has any."""
+  found = trial.found
+  known = found.budgets_of_reference()
+  costs = [found.level(axis, b) for b in known]
+  if not known or np.isnan(costs).any():
+    return
+  values: list[dict[int | None, np.ndarray]] = [{} for _ in known]
+  for names, use in _groups(trial, bins, own):
+    if use.any():
+      held = None if use.all() else crossfit.sums(
+          trial.estimator, found.ids, found.accuracy, of=use)
+      for made, level in zip(values, trial.at(axis, costs, trial.estimator, held)):
+        made.update({} if level is None else {
+            b: level.within([b] if own and b else ()) for b in names})
+  for budget, cost, made in zip(known, costs, values):
+    if made:
+      yield budget, cost, made
+
+
+def _means(trial: Trial, outcome: Outcome, bins: Mapping[str, int],
+           own: bool) -> dict[int | None, tuple[np.ndarray, int]]:
+  """A fixed strategy's accuracy [1 + R] by bin, and questions, in the replicates of a policy."""
+  at = dict(zip(outcome.ids, outcome.accuracy))
+  values = np.array([[at.get(i, 0.0) for i in trial.found.ids]])
+  of = trial.estimator.bin_of(trial.found.ids)
+  out = {}
+  for names, use in _groups(trial, bins, own):
+    if use.any():
+      sums = crossfit.sums(trial.estimator, trial.found.ids, values, of=use)
+      right, weight = (x.sum(axis=(0, 1), dtype=float) for x in (sums.right[0], sums.weight))
+      for b in names:
+        places = [b - 1] if own and b else slice(None)
+        with np.errstate(invalid='ignore', divide='ignore'):
+          out[b] = (right[places].sum(axis=0) / weight[places].sum(axis=0),
+                    int((use & (of == b)).sum()) if own and b else sums.n)
+  return out
 
 
 def once(run: RunFiles) -> Once | None:

@@ -66,7 +66,7 @@ def _caption(shown: Sequence[dict[str, Any]], models: Sequence[str]) -> str:
     whole = {r['R']: r for r in shown if r['larger'] == model and r['bin'] is None
              and r['bins'] == shown[0]['bins']}
     said.append(f'{model}: ' + ', '.join(
-        f'{number(r["difference"], r["ci95"])} at R = {ratio:g} (N = {r["budget"]}, '
+        f'{number(r["difference"], r["ci95"])} at R = {ratio:g} (N = {_spent(r)}, '
         f'k = {r["k"]:.1f})' for ratio, r in sorted(whole.items())))
   return ('Accuracy of the small model with test-time compute, by the policy chosen on the other '
           'fold, minus that of a larger model\'s greedy answer at equal FLOPs by the paper\'s '
@@ -75,7 +75,7 @@ def _caption(shown: Sequence[dict[str, Any]], models: Sequence[str]) -> str:
           'it.')
 
 
-_LINE = '{:<7}{:<11}{:>5}{:>8}{:>6}  {:<26}' + '{:>8}' * 5
+_LINE = '{:<7}{:<11}{:>5}{:>8}{:>8}  {:<26}' + '{:>8}' * 5
 _HEADER = ('larger', 'its answer', 'bins', 'bin', 'R', 'k', 'N', 'verifier', 'small', 'larger\'s',
            'difference', '95% interval', 'relative', 'n')
 
@@ -87,8 +87,9 @@ def tables(results: Mapping[str, Any]) -> list[str]:
     return []
   out = ['<h2>The exchange with pretraining, every comparison</h2>',
          '<p class="meta">k: generations that the small model may spend on a question; N: the '
-         'largest budget run within it, * if less than half of k. The interval is over '
-         'questions, given these models. strict: measured FLOPs, and what is spent once.</p>']
+         'budgets that were run on both sides of it, between which its accuracy is interpolated, '
+         'or the one within 1% of it, or the largest, * if less than half of k. The interval is '
+         'over questions, given these models. strict: measured FLOPs, and what is spent once.</p>']
   for kind in dict.fromkeys((r['mechanism'], r['accounting']) for r in found):
     rows = [_row(r) for r in found if (r['mechanism'], r['accounting']) == kind]
     out.append(f'<details><summary>{html.escape(kind[0])}, {html.escape(kind[1])} accounting, '
@@ -119,7 +120,7 @@ def text(results: Mapping[str, Any]) -> str:
   lines.append(_LINE.format(*head))
   groups: dict[tuple, dict[Any, str]] = {}
   for r in shown:
-    spent = '' if r['budget'] is None else f'{r["budget"]}{"*" if r["underspent"] else ""}'
+    spent = _spent(r)
     key = (r['larger'], r['bins'], f'{r["R"]:g}', f'{r["k"]:.1f}', spent)
     value = '' if r['difference'] is None else f'{r["difference"]:+z.3f}'
     if r['bin'] is None and r['ci95'] is not None:
@@ -132,6 +133,13 @@ def text(results: Mapping[str, Any]) -> str:
   return '\n'.join(line.rstrip() for line in lines)
 
 
+def _spent(row: Mapping[str, Any]) -> str:
+  if row['budget'] is None:
+    return ''
+  return (f'{row["budget"]}-{row["budget_above"]}' if row['interpolated']
+          else f'{row["budget"]}{"*" if row["underspent"] else ""}')
+
+
 def _answer(row: Mapping[str, Any]) -> str:
   few = '' if row['larger_strategy'] == 'greedy' else f' of {row["larger_samples"]}'
   return f'{row["larger_strategy"]}{few}'
@@ -140,7 +148,7 @@ def _answer(row: Mapping[str, Any]) -> str:
 def _row(r: Mapping[str, Any]) -> list[Any]:
   start = [r['larger'], _answer(r), r['bins'], r['bin'] or 'all', f'{r["R"]:g}',
            '' if r['k'] is None else f'{r["k"]:.1f}',
-           '' if r['budget'] is None else f'{r["budget"]}{"*" if r["underspent"] else ""}',
+           _spent(r),
            '' if r['verifier'] is None else 'yes' if r['verifier'] else 'no']
   if r['difference'] is None:
     return [*start, '', '', r['reason'], '', '', r['n']]

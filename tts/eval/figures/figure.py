@@ -54,7 +54,8 @@ def number(value: float | None, interval: Sequence[float] | None = None) -> str:
   if value is None:
     return 'not measured'
   text = f'{value:z.3f}'
-  return text if interval is None else f'{text} [{interval[0]:z.3f}, {interval[1]:z.3f}]'
+  ends = ('' if end is None else f'{end:z.3f}' for end in interval or ())  # '': not measured
+  return text if interval is None else f'{text} [{", ".join(ends)}]'
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

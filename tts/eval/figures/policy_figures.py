@@ -9,10 +9,11 @@ from tts.eval.figures.figure import at, Figure, hollow, NAMES, number, overall
 from tts.eval.policy.difficulty import CHARGED
 from tts.eval.report import plots
 
-_POLICIES = {('oracle', 'pool'): 'compute-optimal, oracle bins',
+# The one that pays for its estimate of difficulty first.
+_POLICIES = {('predicted', CHARGED): 'compute-optimal, charged',
              ('predicted', 'pool'): 'compute-optimal, predicted bins',
-             ('predicted', CHARGED): 'compute-optimal, charged'}
-_BASELINES = ('best_of_n_weighted', 'majority')
+             ('oracle', 'pool'): 'compute-optimal, oracle bins'}
+_BASELINES = ('best_of_n_weighted', 'majority', 'logprob_weighted')
 
 
 def _ratio(results: Mapping[str, Any], label: str, scheme: str, estimator: str) -> str | None:
@@ -49,7 +50,7 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
           f'{"; ".join(ratios)}. ' if ratios else '')
   return Figure(
       'compute_optimal', 'The best strategy per difficulty',
-      f'{text}Strategies are chosen per bin on one half of the questions and scored on the other. '
+      f'{text}Strategies are chosen per bin on nine tenths of the questions and scored on the rest. '
       f'The charged policy pays for its estimate of difficulty ({CHARGED.replace("_", " ")} of the '
       'samples, scored by the main verifier); for the others the pool behind the bins is free, as '
       'in the paper.' + hollow([r['n'] for rows in found.values() for r in rows]),

@@ -133,8 +133,8 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
       f'{number(mean[f"minus_{name}"], mean[f"minus_{name}_ci95"])}. '
       for name in ('search', 'revision'))
   return Figure('mechanisms', 'One policy over search and revisions',
-                f'{text}The policies choose per predicted bin on one half of the '
-                f'{at[0]["n"]} questions and scored on the other.',
+                f'{text}The policies choose per predicted bin on nine tenths of the '
+                f'{at[0]["n"]} questions and scored on the rest.',
                 [{'line': label, **r} for label, found in made.items() for r in found],
                 plots.png(figure))
 

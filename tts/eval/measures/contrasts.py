@@ -28,8 +28,10 @@ def width(rule: str, budget: int) -> int:
 
 
 def row(id_: str, what: str, difference: np.ndarray) -> dict[str, Any]:
-  return {'id': id_, 'what': what, 'n': len(difference), 'difference': float(difference.mean()),
-          'ci95': statistics.mean_interval(difference)}
+  n, mean = len(difference), float(difference.mean())
+  error = float(difference.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+  return {'id': id_, 'what': what, 'n': n, 'difference': mean,
+          'ci95': statistics.paired_interval(mean, error, n)}
 
 
 def paired(a: Outcome | None, b: Outcome | None, bins: Mapping[str, int] | None = None,

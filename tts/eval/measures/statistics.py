@@ -34,6 +34,74 @@ def interval(replicates: np.ndarray) -> list[float] | None:
   return [float(x) for x in np.percentile(known, [2.5, 97.5])]
 
 
+def paired_interval(mean: float, error: float, questions: int,
+                    span: float = 1.0) -> list[float] | None:
+  """95% interval of a mean difference, that holds where few questions differ or none does.
+
+  Half a question is added at either end of what a difference can be and one at 0, as Agresti and
+  Min (2005) do for pairs; the quantile is Student's. The resampled error of differences that are
+  all 0 is 0, and an interval from that is false certainty.
+
+  Args:
+    mean: of the differences.
+    error: standard error of the mean, by bootstrap or from the differences' variance.
+    questions: n.
+    span: the largest that one question's difference can be.
+
+  Returns:
+    Its ends, None below 2 questions.
+  """
+  if questions < 2:
+    return None
+  squares = questions * (questions * error**2 + mean**2)  # sum of squares
+  more = questions + 2
+  centre = questions * mean / more
+  half = math.sqrt(max((squares + span**2) / more - centre**2, 0) / more) * student(questions - 1)
+  return [max(centre - half, -span), min(centre + half, span)]
+
+
+def student(freedom: float) -> float:
+  """The 97.5% quantile of Student's t, by Cornish and Fisher's series, to 0.4% from 3 on; exact
+  for 1 and 2."""
+  if freedom < 1.5:
+    return 12.706
+  if freedom < 2.5:
+    return 4.303
+  z = 1.959964
+  return (z + (z**3 + z) / 4 / freedom + (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
+          + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3)
+
+
+def student_above(t: float, freedom: float) -> float:
+  """P(T > t) of Student's t, by quadrature over the angle atan(t / sqrt(freedom))."""
+  angle = np.linspace(math.atan(abs(t) / math.sqrt(freedom)), math.pi / 2, 4001)
+  scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+  tail = scale * float(np.trapezoid(np.cos(angle) ** (freedom - 1), angle))
+  return tail if t >= 0 else 1 - tail
+
+
+def crossed(values: np.ndarray) -> tuple[float, float]:
+  """Standard error of the mean of a table whose rows and columns are both drawn, and its freedom.
+
+  Two-way analysis of variance with random effects: the variance of the mean is (rows + columns -
+  rest) / cells, of mean squares, with Satterthwaite's degrees of freedom.
+
+  Args:
+    values: float64 [A, B], of at least 2 rows and columns.
+  """
+  a, b = values.shape
+  mean, row, column = values.mean(), values.mean(axis=1), values.mean(axis=0)
+  rest = values - row[:, None] - column + mean
+  squares = np.array([b * ((row - mean)**2).sum() / (a - 1),
+                      a * ((column - mean)**2).sum() / (b - 1),
+                      (rest**2).sum() / (a - 1) / (b - 1)])
+  each = np.array([a - 1, b - 1, (a - 1) * (b - 1)])
+  total = squares[0] + squares[1] - squares[2]
+  if total <= squares[2]:  # neither rows nor columns differ by more than the rest does
+    return float(math.sqrt(squares[2] / a / b)), float(each[2])
+  return float(math.sqrt(total / a / b)), float(total**2 / ((squares**2 / each).sum()))
+
+
 def mean_intervals(columns: Sequence[np.ndarray]) -> list[list[float] | None]:
   """95% bootstrap interval of the mean of each column of per-question values; None below 2.
 

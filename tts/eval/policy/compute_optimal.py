@@ -1,7 +1,7 @@
 """Rows of `compute_optimal` and `efficiency`: the best strategy per bin against fixed ones.
 
-A policy of budget N may spend in every bin what best-of-N weighted costs at N, on the axis at hand;
-it is drawn at that cost even where its choices are cheaper.
+A policy of budget N may spend in every bin as many generations as best-of-N weighted at N. It is
+drawn, as a baseline is, at what its choices do cost, on each axis.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval.policy import crossfit, efficiency, options as options_lib
-from tts.eval.policy.crossfit import Sums
+from tts.eval.policy.crossfit import Level
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.policy.options import AXES, CONTROL, Options, PARALLEL, REFERENCE
 from tts.eval.policy.trials import Trial
@@ -23,85 +23,79 @@ BASELINES = {'search': (REFERENCE, 'majority', 'best_fixed'),
              'both': (REFERENCE, PARALLEL, 'best_fixed')}
 
 
-def allowed(found: Options, axis: str, budget: int,
-            estimator: Estimator | None = None) -> np.ndarray:
-  """Places of the strategies that a budget pays for, cheapest first, int64 [A]."""
-  costs = found.charged(axis, estimator)
-  order = np.argsort(costs, kind='stable')  # equal costs stay in order of budget and name
-  return order[costs[order] <= found.level(axis, budget) * (1 + 1e-9)]
-
-
 def what(estimator: Estimator, found: Options) -> dict[str, Any]:
   """The fields of a row that say whose policy it is."""
   return {'mechanism': found.mechanism, 'bins': estimator.scheme, 'estimator': estimator.name,
           'charged': estimator.charged}
 
 
-def _row(estimator: Estimator, found: Options, sums: Sums, budget: int) -> dict[str, Any] | None:
-  """One policy at one budget in generations; None where the estimate alone costs more."""
-  order = allowed(found, 'generations', budget, estimator)
-  if not order.size or not sums.n:
-    return None
-  accuracy = crossfit.crossfit(sums, order)
+def _row(trial: Trial, budget: int, curve: Level) -> dict[str, Any]:
+  """One policy at one budget in generations."""
+  estimator, found, sums = trial.estimator, trial.found, trial.sums
   means = sums.means()
-  fixed = {'best_fixed': crossfit.crossfit(sums.unbinned(), allowed(found, 'generations', budget))}
+  fixed = {'best_fixed': trial.fixed('generations')[budget].accuracy}
   for name in (*options_lib.POOLED, PARALLEL):
     place = found.place(name, budget)
-    fixed[name] = None if place is None else means[:, place]
-  picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
-  spent = found.charged('generations', estimator)[picked]
+    fixed[name] = None if place is None else means[place]
+  accuracy = curve.accuracy
   row = {**what(estimator, found), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
-         'ci95': crossfit.interval(accuracy, sums.n),
-         'generations': float(np.average(spent, weights=sums.weight[:, :, 0].sum(axis=0))),
-         'choices': [options_lib.name(found.outcomes[i]) for i in picked]}
+         'ci95': crossfit.interval(accuracy, sums.n), 'generations': float(curve.spent[0]),
+         'choices': [options_lib.name(found.outcomes[i]) for i in trial.chosen(budget)]}
   for name, other in fixed.items():
     known = other is not None
     row[f'{name}_accuracy'] = float(other[0]) if known else None
     row[f'{name}_difference'] = float(accuracy[0] - other[0]) if known else None
-    row[f'{name}_difference_ci95'] = crossfit.interval(accuracy - other, sums.n) if known else None
+    row[f'{name}_difference_ci95'] = (
+        crossfit.difference_interval(accuracy - other, sums.n) if known else None)
   return row
 
 
-def _curve(found: Options, axis: str, sums: Sums,
-           estimator: Estimator | None = None) -> tuple[np.ndarray, np.ndarray]:
-  """Costs [L] and accuracies [1 + R, L] of a policy, or of the best fixed strategy."""
-  points = [(found.level(axis, budget), crossfit.crossfit(sums, order)) for budget in found.budgets
-            if (order := allowed(found, axis, budget, estimator)).size]
-  if not points:
-    return np.zeros(0), np.zeros((sums.right.shape[2], 0))
-  return np.array([x for x, _ in points]), np.stack([y for _, y in points], axis=1)
+def points(found: Options, curves: dict[int, Any]) -> tuple[np.ndarray, np.ndarray]:
+  """Spending and accuracy, float64 [1 + R, L] each, at budgets at which all ran that ever did."""
+  some = [c for budget, c in curves.items() if found.complete(budget)]
+  if not some or any(np.isnan(c.spent[0]) for c in some):  # a cost was not measured
+    return np.zeros((1, 0)), np.zeros((1, 0))
+  return np.stack([c.spent for c in some], axis=1), np.stack([c.accuracy for c in some], axis=1)
 
 
-def baseline(found: Options, axis: str, sums: Sums,
-             name: str) -> tuple[np.ndarray, np.ndarray]:
-  """Costs [L] and accuracies [1 + R, L] of a baseline."""
+def baseline(trial: Trial, axis: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+  """Costs [L] or [1 + R, L] and accuracies [1 + R, L] of a baseline."""
+  found = trial.found
   if name == 'best_fixed':
-    return _curve(found, axis, sums.unbinned())
+    return points(found, trial.fixed(axis))
   places = [i for i, o in enumerate(found.outcomes) if options_lib.label(o) == name]
-  return found.costs[axis][places], sums.means()[:, places]
+  return found.costs[axis][places], trial.sums.means()[places].T
 
 
-def _efficiency(estimator: Estimator, found: Options, sums: Sums,
-                reasons: dict[str, str]) -> Iterator[dict[str, Any]]:
+def distance(trial: Trial, axis: str, name: str, policy: tuple[np.ndarray, np.ndarray],
+             ) -> tuple[dict[str, Any], str | None]:
+  """A row of `efficiency`, and why its ratio is null where it is not for being censored."""
+  base = baseline(trial, axis, name)
+  row = {**what(trial.estimator, trial.found), 'baseline': name, 'axis': axis, 'n': trial.sums.n,
+         'ratio': None, 'ci95': None, 'ratio_censored': None, 'at': [], 'at_ci95': [],
+         'censored': []}
+  if not base[0].size or np.isnan(base[0]).any() or np.isnan(base[1][0]).any():
+    return row, f'{name} or its {axis} were not measured'
+  if not policy[0].size:
+    return row, 'no budget pays for the estimate, or its price was not measured'
+  size = len(policy[1])
+  each = efficiency.ratios(*(x if x.ndim == 1 else x[:size] for x in base), *policy)
+  if np.isnan(each[0]).any():
+    return row, f'{name} does not rise with its budget'
+  return row | efficiency.fields(each, trial.sums.n), None
+
+
+def _efficiency(trial: Trial, reasons: dict[str, str]) -> Iterator[dict[str, Any]]:
+  estimator, found = trial.estimator, trial.found
   for axis in AXES:
-    policy = _curve(found, axis, sums, estimator)
+    policy = points(found, trial.policy(axis))
     for name in BASELINES[found.mechanism]:
-      base = baseline(found, axis, sums, name)
-      row = {**what(estimator, found), 'baseline': name, 'axis': axis, 'n': sums.n,
-             'ratio': None, 'ci95': None, 'at': []}
+      row, reason = distance(trial, axis, name, policy)
       field = f'efficiency.{found.mechanism}.{estimator.scheme}.{estimator.name}.{name}.{axis}'
-      if not base[0].size or np.isnan(base[0]).any():
-        reasons[field] = f'{name} or its {axis} were not measured'
-      elif not policy[0].size:
-        reasons[field] = 'no budget pays for the estimate, or its price was not measured'
-      else:
-        each = efficiency.ratios(*base, *policy)
-        if np.isnan(each[0]).any():
-          reasons[field] = f'{name} does not rise with its budget'
-        else:
-          middle = np.median(each, axis=1)
-          row.update(ratio=float(middle[0]), ci95=crossfit.interval(middle, sums.n),
-                     at=[list(x) for x in zip(efficiency.SHARES, each[0].tolist())])
+      if reason is not None:
+        reasons[field] = reason
+      elif row['ratio_censored'] is not None:
+        reasons[field] = f'the median of the shares lies {row["ratio_censored"]} what was measured'
       yield row
 
 
@@ -120,11 +114,10 @@ def rows(trials: Sequence[Trial],
   for trial in trials:
     if trial.found.revised and trial.found.mechanism == 'search':
       continue  # fewer questions than search was measured on; see `mechanisms`
-    parts = trial.estimator, trial.found, trial.sums
-    made = [_row(*parts, budget) for budget in trial.found.budgets]
-    policies += [row for row in made if row is not None]
-    if trial.widest and trial.sums.n:
-      distances += _efficiency(*parts, reasons)
+    if trial.n:
+      policies += [_row(trial, *at) for at in trial.policy('generations').items()]
+    if trial.widest and trial.n:
+      distances += _efficiency(trial, reasons)
   if not policies:
     reasons['compute_optimal'] = 'no question has both an estimate of difficulty and scored samples'
   return policies, distances

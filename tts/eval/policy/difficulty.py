@@ -7,6 +7,7 @@ a question's scored samples does not choose its bin.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -54,9 +55,21 @@ class Estimator:
     """Bins that do not depend on which questions there are, int64 [Q]; None for quintiles."""
     return by_cuts(self.estimate, self.cuts) if self.bins is None and self.cuts else self.bins
 
+  def bin_of(self, ids: Sequence[str]) -> np.ndarray:
+    """Bins int64 of some questions, as all of them are, 0 where there is no estimate."""
+    known = _bins(self)
+    return np.array([known.get(i, 0) for i in ids], np.int64)
+
   @property
   def charged(self) -> bool:
     return bool(self.charge)
+
+
+@functools.lru_cache(4)
+def _bins(estimator: Estimator) -> dict[str, int]:
+  fixed = estimator.fixed
+  return (quintiles(estimator.ids, estimator.estimate) if fixed is None
+          else dict(zip(estimator.ids, fixed.tolist())))
 
 
 def oracle_estimate(pool: Samples, samples: slice = slice(None)) -> np.ndarray:

@@ -39,11 +39,10 @@ def _accuracies(group: Mapping[str, Trial], budget: int) -> dict[str, np.ndarray
   """Accuracy [1 + R] of each mechanism's policy; None where one of them has nothing to choose."""
   found = {}
   for name in NAMES:
-    trial = group[name]
-    order = compute_optimal.allowed(trial.found, 'generations', budget, trial.estimator)
-    if not order.size or not trial.sums.n:
+    curve = group[name].policy('generations').get(budget)
+    if curve is None:
       return None
-    found[name] = crossfit.crossfit(trial.sums, order)
+    found[name] = curve.accuracy
   return found
 
 
@@ -57,5 +56,5 @@ def _row(group: Mapping[str, Trial], budget: int | None,
   for name in NAMES[:-1]:
     difference = values['both'] - values[name]
     row[f'minus_{name}'] = float(difference[0])
-    row[f'minus_{name}_ci95'] = crossfit.interval(difference, trial.sums.n)
+    row[f'minus_{name}_ci95'] = crossfit.difference_interval(difference, trial.sums.n)
   return row

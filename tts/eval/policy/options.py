@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from tts.eval.measures import curves
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy.difficulty import Estimator
+from tts.eval.policy.difficulty import BINS, Estimator
 
 AXES = ('generations', 'tokens', 'flops', 'seconds')
 POOLED = ('majority', 'logprob_weighted', 'best_of_n_weighted')  # from independent samples
@@ -64,7 +65,17 @@ def price(outcomes: Sequence[Outcome], samples: int) -> dict[str, float | None]:
           'generations': float(samples)}
 
 
-@dataclasses.dataclass(frozen=True)
+def costs_by_question(outcome: Outcome, axis: str) -> np.ndarray:
+  """Cost float64 [Q] of each question, NaN where it was not measured; seconds are their mean."""
+  parts = outcome.generated_tokens, outcome.verifier_tokens
+  if axis == 'tokens' and all(p is not None for p in parts):
+    return np.sum(parts, axis=0)
+  if axis == 'flops' and outcome.flops is not None:
+    return outcome.flops
+  return np.full(len(outcome.ids), cost(outcome, axis))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Options:
   """Strategies that all ran on the same questions.
 
@@ -95,9 +106,40 @@ class Options:
     return next((i for i, o in enumerate(self.outcomes)
                  if (label(o), o.budget) == (strategy, budget)), None)
 
+  def budgets_of_reference(self) -> list[int]:
+    """Every budget that the reference spent on these questions, rising, and not on these alone."""
+    return sorted({o.budget for o in self.outcomes if label(o) == self.reference})
+
   def level(self, axis: str, budget: int) -> float:
     """What the reference costs at a budget: a policy may spend as much."""
     return float(self.costs[axis][self.place(self.reference, budget)])
+
+  def allowed(self, axis: str, allowance: float, estimator: Estimator | None = None) -> np.ndarray:
+    """Places of the strategies that an allowance pays for, cheapest first, int64 [A]."""
+    costs = self.charged(axis, estimator)
+    order = np.argsort(costs, kind='stable')  # equal costs stay in order of budget and name
+    return order[costs[order] <= allowance * (1 + 1e-9)]
+
+  def spent(self, axis: str, estimator: Estimator) -> np.ndarray:
+    """Mean cost of each strategy in each of an estimator's bins, float64 [S, BINS].
+
+    With the estimate's price; in the bins of the questions as they are, 0 in one without any. It is
+    what a policy spends, of which its allowance is the mean over all questions.
+    """
+    bins = estimator.bin_of(self.ids)
+    price = self.charged(axis, estimator) - self.costs[axis]
+    inside = bins[:, None] == np.arange(1, BINS + 1)
+    return (_by_question(self, axis) @ inside / np.maximum(inside.sum(axis=0), 1)
+            + price[:, None])
+
+  def complete(self, budget: int) -> bool:
+    """Whether a budget is one at which searches ran, if any did: a policy's curve has no other.
+
+    Between these its choice has samples in the place of searches that were not run. A single answer
+    is no search, and above the largest search the menu has no hole.
+    """
+    searches = {o.budget for o, own in zip(self.outcomes, self.own) if o.guided and own}
+    return not searches or budget in {1, *searches} or budget > max(searches)
 
   def charged(self, axis: str, estimator: Estimator | None) -> np.ndarray:
     """Costs float64 [S] with the estimate's price on top; NaN = not measured, or not to choose.
@@ -115,6 +157,16 @@ class Options:
         kept = self.place(o.strategy, estimator.stay)
         out[i] -= costs[kept] if o.budget > estimator.stay else costs[i]
     return out
+
+
+@functools.lru_cache(16)
+def _by_question(options: Options, axis: str) -> np.ndarray:
+  """Costs float64 [S, Q]; of every estimator's bins the same."""
+  at: dict[tuple[str, ...], np.ndarray] = {}
+  for o in options.outcomes:
+    if o.ids not in at:
+      at[o.ids] = np.searchsorted(o.ids, options.ids)
+  return np.stack([costs_by_question(o, axis)[at[o.ids]] for o in options.outcomes])
 
 
 def covering(outcomes: Sequence[Outcome], ids: Sequence[str]) -> list[int]:

@@ -11,11 +11,13 @@ import dataclasses
 
 import numpy as np
 
+from tts.eval.policy import crossfit
 from tts.eval.policy.crossfit import Sums
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.policy.options import Options
 
-_LOWEST, _HIGHEST, _HALVINGS = 1e-9, 1e3, 50  # prices, in accuracy per generation
+REPLICATES = 200  # of crossfit's: a price is searched in each
+_LOWEST, _HIGHEST, _HALVINGS = 1e-6, 1e2, 26  # prices, in accuracy per generation
 
 
 class _Offers:
@@ -24,52 +26,59 @@ class _Offers:
   They are a few of many, and another few in every bin and replicate.
   """
 
-  def __init__(self, found: Sums, costs: np.ndarray):
-    more = np.ones(found.right.shape, bool)
-    more[..., 1:] = found.right[..., 1:] > np.maximum.accumulate(found.right, axis=-1)[..., :-1]
-    most = more.sum(axis=-1).max()
-    self._place = np.argsort(~more, axis=-1, kind='stable')[..., :most]
-    self._right = np.where(*(np.take_along_axis(x, self._place, axis=-1)
-                             for x in (more, found.right)), -np.inf)
+  def __init__(self, right: np.ndarray, weight: np.ndarray, costs: np.ndarray):
+    more = np.ones(right.shape, bool)
+    more[1:] = right[1:] > np.maximum.accumulate(right, axis=0)[:-1]
+    most = more.sum(axis=0).max()
+    self._place = np.argsort(~more, axis=0, kind='stable')[:most]
+    self._right = np.where(*(np.take_along_axis(x, self._place, axis=0)
+                             for x in (more, right)), -np.inf)
     self._costs = costs[self._place]
-    self._weight, self._whole = found.weight, found.weight.sum(axis=1)
-    self._first = np.arange(0, self._place.size, most).reshape(found.weight.shape)
+    self._weight, self._whole = weight, weight.sum(axis=-2)
 
   def picked(self, price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At a price [2, 1 + R] strategies int64 [2, BINS, 1 + R], of equals the first, and their cost.
+    """At a price [..., 1 + R] strategies int64 [..., BINS, 1 + R], of equals the first, and their
+    cost, the mean of a question, float64 [..., 1 + R]."""
+    paid = price[..., None, :] * self._weight
+    best, cost, place = self._right[0] - paid * self._costs[0], self._costs[0], self._place[0]
+    for right, costs, places in zip(self._right[1:], self._costs[1:], self._place[1:]):
+      value = right - paid * costs
+      better = value > best
+      best, cost, place = (np.where(better, *x) for x in (
+          (value, best), (costs, cost), (places, place)))
+    with np.errstate(invalid='ignore', divide='ignore'):
+      return place, (cost * self._weight).sum(axis=-2) / self._whole
 
-    The cost is the mean of a question in each fold, float64 [2, 1 + R].
-    """
-    paid = (price[:, None] * self._weight)[..., None] * self._costs
-    at = self._first + (self._right - paid).argmax(axis=-1)
-    with np.errstate(invalid='ignore'):
-      spent = (self._costs.ravel()[at] * self._weight).sum(axis=1) / self._whole
-    return self._place.ravel()[at], spent
 
-
-def choose(found: Sums, costs: np.ndarray, budget: float) -> np.ndarray | None:
-  """The strategy of each bin on each fold, which spend at most `budget` a question on average.
+def choose(right: np.ndarray, weight: np.ndarray, costs: np.ndarray,
+           budgets: list[float]) -> list[np.ndarray | None]:
+  """The strategy of each bin for each budget, which spends at most that a question on average.
 
   Args:
-    found: of all strategies.
+    right: float [S, ..., BINS, 1 + R], of all strategies.
+    weight: float [..., BINS, 1 + R].
     costs: float64 [S], rising.
-    budget: on average.
+    budgets: each on average.
 
   Returns:
-    int64 [2, BINS, 1 + R], or None where even the cheapest costs more.
+    Per budget int64 [..., BINS, 1 + R], or None where even the cheapest costs more.
   """
-  limit = budget * (1 + 1e-9)
-  if costs[0] > limit:
-    return None
-  offers = _Offers(found, costs)
-  free, spent = offers.picked(np.zeros(found.weight.shape[::2]))
-  low = np.full(found.weight.shape[::2], _LOWEST)
-  high = np.full(found.weight.shape[::2], _HIGHEST)
-  for _ in range(_HALVINGS):
-    middle = np.sqrt(low * high)
-    within = offers.picked(middle)[1] <= limit
-    low, high = np.where(within, low, middle), np.where(within, middle, high)
-  return np.where((spent <= limit)[:, None], free, offers.picked(high)[0])
+  offers = _Offers(right.astype(float), weight.astype(float), costs)
+  shape = weight.shape[:-2] + weight.shape[-1:]
+  free, spent = offers.picked(np.zeros(shape))
+  out: list[np.ndarray | None] = []
+  for budget in budgets:
+    limit = budget * (1 + 1e-9)
+    if costs[0] > limit:
+      out.append(None)
+      continue
+    low, high = np.full(shape, _LOWEST), np.full(shape, _HIGHEST)
+    for _ in range(_HALVINGS):
+      middle = np.sqrt(low * high)
+      within = ~(offers.picked(middle)[1] > limit)
+      low, high = np.where(within, low, middle), np.where(within, middle, high)
+    out.append(np.where((spent <= limit)[..., None, :], free, offers.picked(high)[0]))
+  return out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,34 +86,37 @@ class Split:
   """One budget split over bins. Strategies are places in `Options.outcomes`.
 
   Attributes:
-    picked: int64 [2, BINS], chosen on each fold.
+    picked: int64 [SPLITS, FOLDS, BINS], what each fold was scored by, chosen on the others.
     everywhere: int64 [BINS], chosen on all questions.
-    accuracy: float64 [1 + R], each fold by the other's choice.
-    generations: mean that this spends on the questions as they are.
+    accuracy: float64 [1 + R], over REPLICATES.
+    spent: float64 [1 + R], generations of a question on average.
   """
 
   picked: np.ndarray
   everywhere: np.ndarray
   accuracy: np.ndarray
-  generations: float
+  spent: np.ndarray
 
 
-def split(found: Options, sums: Sums, budget: int, estimator: Estimator) -> Split | None:
-  """The best split of a mean budget, cross-validated; None where it does not pay for anything."""
+def splits(found: Options, sums: Sums, estimator: Estimator | None) -> dict[int, Split]:
+  """The best split of each mean budget, cross-validated; without those that pay for nothing."""
   costs = found.charged('generations', estimator)
   order = np.argsort(costs, kind='stable')
   order = order[np.isfinite(costs[order])]
-  mine = Sums(sums.right[..., order], sums.weight, sums.n)
-  level = found.level('generations', budget)
-  picked = choose(mine, costs[order], level) if order.size else None
-  if picked is None:
-    return None
-  held = picked[::-1]
-  right = np.take_along_axis(mine.right, held[..., None], axis=-1)
-  with np.errstate(invalid='ignore'):
-    accuracy = right.sum(axis=(0, 1, 3)) / mine.weight.sum(axis=(0, 1))
-  whole = Sums(mine.right.sum(axis=0, keepdims=True)[:, :, :1],
-               mine.weight.sum(axis=0, keepdims=True)[:, :, :1], mine.n)
-  weight = mine.weight[:, :, 0]
-  return Split(order[picked[:, :, 0]], order[choose(whole, costs[order], level)[0, :, 0]], accuracy,
-               float((costs[order][held[:, :, 0]] * weight).sum() / weight.sum()))
+  if not order.size:
+    return {}
+  mine = sums.first(REPLICATES)
+  right, whole, own = mine.right[order], mine.whole(), costs[order]
+  allowances = [found.level('generations', budget) for budget in found.budgets]
+  held = choose(crossfit.others(right), crossfit.others(mine.weight), own, allowances)
+  everywhere = choose(whole.right[order], whole.weight, own, allowances)
+  out = {}
+  total = mine.weight.sum(axis=(0, 1, 2))
+  for budget, pick, everybody in zip(found.budgets, held, everywhere):
+    if pick is not None:
+      got = np.take_along_axis(right, pick[None], axis=0)[0]
+      with np.errstate(invalid='ignore'):
+        out[budget] = Split(order[pick[..., 0]], order[everybody[0, 0, :, 0]],
+                            got.sum(axis=(0, 1, 2)) / total,
+                            (own[pick] * mine.weight).sum(axis=(0, 1, 2)) / total)
+  return out

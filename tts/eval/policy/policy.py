@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import compute_optimal, crossfit, difficulty, options as options_lib
+from tts.eval.policy import crossfit, difficulty, options as options_lib
 from tts.eval.policy.crossfit import Sums
 from tts.eval.policy.difficulty import BINS, Estimator
 from tts.eval.policy.options import Options
@@ -97,13 +97,11 @@ def fit(trials: Sequence[Trial]) -> Policy | None:
     trials: of one estimator, whose bins are cut of an estimate.
   """
   fits, shared = {}, {}
+  estimator = trials[0].estimator if trials else None
   for trial in (t for t in trials if not t.found.revised):  # `launch.solve` searches
-    estimator, found, sums = trial.estimator, trial.found, trial.sums
-    for budget in found.budgets if sums.n else ():
-      order = compute_optimal.allowed(found, 'generations', budget, estimator)
-      if order.size:
-        picked = crossfit.choose(sums.right[:, :, 0].sum(axis=0), order)
-        fits[budget] = _fit(found, sums, picked, crossfit.crossfit(sums, order))
+    found, sums = trial.found, trial.sums
+    for budget, curve in trial.policy('generations').items():
+      fits[budget] = _fit(found, sums, trial.chosen(budget), curve.accuracy)
     if trial.widest:
       shared |= {budget: _fit(found, sums, s.everywhere, s.accuracy)
                  for budget, s in trial.splits.items()}

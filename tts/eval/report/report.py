@@ -17,10 +17,13 @@ from typing import Any
 from absl import logging
 
 from tts import plugins
+from tts.eval.claims import claim_sides
+from tts.eval.exchange import exchange_sides
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
-from tts.eval.policy import estimators, policy
-from tts.eval.report import page, results as results_lib, training_seeds, tree_page
+from tts.eval.policy import decomposition, estimators, policy
+from tts.eval.report import page, results as results_lib, tables, training_seeds, tree_page
+from tts.eval.report.training_seeds import Cell, CLAIMS
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.eval.storage.samples import COUNTS
 from tts.types import InputError
@@ -97,7 +100,7 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   asked = max((r['n'] for r in _rows(results, 'majority')), default=None)
 
   def add(name, value, interval, n):
-    rows.append([name, number(value), _span(interval, 'z.3f'), '' if n is None else n])
+    rows.append([name, number(value), tables.span(interval, 'z.3f'), '' if n is None else n])
 
   for model, m in results['models'].items():
     if m is not None:
@@ -123,75 +126,6 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
   if prm is not None:
     add('knowing only the question: AUC over all answers', prm['auc_question_only'], None, asked)
   return rows
-
-
-def _span(interval: Sequence[float] | None, form: str = '+z.3f') -> str:
-  return '' if interval is None else f'{interval[0]:{form}} to {interval[1]:{form}}'
-
-
-def _whose(row: Mapping[str, Any]) -> str:
-  """A policy by what it goes by."""
-  over = '' if row['mechanism'] == 'search' else f'{row["mechanism"]}: '
-  return f'{over}{row["bins"]} bins by {row["estimator"]}{", charged" if row["charged"] else ""}'
-
-
-def _contrasts(found: Sequence[Mapping[str, Any]]) -> str:
-  rows = [[c['what'], f'{c["difference"]:+z.3f}', _span(c['ci95']), c['n']] for c in found]
-  return page.table(['', 'difference', '95% interval', 'questions'], rows)
-
-
-def _claims(results: Mapping[str, Any]) -> str:
-  verdict = {True: 'held', False: 'did not hold', 'inconclusive': 'inconclusive'}
-  rows = [[c['claim'], verdict[c['reproduced']],
-           '' if c['effect'] is None else f'{c["effect"]:+z.3f}',
-           _span(c['ci95']),
-           f'{c["direction"]}; {c["evidence"]}'] for c in results['claims']]
-  return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
-
-
-def _efficiency(found: Sequence[Mapping[str, Any]]) -> str:
-  rows = [[_whose(e), e['baseline'], e['axis'], f'{e["ratio"]:.2f}',
-           _span(e['ci95'], '.2f'), e['n']]
-          for e in found if e['ratio'] is not None]
-  return page.table(['policy', 'against', 'cost in', 'ratio', '95% interval', 'questions'], rows)
-
-
-def _moved(results: Mapping[str, Any]) -> str:
-  rows = [[_whose(m), m['budget'], f'{m["generations"]:.1f}', number(m['accuracy'], m['ci95']),
-           f'{m["difference"]:+z.3f}', _span(m['difference_ci95']), m['n']]
-          for m in results['moved']]
-  return page.table(['policy', 'N', 'spent', 'accuracy', 'minus N for every question',
-                     '95% interval', 'questions'], rows)
-
-
-def _settled(results: Mapping[str, Any]) -> str:
-  rows = [[s['strategy'], s['budget'], number(s['generations'], s['ci95']), s['n']]
-          for s in results['settled']]
-  return page.table(['vote', 'N', 'samples drawn', 'questions'], rows)
-
-
-def _solution(answer: Mapping[str, Any]) -> str:
-  """An answer's score, then its steps, each with its own."""
-  lines = [f'{answer["score"]:.3f}']
-  for text, score in answer['steps']:
-    lines.append(f'{"" if score is None else f"{score:.2f}  "}{"" if text is None else text}')
-  return '\n'.join(lines)
-
-
-def _fools(results: Mapping[str, Any]) -> list[str]:
-  """A table per verifier, the main one's open."""
-  out = []
-  for name, v in results['verifier'].items():
-    if v is None or not v['fools']:
-      continue
-    rows = [[f'{f["problem_id"]}\n{(f["prompt"] or "").strip()}',
-             '' if f['gold'] is None else f['gold'], _solution(f['wrong']), _solution(f['right']),
-             f'{f["margin"]:+.3f}'] for f in v['fools']]
-    table = page.table(['question', 'answer', 'the wrong one, its steps', 'the best right one',
-                        'margin'], rows)
-    out.append(f'<details{" open" if not out else ""}><summary>{judges(results)[name]}</summary>'
-               f'<div class="fools">{table}</div></details>')
-  return out
 
 
 def _count(value: int | float | None) -> str:
@@ -246,29 +180,36 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           *_voting(results), '<h2>Key numbers</h2>',
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
-    body += ['<h2>Paired differences</h2>', _contrasts(results['contrasts'])]
+    body += ['<h2>Paired differences</h2>', tables.contrasts(results['contrasts'])]
   if results['claims']:
-    body += ['<h2>The paper\'s claims</h2>', _claims(results)]
+    body += ['<h2>The paper\'s claims</h2>', tables.claims(results)]
   if results['pooled']:
     body += ['<h2>Over training seeds</h2>', '<p>Models, labels and searches of '
              f'{len(results["seeds"])} seeds; intervals over seeds and questions. All else on this '
              'page is the first seed\'s.</p>', _over_seeds(results)]
   body += [_figure(f) for f in figures]
   body += exchange_figures.tables(results)
+  if results['decomposition']:
+    body += ['<h2>What each part of the policy is worth</h2>',
+             '<p>Policies that pay for their estimate of difficulty first, free ones after them. '
+             'Random bins go through the same choices: what they gain is not difficulty\'s.</p>',
+             tables.decomposition(decomposition.headline(results['decomposition'])),
+             '<details><summary>At every budget</summary>'
+             f'{tables.decomposition(results["decomposition"])}</details>']
   if results['efficiency']:
     body += ['<details><summary>Efficiency of the policies: how much less they spend for what the '
-             f'baseline reaches</summary>{_efficiency(results["efficiency"])}</details>']
+             f'baseline reaches</summary>{tables.efficiency(results["efficiency"])}</details>']
   if (revised := results['revisions']) is not None:
     body += ['<details><summary>Revisions: paired differences</summary>'
-             f'{_contrasts(revised["contrasts"])}</details>']
+             f'{tables.contrasts(revised["contrasts"])}</details>']
   if results['moved']:
     body += ['<details><summary>Budget moved between questions: N on average, more where a '
-             f'generation buys more</summary>{_moved(results)}'
-             f'{_efficiency(results["moved_efficiency"])}</details>']
+             f'generation buys more</summary>{tables.moved(results)}'
+             f'{tables.efficiency(results["moved_efficiency"])}</details>']
   if results['settled']:
     body += ['<details><summary>Votes stopped once no further sample can change them</summary>'
-             f'{_settled(results)}</details>']
-  if fools := _fools(results):
+             f'{tables.settled(results)}</details>']
+  if fools := tables.fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '
              'wrong one leads the best right one by most. A step\'s score stands before it.</p>',
@@ -307,16 +248,18 @@ def _voting(results: Mapping[str, Any]) -> list[str]:
   return [f'<p class="meta">{html.escape(text)}.</p>']
 
 
-def _pooled(workdir: pathlib.Path, results: Mapping[str, Any]) -> list[dict[str, Any]]:
-  """Rows over all seeds, once each has a report; else none, and the reason."""
+def _cells(workdir: pathlib.Path, results: Mapping[str, Any]) -> dict[Cell, pathlib.Path]:
+  """Report folders by training seed, on one benchmark, once each has one; else {}, and the reason.
+  """
   first, *others = results['seeds'] or [None]
   folders = {first: workdir / 'report'} | {s: workdir / 'seeds' / str(s) / 'report' for s in others}
-  waiting = [str(s) for s, folder in folders.items() if not (folder / 'outcomes.csv.gz').exists()]
+  waiting = [str(s) for s, folder in folders.items()
+             if not all((folder / name).exists() for name in ('outcomes.csv.gz', CLAIMS))]
   if others and not waiting:
-    return training_seeds.rows(folders)
+    return {(seed, 0): folder for seed, folder in folders.items()}
   results['reasons']['pooled'] = (
       f'no report yet of seeds {", ".join(waiting)}' if others else 'one training seed')
-  return []
+  return {}
 
 
 def _over_seeds(results: Mapping[str, Any]) -> str:
@@ -360,7 +303,13 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   trials = results_lib.trials_of(run, outcomes)
   results = results_lib.assemble(run, outcomes, trials, mapped)
   records.write_bytes(folder / 'outcomes.csv.gz', *encoding)
-  results['pooled'] = _pooled(pathlib.Path(workdir), results)
+  records.write_bytes(folder / CLAIMS, claim_sides.encode(run.root, claim_sides.look(
+      outcomes, trials, list(exchange_sides.larger_sides(run)), results_lib.schemes_of(run))))
+  cells = _cells(pathlib.Path(workdir), results)
+  results['pooled'] = training_seeds.rows(cells) if cells else []
+  if cells:  # one seed's verdicts are not the study's
+    results['claims'] = training_seeds.claim_rows(
+        cells, claim_sides.load(run.root), results['claims'])
   records.write_json(folder / 'results.json', results)
   fits = (policy.fit([t for t in trials if t.estimator.name == name])
           for name in estimators.saved(run))

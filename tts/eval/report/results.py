@@ -14,8 +14,8 @@ from tts.eval.exchange import exchange, exchange_sides
 from tts.eval.measures import chain_strategies, chains, contrasts, curves, difficulty_agreement
 from tts.eval.measures import early_stopping, outcomes as outcomes_lib, statistics, verifier_quality
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import compute_optimal, difficulty, estimators, mechanisms, options
-from tts.eval.policy import over_questions, trials as trials_lib
+from tts.eval.policy import compute_optimal, decomposition, difficulty, estimators, mechanisms
+from tts.eval.policy import options, over_questions, trials as trials_lib
 from tts.eval.policy.trials import Trial
 from tts.eval.storage.runfiles import RunFiles
 
@@ -118,8 +118,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'
   larger = list(exchange_sides.larger_sides(run))
-  small = exchange_sides.small_side(found, schemes)
-  revising = exchange_sides.small_side(found, schemes, 'revision')
+  small = exchange_sides.small_side(trials)
+  revising = exchange_sides.small_side(trials, 'revision')
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
   policies, distances = compute_optimal.rows(trials, reasons)
@@ -139,6 +139,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'ledger': run.ledger.table(run.models),
       'difficulty': difficulty_agreement.rows(run.difficulty_pool),
       'compute_optimal': policies, 'efficiency': distances,
+      'decomposition': decomposition.rows(trials),
       'revisions': chains.describe(run, found, oracle),
       'mechanisms': mechanisms.rows(trials),
       'moved': shared, 'moved_efficiency': saved, 'settled': list(early_stopping.rows(run)),
@@ -149,8 +150,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
             if revising.budgets else ())],
       'break_even': [*exchange.break_even(larger, small, schemes),
                      *exchange.break_even(larger, revising, schemes)],
-      'claims': claim_sides.rows(
-          run.root, claim_sides.lookup(found, (small, revising), larger), schemes),
+      'claims': claim_sides.rows(run.root, claim_sides.look(found, trials, larger, schemes)),
       # Only of a run whose grader says more than normal forms do.
       **({} if run.verdicts is None else {'verdicts': run.verdicts}),
       'reasons': reasons,
