@@ -23,8 +23,8 @@ import jax
 import numpy as np
 
 import tts
-from tts.engine import engine, programs
-from tts.engine.workers import EngineGenerator
+from tts.engine import all_programs, engine
+from tts.engine.engine_models import EngineGenerator
 from tts.engine.writer import Writer
 from tts.eval.measures import flops
 from tts.library import calls
@@ -98,8 +98,8 @@ class _Setting:
     make = Functions(latent.Generator, model.arch, self.head) if head else model.make
     params = self.verifier.params if head else model.params
     limits = decode.Limits(10**6, 10**6, 10**6, Roles((), ()))
-    program = programs.write(model.mesh, make, shape.write, SamplingConfig(temperature=0.8), limits)
-    state = programs.empty_lanes(model.mesh, make, shape.lanes, 256)(params)
+    program = all_programs.write(model.mesh, make, shape.write, SamplingConfig(temperature=0.8), limits)
+    state = all_programs.empty_lanes(model.mesh, make, shape.lanes, 256)(params)
     steps = np.full_like(state.steps, 10**6)
     on = np.ones_like(state.active)
     state = state.replace(active=on, steps=steps, rows=state.rows.replace(live=on))

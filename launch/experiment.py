@@ -121,7 +121,7 @@ def _describe(experiment: Experiment, words: Sequence[str]) -> None:
 
 def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   """Prints what each stage would cost, and refuses what will not fit a device."""
-  from tts import parallel
+  from tts import parallel, placement
   from tts.estimates import compile_all, device_programs, dry_run
   devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
   here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))
@@ -132,7 +132,7 @@ def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
     print(f'all of it fits {TOPOLOGY.value}, by the formula and by its compiler')
     return
   own = parallel.make_mesh()
-  together = own.size // parallel.holders(own).size // here.mesh.model
+  together = own.size // placement.holders(own).size // here.mesh.model
   try:
     device_programs.check_memory(here, parallel.device_memory(), max(1, together))
   except InputError:

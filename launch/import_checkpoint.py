@@ -10,7 +10,7 @@ from __future__ import annotations
 from absl import flags
 
 from launch import common
-from tts.data import buckets, step_format
+from tts.data import buckets, verifier_format
 from tts.models import open_heads
 from tts.serving import open_checkpoint
 from tts.types import InputError
@@ -26,7 +26,7 @@ _DTYPE = flags.DEFINE_string(
     'dtype', None, 'float32 or bfloat16, of parameters and activations; the checkpoint\'s by '
     'default.')
 _FORMAT = flags.DEFINE_string(
-    'format', None, f'How a verifier wants its text, one of {", ".join(step_format.FORMATS)}; '
+    'format', None, f'How a verifier wants its text, one of {", ".join(verifier_format.FORMATS)}; '
     'what goes with --kind and the family by default.')
 _WORDS = flags.DEFINE_list('words', ['+', '-'], 'Good and bad word of a token_prm.')
 

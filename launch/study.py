@@ -49,7 +49,7 @@ from launch import report
 from tts.answers import grading
 from tts.data import buckets, hub, samples_file
 from tts.eval.claims import claim_sides
-from tts.eval.storage import external
+from tts.eval.storage import external_samples
 from tts.types import InputError
 
 _SAMPLES = flags.DEFINE_string('samples', None, 'JSONL file of samples; its format is above.')
@@ -92,15 +92,15 @@ def main(argv: list[str]) -> None:
       raise InputError(f'--{name} is missing: give --samples=F.jsonl --workdir=W')
   if _DIFFICULTY.value >= 1 and _DIFFICULTY.value % 1:
     raise InputError(f'--difficulty={_DIFFICULTY.value:g} is no share below 1 and no whole number')
-  source = external.Source(
+  source = external_samples.Source(
       hub.local(_SAMPLES.value, 'dataset'), _DIFFICULTY.value,
       samples_file.parse_fields(_FIELDS.value), tuple(_LOGITS.value), _params(), _GRADER.value,
       _SKIP_BAD.value)
   with buckets.opened(flags.FLAGS.workdir) as workdir:
-    if external.open_workdir(source, workdir):
+    if external_samples.open_workdir(source, workdir):
       print('the records of this file are there already')
     else:
-      for line in external.write(source, workdir):
+      for line in external_samples.write(source, workdir):
         print(line)
       claim_sides.save(claims.CLAIMS, pathlib.Path(workdir))
     report.write(workdir)

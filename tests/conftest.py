@@ -33,13 +33,13 @@ _MEANWHILE = ('lower_test.py', 'retokenised_test.py', 'evaluate_test.py', 'gradi
 # Marked `fast`: a minute's tests of what is written by hand, with hardly anything to compile.
 _FAST = (
     'answers/answers_test.py', 'answers/compare_test.py', 'answers/find_test.py', 'data/',
-    'roles_test.py', 'bounds_test.py', 'config_test.py', 'imports_test.py', 'readme_test.py',
+    'roles_test.py', 'config_bounds_test.py', 'config_test.py', 'imports_test.py', 'readme_test.py',
     'machine_test.py', 'searching/beam_test.py', 'searching/tree_test.py', 'sampling/pool_test.py',
     'engine/nodes_test.py', 'engine/shape_test.py', 'runs/workdir_test.py', 'eval/')
 _NOT = (
     'eval/storage/equal_answers_test.py', 'eval/report/report_test.py', 'eval/coverage_test.py',
     'eval/report/results_test.py', 'eval/measures/chain_strategies_test.py',
-    'eval/exchange/exchange_sides_test.py', 'eval/storage/external_test.py',
+    'eval/exchange/exchange_sides_test.py', 'eval/storage/external_samples_test.py',
     'eval/main_verifier_test.py', 'eval/policy/compute_optimal_test.py',
     'eval/policy/over_bins_test.py', 'eval/policy/over_questions_test.py',
     'eval/measures/early_stopping_test.py', 'eval/policy/crossfit_test.py',

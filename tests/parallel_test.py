@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import methods, parallel
-from tts.engine import programs
+from tts import methods, parallel, placement
+from tts.engine import all_programs
 from tts.engine.shape import Shape
 from tts.estimates import hlo
 from tts.models.arch import check_split
@@ -33,7 +33,7 @@ def models(name, groups, model=1):
     return (toy.generator(toy.TableGenerator, toy.random_tables(0, B), LIMITS, groups=groups),
             toy.verifier(toy.TableVerifier, np.zeros(()), groups=groups))
   mesh = parallel.make_mesh(groups, model)
-  params = [parallel.place(toy.decoder_params(ARCH, seed), abstract(ARCH), mesh) for seed in (0, 1)]
+  params = [placement.place(toy.decoder_params(ARCH, seed), abstract(ARCH), mesh) for seed in (0, 1)]
   return (toy.generator(toy.writes(ARCH), params[0], LIMITS, groups=groups, model=model,
                         shape=SHAPE),
           toy.verifier(toy.judges(ARCH), params[1], groups=groups, model=model, shape=SHAPE))
@@ -65,10 +65,10 @@ def compiled(groups, model):
   searched('real', groups, model)
   mesh = parallel.make_mesh(groups, model)
   made = {
-      'write': programs.write(mesh, toy.writes(ARCH), SHAPE.write, SamplingConfig(), LIMITS),
-      'read a question': programs.read(mesh, toy.writes(ARCH), False),
-      'read a step': programs.read(mesh, toy.judges(ARCH), True),
-      'fill': programs.fill(mesh), 'load': programs.load(mesh), 'save': programs.save(mesh)}
+      'write': all_programs.write(mesh, toy.writes(ARCH), SHAPE.write, SamplingConfig(), LIMITS),
+      'read a question': all_programs.read(mesh, toy.writes(ARCH), False),
+      'read a step': all_programs.read(mesh, toy.judges(ARCH), True),
+      'fill': all_programs.fill(mesh), 'load': all_programs.load(mesh), 'save': all_programs.save(mesh)}
   texts = {name: [each.as_text() for each in program._compiled.values()]
            for name, program in made.items()}
   assert all(texts.values())
@@ -109,16 +109,16 @@ def test_what_devices_that_share_a_model_say_to_each_other():
 
 def test_what_devices_share():
   """All matrices, the table by its width where the vocabulary does not divide; no scale."""
-  pieces = parallel.pieces(abstract(ARCH), 2)
+  pieces = placement.pieces(abstract(ARCH), 2)
   whole = {name.rpartition('/')[2] for name, _, shared in pieces if not shared}
   assert whole == {'scale', 'kernel', 'bias'}  # of the value head
   assert [n for n, _, shared in pieces if not shared and 'value' not in n and 'norm' not in n] == []
-  assert parallel.split_axis(('vocab', 'embed'), (13, 16), 2) == 1
-  assert parallel.split_axis(('vocab', 'embed'), (14, 16), 2) == 0
-  assert parallel.split_axis(('embed', 'kv_heads', 'head'), (16, 1, 8), 2) == 0
-  assert parallel.split_axis(('embed', 'head'), (16, 8), 2) is None
-  assert parallel.split_axis(('vocab', 'embed'), (14, 16), 1) is None
-  total = sum(size for _, size, _ in parallel.pieces(abstract(ARCH), 1))
+  assert placement.split_axis(('vocab', 'embed'), (13, 16), 2) == 1
+  assert placement.split_axis(('vocab', 'embed'), (14, 16), 2) == 0
+  assert placement.split_axis(('embed', 'kv_heads', 'head'), (16, 1, 8), 2) == 0
+  assert placement.split_axis(('embed', 'head'), (16, 8), 2) is None
+  assert placement.split_axis(('vocab', 'embed'), (14, 16), 1) is None
+  total = sum(size for _, size, _ in placement.pieces(abstract(ARCH), 1))
   assert total == sum(x.nbytes for x in jax.tree.leaves(toy.decoder_params(ARCH)))
   with pytest.raises(InputError, match='config.mesh.model=3 does not divide num_heads=4 of base'):
     check_split(ARCH, 'base', 3)
@@ -144,7 +144,7 @@ def test_shared_and_blocks():
   assert parallel.num_groups(mesh) == G
   step = lambda shared, x, y: {'sum': x.sum() + shared['a'].sum(), 'y': (y, x[0])}
   x, y = np.arange(24.0).reshape(G, 3), np.arange(G)
-  shared = parallel.replicate({'a': np.ones(5)}, mesh)
+  shared = placement.replicate({'a': np.ones(5)}, mesh)
   assert shared['a'].sharding.is_fully_replicated and len(shared['a'].sharding.device_set) == G
   result = parallel.pmapped(step, mesh)(shared, x, y)
   np.testing.assert_array_equal(result['sum'], x.sum(axis=1) + 5)
@@ -158,10 +158,10 @@ def test_shared_and_blocks():
 def test_groups_of_a_cpu_share_the_memory_of_parameters(model, dtype):
   mesh = parallel.make_mesh(4, model)
   boxed = nn.with_logical_partitioning(jnp.ones, ('vocab', 'embed'))((96, 33), dtype)
-  held = parallel.place({'table': jnp.arange(96 * 33, dtype=dtype).reshape(96, 33)},
-                        {'table': boxed}, parallel.holders(mesh))
-  table = parallel.shared(held, mesh)['table']
-  assert table.sharding == parallel.placed({'table': boxed}, mesh)['table'].sharding
+  held = placement.place({'table': jnp.arange(96 * 33, dtype=dtype).reshape(96, 33)},
+                        {'table': boxed}, placement.holders(mesh))
+  table = placement.shared(held, mesh)['table']
+  assert table.sharding == placement.placed({'table': boxed}, mesh)['table'].sharding
   places = {shard.data.unsafe_buffer_pointer() for shard in table.addressable_shards}
   assert len(table.addressable_shards) == 4 * model and len(places) == model
   whole = np.arange(96 * 33, dtype=np.float32).reshape(96, 33).astype(dtype)

@@ -18,18 +18,18 @@ import numpy as np
 
 from tts import parallel, rng
 from tts.engine import engine
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator, EngineVerifier
-from tts.models.generator import Generator, Writing
-from tts.protocols import Texts
+from tts.methods import Method
 from tts.models.arch import Arch
+from tts.models.functions import Functions
+from tts.models.generator import Generator, Writing
 from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
+from tts.protocols import Texts
 from tts.roles import Roles
 from tts.sampling.logits import SamplingConfig
-from tts.methods import Method
 from tts.searching.search import Question, Search
-from tts.models.functions import Functions
 from tts.types import BOS_ID, EOS_ID
 
 VOCAB = 9

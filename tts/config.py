@@ -1,7 +1,6 @@
 """An experiment as one frozen value: every field, its default and its meaning.
 
-`configs/*.py` fill in a ConfigDict made by `to_config_dict`; `from_config_dict` checks it and
-turns it into the dataclasses that the rest of the project sees.
+`configs/*.py` fill in a ConfigDict made by `to_config_dict`; `from_config_dict` checks it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 import ml_collections
 
-from tts import bounds, plugins
+from tts import config_bounds, plugins
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.data.tokenizer import TokenizerConfig
@@ -287,7 +286,7 @@ def from_config_dict(config: ml_collections.ConfigDict, kind: type = Experiment,
     raise InputError(f'{path}.{extra[0]} is no field: {path} has {", ".join(values)}')
   made = _made(kind, values, path)
   if isinstance(made, Experiment):
-    bounds.check(made)
+    config_bounds.check(made)
   return made
 
 
@@ -340,7 +339,7 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
 def describe(value: Any, path: str = 'config') -> list[tuple[str, Any, str]]:
   """(field, value, meaning) of every leaf, meanings from the classes' own docstrings."""
   return [(where, item, meanings(kind).get(where.rpartition('.')[2], ''))
-          for where, item, kind in bounds.leaves(value, f'{path}.')]
+          for where, item, kind in config_bounds.leaves(value, f'{path}.')]
 
 
 @functools.cache

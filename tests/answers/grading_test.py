@@ -14,7 +14,7 @@ import pytest
 from tests.answers import answer_forms
 from tts import answers
 from tts.answers import graders, grading, workers as workers_lib
-from tts.eval.storage import compare_answers
+from tts.eval.storage import find_equal_answers
 from tts.types import InputError
 
 DATA = 'TTS_GRADING_DATA'
@@ -273,7 +273,7 @@ def test_a_grader_of_ones_own_reads_the_question():
   assert grading.are_correct('anagram_of_a_test', pairs, ['bad\n'] * 3)[:2] == [True, False]
   assert grading.are_right('anagram_of_a_test', [(None, 'abd')], ['bad']) == [False]
   assert grading.are_equal('anagram_of_a_test', [('ab', 'ba'), ('ab', 'ac')]) == [True, False]
-  found = compare_answers.of_rows('anagram_of_a_test', [
+  found = find_equal_answers.of_rows('anagram_of_a_test', [
       {'problem_id': 'q', 'slot': i, 'answer': a, 'truncated': False}
       for i, a in enumerate(('listen', 'silent', 'listens'))])
   assert [set(pair) for pair in found.of('q')] == [{'listen', 'silent'}]

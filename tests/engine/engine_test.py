@@ -4,7 +4,7 @@ import collections
 import types
 
 from tts.engine import engine
-from tts.engine.tasks import Job
+from tts.engine.coroutines import Job
 
 LENGTHS = [9, 1, 1, 1, 2, 1, 1]  # jobs of each question, one after the other
 

@@ -13,11 +13,11 @@ import pytest
 
 from tests import device_programs, toy
 from tts import methods, parallel
-from tts.engine import lanes as lanes_lib, programs
+from tts.engine import all_programs, lanes as lanes_lib
+from tts.engine.coroutines import together
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.reader import Read
 from tts.engine.shape import Shape
-from tts.engine.tasks import together
-from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.models import generator as generator_lib, latent, texts as texts_lib
 from tts.models.functions import Functions
 from tts.models.transformer import Decoder
@@ -227,7 +227,7 @@ def test_without_a_head_programs_are_those_of_before():
 
   shape = device_programs.SHAPE
   def text(make, of):
-    block = programs.writes(make, of, shape, device_programs.WIDTH)
+    block = all_programs.writes(make, of, shape, device_programs.WIDTH)
     return jax.jit(lambda params, lanes: lanes_lib.write(
         make(params), lanes, shape.write, device_programs.DRAWN, device_programs.LIMITS)).lower(
             of, *block).as_text()

@@ -5,10 +5,10 @@ import numpy as np
 
 from tests import toy
 from tts.engine import pages
+from tts.engine.coroutines import together
 from tts.engine.pages import SIZE
 from tts.engine.reader import Read
 from tts.engine.shape import Shape
-from tts.engine.tasks import together
 from tts.models.texts import Texts
 
 

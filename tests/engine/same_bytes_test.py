@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts.engine import programs, shape as shape_lib
+from tts import methods
+from tts.engine import all_programs, shape as shape_lib
+from tts.engine.coroutines import together
 from tts.engine.reader import Read, Reader
 from tts.engine.shape import Shape
-from tts.engine.tasks import together
 from tts.revision import chains
 from tts.sampling import decode, pool
-from tts import methods
 from tts.searching.search import Question, Search
 from tts.stages import scoring
 
@@ -73,14 +73,14 @@ def ask(order, *, shape=SHAPE, in_flight=3, groups=1, limits=LIMITS):
 @functools.cache
 def asked():
   """What all questions give, and how often they were cut in which way."""
-  called, read, resize = collections.Counter(), Reader._read, programs.resize
+  called, read, resize = collections.Counter(), Reader._read, all_programs.resize
 
   def counted(self, which, count, size):
     called[count, size] += 1
     return read(self, which, count, size)
 
   with mock.patch.object(Reader, '_read', counted), mock.patch.object(
-      programs, 'resize', lambda mesh: called.update(['resize']) or resize(mesh)):
+      all_programs, 'resize', lambda mesh: called.update(['resize']) or resize(mesh)):
     return ask(range(B)), called
 
 

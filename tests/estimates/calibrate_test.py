@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from tests import toy
 from tts import config
 from tts.estimates import calibrate, cost
 from tts.estimates.calibrate import Lengths

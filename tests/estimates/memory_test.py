@@ -9,7 +9,7 @@ import pytest
 
 from configs import pod, smoke
 from tests import toy
-from tts import config, parallel
+from tts import config, parallel, placement
 from tts.engine.shape import Shape
 from tts.estimates import compiler_facts, device_programs, memory
 from tts.models.transformer import abstract
@@ -71,7 +71,7 @@ def test_columns_are_written_in_place(name):
 @pytest.mark.parametrize('model', [1, 2, 4])
 def test_weights_are_what_a_device_gets(model):
   params = toy.decoder_params(toy.ARCH)
-  placed = parallel.place(params, abstract(toy.ARCH), parallel.make_mesh(1, model))
+  placed = placement.place(params, abstract(toy.ARCH), parallel.make_mesh(1, model))
   on_first = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(placed))
   assert memory.weights(toy.ARCH, model) == on_first
   named = dict(memory.whole(toy.ARCH, model))

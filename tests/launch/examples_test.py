@@ -12,26 +12,23 @@ import numpy as np
 import pytest
 
 import tts
-from configs import smoke as smoke_config
 from examples.my_verifier import MeanValue
+from tests.launch.plugins_test import DIVERSE, experiment
 from tests.launch.conftest import ROOT, SMOKE, copied_for_solving, record_hashes
-from tests.searching import allocate_test
-from tts import answers, config, methods, plugins
+from tts import answers, plugins
 from tts.data import problems, tasks
 from tts.eval.figures import figure
-from tts.eval.policy import options, policy as policy_lib
+from tts.eval.policy import policy as policy_lib, strategy_options
 from tts.eval.report import report, results
 from tts.eval.storage import records, runfiles
-from tts.runs import verifiers
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.serving import solve as solve_lib
-from tts.stages import search, strategies, train
+from tts.stages import search, train
 from tts.types import InputError, Strategy
 
 EXAMPLES = ('my_method', 'my_verifier', 'my_estimator', 'my_grader', 'my_task')
-DIVERSE = 'diverse'
 METHODS = ('beam', 'lookahead', 'dvts', 'rebase', 'particle_filter')
 # What is searched with beside beam search and lookahead --> (its label, M).
 MORE = {f'{DIVERSE}-m2-penalty0.5-n4': ('diverse, penalty = 0.5, M = sqrt(N)', 2),
@@ -39,14 +36,6 @@ MORE = {f'{DIVERSE}-m2-penalty0.5-n4': ('diverse, penalty = 0.5, M = sqrt(N)', 2
         'rebase-temperature0.1-n4': ('rebase, temperature = 0.1', None),
         'particle_filter-temperature1-n4': ('particle filter, temperature = 1.0', None),
         'lottery-temperature0.5-n4': ('lottery, temperature = 0.5', None)}
-
-
-def experiment(*names, family='arith'):
-  """The smoke config with some of the examples."""
-  value = smoke_config.get_config()
-  value.plugins = tuple(f'examples.{name}' for name in names)
-  value.data.family = family
-  return config.from_config_dict(value)
 
 
 @pytest.fixture(scope='module')
@@ -97,7 +86,7 @@ def test_only_what_a_plugin_touches_is_computed(smoke, plugged):
 
 
 def test_a_strategy_is_beside_beam_everywhere(plugged, written):
-  found = options.tiers(results.measured(runfiles.load(plugged)))[0]
+  found = strategy_options.tiers(results.measured(runfiles.load(plugged)))[0]
   beam = records.read(plugged, 'search', 'beam-m2-n4')
   for name, (label, width) in MORE.items():
     method = name.split('-')[0]
@@ -110,7 +99,7 @@ def test_a_strategy_is_beside_beam_everywhere(plugged, written):
         plugged / 'report' / 'accuracy_vs_budget.csv').read_text()
     assert list((plugged / 'report').glob(f'tree-*-{name}.html'))
     mine = [i for i, o in enumerate(found.outcomes) if o.strategy == method]
-    assert [options.name(found.outcomes[i]) for i in mine] == [name] and found.own[mine].all()
+    assert [strategy_options.name(found.outcomes[i]) for i in mine] == [name] and found.own[mine].all()
     rows = records.read(plugged, 'search', name)
     others = {k: v for k, v in rows[0]['theta'].items() if k not in ('beam_width', 'lookahead')}
     assert curve['theta'] == others and rows[0]['theta']['beam_width'] == width
@@ -258,71 +247,6 @@ def test_a_task_is_prepared(tmp_path):
   assert 'code' not in problems.source(experiment().data)
 
 
-@pytest.mark.parametrize('seed', range(20))
-def test_the_strategy_is_what_it_says(seed):
-  rng = np.random.default_rng(seed)
-  score = rng.integers(0, 4, 6).astype(np.float32) / 4
-  parent = rng.integers(0, 3, 6)
-  rows = allocate_test.rows(score, [allocate_test.LIVE] * 6).replace(parent=parent)
-  experiment('my_method')
-  ahead = [sum(parent[j] == parent[i] and (-score[j], j) < (-score[i], i) for j in range(6))
-           for i in range(6)]
-  np.testing.assert_allclose(methods.METHODS[DIVERSE](penalty=0.5).priority(rows),
-                             score - 0.5 * np.array(ahead), atol=1e-6)
-
-
-def test_what_is_run_depends_on_the_config_alone():
-  names = lambda *plugged: {s.strategy.method for s in strategies.searches(experiment(*plugged))}
-  assert names('my_method', 'my_verifier') == {'beam', 'lookahead', DIVERSE}
-  assert names() == {'beam', 'lookahead'}  # though it has been imported
-  assert verifiers.added(experiment()) == {}
-  assert methods.METHODS.mark('beam') == () == verifiers.mark_of('prm')
-
-
-def test_a_sweep_is_a_strategy_each(module):
-  plugins.load([module('sweep', PLUGIN.format(name='power'))])
-  value = dataclasses.replace(experiment(), plugins=('sweep',))
-  names = lambda *listed: {s.strategy.name for s in strategies.searches(dataclasses.replace(
-      value, search=dataclasses.replace(value.search, methods=listed)))}
-  assert 'power-m2-exponent1-n4' in names()  # a plugin's method is searched with anyway
-  assert names('power(exponent=0.5)', 'power(beam_width=1)') == {
-      'power-m1-exponent1-n1', 'power-m1-exponent1-n4', 'power-m1-exponent0.5-n1',
-      *(name for name in names('power(exponent=0.5)'))}
-
-
-PLUGIN = '''
-import dataclasses
-from tts import methods
-@methods.register('{name}')
-@dataclasses.dataclass(frozen=True)
-class Rule(methods.Beam):
-  exponent: float = 1.0
-  def priority(self, rows):
-    return rows.logprob ** self.exponent
-'''
-
-
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-  """Writes modules of one registered rule."""
-  monkeypatch.syspath_prepend(tmp_path)
-
-  def write(module, text):
-    (tmp_path / f'{module}.py').write_text(text)
-    return module
-  yield write
-  for path in tmp_path.glob('*.py'):
-    sys.modules.pop(path.stem, None)
-
-
-def test_a_mark_is_of_the_source(module):
-  plugins.load([module('marked', PLUGIN.format(name='marked'))])
-  before = methods.METHODS.mark('marked')
-  module('marked', PLUGIN.format(name='marked').replace('logprob', 'score'))
-  after = methods.METHODS.mark('marked')
-  assert before[0] == after[0] == 'marked' and before[1] != after[1]
-
-
 def test_fingerprints_depend_on_the_source_of_what_they_use(plugged, monkeypatch):
   value = experiment(*EXAMPLES)
   task = dataclasses.replace(value, data=dataclasses.replace(value.data, family='sort_letters'))
@@ -340,27 +264,6 @@ def test_fingerprints_depend_on_the_source_of_what_they_use(plugged, monkeypatch
   monkeypatch.setattr(plugins, '_source', lambda module: 'edited')
   after = marks()
   assert {name for name in before if before[name] != after[name]} == {'diverse', 'guided', 'task'}
-
-
-@pytest.mark.parametrize('name,text,message', [
-    ('taken_one', PLUGIN.format(name='beam'), "taken_one registers .* 'beam'.* taken: choose"),
-    ('odd_name', PLUGIN.format(name='a-b'), "'a-b': give a name of"),
-    ('empty_one', 'import numpy\n', 'empty_one.* registers nothing'),
-    ('broken_one', '1/0\n', 'broken_one.*cannot be imported: ZeroDivisionError'),
-    ('garbled', 'def', 'garbled.*cannot be imported: SyntaxError'),
-    ('judge', "from tts.runs import verifiers\n@verifiers.register('base')\nclass A: ...",
-     "verifier 'base', which is a model: choose"),
-    ('judge2', "from tts.runs import verifiers\n@verifiers.register('a', of='x')\nclass A: ...",
-     "'a' of 'x': it reads one of"),
-    ('family', "from tts.data import tasks\n@tasks.register('plan', (1,))\ndef f(r, s): ...",
-     "family registers .*'plan'.*tts.data.plan has taken"),
-])
-def test_a_plugin_s_mistake_is_one_line(module, name, text, message):
-  value = smoke_config.get_config()
-  value.plugins = (module(name, text),)
-  with pytest.raises(InputError, match=f'config.plugins.*{message}') as error:
-    verifiers.added(config.from_config_dict(value))  # what every launcher asks first
-  assert '\n' not in str(error.value)
 
 
 def test_a_missing_plugin_and_family_exit_with_2(launcher, tmp_path):

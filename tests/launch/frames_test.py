@@ -8,7 +8,7 @@ import pytest
 from configs import smoke as smoke_config
 from tests.launch.conftest import ROOT
 from tts import config
-from tts.engine import programs
+from tts.engine import all_programs
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.stages import graph, reproduce
@@ -20,7 +20,7 @@ def test_a_program_that_fails_is_six_frames_below_its_launcher(smoke, monkeypatc
   def broken(*args):
     raise RuntimeError('no device')
 
-  monkeypatch.setattr(programs, 'write', lambda *args: broken)
+  monkeypatch.setattr(all_programs, 'write', lambda *args: broken)
   asked = smoke_config.get_config('revisions')
   asked.difficulty.samples = 3  # of which there are no records yet
   experiment = config.from_config_dict(asked)

@@ -13,8 +13,8 @@ from tests import toy
 from tts import parallel
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
+from tts.engine.engine_models import EngineVerifier
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineVerifier
 from tts.eval.measures import flops, statistics
 from tts.library import calls, features
 from tts.models import latent

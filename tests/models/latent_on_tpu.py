@@ -12,14 +12,13 @@ import os
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 import jax
-import jax.numpy as jnp
 
 from tests import toy
-from tts import parallel
-from tts.engine import programs
+from tts import parallel, placement
+from tts.engine import all_programs
 from tts.engine.shape import Shape
 from tts.estimates import compiler_facts
-from tts.models import generator, held, latent
+from tts.models import generator, latent, placed_weights
 from tts.models.functions import Functions
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
@@ -35,20 +34,20 @@ WIDTH = 256
 
 def main() -> None:
   mesh = parallel.make_mesh(4, 4, parallel.topology('v5e:4x4'))
-  plain = held.shapes(ARCH, mesh)
-  head = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated(
+  plain = placed_weights.shapes(ARCH, mesh)
+  head = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placement.replicated(
       mesh)), latent.zeros(HEAD, ARCH.width))
   found = {}
   for name, params, kind, of_head in (
       ('plain', plain, generator.Generator, None),
       ('head', plain | {latent.NAME: head}, latent.Generator, HEAD)):
     make = Functions(kind, ARCH, of_head)
-    write = programs.write(mesh, make, SHAPE.write, SamplingConfig(), LIMITS)
-    block = programs.stacked(programs.writes(make, params, SHAPE, WIDTH), mesh)
+    write = all_programs.write(mesh, make, SHAPE.write, SamplingConfig(), LIMITS)
+    block = all_programs.stacked(all_programs.writes(make, params, SHAPE, WIDTH), mesh)
     found[f'{name} write'] = compiler_facts.facts(write.lower(params, *block), mesh)
     make = Functions(latent.Verifier, ARCH, HEAD) if of_head else make
-    read = programs.read(mesh, make, of_head is not None)
-    block = programs.stacked(programs.reads(
+    read = all_programs.read(mesh, make, of_head is not None)
+    block = all_programs.stacked(all_programs.reads(
         make, params, SHAPE, WIDTH, SHAPE.readers, SHAPE.tile), mesh)
     found[f'{name} read'] = compiler_facts.facts(read.lower(params, *block), mesh)
   print(json.dumps({name: dataclasses.asdict(each) for name, each in found.items()}))

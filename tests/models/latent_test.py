@@ -15,9 +15,9 @@ import pytest
 from tests import toy
 from tests.eval.measures.flops_test import products
 from tts import parallel
-from tts.engine import lanes, programs
+from tts.engine import all_programs, lanes
+from tts.engine.engine_models import EngineGenerator
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator
 from tts.eval.measures import flops
 from tts.models import latent, stacks
 from tts.models.functions import Functions
@@ -88,7 +88,7 @@ def test_a_head_costs_what_the_formula_says(beside):
 
   def traced(make, params):
     step = lambda params, state: lanes.write(make(params), state, 1, SamplingConfig(), LIMITS)
-    block = programs.writes(make, params, shape, 32)
+    block = all_programs.writes(make, params, shape, 32)
     return products(jax.jit(step).trace(params, *block).jaxpr.jaxpr)
 
   plain = traced(Functions(Generator, toy.ARCH), toy.decoder_params())

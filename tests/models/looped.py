@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 
 from tests import toy
-from tts import parallel
+from tts import parallel, placement
 from tts.estimates import compiler_facts
-from tts.models import held, stacks
+from tts.models import placed_weights, stacks
 from tts.models.transformer import abstract, Decoder
 
 
@@ -27,7 +27,7 @@ def main(layers: int) -> None:
   arch = dataclasses.replace(
       toy.ARCH, num_layers=layers, width=1024, num_heads=8, num_kv_heads=2, head_size=128,
       mlp_width=4096, vocab_size=512, dtype='bfloat16', param_dtype='bfloat16')
-  tokens = parallel.stacked(jax.ShapeDtypeStruct((8, 4), jnp.int32), mesh)
+  tokens = placement.stacked(jax.ShapeDtypeStruct((8, 4), jnp.int32), mesh)
 
   def facts(params, doubled=None):
     def step(params, tokens):
@@ -36,10 +36,10 @@ def main(layers: int) -> None:
 
     return compiler_facts.facts(parallel.pmapped(step, mesh).lower(params, tokens), mesh)
 
-  looped, (stack,) = held.shapes(arch, mesh), stacks.loops(arch)
+  looped, (stack,) = placed_weights.shapes(arch, mesh), stacks.loops(arch)
   once = facts(looped)
   found = once.with_passes([(stack, facts(looped, stack))])
-  written_out = facts(parallel.placed(abstract(arch), mesh))
+  written_out = facts(placement.placed(abstract(arch), mesh))
   print(json.dumps([dataclasses.asdict(each) for each in (once, found, written_out)]))
 
 

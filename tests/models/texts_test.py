@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests import reference, toy
+from tts.engine.coroutines import together
 from tts.engine.reader import Read
-from tts.engine.tasks import together
 from tts.engine.writer import Write
 from tts.models import stacks, texts as texts_lib
 from tts.models.generator import Generator

@@ -176,19 +176,19 @@ def test_shifting_a_text_changes_nothing(tokens):
 
 
 def test_every_parameter_names_its_axes():
-  """`parallel.RULES` places each axis; a name that is not there would be replicated in silence."""
-  from tts import parallel  # pylint: disable=import-outside-toplevel
+  """`placement.RULES` places each axis; a name that is not there would be replicated in silence."""
+  from tts import parallel, placement  # pylint: disable=import-outside-toplevel
   arch = VARIANTS['gated_untied']
   ones = jnp.ones((1, 2), jnp.int32)
   boxed = jax.eval_shape(lambda: Decoder(arch).init(
       jax.random.key(0), ones, ones, method='init_all'))
-  known = {name for name, _ in parallel.RULES}
+  known = {name for name, _ in placement.RULES}
   leaves = jax.tree.leaves(boxed, is_leaf=lambda x: hasattr(x, 'names'))
   matrices = [x for x in leaves if hasattr(x, 'names')]
   assert {n for x in matrices for n in x.names} <= known
   assert all(len(x.names) == x.value.ndim for x in matrices)
   sharded = sum(x.value.size for x in matrices
-                if any(dict(parallel.RULES)[n] == parallel.MODEL for n in x.names))
+                if any(dict(placement.RULES)[n] == parallel.MODEL for n in x.names))
   assert sharded > 0.9 * sum(x.size for x in jax.tree.leaves(boxed))
 
 

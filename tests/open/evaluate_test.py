@@ -13,7 +13,7 @@ from configs import open as open_config
 from tests.launch import conftest as launch, hosts_test
 from tests.open import tiny
 from tts import config
-from tts.data import hub, step_format
+from tts.data import hub, verifier_format
 from tts.estimates import device_programs, dry_run
 from tts.eval.storage import records
 from tts.serving import open_checkpoint
@@ -126,8 +126,8 @@ def test_open_folders_are_taken_as_they_are(models, tmp_path, monkeypatch):
     planned = open_checkpoint.planned_arch(str(models / f'{name}-source'), name == 'base')
     assert planned | {'param_dtype': None} == dataclasses.asdict(arch) | {'param_dtype': None}
   before = run.model('base').mark, run.model('prm').mark
-  changed = dataclasses.replace(step_format.FORMATS['qwen_prm'], resume='\n')
-  monkeypatch.setitem(step_format.FORMATS, 'qwen_prm', changed)
+  changed = dataclasses.replace(verifier_format.FORMATS['qwen_prm'], resume='\n')
+  monkeypatch.setitem(verifier_format.FORMATS, 'qwen_prm', changed)
   again = Run(run.experiment, run.workdir, 0)
   assert again.model('base').mark == before[0] and again.model('prm').mark != before[1]
   assert open_checkpoint.imported(str(models / 'base'), str(tmp_path), True) == str(models / 'base')

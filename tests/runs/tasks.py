@@ -3,7 +3,7 @@
 import collections
 import types
 
-from tts.engine.tasks import Job
+from tts.engine.coroutines import Job
 
 
 class Step(Job):

@@ -12,14 +12,14 @@ import pytest
 from tests import device_programs, reference, toy
 from tests.sampling import decode_test
 from tts import methods, parallel, rng
-from tts.engine import lanes as lanes_lib, programs
+from tts.engine import all_programs, lanes as lanes_lib
 from tts.engine.shape import Shape
+from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.revision import chains
 from tts.sampling import confidence, decode, logits as logits_lib, pool
 from tts.sampling.confidence import LIKELIEST
 from tts.sampling.logits import GROUP, SamplingConfig
-from tts.models.functions import Functions
 from tts.types import PAD_ID
 
 LIMITS = decode_test.LIMITS
@@ -248,7 +248,7 @@ def test_off_the_program_is_the_one_without(sampling):
   """To the letter, so that nothing is paid for what nobody asked for; on it is another."""
   make, mesh = Functions(Generator, toy.ARCH), parallel.make_mesh(1)
   shape, limits = device_programs.SHAPE, device_programs.LIMITS
-  block = programs.writes(make, toy.decoder_params(), shape, device_programs.WIDTH)
+  block = all_programs.writes(make, toy.decoder_params(), shape, device_programs.WIDTH)
   text = lambda step: jax.jit(step).lower(toy.decoder_params(), *block).as_text()
   written = lambda how: text(lambda params, lanes: lanes_lib.write(
       make(params), lanes, shape.write, how, limits))

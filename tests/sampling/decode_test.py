@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from tests import reference, toy
+from tts.engine.coroutines import together
 from tts.engine.reader import Read
 from tts.engine.shape import Shape
-from tts.engine.tasks import together
 from tts.roles import Roles
 from tts.sampling import decode, pool
 from tts.sampling.logits import SamplingConfig

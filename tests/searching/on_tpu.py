@@ -14,7 +14,7 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 import jax
 import jax.numpy as jnp
 
-from tts import methods, parallel
+from tts import methods, parallel, placement
 from tts.estimates import compiler_facts
 
 QUESTIONS, NUM = 4, 16
@@ -33,7 +33,7 @@ def main() -> None:
       return jax.vmap(method.allocate)(jax.random.wrap_key_data(keys), rows)
 
     facts = compiler_facts.facts(parallel.pmapped(step, mesh).lower(
-        (), parallel.stacked(keys, mesh), parallel.stacked(rows, mesh)), mesh)
+        (), placement.stacked(keys, mesh), placement.stacked(rows, mesh)), mesh)
     found[name] = len(dataclasses.asdict(facts)['collectives'])
   print(json.dumps(found))
 

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel
-from tts.data.step_format import FORMATS, Reader
+from tts import methods, parallel, placement
 from tts.data.tokenizer import Tokenizer
+from tts.data.verifier_format import FORMATS, Reader
 from tts.engine.shape import Shape
 from tts.models.arch import Arch
 from tts.models.transformer import abstract
 from tts.sampling.decode import Limits
-from tts import methods
 from tts.searching.search import same_ids
 from tts.types import InputError
 
@@ -34,7 +33,7 @@ def reader(name='trl', own=READER):
 
 def spread(arch, seed, mesh):
   """Random parameters as a checkpoint's would lie on the devices."""
-  return parallel.place(toy.decoder_params(arch, seed), abstract(arch), mesh)
+  return placement.place(toy.decoder_params(arch, seed), abstract(arch), mesh)
 
 
 READS = reader()

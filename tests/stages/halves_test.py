@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests import toy
-from tts import parallel
-from tts.engine import programs
+from tts import parallel, placement
+from tts.engine import all_programs
 from tts.engine.program import compiler_options
 from tts.engine.shape import Shape
 from tts.estimates import memory
@@ -31,14 +31,14 @@ SHAPE = Shape(lanes=2, write=4, readers=2, tile=4)
 def test_no_copy_in_float32(what):
   arch, mesh = GUIDE if what == 'values' else HALF, parallel.make_mesh(1)
   make = Functions(Verifier if what == 'values' else Generator, arch)
-  params = parallel.placed(abstract(arch), mesh)
+  params = placement.placed(abstract(arch), mesh)
   if what == 'write':
-    program = programs.write(mesh, make, SHAPE.write, SamplingConfig(), LIMITS)
-    block = programs.writes(make, params, SHAPE, 32)
+    program = all_programs.write(mesh, make, SHAPE.write, SamplingConfig(), LIMITS)
+    block = all_programs.writes(make, params, SHAPE, 32)
   else:
-    program = programs.read(mesh, make, what == 'values')
-    block = programs.reads(make, params, SHAPE, 32, 2, 4)
-  compiled = program.lower(params, *programs.stacked(block, mesh)).compile(compiler_options(params))
+    program = all_programs.read(mesh, make, what == 'values')
+    block = all_programs.reads(make, params, SHAPE, 32, 2, 4)
+  compiled = program.lower(params, *all_programs.stacked(block, mesh)).compile(compiler_options(params))
   copies = 2 * memory.weights(arch, 1)  # of four bytes for two
   assert compiled.memory_analysis().temp_size_in_bytes < copies / 4
 

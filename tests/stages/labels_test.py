@@ -1,6 +1,5 @@
 """Labels against the true value of a prefix under a table model; what is shared; what counts."""
 
-import copy
 import dataclasses
 import functools
 import types
@@ -10,8 +9,8 @@ import numpy as np
 
 from tests import reference, toy
 from tts import config, parallel, rng
+from tts.engine.engine_models import EngineGenerator
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator
 from tts.eval.measures import flops
 from tts.eval.measures.ledger import ledger_ratio
 from tts.eval.storage import records

@@ -14,13 +14,13 @@ from tests import toy
 from tests.eval import synthetic
 from tts import config, methods, parallel
 from tts.engine import engine
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.estimates import dry_run
 from tts.eval.measures import flops, outcomes
 from tts.eval.measures.ledger import Ledger
 from tts.eval.storage import records, runfiles, samples
-from tts.library.tree_page import tree_page
+from tts.library.tree_json import tree_page
 from tts.runs.record_rows import RowMaker
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig

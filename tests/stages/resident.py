@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tts import methods, parallel
+from tts import methods, parallel, placement
 from tts.data.tokenizer import Tokenizer
 from tts.engine import engine
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.estimates import memory
 from tts.models.arch import Arch
 from tts.models.functions import Functions
@@ -48,7 +48,7 @@ def make(folder):
   random = np.random.default_rng(0)
   for name, arch in (('small', SMALL), ('base', BASE), ('prm', GUIDE)):
     params = jax.tree.map(lambda x: 0.02 * random.standard_normal(x.shape, x.dtype),
-                          parallel.placed(abstract(arch), parallel.make_mesh(1)))
+                          placement.placed(abstract(arch), parallel.make_mesh(1)))
     meta = {'kind': 'lm', 'metrics': {}, 'open': {}}  # tables larger than the tokenizer
     checkpoint.save_model(folder / name, arch, params, meta, WRITER)
     print(name, num_params(params))

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from tests import toy
 from tests.train import fit_test
 from tts.models.transformer import Decoder
 from tts.train import fit as fit_lib, lora, steps

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.train import fit_test
-from tts import parallel
-from tts.models.transformer import Decoder, abstract
+from tts import parallel, placement
+from tts.models.transformer import abstract, Decoder
 from tts.train import fit as fit_lib, steps
 
 ARCH, DATA, HELD_OUT = fit_test.ARCH, fit_test.DATA, fit_test.HELD_OUT
@@ -44,11 +44,11 @@ def test_adapters_on_a_mesh():
 def test_fresh_parameters_are_never_whole_on_a_device():
   mesh, boxed = parallel.make_mesh(4, 2), abstract(ARCH)
   whole = steps.init_params(Decoder(ARCH), 3)
-  pieces = steps.init_params(Decoder(ARCH), 3, lambda tree: parallel.spread(tree, boxed, mesh))
+  pieces = steps.init_params(Decoder(ARCH), 3, lambda tree: placement.spread(tree, boxed, mesh))
   jax.tree.map(np.testing.assert_array_equal, whole, pieces)
   grafted = steps.graft(pieces, jax.device_get(whole), 'm')
   for tree in (pieces, grafted):
-    assert jax.tree.map(lambda x: x.sharding, tree) == parallel.spread(whole, boxed, mesh)
+    assert jax.tree.map(lambda x: x.sharding, tree) == placement.spread(whole, boxed, mesh)
 
 
 def test_each_device_holds_a_piece():
@@ -56,7 +56,7 @@ def test_each_device_holds_a_piece():
   params = steps.init_params(Decoder(ARCH), 0)
   state = steps.TrainState(step=jax.numpy.int32(0), params=params,
                            opt_state=steps.make_optimizer(CONFIG).init(params))
-  state = jax.device_put(state, parallel.spread(state, boxed, mesh))
+  state = jax.device_put(state, placement.spread(state, boxed, mesh))
   held = lambda tree: sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(tree))
   whole = lambda tree: sum(x.nbytes for x in jax.tree.leaves(tree))
   assert held(state) < whole(state) / 8 * 1.4  # norms and two toy heads do not divide

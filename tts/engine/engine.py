@@ -9,8 +9,8 @@ import collections
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tts.engine.tasks import Task
-from tts.engine.workers import EngineGenerator, EngineVerifier
+from tts.engine.coroutines import Task
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine
 

@@ -13,7 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import placement
 from tts.protocols import Carry, Columns, Texts
 
 SIZE = 16
@@ -36,7 +36,7 @@ def axes(path: Any) -> tuple[str | None, ...]:
 def empty(texts: Texts, count: int) -> Pages:
   """`count` pages for texts like these."""
   return Pages(
-      columns=jax.tree.map(lambda x: parallel.constrain(jnp.zeros(
+      columns=jax.tree.map(lambda x: placement.constrain(jnp.zeros(
           (x.shape[0], count, x.shape[2], SIZE, x.shape[4]), x.dtype), *_AXES), texts.columns),
       carry=jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), texts.carry))
 
@@ -116,7 +116,7 @@ def picked(texts: Texts, lanes: jax.Array) -> Texts:
             new, jax.lax.dynamic_slice_in_dim(old, lanes[i], 1, axis=1), i, 1), new, texts.columns)
 
   columns = jax.lax.fori_loop(0, count, one, jax.tree.map(
-      lambda x: parallel.constrain(
+      lambda x: placement.constrain(
           jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype), *_AXES), texts.columns))
   return jax.tree.map(lambda x: x[lanes], texts.replace(columns=())).replace(columns=columns)
 

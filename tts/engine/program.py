@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import parallel, placement
 from tts.engine import pages
 
 
@@ -27,14 +27,14 @@ class Program:
     # Left to the compiler, where results are would change from call to call: programs again.
     self._mapped, self._mesh = parallel.pmapped(
         lambda *args: jax.tree_util.tree_map_with_path(
-            lambda path, x: parallel.constrain(x, *pages.axes(path)), function(*args)),
+            lambda path, x: placement.constrain(x, *pages.axes(path)), function(*args)),
         mesh, donate), mesh
     self._compiled: dict[tuple, Any] = {}
 
   def __call__(self, shared: Any, *block: Any) -> Any:
     leaves = jax.tree.leaves((shared, block))
     key = tuple((x.shape, x.dtype, spec(x)) for x in leaves)
-    block = parallel.on_groups(block, self._mesh)
+    block = placement.on_groups(block, self._mesh)
     if key not in self._compiled:
       with waiting():
         lowered = self.lower(shared, *block)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from tts import parallel
-from tts.engine import nodes as nodes_lib, programs
+from tts import placement
+from tts.engine import all_programs, nodes as nodes_lib
+from tts.engine.coroutines import Job
 from tts.engine.nodes import Node
 from tts.engine.shape import Shape
 from tts.engine.store import Store
-from tts.engine.tasks import Job
 from tts.engine.worker import Worker
 from tts.protocols import Make, Params
 
@@ -128,13 +128,13 @@ class Reader(Worker):
       some = job.tokens[len(job.tokens) - left:][:size]
       counts[g, lane] = len(some)
       rows[g, i, :3 + len(some)] = lane, len(some), job.own, *some
-    program = programs.read(self._store.mesh, self._make, self._values)
+    program = all_programs.read(self._store.mesh, self._make, self._values)
     self._texts, found = program(self._params, self._texts, rows)
     # A group that has nothing to read computes nothing.
     self.computed += int(counts.any(axis=1).sum()) * count * size
     if not self._values:
       return counts, np.zeros((*which.shape, 0), np.float32)
-    found = jax.device_get(parallel.collected(found))
+    found = jax.device_get(placement.collected(found))
     values = np.zeros((*which.shape, *found.shape[2:]), np.float32)
     for g, i, lane in placed:
       values[g, lane] = found[g, i]
@@ -148,7 +148,7 @@ class Reader(Worker):
         self._left[g, lane], self._found[g][lane] = len(job.tokens), []
     self._widen(self._shape.to_read(int(self._ends.max())))
     if any(taken):
-      self._texts = programs.load(self._store.mesh)(
+      self._texts = all_programs.load(self._store.mesh)(
           (), self._texts, *self._moves(self._texts, taken))
 
   def _widen(self, width: int) -> None:
@@ -157,10 +157,10 @@ class Reader(Worker):
       return
     self._width = width
     if self._texts is None:
-      self._texts = programs.empty_texts(
+      self._texts = all_programs.empty_texts(
           self._store.mesh, self._make, self._shape.readers, self._width)(self._params)
     else:
-      self._texts = programs.widen(self._store.mesh, self._width)((), self._texts)
+      self._texts = all_programs.widen(self._store.mesh, self._width)((), self._texts)
 
   def _hand_in(self, over: list[tuple[int, int, Read]]) -> None:
     """Hands in jobs, (group, lane, job); keeps the texts that are to be kept."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tts import parallel
-from tts.engine import nodes, pages as pages_lib, programs
+from tts.engine import all_programs, nodes, pages as pages_lib
 from tts.engine.nodes import Node, Table
-from tts.engine.pages import SIZE, Pages
+from tts.engine.pages import Pages, SIZE
 from tts.protocols import Carry, Texts
 
 _FIRST = 64  # pages that a group begins with
@@ -59,7 +59,7 @@ class Store:
     self._begin(texts)
     copies = [[(lane, page, node.start + SIZE * i) for lane, node in of_group
                for i, page in enumerate(node.pages)] for of_group in wanted]
-    self._pages = programs.save(self.mesh)((), self._pages, texts, carry, _padded(copies))
+    self._pages = all_programs.save(self.mesh)((), self._pages, texts, carry, _padded(copies))
 
   def reserve(self, texts: Texts, needed: list[int]) -> None:
     """Makes room for so many pages more in each group."""
@@ -68,11 +68,11 @@ class Store:
       self._count *= 2
       for table in self.tables:
         table.grow(self._count)
-      self._pages = programs.more(self.mesh, self._count)((), self._pages)
+      self._pages = all_programs.more(self.mesh, self._count)((), self._pages)
 
   def _begin(self, texts: Texts) -> None:
     if self._pages is None:
-      self._pages = programs.empty_pages(self.mesh, self._count)((), texts)
+      self._pages = all_programs.empty_pages(self.mesh, self._count)((), texts)
 
 
 def _padded(wanted: list[list[tuple[int, int, int]]]) -> np.ndarray:

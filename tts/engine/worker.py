@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tts.engine import nodes as nodes_lib
+from tts.engine.coroutines import Job
 from tts.engine.nodes import Node
 from tts.engine.pages import Pages
 from tts.engine.store import Store
-from tts.engine.tasks import Job
 from tts.protocols import Texts
 
 

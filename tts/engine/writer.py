@@ -7,13 +7,13 @@ import dataclasses
 import jax
 import numpy as np
 
-from tts import parallel
-from tts.engine import lanes, nodes as nodes_lib, programs
+from tts import placement
+from tts.engine import all_programs, lanes, nodes as nodes_lib
+from tts.engine.coroutines import Job
 from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED
 from tts.engine.nodes import Node
 from tts.engine.shape import Shape
 from tts.engine.store import Store
-from tts.engine.tasks import Job
 from tts.engine.worker import Worker
 from tts.protocols import MakeGenerator, Params
 from tts.sampling import decode
@@ -114,14 +114,14 @@ class Writer(Worker):
     self._logs = [jax.tree.map(lambda x: np.take_along_axis(x, places, 2),
                                log.replace(active=None)) for log in self._logs]
     if self._state is not None:
-      self._state = programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))
+      self._state = all_programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))
 
   def run(self) -> int:
     """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
     self._fill()
-    program = programs.write(self._store.mesh, self._make, self._shape.write, *self._how)
+    program = all_programs.write(self._store.mesh, self._make, self._shape.write, *self._how)
     self._state, log = program(self._params, self._state)
-    log = jax.device_get(parallel.collected(log))
+    log = jax.device_get(placement.collected(log))
     self._logs.append(log)
     written = np.count_nonzero(log.code, axis=1)  # [G, L]
     self._ends += written
@@ -145,7 +145,7 @@ class Writer(Worker):
     self._widen(self._shape.to_write(int(self._ends.max())))
     if any(taken):
       pages, copies, rows = self._moves(self._state.texts, taken)
-      self._state = programs.fill(self._store.mesh)(
+      self._state = all_programs.fill(self._store.mesh)(
           (), self._state, pages, copies, np.concatenate([rows, fields], axis=1))
 
   def _widen(self, width: int) -> None:
@@ -154,11 +154,11 @@ class Writer(Worker):
       return
     self._width = width
     if self._state is None:
-      self._state = programs.empty_lanes(
+      self._state = all_programs.empty_lanes(
           self._store.mesh, self._make, self._ends.shape[1], self._width)(self._params)
     else:
       self._state = self._state.replace(
-          texts=programs.widen(self._store.mesh, self._width)((), self._state.texts))
+          texts=all_programs.widen(self._store.mesh, self._width)((), self._state.texts))
 
   def _hand_in(self, over: np.ndarray) -> None:
     """Hands in the jobs of lanes that are over, bool [G, L]; keeps the texts that go on."""

@@ -21,14 +21,14 @@ import numpy as np
 from tts import parallel
 from tts.config import Experiment
 from tts.engine import engine, shape
+from tts.engine.coroutines import together
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.nodes import Node
 from tts.engine.program import Program
 from tts.engine.reader import Read
-from tts.engine.tasks import together
-from tts.engine.workers import EngineGenerator, EngineVerifier
 from tts.estimates import cost, device_programs
 from tts.estimates.cost import Lengths
-from tts.models import held
+from tts.models import placed_weights
 from tts.models.arch import Arch
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -137,7 +137,7 @@ def _seconds(question: Callable[[int], Any], model: EngineGenerator | EngineVeri
 
 def _zeros(arch: Arch, mesh: parallel.Mesh) -> Any:
   return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype, device=x.sharding),
-                      held.shapes(arch, mesh))
+                      placed_weights.shapes(arch, mesh))
 
 
 def _product() -> float:

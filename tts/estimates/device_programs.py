@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from tts import model_kinds, parallel
+from tts import model_kinds, parallel, placement
 from tts.config import Experiment
 from tts.data import hub
 from tts.data.prompts import Prompts
@@ -27,7 +27,7 @@ from tts.estimates.memory import Footprint
 from tts.estimates.model_programs import ModelAtWork, ModelProgram
 from tts.estimates.training_program import TrainingProgram
 from tts.estimates.uses import Use
-from tts.models import held, stacks
+from tts.models import placed_weights, stacks
 from tts.models.arch import Arch, check_split
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -187,8 +187,8 @@ class _Programs:
     yield ('probe', base), DeviceProgram(
         'difficulty', 'difficulty/probe', lambda mesh, doubled=None: Program(
             whole_texts.prompt_step(Decoder(base, doubled=doubled)), mesh).lower(
-                held.shapes(base, mesh),
-                *parallel.stacked((of(_PROBE, columns), of(_PROBE)), mesh)),
+                placed_weights.shapes(base, mesh),
+                *placement.stacked((of(_PROBE, columns), of(_PROBE)), mesh)),
         lambda rows, width: memory.prompts(base, width, problems=rows, columns=columns),
         _PROBE, '', ('base',), stacks.loops(base))
 

@@ -14,7 +14,7 @@ import functools
 
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import placement
 from tts.engine.lanes import FIELDS
 from tts.engine.nodes import pages_for
 from tts.engine.pages import padded, SIZE
@@ -63,13 +63,13 @@ class Footprint:
 @functools.cache
 def weights(arch: Arch, width: int) -> int:
   """Bytes of a model's parameters on one of `width` devices that share it."""
-  return sum(size for _, size, _ in parallel.pieces(abstract(arch), width))
+  return sum(size for _, size, _ in placement.pieces(abstract(arch), width))
 
 
 @functools.cache
 def whole(arch: Arch, width: int) -> tuple[tuple[str, int], ...]:
   """Parameters that every one of `width` devices has all of, and their bytes."""
-  return tuple((name, size) for name, size, shared in parallel.pieces(abstract(arch), width)
+  return tuple((name, size) for name, size, shared in placement.pieces(abstract(arch), width)
                if not shared)
 
 

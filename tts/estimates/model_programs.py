@@ -12,12 +12,12 @@ import functools
 from typing import Any
 
 from tts import parallel
-from tts.engine import programs as engine
+from tts.engine import all_programs as engine
 from tts.engine.program import Program
 from tts.engine.shape import Shape
 from tts.estimates import memory
 from tts.estimates.memory import Footprint
-from tts.models import held
+from tts.models import placed_weights
 from tts.models.functions import Functions
 from tts.models.stacks import Stack
 from tts.protocols import Params
@@ -122,7 +122,7 @@ class ModelAtWork:
   def lower(self, program: ModelProgram, mesh: parallel.Mesh, doubled: Stack | None) -> Any:
     """A program lowered for a mesh, as the engine does. doubled: as of `Functions`."""
     make = dataclasses.replace(self.make, doubled=doubled)
-    params = held.shapes(make.arch, mesh)
+    params = placed_weights.shapes(make.arch, mesh)
     return program.program(mesh, make).lower(
         params if program.forward else (), *engine.stacked(program.block(make, params), mesh))
 

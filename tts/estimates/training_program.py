@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import parallel, placement
 from tts.estimates import memory
 from tts.estimates.memory import Footprint
 from tts.models.arch import Arch
@@ -44,16 +44,16 @@ class TrainingProgram:
     optimizer, boxed = steps.make_optimizer(config), abstract(self.arch)
     loss = steps.make_loss(Decoder(self.arch, config.remat, doubled), self.kind, config,
                            parallel.on_tpu(mesh))
-    params = parallel.placed(boxed, mesh)
+    params = placement.placed(boxed, mesh)
     learnt = _adapters(params, config) if config.lora_rank else params
     state = steps.TrainState(step=jax.ShapeDtypeStruct((), jnp.int32), params=learnt,
                              opt_state=jax.eval_shape(optimizer.init, learnt))
-    shardings = parallel.spread((state, params), boxed, mesh)
+    shardings = placement.spread((state, params), boxed, mesh)
     state, base = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
                                (state, params), shardings)
     step = update.make(loss, optimizer, config, boxed, mesh)
     return jax.jit(step, donate_argnums=0, out_shardings=(shardings[0], None)).lower(
-        state, base if config.lora_rank else (), parallel.placed(self._batch(), mesh))
+        state, base if config.lora_rank else (), placement.placed(self._batch(), mesh))
 
   def footprint(self, rows: int, width: int) -> Footprint:
     """Its memory with `rows` texts a batch, and `width` devices that share a model."""

@@ -8,17 +8,17 @@ from typing import Any
 
 from tts import answers, methods
 from tts.answers import grading
+from tts.data.prompts import PromptConfig, Prompts
 from tts.library import calls, token_statistics
 from tts.library.calls import Limits, Questions, Scorer, Scores, spent
-from tts.data.prompts import PromptConfig, Prompts
-from tts.library.models import LanguageModel, RewardModel, given
+from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Result, Solution, voted
-from tts.library.tree_page import tree_page
+from tts.library.tree_json import tree_page
 from tts.methods import Method
 from tts.models.latent import Head
 from tts.sampling import pool
 from tts.sampling.pool import Sample
-from tts.searching.search import Question, Search, same_ids
+from tts.searching.search import Question, same_ids, Search
 from tts.searching.tree import Tree
 from tts.types import InputError
 

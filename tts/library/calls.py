@@ -11,15 +11,15 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from tts import answers, bounds, hosts, rng
+from tts import answers, config_bounds, hosts, rng
 from tts.config import LimitsConfig
 from tts.data import problems as problems_lib
 from tts.data.prompts import Prompts, within
-from tts.data.step_format import Reader
+from tts.data.verifier_format import Reader
 from tts.engine import engine
+from tts.engine.coroutines import together
+from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier
 from tts.engine.reader import Read
-from tts.engine.tasks import together
-from tts.engine.workers import attended, EngineGenerator, EngineVerifier
 from tts.eval.measures import flops
 from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Solution
@@ -264,5 +264,5 @@ def language_model(model: Any) -> LanguageModel:
 def sampling(options: dict[str, Any]) -> SamplingConfig:
   """How tokens are drawn; InputError names an option that there is not, or that is out of range."""
   found = given(SamplingConfig, options)
-  bounds.check_part(found, 'sampling')
+  config_bounds.check_part(found, 'sampling')
   return found

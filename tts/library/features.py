@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tts import hosts
 from tts.data import files
 from tts.engine import engine
-from tts.engine.workers import EngineVerifier
+from tts.engine.engine_models import EngineVerifier
 from tts.library import calls
 from tts.train.latent_fit import Examples
 

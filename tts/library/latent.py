@@ -8,11 +8,11 @@ import pathlib
 import shutil
 from typing import Any
 
-from tts.engine.workers import EngineVerifier
 from tts.data.prompts import shared_prefix
+from tts.engine.engine_models import EngineVerifier
 from tts.library import calls, features
 from tts.library.calls import Limits, Questions
-from tts.library.models import LanguageModel, RewardModel, given
+from tts.library.models import given, LanguageModel, RewardModel
 from tts.models import latent
 from tts.models.functions import Functions
 from tts.models.latent import Head

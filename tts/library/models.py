@@ -7,15 +7,15 @@ import os
 import pathlib
 from typing import Any, TypeVar
 
-from tts import parallel
+from tts import parallel, placement
 from tts.data import hub
 from tts.data.prompts import PromptConfig, Prompts, shared_prefix
-from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
+from tts.data.verifier_format import Reader
 from tts.engine import shape as shape_lib
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator, EngineVerifier
-from tts.models import held, latent, open_heads, open_weights
+from tts.models import latent, open_heads, open_weights, placed_weights
 from tts.models.arch import Arch
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -59,7 +59,7 @@ class LanguageModel:
          mesh: parallel.Mesh | None = None, shape: Shape = _SHAPE, **prompts: Any) -> LanguageModel:
     """A model of your own, whole on every device. prompts: as of `load_generator`."""
     mesh = _mesh(mesh)
-    return cls(make, parallel.replicate(params, mesh), mesh,
+    return cls(make, placement.replicate(params, mesh), mesh,
                Prompts(given(PromptConfig, prompts), tokenizer), shape)
 
   @property
@@ -92,7 +92,7 @@ class RewardModel:
     make: parameters --> a `tts.protocols.Verifier`.
     params, mesh, shape, arch, source: as of a `LanguageModel`.
     tokenizer: its own.
-    layout: how it reads a solution, a name of `tts.data.step_format.FORMATS`; None for a verifier
+    layout: how it reads a solution, a name of `tts.data.verifier_format.FORMATS`; None for a verifier
       that reads the generator's ids.
     head: of a latent verifier, which reads the hidden states of its generator; else None. Where
       that generator writes, it reads nothing; a solution that is given is read by the generator.
@@ -115,7 +115,7 @@ class RewardModel:
          mesh: parallel.Mesh | None = None, shape: Shape = _SHAPE) -> RewardModel:
     """A model of your own that reads its generator's ids, its parameters whole on every device."""
     mesh = _mesh(mesh)
-    return cls(make, parallel.replicate(params, mesh), mesh, tokenizer, shape)
+    return cls(make, placement.replicate(params, mesh), mesh, tokenizer, shape)
 
   @classmethod
   def of_head(cls, generator: LanguageModel, head: latent.Head, params: Params,
@@ -129,7 +129,7 @@ class RewardModel:
       raise InputError(f'{generator.source} is a model of your own: a latent verifier needs one '
                        'that tts.load_generator has loaded')
     head.check_fits(generator.arch)
-    own = {latent.NAME: parallel.replicate(params, generator.mesh)}
+    own = {latent.NAME: placement.replicate(params, generator.mesh)}
     return cls(Functions(latent.Verifier, generator.arch, head), generator.params | own,
                generator.mesh, generator.tokenizer, generator.shape, None, generator.arch, source,
                head, generator)
@@ -186,7 +186,7 @@ def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: s
   Args:
     source, mesh, dtype, lanes: as of `load_generator`.
     kind: of an open checkpoint, of `tts.models.open_heads.KINDS`; None is what its tensors say.
-    layout: how an open one reads a solution, of `tts.data.step_format.FORMATS`; None is its kind's.
+    layout: how an open one reads a solution, of `tts.data.verifier_format.FORMATS`; None is its kind's.
     reads: a class like `tts.models.verifier.Verifier` that reads the model in another way, called
       with (decoder, parameters).
     generator: of a latent verifier, the model whose states it reads; nothing else is given then.
@@ -260,9 +260,9 @@ def _read(source: Source, kind: str | None, mesh: parallel.Mesh, dtype: str | No
   if open_checkpoint.is_open(folder):
     kind = kind or open_heads.kind_of(folder, open_weights.shards(folder))
     found = open_checkpoint.read(os.fspath(source), kind, dtype, layout=layout)
-    params = parallel.shared(parallel.place(
-        found.params, abstract(found.arch), parallel.holders(mesh)), mesh)
-    return _Found(found.arch, held.hold(params, found.arch, mesh), found.meta, found.tokenizer)
+    params = placement.shared(placement.place(
+        found.params, abstract(found.arch), placement.holders(mesh)), mesh)
+    return _Found(found.arch, placed_weights.hold(params, found.arch, mesh), found.meta, found.tokenizer)
   for name, value in (('dtype', dtype), ('layout', layout)):
     if value is not None:
       raise InputError(f'{name} is given, and {source} is no open checkpoint: leave it out')

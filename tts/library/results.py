@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import select
+from tts.eval.measures import answer_choice
 from tts.eval.report import page, tree_page
-from tts.eval.storage import compare_answers, records
+from tts.eval.storage import find_equal_answers, records
 from tts.eval.storage.samples import NO_ANSWER, numbered
 from tts.types import InputError
 
@@ -104,22 +104,22 @@ def voted(solutions: Sequence[Solution], selection: str,
   Returns:
     (its place, or None without any answer; answer as first written --> votes, the most first).
   """
-  known = (*select.UNSCORED, *select.SCORED)
+  known = (*answer_choice.UNSCORED, *answer_choice.SCORED)
   if selection not in known:
     raise InputError(f'selection is {selection!r}: one of {", ".join(known)}')
   answers = [s.answer for s in solutions]
-  equal = compare_answers.of_rows(grader, [
+  equal = find_equal_answers.of_rows(grader, [
       {'problem_id': '', 'slot': slot, 'answer': answer, 'truncated': not s.finished}
       for slot, (answer, s) in enumerate(zip(answers, solutions))])
   number = np.array([numbered(answers, equal.of(''))])
   score, logprob = (np.array([[np.nan if x is None else x for x in values]], float)
                     for values in ([s.score for s in solutions], [s.logprob for s in solutions]))
   weight = np.array([[s.weight for s in solutions]])
-  if selection in select.SCORED and np.isnan(score[number != NO_ANSWER]).any():
+  if selection in answer_choice.SCORED and np.isnan(score[number != NO_ANSWER]).any():
     raise InputError(f'selection={selection} needs a verifier\'s scores: give verifier=, or '
                      'selection=\'majority\'')
-  slot = int(select.choose(selection, number, score, logprob, weight=weight)[0])
-  each = select.weights(selection, number, score, logprob, weight)[0]
+  slot = int(answer_choice.choose(selection, number, score, logprob, weight=weight)[0])
+  each = answer_choice.weights(selection, number, score, logprob, weight)[0]
   names: dict[int, str] = {}
   votes: dict[int, float] = {}
   for answer, candidate, value in zip(answers, number[0].tolist(), each.tolist()):
@@ -127,5 +127,5 @@ def voted(solutions: Sequence[Solution], selection: str,
       names.setdefault(candidate, answer)
       old = votes.get(candidate, 0.0)
       votes[candidate] = max(old, value) if selection == 'best_of_n' else old + value
-  return (None if slot == select.NOBODY else slot,
+  return (None if slot == answer_choice.NOBODY else slot,
           {names[c]: votes[c] for c in sorted(votes, key=lambda c: -votes[c])})

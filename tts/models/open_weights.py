@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tts import gguf_file, parallel
+from tts import gguf_file, placement
 from tts.models import open_gguf
 from tts.models.arch import Arch
 from tts.types import InputError
@@ -234,7 +234,7 @@ def trunk(arch: Arch, shards: Shards, seen: Callable[[Tensor], None] = lambda _:
   """
   params: dict[str, Any] = {}
   for tensor in layout(arch, shards.prefix):
-    value = parallel.on_cpu(
+    value = placement.on_cpu(
         tensor.ours(shards.take(tensor.name, tensor.stored)).astype(dtype(arch), copy=False))
     place = params
     for key in tensor.path[:-1]:

@@ -22,7 +22,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import parallel, placement
 from tts.models import stacks
 from tts.models.attention import MASKED, softcap
 from tts.models.transformer import Decoder
@@ -45,7 +45,7 @@ def empty(decoder: Decoder, params: Params, rows: int, width: int, carry: Carry)
   """Texts that have read nothing, with room for `width` tokens each. carry: see `Texts`."""
   arch = decoder.arch
   columns = tuple(
-      tuple(parallel.constrain(jnp.zeros(
+      tuple(placement.constrain(jnp.zeros(
           (count, rows, arch.num_kv_heads, width, arch.head_size), arch.dtype), *AXES)
             for _ in ('keys', 'values'))
       for _, count in stacks.places(decoder.stacks_of(params)))
@@ -54,7 +54,7 @@ def empty(decoder: Decoder, params: Params, rows: int, width: int, carry: Carry)
 
 def chunk(texts: Texts, size: int) -> Chunk:
   """A chunk of `size` columns behind texts, in which nothing stands."""
-  blank = lambda x: parallel.constrain(
+  blank = lambda x: placement.constrain(
       jnp.zeros((*x.shape[:-2], size, x.shape[-1]), x.dtype), *AXES)
   return Chunk(columns=jax.tree.map(blank, texts.columns), length=jnp.zeros_like(texts.length),
                column=jnp.zeros((), jnp.int32))

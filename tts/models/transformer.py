@@ -16,7 +16,7 @@ import numpy as np
 
 from tts.models import attention, stacks, surprise
 from tts.models.arch import Arch
-from tts.models.layers import Layer, RMSNorm, held_back, names
+from tts.models.layers import held_back, Layer, names, RMSNorm
 
 
 @flax.struct.dataclass
@@ -208,7 +208,7 @@ class Decoder(nn.Module):
 
 @functools.cache
 def abstract(arch: Arch):
-  """Shapes of the parameters with their logical axes, for `parallel.placed`."""
+  """Shapes of the parameters with their logical axes, for `placement.placed`."""
   tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
   return jax.eval_shape(lambda *args: Decoder(arch).init(
       jax.random.key(0), *args, method='init_all'), tokens, tokens)

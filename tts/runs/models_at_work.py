@@ -10,7 +10,7 @@ from typing import Any
 
 from tts.data.prompts import shared_prefix
 from tts.engine import engine, shape
-from tts.engine.workers import EngineGenerator, EngineVerifier
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.runs.blocks import Block

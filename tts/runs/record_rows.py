@@ -12,7 +12,7 @@ from tts import answers
 from tts.answers import grading
 from tts.data.tokenizer import Tokenizer
 from tts.library import token_statistics
-from tts.library.tree_page import f32
+from tts.library.tree_json import f32
 from tts.revision.chains import Revision
 from tts.roles import Roles
 from tts.runs.blocks import Block

@@ -12,8 +12,8 @@ from tts.answers.graders import GRADERS
 from tts.config import Experiment, ModelConfig
 from tts.data import benchmarks, hub, problems as problems_lib
 from tts.data.prompts import Prompts
-from tts.data.step_format import Reader
 from tts.data.tokenizer import Tokenizer
+from tts.data.verifier_format import Reader
 from tts.eval.storage import runfiles
 from tts.models.arch import Arch
 from tts.models.verifier import Verifier

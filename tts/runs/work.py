@@ -29,7 +29,7 @@ from tts.data import buckets
 from tts.engine import engine
 from tts.engine.engine import Begin, Done
 from tts.engine.program import Program
-from tts.eval.storage import compare_answers, equal_answers, records
+from tts.eval.storage import equal_answers, find_equal_answers, records
 from tts.runs import watch
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Computed, PerQuestion, Workers
@@ -190,7 +190,7 @@ class _Computing:
           **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows}),
           'computed': {model: n for (model, kind), n in computed.items() if kind == 'computed'}})
       block = pathlib.Path(workdir.path(_records(work.folder, i)))
-      equal_answers.write(workdir.root, block, compare_answers.of_rows(work.grader, rows))
+      equal_answers.write(workdir.root, block, find_equal_answers.of_rows(work.grader, rows))
       records.write_block(block, rows)
     buckets.push()
     watch.log(workdir, **line, tokens_per_second=round(_tokens(rows) / max(seconds, 1e-9), 1))

@@ -7,10 +7,10 @@ import dataclasses
 
 import numpy as np
 
+from tts.engine.coroutines import together
+from tts.engine.engine_models import attended, EngineGenerator
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
-from tts.engine.tasks import together
-from tts.engine.workers import EngineGenerator, attended
 from tts.engine.writer import Write
 from tts.sampling.confidence import Statistics
 

@@ -18,13 +18,13 @@ import jax
 import numpy as np
 
 from tts import rng
+from tts.engine.coroutines import together
+from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
-from tts.engine.tasks import together
-from tts.engine.workers import EngineGenerator, EngineVerifier, attended
 from tts.engine.writer import Write, Written
 from tts.searching import tree
-from tts.searching.method import EMPTY, Allocation, Method, Rows
+from tts.searching.method import Allocation, EMPTY, Method, Rows
 from tts.types import NO_PARENT, PAD_ID
 
 

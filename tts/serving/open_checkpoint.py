@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tts import gguf_file
-from tts.data import content, files, hub, step_format, tokenizer_files
+from tts.data import content, files, hub, tokenizer_files, verifier_format
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.estimates import memory
 from tts.models import open_config, open_gguf, open_heads, open_weights
@@ -78,12 +78,12 @@ def read(source: str, kind: str = 'lm', dtype: str | None = None,
     raise InputError(f'--kind={kind}: one of {", ".join(open_heads.KINDS)}')
   if dtype not in (None, *_DTYPES):
     raise InputError(f'--dtype={dtype}: one of {", ".join(_DTYPES)}')
-  if layout not in (None, *step_format.FORMATS):
-    raise InputError(f'--format={layout}: one of {", ".join(step_format.FORMATS)}')
+  if layout not in (None, *verifier_format.FORMATS):
+    raise InputError(f'--format={layout}: one of {", ".join(verifier_format.FORMATS)}')
   folder = pathlib.Path(hub.local(source))
   fields, found, shards = _described(folder, kind in open_heads.OF_WORDS)
   if kind != 'lm':
-    layout = layout or step_format.default(kind, fields['model_type'])
+    layout = layout or verifier_format.default(kind, fields['model_type'])
   dtype = dtype or _stored(fields)
   trunk = dataclasses.replace(found, dtype=dtype,
                               param_dtype=None if dtype == 'float32' else dtype)

@@ -21,14 +21,14 @@ import numpy as np
 
 from tts import config as config_lib, methods
 from tts.data import hub
-from tts.eval.measures import flops, select
+from tts.eval.measures import answer_choice, flops
 from tts.eval.policy import policy as policy_lib
 from tts.eval.policy.estimators import Asked, ESTIMATORS
 from tts.eval.policy.policy import Choice, Policy
-from tts.eval.storage import compare_answers, records
+from tts.eval.storage import find_equal_answers, records
 from tts.eval.storage.equal_answers import Pairs
 from tts.eval.storage.samples import COUNTS, numbered
-from tts.library.tree_page import tree_page
+from tts.library.tree_json import tree_page
 from tts.runs import blocks as blocks_lib
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
@@ -150,7 +150,7 @@ class Solver:
     answers: dict[str, Rows] = {}  # the rows that are candidates
     for choice, members in by_choice.items():
       self._spend(choice, members, spent, answers, trees)
-    same = compare_answers.of_rows(self.experiment.data.grader,
+    same = find_equal_answers.of_rows(self.experiment.data.grader,
                              [row for rows in answers.values() for row in rows])
     return [self._solution(p, chosen[p.id], estimates[p.id], spent[p.id], answers[p.id],
                            same.of(p.id), trees.get(p.id)) for p in problems]
@@ -256,8 +256,8 @@ def chosen(rows: Rows, selection: str, equal: Pairs = ()) -> dict[str, Any] | No
   score = np.array([[np.nan if r['answer_score'] is None else r['answer_score'] for r in rows]])
   logprob = np.array([[r['logprob'] for r in rows]])
   weight = np.array([[r.get('weight', 1) for r in rows]])
-  slot = int(select.choose(selection, answer, score, logprob, weight=weight)[0])
-  return None if slot == select.NOBODY else rows[slot]
+  slot = int(answer_choice.choose(selection, answer, score, logprob, weight=weight)[0])
+  return None if slot == answer_choice.NOBODY else rows[slot]
 
 
 def _total(rows: Rows, model: str) -> dict[str, int]:

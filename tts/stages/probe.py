@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tts import hosts, parallel
+from tts import hosts, parallel, placement
 from tts.engine.program import Program
 from tts.eval.storage import records
 from tts.models.arch import Arch
@@ -82,7 +82,7 @@ def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
     for g, block in enumerate(group):
       for b, prompt in enumerate(block.prompts):
         prefix[g, b, :len(prompt)], lengths[g, b] = prompt, len(prompt)
-    states = jax.device_get(parallel.collected(program(model.params, prefix, lengths)))
+    states = jax.device_get(placement.collected(program(model.params, prefix, lengths)))
     for g, block in enumerate(group):
       found.update((p.id, states[g, b]) for b, p in enumerate(block.problems))
   return np.array([found[p.id] for p in problems], np.float64)

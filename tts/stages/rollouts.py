@@ -15,8 +15,8 @@ import numpy as np
 
 from tts import rng
 from tts.answers import grading
-from tts.engine.tasks import together
-from tts.engine.workers import EngineGenerator
+from tts.engine.coroutines import together
+from tts.engine.engine_models import EngineGenerator
 from tts.runs import record_rows
 from tts.runs.blocks import Block
 from tts.runs.run import Run

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tts.data.step_format import Reader
-from tts.engine.workers import attended
+from tts.data.verifier_format import Reader
+from tts.engine.engine_models import attended
 from tts.library.calls import values
 from tts.revision import chains
 from tts.roles import Roles

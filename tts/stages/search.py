@@ -14,8 +14,8 @@ from tts.config import Experiment, SearchConfig
 from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
+from tts.library.tree_json import tree_page
 from tts.model_kinds import MAIN
-from tts.library.tree_page import tree_page
 from tts.runs import blocks as blocks_lib, verifiers
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers

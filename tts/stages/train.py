@@ -10,7 +10,7 @@ from typing import Any
 from absl import logging
 import jax
 
-from tts import hosts, model_kinds, parallel
+from tts import hosts, model_kinds, parallel, placement
 from tts.config import Experiment
 from tts.data import tokenizer as tokenizer_lib
 from tts.estimates import cost as costs
@@ -99,12 +99,12 @@ def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
     arch, config = with_heads(run, name, heads, trunk), run.model_config(name).train
     config = dataclasses.replace(config, seed=config.seed + run.seed)
     data, validation = sets(config)
-    init = trunk and _lower(arch, jax.device_get(parallel.collected(trunk.params)))
+    init = trunk and _lower(arch, jax.device_get(placement.collected(trunk.params)))
     params, metrics = fit_lib.fit(
         arch, config, data, kind='value' if 'value' in heads else 'lm', name=name, init=init,
         workdir=run.workdir.root, validation=validation, mesh=run.train_mesh,
         **watch.training(run.workdir))
-    params = parallel.collected(params, hosts.is_first())
+    params = placement.collected(params, hosts.is_first())
     if hosts.is_first():
       _publish(run, name, mark, arch, params, name if 'value' in heads else 'lm', metrics, trunk)
   hosts.wait()

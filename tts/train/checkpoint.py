@@ -18,15 +18,15 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tts import hosts, parallel
+from tts import hosts, parallel, placement
 from tts.data import buckets, files
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
-from tts.models import held
+from tts.models import placed_weights
 from tts.models.arch import Arch, check_split
-from tts.models.transformer import Decoder, abstract
+from tts.models.transformer import abstract, Decoder
 from tts.train import model_folder
 from tts.train.model_folder import MODEL_FILE, PARAMS
-from tts.train.steps import TrainState, init_params
+from tts.train.steps import init_params, TrainState
 from tts.types import InputError
 
 _AT_A_TIME = 1 << 22  # numbers that are looked at
@@ -68,7 +68,7 @@ class TrainingCheckpoints:
   def save(self, state: TrainState, meta: Mapping[str, Any], best: Any = None) -> None:
     """Writes `state` under the step that it is at; `meta` is JSON."""
     # From the host: Orbax refuses arrays that one of several processes has.
-    state, best = parallel.collected((state, best), self._writes)
+    state, best = placement.collected((state, best), self._writes)
     if not self._writes:
       return
     save = lambda tree: ocp.args.StandardSave(jax.tree.map(np.asarray, tree))
@@ -108,7 +108,7 @@ class TrainingCheckpoints:
     except (ValueError, OSError, KeyError) as e:
       raise InputError(f'training checkpoint {self._directory}/{step} cannot be read: remove it '
                        'and the training starts over') from e
-    state = TrainState(step=parallel.put(np.int32(step), like.step.sharding), params=found['params'],
+    state = TrainState(step=placement.put(np.int32(step), like.step.sharding), params=found['params'],
                        opt_state=found['opt_state'])
     return state, found['meta'], found.get('best')
 
@@ -161,7 +161,7 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
 
   Args:
     directory: the model's folder.
-    mesh: its `model` axis shares the parameters as `parallel.placed` says: none of them is ever
+    mesh: its `model` axis shares the parameters as `placement.placed` says: none of them is ever
       whole on a device that has room for its share alone. Groups of a CPU's devices have them in
       the same memory; on a TPU, alike layers are stacked (`tts.models.stacks`).
 
@@ -188,9 +188,9 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
   with ocp.StandardCheckpointer(multiprocessing_options=options) as reader:
     stored = reader.metadata(path).item_metadata.tree
   _check_shapes(directory, arch, stored)
-  where = (jax.tree.map(lambda _: parallel.one_device(), stored) if mesh is None else
+  where = (jax.tree.map(lambda _: placement.one_device(), stored) if mesh is None else
            jax.tree.map(lambda x: x.sharding,
-                        parallel.placed(abstract(arch), parallel.holders(mesh))))
+                        placement.placed(abstract(arch), placement.holders(mesh))))
   like = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
                       stored, where)
   handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=model_folder.in_flight(like),
@@ -200,7 +200,7 @@ def load_model(directory: str | os.PathLike[str], mesh: parallel.Mesh | None = N
   gc.collect()  # what was read is held by what the reader leaves behind
   check_finite(params, f'checkpoint {directory}')
   if mesh is not None:
-    params = held.hold(parallel.shared(params, mesh), arch, mesh)
+    params = placed_weights.hold(placement.shared(params, mesh), arch, mesh)
   return arch, params, meta, tokenizer
 
 

@@ -26,9 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tts import parallel
+from tts import parallel, placement
 from tts.models.arch import Arch, below_surprise
-from tts.models.transformer import Decoder, abstract
+from tts.models.transformer import abstract, Decoder
 from tts.train import lora, steps as steps_lib, update as update_lib
 from tts.train.checkpoint import TrainingCheckpoints
 from tts.train.packed import Packed
@@ -289,16 +289,16 @@ class _Run:
 
   def _places(self, tree):
     """Shardings in pieces over the mesh; None is the first device."""
-    return None if self._mesh is None else parallel.spread(tree, self._boxed, self._mesh)
+    return None if self._mesh is None else placement.spread(tree, self._boxed, self._mesh)
 
   def _spread(self, tree):
-    return self._place(tree) if self._mesh is None else parallel.put(tree, self._places(tree))
+    return self._place(tree) if self._mesh is None else placement.put(tree, self._places(tree))
 
   def _place(self, tree):
     """On every device of the mesh; named even if it is one, as a restored state's devices are."""
     if self._mesh is None:
-      return jax.device_put(tree, parallel.one_device())
-    return parallel.replicate(tree, self._mesh)
+      return jax.device_put(tree, placement.one_device())
+    return placement.replicate(tree, self._mesh)
 
   def _compile(self, state, data):
     """The compiled loop: (state, base, data, rows [BLOCK, B], count) -> (state, losses, norms).
@@ -319,7 +319,7 @@ class _Run:
       return jax.lax.fori_loop(0, count, body, (state, blank, blank))
 
     rows = self._place(np.zeros((_BLOCK, self._config.batch_size), np.int32))
-    whole = self._mesh and parallel.replicated(self._mesh)
+    whole = self._mesh and placement.replicated(self._mesh)
     after = self._mesh and (jax.tree.map(lambda x: x.sharding, state), whole, whole)
     jitted = jax.jit(block, donate_argnums=0, out_shardings=after)
     return jitted.lower(state, self._base, data, rows, self._place(np.int32(0))).compile()
@@ -333,11 +333,11 @@ def make_evaluate(loss: steps_lib.Loss, data: Packed, batch_size: int,
   # Rows of padding are masked out of every sum.
   batches = {k: np.pad(x, ((0, missing), (0, 0))).reshape(num_batches, batch_size, -1)
              for k, x in data.arrays().items()}
-  batches = jax.device_put(batches) if mesh is None else parallel.replicate(batches, mesh)
-  shard = parallel.sharder(mesh)
+  batches = jax.device_put(batches) if mesh is None else placement.replicate(batches, mesh)
+  shard = placement.sharder(mesh)
   sums = jax.jit(lambda params, batches: jax.lax.map(
       lambda batch: loss(params, shard(batch), None)[1], batches),
-                 out_shardings=mesh and parallel.replicated(mesh))
+                 out_shardings=mesh and placement.replicated(mesh))
   # Added up on the host, where float64 keeps the total exact enough for any number of rows.
   return lambda params: {k: float(np.asarray(x, np.float64).sum())
                          for k, x in sums(params, batches).items()}

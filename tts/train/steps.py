@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tts import parallel
+from tts import placement
 from tts.models import blockwise, stacks
 from tts.models.transformer import Decoder, Hidden
 from tts.types import InputError
@@ -141,7 +141,7 @@ def graft(fresh: Any, given: Any, name: str) -> Any:
       raise InputError(f'{name}: parameter {jax.tree_util.keystr(path, simple=True, separator="/")}'
                        f' is {list(y.shape)} in the checkpoint to start from and {list(x.shape)} '
                        'here: give both models one architecture')
-    return parallel.put(jnp.array(y, x.dtype, copy=True), x.sharding)
+    return placement.put(jnp.array(y, x.dtype, copy=True), x.sharding)
 
   return jax.tree_util.tree_map_with_path(choose, fresh)
 

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import optax
 
-from tts import parallel
+from tts import parallel, placement
 from tts.train import lora
-from tts.train.steps import Loss, TrainConfig, TrainState, make_update
+from tts.train.steps import Loss, make_update, TrainConfig, TrainState
 
 
 def make(loss: Loss, optimizer: optax.GradientTransformation, config: TrainConfig, boxed: Any,
@@ -29,11 +29,11 @@ def make(loss: Loss, optimizer: optax.GradientTransformation, config: TrainConfi
     A pure function (state, base, batch) -> (state, (loss, gradient's global norm)); `base` are the
     parameters that adapters are added to, else ().
   """
-  shard = parallel.sharder(mesh)
+  shard = placement.sharder(mesh)
 
   def whole(learnt, base):
     params = lora.merge(base, learnt) if config.lora_rank else learnt
-    return params if mesh is None else parallel.gathered(params, boxed, mesh)
+    return params if mesh is None else placement.gathered(params, boxed, mesh)
 
   def update(state: TrainState, base: Any, batch: Any) -> tuple[TrainState, tuple[jax.Array, ...]]:
     of_learnt = lambda learnt, *batch: loss(whole(learnt, base), *batch)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval.measures import chain_strategies, chains, select
-from tts.eval.policy import mechanisms, options
+from tts.eval.measures import answer_choice, chain_strategies, chains
+from tts.eval.policy import mechanisms, strategy_options
 from tts.eval.report import report, results
 from tts.eval.storage import records, runfiles
 
@@ -92,7 +92,7 @@ def test_chains_of_one_answer_are_best_of_n_weighted(found, run):
   samples = chain_strategies.part(next(
       p for p in chain_strategies.pools(run) if p.setting.strategy.budget == 16), 1)
   score = samples.scored('revision_orm')[..., 0]
-  right, _ = select.outcome('best_of_n_weighted', 4, answer=samples.answer, score=score,
+  right, _ = answer_choice.outcome('best_of_n_weighted', 4, answer=samples.answer, score=score,
                             correct=samples.correct, logprob=samples.logprob)
   np.testing.assert_array_equal(get(found, 'parallel', 4, 1).accuracy, right)
 
@@ -179,12 +179,12 @@ def test_a_search_for_revisions_belongs_to_both_alone(run, found):
            and (o.budget, o.beam_width, o.selection, o.aggregation) == (
                16, 4, 'best_of_n_weighted', 'last'))
   own = {m.mechanism: [o.proposal for o, mine in zip(m.outcomes, m.own) if mine]
-         for m in options.mechanisms(found)}
+         for m in strategy_options.mechanisms(found)}
   # The pools of chains hold budgets up to 8, so at 16 nothing compares.
   assert own['both'].count('revision') == own['search'].count('revision') == 0
   wide = dataclasses.replace(made, budget=8)
   own = {m.mechanism: [o.proposal for o, mine in zip(m.outcomes, m.own) if mine]
-         for m in options.mechanisms([*found, wide])}
+         for m in strategy_options.mechanisms([*found, wide])}
   assert own['both'].count('revision') == 1
   assert own['search'].count('revision') == own['revision'].count('revision') == 0
   gains = {c['id']: c for c in chains.describe(run, found, {})['contrasts']}

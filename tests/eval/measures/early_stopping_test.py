@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval.measures import early_stopping, select
+from tts.eval.measures import answer_choice, early_stopping
 from tts.eval.storage import runfiles
 from tts.eval.storage.samples import NO_ANSWER
 
@@ -25,8 +25,8 @@ def test_it_chooses_what_all_samples_choose(seed):
   assert stop.min() < answer.shape[1]
   slots = np.arange(answer.shape[1])
   early = np.where(slots < stop[:, None], answer, NO_ANSWER)
-  said = lambda a: [row[s] if s != select.NOBODY else None
-                    for row, s in zip(a, select.vote(a, weight))]
+  said = lambda a: [row[s] if s != answer_choice.NOBODY else None
+                    for row, s in zip(a, answer_choice.vote(a, weight))]
   assert said(early) == said(answer)
 
 
@@ -38,7 +38,7 @@ def test_a_sample_earlier_some_future_could_still_change_it(seed):
     for future in itertools.product((0, 1, 2, 7), repeat=5 - stop + 1):
       whole = np.concatenate([a[:stop - 1], future])[None]
       value = np.concatenate([w[:stop - 1], np.ones(len(future))])[None]
-      said.add(int(whole[0, select.vote(whole, value)[0]]))
+      said.add(int(whole[0, answer_choice.vote(whole, value)[0]]))
     tie = np.concatenate([a[:stop - 1], [NO_ANSWER] * (5 - stop + 1)])[None]
     ahead = [w[:stop - 1][tie[0, :stop - 1] == x].sum() for x in (0, 1, 2)]
     level = sorted(ahead)[-1] - sorted(ahead)[-2] == 5 - stop + 1  # a tie would keep the leader

@@ -7,12 +7,12 @@ import pytest
 
 from tests.eval import synthetic
 from tts.eval.measures import outcomes as outcomes_lib
-from tts.eval.policy import compute_optimal, difficulty, efficiency, options, trials
+from tts.eval.policy import compute_optimal, difficulty, efficiency, strategy_options, trials
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.report import results
 from tts.eval.storage import runfiles
 
-AXES = options.AXES
+AXES = strategy_options.AXES
 
 
 @pytest.fixture(scope='module')
@@ -37,14 +37,14 @@ def free(ids):
 
 
 def test_strategies_are_compared_on_the_questions_that_all_ran(outcomes):
-  wide, deep = options.tiers(outcomes)
+  wide, deep = strategy_options.tiers(outcomes)
   assert (len(wide.ids), wide.budgets) == (60, (1, 2, 4, 8, 16))
   assert (len(deep.ids), deep.budgets) == (20, (32, 64))
-  names = [options.name(o) for o in wide.outcomes]
+  names = [strategy_options.name(o) for o in wide.outcomes]
   assert names[:3] == ['best_of_n_weighted-n1', 'greedy-n1', 'logprob_weighted-n1']
   assert 'beam-m4-n64' not in names and 'beam-m1-n1' not in names
   assert {'beam-m4-n64', 'beam-m4-n16', 'majority-n1'} <= {
-      options.name(o) for o in deep.outcomes}
+      strategy_options.name(o) for o in deep.outcomes}
   for found in (wide, deep):
     for o, accuracy in zip(found.outcomes, found.accuracy):
       expected = dict(zip(o.ids, o.accuracy))
@@ -56,18 +56,18 @@ def test_a_strategy_of_fewer_questions_is_left_out(outcomes):
                              budget=4, parameters=(*o.parameters, ('lookahead', 1)))
          for o in outcomes if o.strategy == 'beam' and o.budget == 16
          and o.selection == 'best_of_n_weighted' and o.aggregation == 'last']
-  names = lambda found: [options.name(o) for o in found.outcomes]
-  assert list(map(names, options.tiers([*outcomes, *few]))) == list(
-      map(names, options.tiers(outcomes)))
+  names = lambda found: [strategy_options.name(o) for o in found.outcomes]
+  assert list(map(names, strategy_options.tiers([*outcomes, *few]))) == list(
+      map(names, strategy_options.tiers(outcomes)))
 
 
 def test_what_the_first_samples_cost(outcomes):
-  found, *_ = options.tiers(outcomes)
-  first = Estimator('first_4', 'predicted', found.ids, np.zeros(60), options.price(outcomes, 4),
+  found, *_ = strategy_options.tiers(outcomes)
+  first = Estimator('first_4', 'predicted', found.ids, np.zeros(60), strategy_options.price(outcomes, 4),
                     stay=4)
-  costs = {axis: dict(zip(map(options.name, found.outcomes), found.charged(axis, first)))
+  costs = {axis: dict(zip(map(strategy_options.name, found.outcomes), found.charged(axis, first)))
            for axis in AXES}
-  own = {axis: dict(zip(map(options.name, found.outcomes), found.costs[axis])) for axis in AXES}
+  own = {axis: dict(zip(map(strategy_options.name, found.outcomes), found.costs[axis])) for axis in AXES}
   for axis in AXES:
     weighted = lambda n: own[axis][f'best_of_n_weighted-n{n}']
     for n in (1, 2, 4):  # less than the estimate has drawn already
@@ -83,8 +83,8 @@ def test_what_the_first_samples_cost(outcomes):
 
 
 def test_what_a_spent_pool_costs_and_what_a_budget_pays_for(outcomes):
-  found, *_ = options.tiers(outcomes)
-  pool = Estimator('pool_4', 'predicted', found.ids, np.zeros(60), options.price(outcomes, 4))
+  found, *_ = strategy_options.tiers(outcomes)
+  pool = Estimator('pool_4', 'predicted', found.ids, np.zeros(60), strategy_options.price(outcomes, 4))
   assert found.charged('generations', pool).tolist() == [o.budget + 4 for o in found.outcomes]
   budgets = lambda axis, n, *a: {found.outcomes[i].budget
                                  for i in found.allowed(axis, found.level(axis, n), *a)}
@@ -101,7 +101,7 @@ def test_what_a_spent_pool_costs_and_what_a_budget_pays_for(outcomes):
 
 def test_best_of_n_weighted_alone_has_an_efficiency_of_one(outcomes):
   alone = [o for o in outcomes if o.strategy == 'best_of_n_weighted']
-  found, *_ = options.tiers(alone)
+  found, *_ = strategy_options.tiers(alone)
   trial = trials.trial(free(found.ids), found)
   for axis in AXES:
     base = compute_optimal.baseline(trial, axis, 'best_of_n_weighted')
@@ -119,13 +119,13 @@ def test_a_policy_is_drawn_at_what_it_spends(outcomes):
   for axis in ('generations', 'tokens', 'flops'):
     greedy = next(o for o in found if o.strategy == 'greedy')
     for curve in (*trial.policy(axis).values(), *trial.fixed(axis).values()):
-      assert curve.spent == pytest.approx(options.cost(greedy, axis), rel=0.05)
+      assert curve.spent == pytest.approx(strategy_options.cost(greedy, axis), rel=0.05)
 
 
 def test_budgets_at_which_no_search_ran_are_not_points_of_the_curve(outcomes):
-  found, *_ = options.tiers(outcomes)  # searches at 4 and 16
+  found, *_ = strategy_options.tiers(outcomes)  # searches at 4 and 16
   assert [b for b in found.budgets if found.complete(b)] == [1, 4, 16]
-  alone, *_ = options.tiers([o for o in outcomes if not o.guided])
+  alone, *_ = strategy_options.tiers([o for o in outcomes if not o.guided])
   assert all(map(alone.complete, alone.budgets))
 
 
@@ -180,9 +180,9 @@ def test_baselines_are_those_of_the_curves(made, outcomes):
 
 
 def test_a_price_that_was_not_measured_gives_null_with_its_reason(outcomes):
-  found, *_ = options.tiers(outcomes)
+  found, *_ = strategy_options.tiers(outcomes)
   estimator = Estimator('first_1', 'predicted', found.ids, np.linspace(0, 1, 60),
-                        {**options.price(outcomes, 1), 'flops': None}, stay=1)
+                        {**strategy_options.price(outcomes, 1), 'flops': None}, stay=1)
   reasons = {}
   _, distances = compute_optimal.rows(trials.every(outcomes, [estimator]), reasons)
   nulls = [r for r in distances if r['ratio'] is None]

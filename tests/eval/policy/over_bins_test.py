@@ -8,7 +8,7 @@ import pytest
 
 from tts.eval.policy import crossfit, over_bins
 from tts.eval.policy.crossfit import Sums
-from tts.eval.policy.options import Options
+from tts.eval.policy.strategy_options import Options
 
 COSTS = np.array([1.0, 2.0, 4.0, 8.0])
 

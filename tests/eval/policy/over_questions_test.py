@@ -5,8 +5,8 @@ import pytest
 
 from tests.eval import synthetic
 from tts.eval.measures import outcomes as outcomes_lib
-from tts.eval.policy import compute_optimal, difficulty, efficiency, options, over_bins
-from tts.eval.policy import over_questions
+from tts.eval.policy import compute_optimal, difficulty, efficiency, over_bins, over_questions
+from tts.eval.policy import strategy_options
 from tts.eval.report import results
 from tts.eval.storage import runfiles
 
@@ -57,7 +57,7 @@ def test_rows_are_what_their_choices_give_on_the_other_folds(trials, made):
     assert row['generations'] == pytest.approx((costs[split.picked] * weight).sum() / weight.sum())
     assert row['accuracy'] == pytest.approx(
         np.take_along_axis(right, split.picked[None], axis=0).sum() / weight.sum(), abs=1e-5)
-    assert row['choices'] == [options.name(trial.found.outcomes[i]) for i in split.everywhere]
+    assert row['choices'] == [strategy_options.name(trial.found.outcomes[i]) for i in split.everywhere]
     assert row['replicates'] == over_bins.REPLICATES
 
 

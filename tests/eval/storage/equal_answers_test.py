@@ -10,9 +10,10 @@ import pytest
 from tests.eval import synthetic
 from tts.answers import grading
 from tts.eval.exchange import exchange_sides
-from tts.eval.measures import chain_strategies, select, vote_groups
+from tts.eval.measures import answer_choice, chain_strategies, vote_groups
 from tts.eval.report import report, results, votes_file
-from tts.eval.storage import compare_answers, equal_answers, external, records, runfiles, samples
+from tts.eval.storage import equal_answers, external_samples, find_equal_answers, records, runfiles
+from tts.eval.storage import samples
 from tts.eval.storage.samples import NO_ANSWER
 from tts.types import InputError
 
@@ -73,15 +74,15 @@ def forms(pairs):
 
 def test_the_vote_changes_where_two_writings_are_one_answer():
   number = lambda pairs: np.array([samples.numbered(LIST, forms(pairs))])
-  assert select.majority(number([])).tolist() == [0]
-  assert select.majority(number(SAME)).tolist() == [2]
+  assert answer_choice.majority(number([])).tolist() == [0]
+  assert answer_choice.majority(number(SAME)).tolist() == [2]
   score = np.array([[0.5, 0.4, 0.2, 0.4, 0.35]])
-  assert select.vote(number([]), score).tolist() == [0]   # 0.9 against 0.2 and 0.75
-  assert select.vote(number(SAME), score).tolist() == [2]  # against 0.95
+  assert answer_choice.vote(number([]), score).tolist() == [0]   # 0.9 against 0.2 and 0.75
+  assert answer_choice.vote(number(SAME), score).tolist() == [2]  # against 0.95
   rows = [{'slot': i, 'answer': a, 'truncated': False, 'answer_score': s}
           for i, (a, s) in enumerate(zip(LIST, score[0]))]
-  assert select.best_of_n_weighted_answer(rows) == '3'
-  assert select.best_of_n_weighted_answer(rows, forms(SAME)) == TEN
+  assert answer_choice.best_of_n_weighted_answer(rows) == '3'
+  assert answer_choice.best_of_n_weighted_answer(rows, forms(SAME)) == TEN
   assert samples.numbered([*LIST, None], forms(SAME)) == [0, 0, 1, 1, 1, X]
   # These have one normal form, so they are one candidate by either grader.
   assert samples.numbered([r'2\sqrt2', '3', r'\sqrt8', r'2\sqrt{2}']) == [0, 1, 0, 0]
@@ -104,7 +105,7 @@ def graded(monkeypatch):
 
 
 def test_each_pair_of_a_questions_forms_is_asked_once(graded):
-  found = compare_answers.compare('math', {
+  found = find_equal_answers.compare('math', {
       'a': ['201', '201.0', '202', '203'], 'b': ['203', '202'], 'c': ['204', '205', '206'],
       'd': ['7'] * 9, 'e': []})
   assert found == equal_answers.Verdicts('math', compared=3 + 1 + 3, exceeded=1, equal={
@@ -114,7 +115,7 @@ def test_each_pair_of_a_questions_forms_is_asked_once(graded):
 
 
 def test_a_form_is_compared_in_its_most_frequent_writing(graded):
-  compare_answers.compare('math', {'a': ['7.0', '7', '8.00', '7', '8.0']})
+  find_equal_answers.compare('math', {'a': ['7.0', '7', '8.00', '7', '8.0']})
   assert graded == [('7', '8.00')]
 
 
@@ -122,17 +123,17 @@ def test_rows_that_were_cut_off_are_not_compared(graded):
   row = {'problem_id': 'a', 'truncated': False}
   rows = [row | {'slot': 1, 'answer': SUM}, row | {'slot': 0, 'answer': TEN},
           row | {'slot': 2, 'answer': '3', 'truncated': True}, row | {'slot': 3, 'answer': None}]
-  assert compare_answers.of_rows('math', rows) == equal_answers.Verdicts('math', 1, 0, {
+  assert find_equal_answers.of_rows('math', rows) == equal_answers.Verdicts('math', 1, 0, {
       'a': [(TEN, SUM)]})
-  assert compare_answers.of_rows('math', rows, {'a': '3', 'b': None}).compared == 3
+  assert find_equal_answers.of_rows('math', rows, {'a': '3', 'b': None}).compared == 3
   graded.clear()
-  assert compare_answers.of_rows('exact', rows) == equal_answers.Verdicts('exact') and not graded
+  assert find_equal_answers.of_rows('exact', rows) == equal_answers.Verdicts('exact') and not graded
 
 
 def test_of_very_many_forms_the_frequent_ones_are_compared(graded):
-  most = compare_answers.MAX_FORMS
+  most = find_equal_answers.MAX_FORMS
   written = [str(i) for i in range(1000, 1000 + most + 10)] + [SUM, TEN] * 2
-  found = compare_answers.compare('math', {'a': written})
+  found = find_equal_answers.compare('math', {'a': written})
   forms_ = most + 12
   assert found.compared == forms_ * (forms_ - 1) // 2
   assert found.exceeded == found.compared - most * (most - 1) // 2 and len(graded) == most * (
@@ -152,7 +153,7 @@ def workdir(tmp_path, graded):
         if row['answer'] is not None and not row['correct']:
           row['answer'] = str(201 + (row['slot'] * 7 + int(row['problem_id'][1:])) % 6)
       records.write_block(block, rows)
-      equal_answers.write(folder, block, compare_answers.of_rows('math', rows))
+      equal_answers.write(folder, block, find_equal_answers.of_rows('math', rows))
   return folder
 
 
@@ -177,7 +178,7 @@ def test_every_subgroup_of_every_setting_goes_by_its_own_slots(workdir):
       if size <= pool.answer.shape[1]:
         tries = vote_groups.tries(pool, size)
         assert tries.tolist() == brute(pool, size)
-        moved += (tries != select.groups(pool.answer, size)).sum()
+        moved += (tries != answer_choice.groups(pool.answer, size)).sum()
   assert moved > 100
 
 
@@ -192,8 +193,8 @@ def test_a_report_reads_the_tables_and_says_so(workdir):
               if r['strategy'] == 'majority' and r['bin'] is None}
   pool = runfiles.load(workdir).setting('base', 'sample')
   for size in (4, 16):
-    slot = np.array([select.majority(np.array([row]))[0] for row in brute(pool, size)])
-    right = select.groups(pool.correct & pool.votes, size)
+    slot = np.array([answer_choice.majority(np.array([row]))[0] for row in brute(pool, size)])
+    right = answer_choice.groups(pool.correct & pool.votes, size)
     assert majority[size] == np.mean([right[i, s] if s >= 0 else False for i, s in enumerate(slot)])
   # Without tables answers are the same where their forms are.
   for path in (workdir / 'verdicts').rglob('*.json'):
@@ -225,8 +226,8 @@ def lines():
 def study(folder, **options):
   path = folder / 'f.jsonl'
   path.write_text(''.join(json.dumps(row) + '\n' for row in lines()))
-  source = external.Source(str(path), difficulty=2, **options)
-  external.write(source, folder / 'w')
+  source = external_samples.Source(str(path), difficulty=2, **options)
+  external_samples.write(source, folder / 'w')
   return source
 
 
@@ -249,13 +250,13 @@ def test_a_study_by_the_math_grader(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, name, None)
   monkeypatch.setattr(grading, 'are_correct', None)
   monkeypatch.setattr(grading, 'are_right', None)
-  monkeypatch.setattr(compare_answers, 'compare', None)
+  monkeypatch.setattr(find_equal_answers, 'compare', None)
   at = lambda w: {(r['strategy'], r['budget']): r['accuracy'] for r in report.write(w)['curves']
                   if r['bin'] is None}
   assert at(exact)['majority', 4] == 0 and at(math)['majority', 4] == 1
   votes_file.write(math)
   assert answers(math) == [TEN] * 10
   # The same study is there already, unless a table is missing.
-  assert external.open_workdir(source, math)
+  assert external_samples.open_workdir(source, math)
   next((math / 'verdicts').rglob('*.json')).unlink()
-  assert not external.open_workdir(source, math)
+  assert not external_samples.open_workdir(source, math)

@@ -12,7 +12,7 @@ import numpy as np
 from tts.eval.exchange.exchange import Both, Larger, Once, Point, Small
 from tts.eval.measures import flops, outcomes as outcomes_lib
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import crossfit, difficulty, options
+from tts.eval.policy import crossfit, difficulty, strategy_options
 from tts.eval.policy.trials import Trial
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import Samples
@@ -113,7 +113,7 @@ def small_side(trials: Sequence[Trial], mechanism: str = 'search') -> Small:
            if o.strategy == 'majority' and o.flops is not None}
   one = plain.get(1)
   more = plain[2] - one if one is not None and 2 in plain else one
-  prices = [options.cost(o, 'flops') for o in main
+  prices = [strategy_options.cost(o, 'flops') for o in main
             if o.verifier and o.budget > 1 and o.flops is not None]
   budgets = {b for t in next(iter(tiers.values()), []) for b in t.found.budgets}
   return Small(tables, tuple(sorted(budgets)), one, more, min(prices, default=None), mechanism)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import select, statistics
+from tts.eval.measures import answer_choice, statistics
 from tts.eval.measures.outcomes import Outcome
 from tts.model_kinds import REVISION_VERIFIER
 
@@ -16,7 +16,7 @@ REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
 
 _MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered')
 _SELECTION = {'greedy': 'majority', **dict.fromkeys(REVISIONS, 'hierarchical'),
-              **{name: name for name in select.SELECTIONS}}
+              **{name: name for name in answer_choice.SELECTIONS}}
 
 
 def own_selection(strategy: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import outcomes as outcomes_lib, select, statistics, vote_groups
+from tts.eval.measures import answer_choice, outcomes as outcomes_lib, statistics, vote_groups
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import NO_ANSWER, Samples
 
@@ -44,7 +44,7 @@ def drawn(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _per_question(pool: Samples, size: int, weight: np.ndarray) -> np.ndarray:
   """Mean over the pool's groups of `size`, float64 [Q]."""
-  stops = drawn(vote_groups.tries(pool, size), select.groups(weight, size))
+  stops = drawn(vote_groups.tries(pool, size), answer_choice.groups(weight, size))
   return stops.reshape(len(pool.ids), -1).mean(axis=1)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import flops, select, vote_groups
+from tts.eval.measures import answer_choice, flops, vote_groups
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import COUNTS, Samples
 from tts.model_kinds import MAIN
@@ -95,7 +95,7 @@ def scores(samples: Samples, verifier: str, aggregation: str) -> np.ndarray | No
     steps = samples.scored(verifier)
     if steps is None:
       return None
-    found = select.aggregate(steps, aggregation)
+    found = answer_choice.aggregate(steps, aggregation)
   if not samples.votes.any() or np.isnan(found[samples.votes]).any():
     return None
   return found
@@ -164,7 +164,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     score = scores(samples, verifier, aggregation)
     if score is None:
       return None
-  right, silent = select.outcome(
+  right, silent = answer_choice.outcome(
       selection, size, answer=vote_groups.tries(samples, size), correct=samples.correct, score=score,
       logprob=samples.logprob, chain_length=length, weight=samples.weight)
   generator, spent = _cost(samples, samples.setting.model, size, models)
@@ -220,14 +220,14 @@ def pools(run: RunFiles) -> Iterator[Outcome]:
   """Best-of-N in all its forms, from the independent pools, by every verifier."""
   found = run.pools('base')
   main, *others = run.verifiers
-  scored = [(main, how) for how in select.AGGREGATIONS] + [(name, 'last') for name in others]
+  scored = [(main, how) for how in answer_choice.AGGREGATIONS] + [(name, 'last') for name in others]
   for size in budgets(max((pool.setting.strategy.budget for pool in found), default=0)):
     samples = next(pool for pool in found if pool.setting.strategy.budget >= size)
-    for name in (*select.UNSCORED, 'oracle'):
+    for name in (*answer_choice.UNSCORED, 'oracle'):
       if name == 'logprob_weighted' and not samples.logprob_known:
         continue
       yield outcome(samples, run.models, strategy=name, size=size, selection=name)
-    for name in select.SCORED:
+    for name in answer_choice.SCORED:
       for verifier, how in scored:
         yield outcome(samples, run.models, strategy=name, size=size, selection=name,
                       verifier=verifier, aggregation=how)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tts.data.tokenizer import Tokenizer
-from tts.eval.measures import select, statistics
+from tts.eval.measures import answer_choice, statistics
 from tts.eval.measures.outcomes import budgets, scores
 from tts.eval.policy.difficulty import BINS
 from tts.eval.storage import records, runfiles
@@ -67,9 +67,9 @@ def over_optimisation(run: RunFiles, name: str | None) -> list[list[Any]]:
     score = pool.logprob if name is None else scores(pool, name, 'last')
     if score is None or np.isnan(score[pool.votes]).any() or not pool.votes.any():
       continue
-    answer, value, right = (select.groups(x, size) for x in (pool.answer, score, pool.correct))
-    slot = select.best(answer, value)[:, None]
-    some = slot[:, 0] != select.NOBODY
+    answer, value, right = (answer_choice.groups(x, size) for x in (pool.answer, score, pool.correct))
+    slot = answer_choice.best(answer, value)[:, None]
+    some = slot[:, 0] != answer_choice.NOBODY
     at = np.maximum(slot, 0)
     chosen = np.take_along_axis(value, at, axis=1)[some, 0]
     accuracy = (np.take_along_axis(right, at, axis=1)[:, 0] & some).reshape(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import select, statistics, verifier_diagnostics, vote_groups
+from tts.eval.measures import answer_choice, statistics, verifier_diagnostics, vote_groups
 from tts.eval.measures.outcomes import scores
 from tts.eval.policy.difficulty import oracle_estimate
 from tts.eval.storage.runfiles import RunFiles
@@ -153,7 +153,7 @@ def _gap(pool: Samples, score: np.ndarray, name: str, out: dict[str, Any],
                       f'{pool.setting.strategy.budget}')
     return
   weighted, majority, oracle = (
-      select.outcome(s, _GAP_BUDGET, answer=vote_groups.tries(pool, _GAP_BUDGET),
+      answer_choice.outcome(s, _GAP_BUDGET, answer=vote_groups.tries(pool, _GAP_BUDGET),
                      correct=pool.correct, score=score, logprob=pool.logprob)[0]
       for s in ('best_of_n_weighted', 'majority', 'oracle'))
   value, interval = statistics.gap_closed(weighted, majority, oracle)

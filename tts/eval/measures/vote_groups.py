@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from tts.eval.measures import select
+from tts.eval.measures import answer_choice
 from tts.eval.storage import equal_answers
 from tts.eval.storage.samples import Samples
 
@@ -23,12 +23,12 @@ def tries(samples: Samples, size: int) -> np.ndarray:
   Returns:
     int64 [Q * (N // size), size], equal in a row where answers are the same there.
   """
-  return _tries(samples, size) if samples.equal else select.groups(samples.answer, size)
+  return _tries(samples, size) if samples.equal else answer_choice.groups(samples.answer, size)
 
 
 @functools.lru_cache(_KEPT)
 def _tries(samples: Samples, size: int) -> np.ndarray:
-  found = select.groups(samples.answer, size).copy()
+  found = answer_choice.groups(samples.answer, size).copy()
   each = found.reshape(len(samples.ids), -1, size)
   for question, name in enumerate(samples.ids):
     if name in samples.equal:

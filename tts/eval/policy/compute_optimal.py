@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.policy import crossfit, efficiency, options as options_lib
+from tts.eval.policy import crossfit, efficiency, strategy_options
 from tts.eval.policy.crossfit import Level
 from tts.eval.policy.difficulty import Estimator
-from tts.eval.policy.options import AXES, CONTROL, Options, PARALLEL, REFERENCE
+from tts.eval.policy.strategy_options import AXES, CONTROL, Options, PARALLEL, REFERENCE
 from tts.eval.policy.trials import Trial
 
 # What a policy is compared with, by its mechanism.
@@ -34,13 +34,13 @@ def _row(trial: Trial, budget: int, curve: Level) -> dict[str, Any]:
   estimator, found, sums = trial.estimator, trial.found, trial.sums
   means = sums.means()
   fixed = {'best_fixed': trial.fixed('generations')[budget].accuracy}
-  for name in (*options_lib.POOLED, PARALLEL):
+  for name in (*strategy_options.POOLED, PARALLEL):
     place = found.place(name, budget)
     fixed[name] = None if place is None else means[place]
   accuracy = curve.accuracy
   row = {**what(estimator, found), 'budget': budget, 'n': sums.n, 'accuracy': float(accuracy[0]),
          'ci95': crossfit.interval(accuracy, sums.n), 'generations': float(curve.spent[0]),
-         'choices': [options_lib.name(found.outcomes[i]) for i in trial.chosen(budget)]}
+         'choices': [strategy_options.name(found.outcomes[i]) for i in trial.chosen(budget)]}
   for name, other in fixed.items():
     known = other is not None
     row[f'{name}_accuracy'] = float(other[0]) if known else None
@@ -63,7 +63,7 @@ def baseline(trial: Trial, axis: str, name: str) -> tuple[np.ndarray, np.ndarray
   found = trial.found
   if name == 'best_fixed':
     return points(found, trial.fixed(axis))
-  places = [i for i, o in enumerate(found.outcomes) if options_lib.label(o) == name]
+  places = [i for i, o in enumerate(found.outcomes) if strategy_options.label(o) == name]
   return found.costs[axis][places], trial.sums.means()[places].T
 
 

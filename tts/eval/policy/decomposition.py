@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.policy import compute_optimal, crossfit, difficulty, options as options_lib
+from tts.eval.policy import compute_optimal, crossfit, difficulty, strategy_options
 from tts.eval.policy.difficulty import Estimator
-from tts.eval.policy.options import REFERENCE
+from tts.eval.policy.strategy_options import REFERENCE
 from tts.eval.policy.trials import Trial, trial as trial_of
 
 UNVERIFIED = ('majority', 'logprob_weighted')
@@ -59,7 +59,7 @@ def _at_flops(trial: Trial, name: str, flops: float) -> tuple[np.ndarray, float,
   Linear in log FLOPs between budgets; below one sample or above the largest pool, theirs.
   """
   found = trial.found
-  places = [i for i, o in enumerate(found.outcomes) if options_lib.label(o) == name]
+  places = [i for i, o in enumerate(found.outcomes) if strategy_options.label(o) == name]
   costs = found.costs['flops'][places]
   if not places or np.isnan(costs).any() or np.isnan(flops):
     return None

@@ -14,7 +14,7 @@ import numpy as np
 from tts.eval.policy import crossfit
 from tts.eval.policy.crossfit import Sums
 from tts.eval.policy.difficulty import Estimator
-from tts.eval.policy.options import Options
+from tts.eval.policy.strategy_options import Options
 
 REPLICATES = 200  # of crossfit's: a price is searched in each
 _LOWEST, _HIGHEST, _HALVINGS = 1e-6, 1e2, 26  # prices, in accuracy per generation

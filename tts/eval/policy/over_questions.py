@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tts.eval.policy import compute_optimal, crossfit, difficulty, options as options_lib
-from tts.eval.policy import over_bins
+from tts.eval.policy import compute_optimal, crossfit, difficulty, over_bins, strategy_options
 from tts.eval.policy.trials import Trial
 
 
@@ -31,7 +30,7 @@ def _measured(trial: Trial) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
         'difference_ci95': crossfit.difference_interval(shared.accuracy - other, sums.n),
         'replicates': over_bins.REPLICATES,
         # By bin, on all questions.
-        'choices': [options_lib.name(found.outcomes[i]) for i in shared.everywhere]})
+        'choices': [strategy_options.name(found.outcomes[i]) for i in shared.everywhere]})
   distances = []
   for name in compute_optimal.BASELINES[found.mechanism] if out else ():
     row, reason = compute_optimal.distance(trial, 'generations', name,

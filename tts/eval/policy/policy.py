@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import crossfit, difficulty, options as options_lib
+from tts.eval.policy import crossfit, difficulty, strategy_options
 from tts.eval.policy.crossfit import Sums
 from tts.eval.policy.difficulty import BINS, Estimator
-from tts.eval.policy.options import Options
+from tts.eval.policy.strategy_options import Options
 from tts.eval.policy.trials import Trial
 from tts.eval.storage import records
 from tts.types import InputError, Strategy
@@ -79,7 +79,7 @@ class Policy:
 
 
 def _choice(outcome: Outcome) -> Choice:
-  if outcome.strategy in options_lib.POOLED:
+  if outcome.strategy in strategy_options.POOLED:
     return Choice(Strategy('sample', outcome.budget), outcome.selection)
   return Choice(outcome.how, outcome.selection)
 
@@ -217,9 +217,9 @@ class _Reader:
 
   def choice(self, value: Any, field: str, most: float) -> Choice:
     method = self.get(value, field, 'method', (str,), 'a name')
-    selection = self.get(value, field, 'selection', (str,), f'one of {options_lib.POOLED}')
-    if selection not in options_lib.POOLED:
-      raise self.fail(f'{field}.selection', f'one of {options_lib.POOLED}')
+    selection = self.get(value, field, 'selection', (str,), f'one of {strategy_options.POOLED}')
+    if selection not in strategy_options.POOLED:
+      raise self.fail(f'{field}.selection', f'one of {strategy_options.POOLED}')
     cost = self.whole(value, field, 'budget', 1)
     if cost > most:
       raise self.fail(f'{field}.budget', f'at most the {most} of its fit')

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import crossfit, options, over_bins
+from tts.eval.policy import crossfit, over_bins, strategy_options
 from tts.eval.policy.crossfit import Level, Sums
 from tts.eval.policy.difficulty import Estimator
-from tts.eval.policy.options import Options
 from tts.eval.policy.over_bins import Split
+from tts.eval.policy.strategy_options import Options
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def every(outcomes: Sequence[Outcome], estimators: Sequence[Estimator]) -> list[
     outcomes: of all strategies.
     estimators: from `difficulty.estimators`.
   """
-  tiers, revised = options.tiers(outcomes), options.mechanisms(outcomes)
+  tiers, revised = strategy_options.tiers(outcomes), strategy_options.mechanisms(outcomes)
   return [trial(estimator, found, widest) for estimator in estimators
           for found, widest in (*((f, not tier) for tier, f in enumerate(tiers)),
                                 *((f, f.mechanism != 'search') for f in revised))]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tts.eval.measures import contrasts, curves
 from tts.eval.measures.outcomes import Outcome
-from tts.eval.policy import options
+from tts.eval.policy import strategy_options
 
 MISSING = '(not there)'
 
@@ -40,9 +40,9 @@ def pairs(a: Sequence[Outcome], b: Sequence[Outcome]) -> list[tuple[str, Outcome
 
   Those that share no question are left out; by name, then by budget.
   """
-  theirs = {options.name(o): o for o in b if curves.is_main(o)}
-  both = [(options.name(o), o, theirs[options.name(o)]) for o in a
-          if curves.is_main(o) and options.name(o) in theirs]
+  theirs = {strategy_options.name(o): o for o in b if curves.is_main(o)}
+  both = [(strategy_options.name(o), o, theirs[strategy_options.name(o)]) for o in a
+          if curves.is_main(o) and strategy_options.name(o) in theirs]
   both = [(name, x, y) for name, x, y in both if set(x.ids) & set(y.ids)]
   return sorted(both, key=lambda p: (p[1].strategy, p[1].budget, p[0]))
 
@@ -91,7 +91,7 @@ def text(runs: tuple[Any, Any], measured: tuple[Sequence[Outcome], Sequence[Outc
     interval = '' if r['ci95'] is None else f'[{r["ci95"][0]:+.4f}, {r["ci95"][1]:+.4f}]'
     lines.append(f'{name:32} {r["n"]:6,} {r["before"]:7.4f} {r["after"]:7.4f}  '
                  f'{r["difference"]:+.4f} {interval:20}{r["better"]:6,} {r["worse"]:6,}')
-  votes = [p for p in both if p[1].strategy == options.REFERENCE]
+  votes = [p for p in both if p[1].strategy == strategy_options.REFERENCE]
   chosen = next((p for p in both if p[0] == strategy), None) if strategy else (votes or both)[-1]
   if chosen is None:
     return '\n'.join([*lines, '', f'no strategy is called {strategy}'])

@@ -15,7 +15,7 @@ from tts.eval.measures import chain_strategies, chains, contrasts, curves, diffi
 from tts.eval.measures import early_stopping, outcomes as outcomes_lib, statistics, verifier_quality
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.policy import compute_optimal, decomposition, difficulty, estimators, mechanisms
-from tts.eval.policy import options, over_questions, trials as trials_lib
+from tts.eval.policy import over_questions, strategy_options, trials as trials_lib
 from tts.eval.policy.trials import Trial
 from tts.eval.storage.runfiles import RunFiles
 
@@ -77,9 +77,9 @@ def trials_of(run: RunFiles, found: list[Outcome]) -> list[Trial]:
   """All strategies by every way to estimate the difficulty of the reported questions."""
   return trials_lib.every(found, [dataclasses.replace(e, cuts=_cuts(run)) for e in (
       *difficulty.estimators(run.difficulty_pool, run.setting('base', 'sample'),
-                             lambda samples: options.price(found, samples)),
-      *estimators.every(run, lambda samples: options.price(found, samples),
-                        dict.fromkeys(options.AXES, 0.0)))])
+                             lambda samples: strategy_options.price(found, samples)),
+      *estimators.every(run, lambda samples: strategy_options.price(found, samples),
+                        dict.fromkeys(strategy_options.AXES, 0.0)))])
 
 
 def assemble(run: RunFiles, found: list[Outcome] | None = None,

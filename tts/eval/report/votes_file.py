@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import select
+from tts.eval.measures import answer_choice
 from tts.eval.policy import difficulty
 from tts.eval.storage import equal_answers, records
 from tts.eval.storage.samples import numbered
@@ -46,7 +46,7 @@ def write(workdir: str | os.PathLike[str]) -> None:
     equal = _equal(root, name)
     for question, rows in found[name].items():
       lines[question][name] = (rows[0]['answer'] if rows[0]['verifier'] is None else
-                               select.best_of_n_weighted_answer(rows, equal.get(question, ())))
+                               answer_choice.best_of_n_weighted_answer(rows, equal.get(question, ())))
   bins: dict[str, int] = {}
   for name in _settings(root, 'difficulty'):
     bins = _predicted(_rows(root, 'difficulty', name))
@@ -86,12 +86,12 @@ def _votes(by_question: _Rows,
   pools = list(by_question.values())
   answer = np.array([numbered([row['answer'] for row in rows], equal.get(question, ()))
                      for question, rows in by_question.items()])
-  chosen = {'majority': select.majority(answer)}
+  chosen = {'majority': answer_choice.majority(answer)}
   score = np.array([[_score(row) for row in rows] for rows in pools], float)
   if not np.isnan(score).any():
-    chosen |= {'best_of_n': select.best(answer, score),
-               'best_of_n_weighted': select.vote(answer, score)}
-  return {name: {question: None if slot == select.NOBODY else rows[slot]['answer']
+    chosen |= {'best_of_n': answer_choice.best(answer, score),
+               'best_of_n_weighted': answer_choice.vote(answer, score)}
+  return {name: {question: None if slot == answer_choice.NOBODY else rows[slot]['answer']
                  for slot, (question, rows) in zip(slots.tolist(), by_question.items())}
           for name, slots in chosen.items()}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tts import model_kinds
 from tts.eval.measures.ledger import Ledger
-from tts.eval.storage import columns, equal_answers, parsed, records, samples as samples_lib
+from tts.eval.storage import columns, equal_answers, parse_cache, records, samples as samples_lib
 from tts.eval.storage.samples import Samples, Setting
 from tts.model_kinds import Kind, MAIN
 from tts.types import InputError
@@ -146,7 +146,7 @@ def _given(run: dict[str, Any], name: str) -> str | None:
 
 
 _Labels = tuple[dict[str, Any], int | None]
-_LABELS = parsed.decoder(_Labels)
+_LABELS = parse_cache.decoder(_Labels)
 
 
 def _parsed(path: pathlib.Path) -> _Labels:
@@ -166,7 +166,7 @@ def _parsed(path: pathlib.Path) -> _Labels:
 
 
 def _read(workdir: pathlib.Path, path: pathlib.Path) -> _Labels:
-  return parsed.read(workdir, path, _parsed, _LABELS)
+  return parse_cache.read(workdir, path, _parsed, _LABELS)
 
 
 def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:

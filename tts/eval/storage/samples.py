@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.storage import columns, equal_answers, parsed, records
+from tts.eval.storage import columns, equal_answers, parse_cache, records
 from tts.eval.storage.columns import Columns, COUNTS
 from tts.model_kinds import MAIN
 from tts.types import InputError, Strategy
@@ -233,7 +233,7 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
 
 
 _Block = tuple[list[tuple[Setting, Columns]], dict[str, Any]]
-_BLOCKS = parsed.decoder(_Block)
+_BLOCKS = parse_cache.decoder(_Block)
 
 
 def _parsed(stage: str, path: pathlib.Path) -> _Block:
@@ -254,7 +254,7 @@ def _parsed(stage: str, path: pathlib.Path) -> _Block:
 
 
 def _read(workdir: pathlib.Path, stage: str, path: pathlib.Path) -> _Block:
-  return parsed.read(workdir, path, functools.partial(_parsed, stage), _BLOCKS)
+  return parse_cache.read(workdir, path, functools.partial(_parsed, stage), _BLOCKS)
 
 
 def load(workdir: str | os.PathLike[str], stage: str,

@@ -5,40 +5,40 @@ import collections
 import numpy as np
 import pytest
 
-from tts.eval.measures import select
+from tts.eval.measures import answer_choice
 from tts.eval.storage.samples import NO_ANSWER, numbered
 
 X = NO_ANSWER
-by_logprob = lambda answer, logprob: select.choose('logprob_weighted', answer, None, logprob)
+by_logprob = lambda answer, logprob: answer_choice.choose('logprob_weighted', answer, None, logprob)
 
 
 def test_a_hand_made_case():
   answer = np.array([[5, 7, 7, X, 9]])
   score = np.array([[0.6, 0.3, 0.2, np.nan, 0.55]])
-  assert select.best(answer, score).tolist() == [0]
-  assert select.vote(answer, score).tolist() == [0]  # 0.6 against 0.3 + 0.2
-  assert select.vote(answer, score + [0, 0.1, 0.1, 0, 0]).tolist() == [1]
-  assert select.majority(answer).tolist() == [1]
+  assert answer_choice.best(answer, score).tolist() == [0]
+  assert answer_choice.vote(answer, score).tolist() == [0]  # 0.6 against 0.3 + 0.2
+  assert answer_choice.vote(answer, score + [0, 0.1, 0.1, 0, 0]).tolist() == [1]
+  assert answer_choice.majority(answer).tolist() == [1]
   assert by_logprob(answer, np.log([[0.3, 0.2, 0.2, 1.0, 0.3]])).tolist() == [1]
   assert by_logprob(answer, np.log([[0.5, 0.2, 0.2, 1.0, 0.3]])).tolist() == [0]
 
 
 def test_ties_go_to_the_lowest_slot():
   answer = np.array([[8, 3, 3, 8], [3, 8, 8, 3], [X, 4, 2, X]])
-  assert select.majority(answer).tolist() == [0, 0, 1]
+  assert answer_choice.majority(answer).tolist() == [0, 0, 1]
   half = np.full(answer.shape, 0.5)
-  assert select.best(answer, half).tolist() == [0, 0, 1]
-  assert select.vote(answer, half).tolist() == [0, 0, 1]
+  assert answer_choice.best(answer, half).tolist() == [0, 0, 1]
+  assert answer_choice.vote(answer, half).tolist() == [0, 0, 1]
 
 
 def test_nobody_without_answers_and_infinitely_unlikely_ones_still_count():
   answer = np.array([[X, X], [X, 2]])
   low = np.full((2, 2), -np.inf)
-  assert select.best(answer, low).tolist() == [select.NOBODY, 1]
-  assert select.majority(answer).tolist() == [select.NOBODY, 1]
-  assert by_logprob(answer, low).tolist() == [select.NOBODY, 1]
+  assert answer_choice.best(answer, low).tolist() == [answer_choice.NOBODY, 1]
+  assert answer_choice.majority(answer).tolist() == [answer_choice.NOBODY, 1]
+  assert by_logprob(answer, low).tolist() == [answer_choice.NOBODY, 1]
   none = np.full((2, 2), X)
-  assert select.vote(none, low).tolist() == [select.NOBODY] * 2
+  assert answer_choice.vote(none, low).tolist() == [answer_choice.NOBODY] * 2
 
 
 def test_very_negative_logprobs_do_not_underflow():
@@ -49,8 +49,8 @@ def test_very_negative_logprobs_do_not_underflow():
 
 def test_a_voters_nan_is_an_error():
   answer = np.array([[1, X]])
-  select.best(answer, np.array([[0.1, np.nan]]))
-  for choose in (select.best, select.vote):
+  answer_choice.best(answer, np.array([[0.1, np.nan]]))
+  for choose in (answer_choice.best, answer_choice.vote):
     with pytest.raises(ValueError, match='NaN'):
       choose(answer, np.array([[np.nan, 0.1]]))
 
@@ -62,7 +62,7 @@ def plain_vote(answer, weight):
     if a != X:
       total[a] += w
       first.setdefault(a, slot)
-  return min((( -w, first[a]) for a, w in total.items()), default=(0, select.NOBODY))[1]
+  return min((( -w, first[a]) for a, w in total.items()), default=(0, answer_choice.NOBODY))[1]
 
 
 @pytest.mark.parametrize('size', [1, 2, 5, 16])
@@ -70,8 +70,8 @@ def test_votes_equal_the_plain_rule(size):
   rng = np.random.default_rng(size)
   answer = rng.integers(-1, 4, (300, size))
   weight = rng.choice([0.0, 0.25, 0.5, 1.0], (300, size))  # many ties
-  for w, got in ((weight, select.vote(answer, weight)),
-                 (np.ones_like(weight), select.majority(answer))):
+  for w, got in ((weight, answer_choice.vote(answer, weight)),
+                 (np.ones_like(weight), answer_choice.majority(answer))):
     assert got.tolist() == [plain_vote(a, b) for a, b in zip(answer, w)]
 
 
@@ -87,14 +87,14 @@ def test_the_chosen_answer_does_not_depend_on_the_order_of_samples():
   order = np.random.default_rng(1).permutation(16)
   for name in ('best_of_n', 'best_of_n_weighted', 'logprob_weighted'):  # no ties in these
     pick = lambda p: np.take_along_axis(
-        p['answer'], select.choose(name, p['answer'], p['score'], p['logprob'])[:, None], 1)
+        p['answer'], answer_choice.choose(name, p['answer'], p['score'], p['logprob'])[:, None], 1)
     np.testing.assert_array_equal(pick(pool), pick({k: v[:, order] for k, v in pool.items()}))
 
 
-@pytest.mark.parametrize('strategy', select.SELECTIONS)
+@pytest.mark.parametrize('strategy', answer_choice.SELECTIONS)
 def test_one_sample_is_pass_at_one(strategy):
   pool = random_pool(2)
-  accuracy, silent = select.outcome(strategy, 1, **pool)
+  accuracy, silent = answer_choice.outcome(strategy, 1, **pool)
   np.testing.assert_allclose(accuracy, pool['correct'].mean(axis=1))
   np.testing.assert_allclose(silent, (pool['answer'] == X).mean(axis=1))
 
@@ -102,27 +102,27 @@ def test_one_sample_is_pass_at_one(strategy):
 @pytest.mark.parametrize('size', [1, 2, 4, 8, 16])
 def test_the_oracle_is_never_beaten(size):
   pool = random_pool(3)
-  oracle, _ = select.outcome('oracle', size, **pool)
-  for strategy in select.SELECTIONS:
-    assert (select.outcome(strategy, size, **pool)[0] <= oracle).all()
+  oracle, _ = answer_choice.outcome('oracle', size, **pool)
+  for strategy in answer_choice.SELECTIONS:
+    assert (answer_choice.outcome(strategy, size, **pool)[0] <= oracle).all()
 
 
 def test_accuracy_is_the_mean_over_all_disjoint_groups():
   pool = random_pool(4)
-  accuracy, silent = select.outcome('best_of_n', 4, **pool)
+  accuracy, silent = answer_choice.outcome('best_of_n', 4, **pool)
   expected = np.zeros(40)
   for g in range(4):
     part = {k: v[:, 4 * g:4 * g + 4] for k, v in pool.items()}
-    expected += select.outcome('best_of_n', 4, **part)[0] / 4
+    expected += answer_choice.outcome('best_of_n', 4, **part)[0] / 4
   np.testing.assert_allclose(accuracy, expected)
   assert set(np.unique(accuracy)) <= {0, 0.25, 0.5, 0.75, 1}
-  assert len(select.groups(np.zeros((3, 16)), 5)) == 9  # one sample is left over
+  assert len(answer_choice.groups(np.zeros((3, 16)), 5)) == 9  # one sample is left over
 
 
 def test_a_question_without_any_answer_is_wrong_and_counted():
   answer = np.full((1, 4), X)
-  for strategy in select.SELECTIONS:
-    accuracy, silent = select.outcome(
+  for strategy in answer_choice.SELECTIONS:
+    accuracy, silent = answer_choice.outcome(
         strategy, 2, answer=answer, correct=np.ones((1, 4), bool), score=np.full((1, 4), np.nan),
         logprob=np.zeros((1, 4)))
     assert accuracy.tolist() == [0] and silent.tolist() == [1]
@@ -130,13 +130,13 @@ def test_a_question_without_any_answer_is_wrong_and_counted():
 
 def test_aggregation():
   steps = np.array([[0.5, 0.25, 0.75], [0.5, 0.9, np.nan], [np.nan] * 3])
-  np.testing.assert_allclose(select.aggregate(steps, 'last'), [0.75, 0.9, np.nan])
-  np.testing.assert_allclose(select.aggregate(steps, 'min'), [0.25, 0.5, np.nan])
-  np.testing.assert_allclose(select.aggregate(steps, 'prod'), [0.09375, 0.45, np.nan])
-  for how in select.AGGREGATIONS:
-    assert np.isnan(select.aggregate(np.zeros((2, 0)), how)).all()
+  np.testing.assert_allclose(answer_choice.aggregate(steps, 'last'), [0.75, 0.9, np.nan])
+  np.testing.assert_allclose(answer_choice.aggregate(steps, 'min'), [0.25, 0.5, np.nan])
+  np.testing.assert_allclose(answer_choice.aggregate(steps, 'prod'), [0.09375, 0.45, np.nan])
+  for how in answer_choice.AGGREGATIONS:
+    assert np.isnan(answer_choice.aggregate(np.zeros((2, 0)), how)).all()
   with pytest.raises(ValueError, match='mean'):
-    select.aggregate(steps, 'mean')
+    answer_choice.aggregate(steps, 'mean')
 
 
 def test_answers_are_grouped_by_normal_form():
@@ -148,9 +148,9 @@ def test_the_answer_of_one_questions_records():
     return {'slot': slot, 'answer': answer, 'answer_score': score, 'truncated': truncated}
 
   rows = [row(3, '0.5', 0.4), row(0, '7', 0.6), row(1, '1/2', 0.3), row(2, '7', 9.0, True)]
-  assert select.best_of_n_weighted_answer(rows) == '1/2'
-  assert select.best_of_n_weighted_answer([row(0, None, 0.9)]) is None
-  assert select.best_of_n_weighted_answer([]) is None
+  assert answer_choice.best_of_n_weighted_answer(rows) == '1/2'
+  assert answer_choice.best_of_n_weighted_answer([row(0, None, 0.9)]) is None
+  assert answer_choice.best_of_n_weighted_answer([]) is None
 
 
 def plain_hierarchical(answer, score):
@@ -158,7 +158,7 @@ def plain_hierarchical(answer, score):
   representatives = []
   for chain, values in zip(answer, score):
     slot = plain_vote(chain, values)
-    if slot != select.NOBODY:
+    if slot != answer_choice.NOBODY:
       same = [i for i, a in enumerate(chain) if a == chain[slot]]
       representatives.append((chain[slot], max(values[i] for i in same)))
   if not representatives:
@@ -178,13 +178,13 @@ def chains(seed, num, length, count=400):
 def chosen(answer, slot):
   """The answers in the chosen slots, X for NOBODY; answer [R, N]."""
   taken = np.take_along_axis(answer, np.maximum(slot, 0)[:, None], 1)[:, 0]
-  return np.where(slot == select.NOBODY, X, taken)
+  return np.where(slot == answer_choice.NOBODY, X, taken)
 
 
 @pytest.mark.parametrize('num, length', [(1, 6), (6, 1), (2, 3), (3, 2), (4, 8)])
 def test_hierarchical_equals_the_plain_rule(num, length):
   answer, score = chains(num, num, length)
-  slot = select.hierarchical(answer, score)
+  slot = answer_choice.hierarchical(answer, score)
   flat = answer.reshape(len(answer), -1)
   assert chosen(flat, slot).tolist() == [plain_hierarchical(a, s) for a, s in zip(answer, score)]
   # The slot is one of the highest score that its chain gives to the answer.
@@ -193,34 +193,34 @@ def test_hierarchical_equals_the_plain_rule(num, length):
   same = chain == chosen(flat, slot)[:, None]
   top = np.where(same, values, -1).max(axis=1)
   taken = np.take_along_axis(score.reshape(flat.shape), np.maximum(slot, 0)[:, None], 1)[:, 0]
-  assert (taken == top)[slot != select.NOBODY].all()
+  assert (taken == top)[slot != answer_choice.NOBODY].all()
 
 
 @pytest.mark.parametrize('num, length', [(1, 7), (7, 1), (1, 1)])
 def test_hierarchical_of_one_chain_or_of_single_answers_is_best_of_n_weighted(num, length):
   answer, score = chains(9, num, length)
   flat = answer.reshape(len(answer), -1)
-  want = select.vote(flat, score.reshape(flat.shape))
-  assert chosen(flat, select.hierarchical(answer, score)).tolist() == chosen(flat, want).tolist()
+  want = answer_choice.vote(flat, score.reshape(flat.shape))
+  assert chosen(flat, answer_choice.hierarchical(answer, score)).tolist() == chosen(flat, want).tolist()
 
 
 def test_hierarchical_counts_a_chain_once():
   """An answer that one chain repeats does not outvote two chains; flat weighting says otherwise."""
   answer = np.array([[[7, 7, 7], [5, X, X], [6, 5, 5]]])
   score = np.array([[[0.5, 0.6, 0.5], [0.5, np.nan, np.nan], [0.1, 0.2, 0.4]]])
-  assert select.hierarchical(answer, score).tolist() == [3]  # 0.5 + 0.4 against 0.6
-  assert select.vote(answer.reshape(1, -1), score.reshape(1, -1)).tolist() == [0]
+  assert answer_choice.hierarchical(answer, score).tolist() == [3]  # 0.5 + 0.4 against 0.6
+  assert answer_choice.vote(answer.reshape(1, -1), score.reshape(1, -1)).tolist() == [0]
 
 
 def test_particles_vote_as_often_as_they_are():
   answer, score = np.array([[0, 1, 1, 2]]), np.array([[0.9, 0.5, 0.2, 0.6]])
   logprob, weight = np.log(np.array([[0.4, 0.1, 0.1, 0.3]])), np.array([[1, 1, 1, 3]])
-  chosen = lambda selection, weight: int(select.choose(
+  chosen = lambda selection, weight: int(answer_choice.choose(
       selection, answer, score, logprob, weight=weight)[0])
-  assert [chosen(s, weight) for s in select.UNSCORED + select.SCORED] == [3, 3, 0, 3]
-  assert [chosen(s, None) for s in select.UNSCORED + select.SCORED] == [1, 0, 0, 0]
+  assert [chosen(s, weight) for s in answer_choice.UNSCORED + answer_choice.SCORED] == [3, 3, 0, 3]
+  assert [chosen(s, None) for s in answer_choice.UNSCORED + answer_choice.SCORED] == [1, 0, 0, 0]
   # As if each particle were a candidate of its own.
   repeated = lambda x: np.repeat(x, weight[0], axis=1)
-  for selection in select.UNSCORED + select.SCORED:
-    slot = int(select.choose(selection, repeated(answer), repeated(score), repeated(logprob))[0])
+  for selection in answer_choice.UNSCORED + answer_choice.SCORED:
+    slot = int(answer_choice.choose(selection, repeated(answer), repeated(score), repeated(logprob))[0])
     assert repeated(answer)[0, slot] == answer[0, chosen(selection, weight)]

@@ -20,7 +20,7 @@ from tts import model_kinds
 from tts.data import samples_file
 from tts.data.samples_file import Sample, SamplesFile
 from tts.eval.report import votes_file
-from tts.eval.storage import columns, compare_answers, equal_answers, records
+from tts.eval.storage import columns, equal_answers, find_equal_answers, records
 from tts.types import InputError, Strategy
 
 # What verifiers are called here, the main one first.
@@ -148,7 +148,7 @@ def write(source: Source, workdir: str | os.PathLike[str]) -> list[str]:
         made = [row for i in block for row in rows.of(stage, model, strategy, i, by_question[i])]
         block = root / 'records' / name
         if stage == 'search':
-          equal_answers.write(root, block, compare_answers.of_rows(source.grader, made))
+          equal_answers.write(root, block, find_equal_answers.of_rows(source.grader, made))
         records.write_block(block, made)
         written.append(name)
         bar.update(len(made))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tts.data.tokenizer import Tokenizer
-from tts.eval.measures import select
-from tts.eval.storage import compare_answers
+from tts.eval.measures import answer_choice
+from tts.eval.storage import find_equal_answers
 from tts.searching.tree import Node, Tree
 from tts.types import Problem, Strategy
 
@@ -35,8 +35,8 @@ def tree_page(tokenizer: Tokenizer, grader: str, problem: Problem, strategy: Str
     rows: of its candidates: `problem_id`, `slot`, `answer`, `truncated`, `answer_score`, and
       `weight` where that is not 1.
   """
-  found = compare_answers.of_rows(grader, rows, {problem.id: problem.answer})
-  winner = select.best_of_n_weighted_answer(rows, found.of(problem.id))
+  found = find_equal_answers.of_rows(grader, rows, {problem.id: problem.answer})
+  winner = answer_choice.best_of_n_weighted_answer(rows, found.of(problem.id))
   equal = found.equal.get(problem.id)
   status, particles = tree.statuses(), tree.particles()
   nodes = [{'id': i, 'parent': node.parent if node.parent >= 0 else None, 'round': node.round,

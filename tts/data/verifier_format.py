@@ -1,7 +1,7 @@
 """How an open verifier wants to read a solution: its prompt, each step, and where a value is read.
 
 A step is written on its own, in ids that do not depend on other steps, so that a cache grows by a
-step at a time; `tests/data/step_format_test.py` holds them to the ids of the whole text by the
+step at a time; `tests/data/verifier_format_test.py` holds them to the ids of the whole text by the
 recipe that each verifier was published with. A format's own words may hold control tokens; a
 question's and a model's may not: `<extra_0>` that a model writes is eight characters.
 """

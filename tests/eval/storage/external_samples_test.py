@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tts.eval.report import report, results
-from tts.eval.storage import external, records, runfiles
+from tts.eval.storage import external_samples, records, runfiles
 from tts.types import InputError
 
 TEXTS = ('2+2=4\n#### 4', '2+2=5\n#### 5', '#### 4', '#### 6', '#### 5', '#### 5')
@@ -26,9 +26,9 @@ def lines(questions=10, samples=4, **fields):
 def study(tmp_path, rows, **options):
   path = tmp_path / 'f.jsonl'
   path.write_text(''.join(json.dumps(r) + '\n' for r in rows))
-  source = external.Source(str(path), **options)
-  assert not external.open_workdir(source, tmp_path / 'w')
-  return external.write(source, tmp_path / 'w')
+  source = external_samples.Source(str(path), **options)
+  assert not external_samples.open_workdir(source, tmp_path / 'w')
+  return external_samples.write(source, tmp_path / 'w')
 
 
 def score(q, k, right):
@@ -62,7 +62,7 @@ def test_questions_of_different_numbers_are_said_and_cut_to_the_least(tmp_path):
   assert "'q1' has the fewest" in said[0]
   assert {slot for _, slot, _ in slots(tmp_path / 'w', 'search')} == {0}
   with pytest.raises(InputError, match='--difficulty=2 leaves none of the 2'):
-    external.write(external.Source(str(tmp_path / 'f.jsonl'), 2), tmp_path / 'other')
+    external_samples.write(external_samples.Source(str(tmp_path / 'f.jsonl'), 2), tmp_path / 'other')
   assert not (tmp_path / 'other').exists()
 
 
@@ -98,7 +98,7 @@ def test_flops_are_two_a_parameter_and_token(tmp_path):
   assert at['best_of_n', 2]['verifier_tokens'] == 18
   assert made['ledger']['search']['base']['ratio'] == 1
   with pytest.raises(InputError, match="--params names 'rn'"):
-    external.write(external.Source(str(tmp_path / 'f.jsonl'), params={'rn': 1.0}), tmp_path / 'v')
+    external_samples.write(external_samples.Source(str(tmp_path / 'f.jsonl'), params={'rn': 1.0}), tmp_path / 'v')
 
 
 def test_a_samples_length_is_its_number_of_tokens(tmp_path):
@@ -154,23 +154,23 @@ def test_votes_need_no_gold_answer(tmp_path):
 
 def test_a_killed_write_goes_on_to_the_same_records(tmp_path):
   study(tmp_path, lines(score=score))
-  source = external.Source(str(tmp_path / 'f.jsonl'))
-  assert external.open_workdir(source, tmp_path / 'w')
+  source = external_samples.Source(str(tmp_path / 'f.jsonl'))
+  assert external_samples.open_workdir(source, tmp_path / 'w')
   before = {p: p.read_bytes() for p in records.blocks(tmp_path / 'w')}
   next(iter(before)).unlink()
-  assert not external.open_workdir(source, tmp_path / 'w')
-  external.write(source, tmp_path / 'w')
+  assert not external_samples.open_workdir(source, tmp_path / 'w')
+  external_samples.write(source, tmp_path / 'w')
   assert {p: p.read_bytes() for p in records.blocks(tmp_path / 'w')} == before
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
   (tmp_path / 'f.jsonl').write_text(json.dumps(next(lines())))
-  source = external.Source(str(tmp_path / 'f.jsonl'))
+  source = external_samples.Source(str(tmp_path / 'f.jsonl'))
   for name, content in (('thesis.txt', 'mine'), ('run.json', '{"config": {"name": "arith"}}')):
     (tmp_path / name[:3]).mkdir()
     (tmp_path / name[:3] / name).write_text(content)
     with pytest.raises(InputError, match='give a new folder'):
-      external.open_workdir(source, tmp_path / name[:3])
+      external_samples.open_workdir(source, tmp_path / name[:3])
 
 
 @pytest.mark.parametrize('rows,expected', [
@@ -189,5 +189,5 @@ def test_rows_of_a_search(tmp_path, rows, expected):
     ('a\nb\nc', 3, ['a\n', 'b\n', 'c']), ('a\n\nb\nc', 2, ['a\n\n', 'b\nc']),
     ('a\n\n\n\nb\n', 2, ['a\n\n\n\n', 'b\n']), ('a\nb', 3, ['a\nb']), ('', 1, [''])])
 def test_steps_of_a_text(text, steps, expected):
-  ends = external.step_ends(text, steps)
+  ends = external_samples.step_ends(text, steps)
   assert [text[a:b] for a, b in zip([0, *ends], ends)] == expected

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tts.engine.tasks import Job, Task, together
+from tts.engine.coroutines import Job, Task, together
 
 
 class Worker:

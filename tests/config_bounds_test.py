@@ -10,7 +10,7 @@ import pytest
 
 from launch import common
 from tests.config_test import NAMES, changed
-from tts import bounds, config
+from tts import config, config_bounds
 from tts.types import InputError
 
 FORMS = [(name, ()) for name in NAMES] + [
@@ -21,7 +21,7 @@ FORMS = [(name, ()) for name in NAMES] + [
 @pytest.mark.parametrize('name,args', FORMS)
 def test_config_files_are_within(name, args):
   made = importlib.import_module(f'configs.{name}').get_config(*args)
-  bounds.check(config.from_config_dict(made))
+  config_bounds.check(config.from_config_dict(made))
 
 
 @pytest.mark.parametrize('path,value,wanted', [
@@ -89,7 +89,7 @@ def test_special_values_are_within():
 
 def test_bounds_are_of_fields_that_there_are():
   paths = [path.removeprefix('config.') for path, *_ in config.describe(config.Experiment())]
-  for pattern in itertools.chain(bounds.BOUNDS, bounds.SHAPE):
+  for pattern in itertools.chain(config_bounds.BOUNDS, config_bounds.SHAPE):
     assert fnmatch.filter(paths, pattern), pattern
 
 

@@ -7,31 +7,30 @@ import numpy as np
 
 from tests import toy
 from tests.device_programs import DRAWN, JUDGE, LIMITS
-from tts import parallel
-from tts.engine import engine, programs
+from tts import methods, parallel, placement
+from tts.engine import all_programs, engine
+from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.engine.program import Program, spec
 from tts.engine.shape import Shape
-from tts.engine.workers import EngineGenerator, EngineVerifier
+from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.transformer import abstract
 from tts.models.verifier import Verifier
-from tts import methods
 from tts.searching.search import Question, Search
-from tts.models.functions import Functions
 
 SHAPE = Shape(lanes=5, write=4, readers=3, tile=8)
 
 
 def described(block, mesh):
   return jax.tree.map(lambda x: (x.shape, x.dtype, spec(x)),
-                      programs.stacked(block, mesh))
+                      all_programs.stacked(block, mesh))
 
 
 def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
   """Two groups of two devices, two questions each: nothing moves from call to call."""
   made = []
   begin = Program.__init__
-  for function in vars(programs).values():  # other tests' are none of these
+  for function in vars(all_programs).values():  # other tests' are none of these
     getattr(function, 'cache_clear', lambda: None)()
 
   def noted(self, *args, **kwargs):
@@ -43,7 +42,7 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
   models = []
   for seed, (worker, kind, arch) in enumerate(((EngineGenerator, Generator, toy.ARCH),
                                                (EngineVerifier, Verifier, JUDGE))):
-    params = parallel.place(toy.decoder_params(arch, seed=seed), abstract(arch), mesh)
+    params = placement.place(toy.decoder_params(arch, seed=seed), abstract(arch), mesh)
     models.append(worker(mesh, Functions(kind, arch), params, SHAPE,
                          *((DRAWN, LIMITS) if worker is EngineGenerator else ())))
   prompts, lengths = toy.prompts(0, 4, 5, toy.ARCH.vocab_size)
@@ -66,12 +65,12 @@ def test_searches_of_shared_models_compile_what_is_described(monkeypatch):
   generator, verifier = models
   make = Functions(Generator, toy.ARCH)
   arrays = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, spec(x)), tree)
-  lanes = described(programs.writes(make, toy.decoder_params(), SHAPE, 128), mesh)[0]
+  lanes = described(all_programs.writes(make, toy.decoder_params(), SHAPE, 128), mesh)[0]
   assert arrays(generator.writer._state) == lanes
-  texts = described(programs.reads(Functions(Verifier, JUDGE), toy.decoder_params(JUDGE), SHAPE,
+  texts = described(all_programs.reads(Functions(Verifier, JUDGE), toy.decoder_params(JUDGE), SHAPE,
                                    128, 3, 8), mesh)[0]
   assert arrays(verifier.reader._texts) == texts
-  pages = described(programs.fills(make, toy.decoder_params(), SHAPE, 128, 64), mesh)[1]
+  pages = described(all_programs.fills(make, toy.decoder_params(), SHAPE, 128, 64), mesh)[1]
   assert arrays(generator._store._pages) == pages
 
 
@@ -79,5 +78,5 @@ def test_models_of_other_types_share_no_compiled_program():
   mesh = parallel.make_mesh(1)
   for dtype in ('float32', 'bfloat16'):
     arch = dataclasses.replace(toy.ARCH, dtype=dtype)
-    texts = programs.empty_texts(mesh, Functions(Generator, arch), 2, 32)(toy.decoder_params())
-    assert programs.empty_pages(mesh, 3)((), texts).columns[0][0].dtype == dtype
+    texts = all_programs.empty_texts(mesh, Functions(Generator, arch), 2, 32)(toy.decoder_params())
+    assert all_programs.empty_pages(mesh, 3)((), texts).columns[0][0].dtype == dtype

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tts import parallel
+from tts.engine.coroutines import Shared
 from tts.engine.nodes import Node
 from tts.engine.reader import Read, Reader
 from tts.engine.shape import Shape
 from tts.engine.store import Store
-from tts.engine.tasks import Shared
 from tts.engine.writer import Writer
 from tts.protocols import MakeGenerator, MakeVerifier, Params
 from tts.sampling.decode import Limits

@@ -8,7 +8,7 @@ import pytest
 
 from tests.eval import synthetic
 from tts.eval.report import results
-from tts.eval.storage import parsed, records, runfiles, samples
+from tts.eval.storage import parse_cache, records, runfiles, samples
 from tts.types import InputError
 
 
@@ -67,7 +67,7 @@ def test_damaged_cache_is_read_past_and_mended(workdir, parses, damage):
 def test_another_program_reads_for_itself(workdir, parses, monkeypatch):
   made(workdir)
   parses.clear()
-  monkeypatch.setattr(parsed, '_program', lambda: 'another')
+  monkeypatch.setattr(parse_cache, '_program', lambda: 'another')
   made(workdir)
   assert len(parses) == len(records.blocks(workdir))
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from tts import parallel
+from tts import parallel, placement
 from tts.engine import lanes as lanes_lib, nodes, pages as pages_lib
 from tts.engine.lanes import Lanes
 from tts.engine.pages import Pages
@@ -159,7 +159,7 @@ def resizes(make: Make, params: Params, shape: Shape, width: int) -> tuple[Any, 
 def stacked(block: Any, mesh: parallel.Mesh) -> Any:
   """Shapes of one group --> of all groups, as the programs take them from each other."""
   return jax.tree_util.tree_map_with_path(
-      lambda path, x: parallel.stacked(x, mesh, pages_lib.axes(path)), block)
+      lambda path, x: placement.stacked(x, mesh, pages_lib.axes(path)), block)
 
 
 def _texts(make: Make, params: Params, rows: int, width: int) -> Texts:

@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from tts import parallel
+from tts import parallel, placement
 from tts.models import stacks
 from tts.models.arch import Arch
 from tts.models.transformer import abstract
@@ -19,7 +19,7 @@ from tts.models.transformer import abstract
 def shapes(arch: Arch, mesh: parallel.Mesh) -> Any:
   """Shapes of a model's parameters, with their shardings."""
   boxed = abstract(arch)
-  return parallel.placed(stacks.stacked(boxed, arch, _longer) if parallel.on_tpu(mesh) else boxed,
+  return placement.placed(stacks.stacked(boxed, arch, _longer) if parallel.on_tpu(mesh) else boxed,
                          mesh)
 
 
