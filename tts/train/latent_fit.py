@@ -100,8 +100,9 @@ def fit(head: Head, width: int, examples: Examples, config: FitConfig = FitConfi
   weights, loss = _linear((means - centre) / spread, pairs, penalty)
   tick(0, loss)
   params = {'gate': np.zeros(size), 'value': weights, 'open': np.zeros(())}
-  scale = {'centre': centre, 'gate': _token_spread(examples, centre), 'value': spread}
+  scale = {'centre': centre, 'gate': spread, 'value': spread}
   if config.epochs:
+    scale['gate'] = _token_spread(examples, centre)
     params = _gated(params, scale, examples, pairs, penalty, config, folder, tick)
   return _folded(head, width, params, scale, examples)
 
@@ -159,11 +160,9 @@ def _spread(means: np.ndarray, question: np.ndarray) -> np.ndarray:
 
 
 def _token_spread(examples: Examples, centre: np.ndarray) -> np.ndarray:
-  """Standard deviations [F] of tokens around a centre."""
-  total = np.zeros_like(centre)
-  for first in range(0, len(examples.features), _CHUNK):
-    total += ((np.asarray(examples.features[first:first + _CHUNK], np.float64) - centre)**2).sum(0)
-  return _varying(np.sqrt(total / len(examples.features)), centre[None])
+  """Standard deviations [F] of tokens around a centre, by some of them from everywhere."""
+  some = examples.features[::1 + len(examples.features) // _CHUNK].astype(np.float64)
+  return _varying(np.sqrt(((some - centre)**2).mean(0)), centre[None])
 
 
 def _varying(spread: np.ndarray, around: np.ndarray) -> np.ndarray:
