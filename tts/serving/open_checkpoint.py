@@ -47,7 +47,7 @@ def import_model(source: str, output: str, kind: str = 'lm', dtype: str | None =
     dtype: of parameters and activations; None is the checkpoint's (float16 becomes float32, and so
       does what a GGUF file has quantised).
     words: the good and the bad word of a `token_prm`.
-    layout: of a verifier's text, of `step_format.FORMATS`; None is the kind's.
+    layout: of a verifier's text, of `verifier_format.FORMATS`; None is the kind's.
 
   Returns:
     `model.json`'s contents.
