@@ -119,7 +119,8 @@ def assert_same(order, got, name='beside'):
       assert found[part] == base(name)[b][part], (b, part)
 
 
-@pytest.mark.parametrize('name', HEADS)
+@pytest.mark.parametrize('name', [
+    name if name == 'beside' else pytest.param(name, marks=pytest.mark.slow) for name in HEADS])
 def test_samples_have_the_scores_of_their_prefixes(name):
   of_last = []
   for b, found in enumerate(base(name)):

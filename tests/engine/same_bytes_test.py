@@ -94,6 +94,7 @@ def assert_same(order, got):
       assert found[name] == want, (b, name)
 
 
+@pytest.mark.slow
 def test_questions_differ():
   """And write enough to be cut in several calls, or what follows would show nothing."""
   assert len({str(found) for found in base()}) == B
@@ -124,7 +125,8 @@ def test_beside_itself():
   assert_same([2, 2, 3, 2], ask([2, 2, 3, 2], in_flight=4))
 
 
-@pytest.mark.parametrize('in_flight', [1, 2, B])
+@pytest.mark.parametrize('in_flight', [
+    pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(B, marks=pytest.mark.slow)])
 def test_in_flight(in_flight):
   assert_same(range(B), ask(range(B), in_flight=in_flight))
 

@@ -159,6 +159,7 @@ def test_a_verifier_scores_the_pool_and_guides_a_search(plugged, written):
   assert np.abs([scored[p] - prm[p] for p in both]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_verifier_may_be_the_main_one(plugged, ruled, written):
   """It takes the PRM's place, under its name: the same samples, the scores changed round."""
   made = records.read_json(ruled / 'report' / 'results.json')
@@ -183,6 +184,7 @@ def test_a_verifier_may_be_the_main_one(plugged, ruled, written):
   assert 'mean value: AUC within a question' in (ruled / 'report' / 'index.html').read_text()
 
 
+@pytest.mark.slow
 def test_questions_are_answered_by_the_main_verifier(ruled):
   choice = policy_lib.Choice(Strategy.of('beam', 4, beam_width=2), 'best_of_n_weighted')
   fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)

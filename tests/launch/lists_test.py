@@ -72,7 +72,7 @@ def nameless(solution):
 
 
 @pytest.mark.parametrize('strategy', [
-    pytest.param(Strategy('sample', 6), id='sample'),
+    pytest.param(Strategy('sample', 6), id='sample', marks=pytest.mark.slow),
     pytest.param(Strategy.of('beam', 4, beam_width=2), id='beam', marks=pytest.mark.slow)])
 def test_solutions(workdir, strategy):
   choose_always(workdir, policy_lib.Choice(strategy, 'best_of_n_weighted'))

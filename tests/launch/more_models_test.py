@@ -38,6 +38,7 @@ def test_what_is_planned_follows_from_the_entries():
   assert 'train/prm' in names and not {'train/huge', 'train/prm_wide'} & names
 
 
+@pytest.mark.slow
 def test_nothing_that_was_there_is_trained_or_searched_again(smoke, finished):
   before, after = record_hashes(smoke), record_hashes(finished)
   changed = {p for p in before if p in after and after[p] != before[p]}
@@ -47,6 +48,7 @@ def test_nothing_that_was_there_is_trained_or_searched_again(smoke, finished):
         smoke / 'models' / name / 'model.json').read_text()
 
 
+@pytest.mark.slow
 def test_the_second_verifier_is_in_the_results(written):
   assert written['verifier']['prm_wide']['auc_within_n']
   assert written['verifier']['prm_wide']['prefix_auc_within_n'] is not None
@@ -56,12 +58,14 @@ def test_the_second_verifier_is_in_the_results(written):
   assert 'prm_minus_prm_wide_auc_within' in {c['id'] for c in written['contrasts']}
 
 
+@pytest.mark.slow
 def test_the_third_larger_model_is_compared_with(written):
   assert written['models']['huge']['params'] and written['models']['huge']['greedy'] is not None
   assert {r['larger'] for r in written['flops_matched']} == {'mid', 'large', 'huge'}
   assert 'huge' in written['wall_seconds']
 
 
+@pytest.mark.slow
 def test_the_page_has_both(finished):
   page = (finished / 'report' / 'index.html').read_text()
   assert 'huge' in page and 'prm wide' in page

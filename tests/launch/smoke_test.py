@@ -92,6 +92,7 @@ def test_started_again_it_computes_nothing(launcher, smoke):
   assert not (smoke / 'stale').exists()
 
 
+@pytest.mark.slow
 def test_compare_prints_every_exchange_and_computes_nothing_again(launcher, smoke, tmp_path):
   workdir = tmp_path / 'w'
   shutil.copytree(smoke, workdir)

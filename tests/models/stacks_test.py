@@ -54,6 +54,7 @@ def test_parameters_say_how_layers_are_computed(name):
   assert decoder.stacks_of(together) == stacks.alike(arch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, remat', [*((name, False) for name in ARCHS), ('periods', True)])
 def test_losses_and_gradients_are_the_same(name, remat):
   arch, params = ARCHS[name], toy.decoder_params(ARCHS[name])

@@ -122,6 +122,7 @@ def looking(devices, model):
   return searched(READS, WIDE[1], 2, devices, model, WIDE[0], seed=2)
 
 
+@pytest.mark.slow
 def test_lookahead_reads_on():
   looked = 0
   for question, found in zip(QUESTIONS, looking(1, 1)[0]):
@@ -138,6 +139,7 @@ def test_lookahead_reads_on():
   assert looked > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('model', [1, 2])
 def test_devices(model):
   """Groups do alike, bit for bit; devices that share the models, to rounding."""

@@ -80,7 +80,8 @@ def test_learns_a_batch_by_heart():
   assert metrics['tokens'] == 250 * 2 * one.row_tokens.sum() / one.num_rows
 
 
-@pytest.mark.parametrize('kind, groups', [('lm', 2), ('value', None)])
+@pytest.mark.parametrize('kind, groups', [
+    pytest.param('lm', 2, marks=pytest.mark.slow), ('value', None)])
 def test_killed_training_ends_as_an_unbroken_one(tmp_path, kill_at, kind, groups):
   mesh = None if groups is None else parallel.make_mesh(groups, 2)
   args = dict(kind=kind, validation=HELD_OUT, mesh=mesh)

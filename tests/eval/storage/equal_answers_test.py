@@ -182,6 +182,7 @@ def test_every_subgroup_of_every_setting_goes_by_its_own_slots(workdir):
   assert moved > 100
 
 
+@pytest.mark.slow
 def test_a_report_reads_the_tables_and_says_so(workdir):
   made = report.write(workdir)
   found = made['verdicts']
