@@ -130,6 +130,7 @@ def fixture_planted(generator):
   return questions, texts, (scores > np.median(scores, axis=1, keepdims=True)).astype(float)
 
 
+@pytest.mark.slow
 def test_what_states_say_is_learnt(generator, planted, tmp_path):
   """On other questions than it was fitted on, where the log-probability says nothing."""
   questions, texts, labels = planted

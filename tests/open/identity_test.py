@@ -113,6 +113,7 @@ def texts(workdir):
   return {(r['problem_id'], r['slot']): r['tokens'] for r in records.read(workdir, 'search')}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('moved', [False, True], ids=['in place', 'a revision that moved'])
 def test_new_weights_are_a_new_model(folder, tmp_path, monkeypatch, moved):
   workdir, other = tmp_path / 'w', tmp_path / 'other'

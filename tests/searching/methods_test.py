@@ -164,6 +164,7 @@ def test_one_particle_draws_texts_as_often_as_the_model_does():
   assert sum((f - e)**2 / e for f, e in zip(found, expected)) < 24.3  # 7 degrees, p = 0.001
 
 
+@pytest.mark.slow
 def test_a_filter_s_estimate_of_its_normaliser_has_no_bias():
   """The product over rounds of the mean of exp(w / T) has the expectation that is enumerated."""
   problems, num, temperature = 3000, 3, 0.7

@@ -203,6 +203,7 @@ def test_equal_mechanisms_gain_nothing_from_each_other(tmp_path):
   assert abs(whole['minus_search']) < 0.06 and abs(whole['minus_revision']) < 0.06
 
 
+@pytest.mark.slow
 def test_the_report_shows_them(workdir):
   made = report.write(workdir)
   for name in ('revision_chain', 'revision_depth', 'revision_ratio', 'mechanisms'):
