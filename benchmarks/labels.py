@@ -64,7 +64,8 @@ class _Setting:
     mine = self._samples[b]
     rows = self._run.rows.sample_rows(self._block, b, mine, Strategy('sample', len(mine)),
                                       stream='train_pool', model='base', split='verifier')
-    return rollouts.wanted(self._block, b, rows, self._run.rows.answered(mine))
+    self._run.rows.read(rows)
+    return rollouts.wanted(self._block, b, rows)
 
   def factory(self) -> None:
     """Rolls out and grades the steps of all samples."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 import re
-from typing import Any
 
 from tts.model_kinds import Kind, KINDS, LEARNS
 from tts.models.arch import Arch, decoder
@@ -96,7 +96,7 @@ class Models(dict[str, ModelConfig]):
     """What each is for, in order."""
     return {name: KINDS[model.learns] for name, model in self.items()}
 
-  def trained(self, names: Any = None) -> tuple[str, ...]:
+  def trained(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
     """Those of `names`, or of all, that the run trains: enabled, and not given as a checkpoint."""
     return tuple(name for name in (self if names is None else names)
                  if self[name].enabled and not self[name].checkpoint)

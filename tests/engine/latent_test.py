@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests import device_programs, toy
+from tests.engine.same_bytes_test import keys, prompt
 from tts import methods, parallel
 from tts.engine import all_programs, lanes as lanes_lib
 from tts.engine.coroutines import together
@@ -42,16 +43,6 @@ def params(name):
 
 def makes(name):
   return [Functions(kind, ARCH, HEADS[name]) for kind in (latent.Generator, latent.Verifier)]
-
-
-def prompt(b):
-  length = 140 if not b else 1 + (13 * b) % 40
-  return [1, *np.random.default_rng(b).integers(5, 13, length).tolist()]
-
-
-@functools.cache
-def keys(b):
-  return np.asarray(jax.random.key_data(toy.slot_keys(B, N)))[b]
 
 
 @jax.jit

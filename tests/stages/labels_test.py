@@ -81,7 +81,7 @@ def solved():
   run, (block,) = make_run(), make_blocks()
   rows = [labels._rows(run, block, b, samples) for b, samples in enumerate(sampled())]
   run.rows.grade(block, rows)
-  solutions = [rollouts.wanted(block, b, mine, [row['answer'] is not None for row in mine])
+  solutions = [rollouts.wanted(block, b, mine)
                for b, mine in enumerate(rows)]
   for mine, found in zip(rows, solutions):
     for row in mine if found else ():

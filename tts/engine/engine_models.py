@@ -97,6 +97,11 @@ class EngineVerifier(_Worker):
     self.shape = shape
 
 
+def in_flight(models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> int:
+  """Questions of a group that go through models at a time, each with so many rows."""
+  return max(model.shape.in_flight(rows) for model in models)
+
+
 def attended(before: int, tokens: int) -> int:
   """Keys that so many tokens attend to behind a text of `before`: each all before it, and itself."""
   return tokens * before + tokens * (tokens + 1) // 2

@@ -16,7 +16,7 @@ from tts.config import LimitsConfig
 from tts.data import problems as problems_lib
 from tts.data.prompts import Prompts, within
 from tts.data.verifier_format import Reader
-from tts.engine import engine
+from tts.engine import engine, engine_models
 from tts.engine.coroutines import together
 from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier
 from tts.engine.reader import Read
@@ -119,9 +119,9 @@ class Scorer:
     # Ids, and how many of them are read at each step's end.
     texts = list(zip(solutions, ends)) if self.reader is None else [
         self.reader.solution(tokens, of) for tokens, of in zip(solutions, ends)]
-    found = await values(self.reading, group, prompt, [ids for ids, _ in texts])
+    found = map(_sound, await values(self.reading, group, prompt, [ids for ids, _ in texts]))
     # Before it has read anything a verifier is undecided, as in a search.
-    steps = [np.array([_sound(seen)[r - 1] if r else 0.5 for r in read], np.float32)
+    steps = [np.array([seen[r - 1] if r else 0.5 for r in read], np.float32)
              for seen, (_, read) in zip(found, texts)]
     return Scores(steps, len(prompt), sum(len(ids) for ids, _ in texts),
                   sum(attended(len(prompt), len(ids)) for ids, _ in texts))
@@ -202,7 +202,7 @@ def results(coroutine: Callable[[int, int], Coroutine], result: Callable[[int, A
     ordered: in the order of the questions, or as they are done.
     progress: whether a bar is shown where it takes more than a few seconds.
   """
-  in_flight = max(model.shape.in_flight(rows) for model in models)
+  in_flight = engine_models.in_flight(models, rows)
   with tqdm(total=count, unit=' questions', delay=5, leave=False,
             disable=not (progress and hosts.is_first())) as bar:
     begin = lambda i: lambda group: coroutine(i, group)

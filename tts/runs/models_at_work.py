@@ -9,7 +9,7 @@ import functools
 from typing import Any
 
 from tts.data.prompts import shared_prefix
-from tts.engine import engine, shape
+from tts.engine import engine, engine_models, shape
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -49,7 +49,7 @@ class PerQuestion:
   @property
   def in_flight(self) -> int:
     """Questions of a group that have begun and are not done."""
-    return max(model.shape.in_flight(self.rows) for model in self.models)
+    return engine_models.in_flight(self.models, self.rows)
 
 
 class Workers:

@@ -41,6 +41,11 @@ def _statistics(parts: Sequence[token_statistics.Part]) -> dict[str, Any]:
   return {} if found is None else {'statistics': found}
 
 
+def _read(text: str, finished: bool) -> dict[str, Any]:
+  """`answer` and `truncated` of a solution."""
+  return {'answer': answers.extract(text) if finished else None, 'truncated': not finished}
+
+
 def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
                prompt_tokens: int, first: bool, context_tokens: int = 0,
                own_ids: int | None = None, main: bool = False, stepwise: bool = True) -> None:
@@ -87,37 +92,39 @@ class RowMaker:
     Args:
       solutions: (text, whether it is finished, question).
     """
-    found = [{'answer': answers.extract(text) if finished else None, 'truncated': not finished,
-              'correct': None if problem.answer is None else False}
-             for text, finished, problem in solutions]
-    graded = [i for i, row in enumerate(found)
-              if row['answer'] is not None and row['correct'] is not None]
-    verdicts = grading.are_right(
-        self.grader,
-        [(found[i]['answer'], solutions[i][2].answer) for i in graded],
-        [solutions[i][2].prompt for i in graded])
-    for i, verdict in zip(graded, verdicts):
-      found[i]['correct'] = verdict
+    found = [_read(text, finished) for text, finished, _ in solutions]
+    self._grade([(row, problem) for row, (_, _, problem) in zip(found, solutions)])
     return found
 
+  def read(self, rows: Rows) -> None:
+    """Puts `answer` and `truncated` into rows that have none, of one question or of many."""
+    unread = [row for row in rows if row['truncated'] is None]
+    texts = self.tokenizer.decode_batch([row['tokens'] for row in unread])
+    for row, text in zip(unread, texts):
+      row.update(_read(text, self.roles.finished(row['tokens'])))
+
   def grade(self, block: Block, tables: Sequence[Rows]) -> Rows:
-    """Puts `answer`, `truncated` and `correct` into rows that have none, and gives all of them.
+    """Puts `answer`, `truncated` and `correct` into rows that lack them, and gives all of them.
 
     tables: rows of independent samples or of chains, of each question of the block.
     """
     rows = [(row, problem) for problem, mine in zip(block.problems, tables) for row in mine]
-    texts = self.tokenizer.decode_batch([row['tokens'] for row, _ in rows])
-    for (row, _), verdict in zip(rows, self.judge([
-        (text, self.roles.finished(row['tokens']), problem)
-        for text, (row, problem) in zip(texts, rows)])):
-      row.update(verdict)
+    self.read([row for row, _ in rows])
+    self._grade(rows)
     return [row for row, _ in rows]
 
-  def answered(self, samples: Sequence[Sample]) -> list[bool]:
-    """Whether each has an answer, right or wrong."""
-    texts = self.tokenizer.decode_batch([sample.tokens.tolist() for sample in samples])
-    return [self.roles.finished(sample.tokens) and answers.extract(text) is not None
-            for text, sample in zip(texts, samples)]
+  def _grade(self, rows: Sequence[tuple[dict[str, Any], Problem]]) -> None:
+    """Puts `correct` into rows that have an `answer`, None included; None without a gold answer."""
+    asked = []
+    for row, problem in rows:
+      row['correct'] = None if problem.answer is None else False
+      if row['answer'] is not None and problem.answer is not None:
+        asked.append((row, problem))
+    verdicts = grading.are_right(
+        self.grader, [(row['answer'], problem.answer) for row, problem in asked],
+        [problem.prompt for _, problem in asked])
+    for (row, _), verdict in zip(asked, verdicts):
+      row['correct'] = verdict
 
   def sample_row(self, problem: Problem, strategy: Strategy, sample: Sample, *, slot: int,
                  stream: str, model: str, split: str, prompt_tokens: int,

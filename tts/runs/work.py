@@ -109,7 +109,7 @@ class _Computing:
   def __init__(self, workdir: Workdir, work: Work, share: int, missing: list[int], writes: bool):
     """writes: False where another process writes the same records."""
     self._workdir, self._work, self._share, self._writes = workdir, work, share, writes
-    self._missing = missing
+    self._missing, self._there = missing, share - len(missing)
     self._places: list[tuple[int, int]] = []  # block and place of each question that has begun
     self._found: dict[int, list[Any]] = {}    # of the blocks that have begun
     self._left: dict[int, int] = {}           # questions of these that are not done
@@ -118,9 +118,8 @@ class _Computing:
     self._stack = contextlib.ExitStack()
 
   def __enter__(self) -> _Computing:
-    there = self._share - len(self._missing)
     bar = self._stack.enter_context(tqdm(
-        total=self._share, initial=there, desc=f'  {self._work.folder}', delay=5, leave=False,
+        total=self._share, initial=self._there, desc=f'  {self._work.folder}', delay=5, leave=False,
         smoothing=0, disable=not hosts.is_first(), bar_format=_BAR))
     self._host = self._stack.enter_context(futures.ThreadPoolExecutor(1))
     self._trace = self._stack.enter_context(contextlib.ExitStack())
@@ -161,8 +160,7 @@ class _Computing:
     computed.subtract(self._before)
     self._since, self._before = now, so_far
     self._finished += 1
-    there = self._share - len(self._missing)
-    line = {'work': self._work.folder, 'blocks': there + self._finished, 'of': self._share,
+    line = {'work': self._work.folder, 'blocks': self._there + self._finished, 'of': self._share,
             'seconds': round(seconds, 4), 'slot_occupancy': computed.occupancy,
             'seconds_left': round(self._pace.seconds_left, 1)}
     if self._kept is not None:

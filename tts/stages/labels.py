@@ -46,7 +46,7 @@ class Labelled:
   """What is sampled of a question.
 
   Attributes:
-    rows: of its samples, not graded.
+    rows: of its samples, read and not graded.
     solutions: those that have an answer.
     rollouts: of each solution.
   """
@@ -68,7 +68,8 @@ def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
     async def question(b: int, group: int) -> Labelled:
       samples = await sample(b, group)
       rows = _rows(run, block, b, samples)
-      solutions = rollouts_lib.wanted(block, b, rows, run.rows.answered(samples))
+      run.rows.read(rows)
+      solutions = rollouts_lib.wanted(block, b, rows)
       return Labelled(rows, solutions, await rollouts_lib.roll_out(
           generator, group, solutions, run.seed, config.rollouts))
 

@@ -21,18 +21,18 @@ MODEL = 'revision_restem'
 _FORMAT = 1  # of trajectories; a model of another one is made anew
 
 
-def run_restem(run: Run) -> bool:
-  """Trains the model; whether it was there already."""
+def run_restem(run: Run) -> None:
+  """Trains the model."""
   config = run.model_config(MODEL)
   if not config.enabled or config.checkpoint:
-    return True
+    return
   folder = train_revision_orm.chain_folder(run)
   mark = run.workdir.mark(f'records/{folder}')
   if mark is None:
     raise InputError(f'{run.workdir.path("records", folder)} is missing: run '
                      'launch.train_revision, which makes it')
-  return train_revision.finetune(run, MODEL, fingerprint(mark, _FORMAT),
-                                 lambda: _examples(run, folder))
+  train_revision.finetune(run, MODEL, fingerprint(mark, _FORMAT),
+                          lambda: _examples(run, folder))
 
 
 def _examples(run: Run, folder: str) -> train_revision.Sets:

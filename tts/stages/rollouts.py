@@ -58,15 +58,14 @@ class Solution:
     return sum(len(self.row['tokens']) - self.row['step_ends'][step] for step in self.steps)
 
 
-def wanted(block: Block, b: int, rows: Sequence[dict[str, Any]],
-           answered: Sequence[bool]) -> list[Solution]:
+def wanted(block: Block, b: int, rows: Sequence[dict[str, Any]]) -> list[Solution]:
   """A question's solutions that have an answer, with the prefixes shared out among them.
 
   Each prefix is the first one's that has it.
   """
   outcomes: dict[tuple[int, ...], list[int]] = collections.defaultdict(lambda: [0, 0])
   found = [Solution(block.problems[b], row, block.words[b], block.prompts[b], [], outcomes)
-           for row, has in zip(rows, answered) if has]
+           for row in rows if row['answer'] is not None]
   seen = set()
   for solution in found:
     for step in range(len(solution.row['step_ends']) - 1):

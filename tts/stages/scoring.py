@@ -15,6 +15,7 @@ import numpy as np
 from tts.data.verifier_format import Reader
 from tts.engine.engine_models import attended
 from tts.library.calls import values
+from tts.model_kinds import MAIN
 from tts.revision import chains
 from tts.roles import Roles
 from tts.runs import record_rows, verifiers
@@ -81,7 +82,7 @@ def layout(run: Run, judges: Sequence[str]) -> list[str]:
 
   It has other fields of a row than the rest. Unscored pools do not depend on it.
   """
-  return [run.main] if judges and run.main != 'prm' else []
+  return [run.main] if judges and run.main != MAIN else []
 
 
 def _add(text: _Text, values_: np.ndarray, prompt: int, question: int, *, name: str, main: bool,

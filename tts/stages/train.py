@@ -76,7 +76,7 @@ def with_heads(run: Run, name: str, heads: tuple[str, ...], trunk: Model | None 
 
 def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
             sets: Callable[[TrainConfig], tuple[packed.Packed, packed.Packed]],
-            trunk: Model | None = None) -> bool:
+            trunk: Model | None = None) -> None:
   """Trains a model and publishes it, unless it is there: by the first process, or by all together.
 
   Args:
@@ -86,15 +86,13 @@ def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
     heads: of the model; one without a value is a language model.
     sets: rows to learn from, and those that are held out.
     trunk: what it starts from; None starts from nothing.
-
-  Returns:
-    Whether it was there already.
   """
   _drop_other(run, name, mark)
   there = run.workdir.mark(f'models/{name}', checkpoint.MODEL_FILE) == mark
   hosts.wait()  # none writes before all have looked
   if there:
-    return True
+    logging.info('models/%s is there already', name)
+    return
   if hosts.index() in parallel.members(run.train_mesh):
     arch, config = with_heads(run, name, heads, trunk), run.model_config(name).train
     config = dataclasses.replace(config, seed=config.seed + run.seed)
@@ -108,7 +106,6 @@ def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
     if hosts.is_first():
       _publish(run, name, mark, arch, params, name if 'value' in heads else 'lm', metrics, trunk)
   hosts.wait()
-  return False
 
 
 def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
@@ -138,11 +135,11 @@ def _drop_other(run: Run, name: str, mark: str) -> None:
     run.workdir.retire(folder, 'is damaged')
 
 
-def train_lm(run: Run, name: str) -> bool:
-  """Trains a language model on problems and worked solutions. Whether it was there already."""
+def train_lm(run: Run, name: str) -> None:
+  """Trains a language model on problems and worked solutions."""
   config = run.model_config(name)
   if config.checkpoint:
-    return True
+    return
   mark = fingerprint(run.data_mark('lm'), run.tokenizer_mark(), config.arch, config.train,
                      run.seed)
 
@@ -150,7 +147,7 @@ def train_lm(run: Run, name: str) -> bool:
     return tuple(_lm_rows(run, split, train.row_length, train.seed)
                  for split in ('lm', 'validation'))
 
-  return trained(run, name, mark, ('lm',), sets)
+  trained(run, name, mark, ('lm',), sets)
 
 
 @functools.lru_cache(maxsize=2)
@@ -159,26 +156,22 @@ def _lm_rows(run: Run, split: str, row_length: int, seed: int) -> packed.Packed:
   return packed.pack_lm(run.problems(split), run.prompts, row_length, seed)
 
 
-def train_verifier(run: Run, name: str) -> bool:
-  """Trains a PRM on every step's label, or an ORM on the last one's alone.
-
-  Returns:
-    Whether it was there already.
-  """
+def train_verifier(run: Run, name: str) -> None:
+  """Trains a PRM on every step's label, or an ORM on the last one's alone."""
   config = run.model_config(name)
   if config.checkpoint:
-    return True
+    return
   folder = 'outcomes' if config.learns == 'more_outcomes' else 'rollouts'
   labels_mark = run.workdir.mark(f'records/labels/{folder}')
   if labels_mark is None:
     raise InputError(f'{run.workdir.path("records/labels", folder)} is missing: run '
                      'launch.rollouts first')
-  return fit_verifier(run, name, labels_mark, lambda: _labelled(run, folder))
+  fit_verifier(run, name, labels_mark, lambda: _labelled(run, folder))
 
 
 def fit_verifier(run: Run, name: str, labels_mark: str,
                  labelled: Callable[[], tuple[list[packed.Labelled], list[packed.Labelled]]],
-                 ) -> bool:
+                 ) -> None:
   """Trains a verifier from the model that its config starts from.
 
   Args:
@@ -186,9 +179,6 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
     name: one that scores whole solutions alone learns the last label of each.
     labels_mark: fingerprint of what `labelled` gives.
     labelled: makes the solutions to learn from, and those that are held out.
-
-  Returns:
-    Whether it was there already.
   """
   config = run.model_config(name)
   trunk = None if config.init == 'scratch' else run.model(config.init)
@@ -200,7 +190,7 @@ def fit_verifier(run: Run, name: str, labels_mark: str,
     return tuple(packed.pack_labels(some, train.row_length, train.seed,
                                     last_only=not stepwise) for some in labelled())
 
-  return trained(run, name, mark, ('lm', 'value') if reads_lm else ('value',), sets, trunk)
+  trained(run, name, mark, ('lm', 'value') if reads_lm else ('value',), sets, trunk)
 
 
 def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:
@@ -240,9 +230,14 @@ def stages(e: Experiment) -> Iterator[Stage]:
 def verifier_stage(e: Experiment) -> Stage:
   """Stage `verifiers`."""
   names = model_kinds.verifiers(e.models.kinds)
-  enabled = [name for name in names if e.models[name].enabled]
+
+  def train_verifiers(run: Run) -> None:
+    for name in names:
+      if e.models[name].enabled:
+        train_verifier(run, name)
+
   return Stage('verifiers', 'train_verifier',
-               run=lambda run: [train_verifier(run, name) for name in enabled], trains=names,
+               run=train_verifiers, trains=names,
                cost=lambda lengths: costs.training(e, 'verifiers', names))
 
 

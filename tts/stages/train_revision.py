@@ -69,8 +69,8 @@ def _train(run: Run, name: str) -> None:
   finetune(run, name, mark, lambda: _examples(run, name == 'revision'))
 
 
-def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) -> bool:
-  """Trains a language model from the one that its config starts from. Whether it was there already.
+def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) -> None:
+  """Trains a language model from the one that its config starts from.
 
   Args:
     run: gives the config and the folder.
@@ -86,7 +86,7 @@ def finetune(run: Run, name: str, data_mark: str, examples: Callable[[], Sets]) 
     return tuple(packed.pack_continuations(items, train.row_length, train.seed)
                  for items in examples())
 
-  return train_lib.trained(run, name, mark, ('lm',), sets, trunk)
+  train_lib.trained(run, name, mark, ('lm',), sets, trunk)
 
 
 def _examples(run: Run, with_context: bool) -> Sets:

@@ -95,7 +95,7 @@ def _efficiency(trial: Trial, reasons: dict[str, str]) -> Iterator[dict[str, Any
       if reason is not None:
         reasons[field] = reason
       elif row['ratio_censored'] is not None:
-        reasons[field] = f'the median of the shares lies {row["ratio_censored"]} what was measured'
+        reasons[field] = f'a share lies {row["ratio_censored"]} what was measured'
       yield row
 
 

@@ -1,8 +1,8 @@
 """Choosing a strategy per bin on some questions and scoring it on the others, many times over.
 
-Cross-validation of section 3.2, with fifths in place of halves, since a choice made on half of the
+Cross-validation of section 3.2, with tenths in place of halves, since a choice made on half of the
 questions is worse than the one that all of them would make: a strategy that is worth twice its cost
-then reads 1.8. Several splits into fifths are averaged, since one split is one draw. Folds go by
+then reads 1.8. Several splits into tenths are averaged, since one split is one draw. Folds go by
 the problem's id before anything is resampled: copies of a question that a replicate draws twice are
 on the same side. Every replicate cuts its own bins, makes its own choices and scores them;
 replicate 0 is the questions as they are.
