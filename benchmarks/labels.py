@@ -31,7 +31,7 @@ from tts.runs.workdir import Workdir
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.sampling.pool import Sample
-from tts.stages import rollouts, search
+from tts.stages import rollouts, sample_pool, search
 from tts.types import Strategy
 
 _ROLLOUTS = (1, 4, 16)
@@ -124,7 +124,7 @@ def main(experiment: Experiment, workdir: str) -> None:
                           limits.max_prompt_tokens, config.block)
   sampling = dataclasses.replace(experiment.sampling, temperature=config.temperature)
   workers = Workers(first)
-  sampler = search.sampler(workers, 'base', 'train_pool', config.samples, sampling)
+  sampler = sample_pool.sampler(workers, 'base', 'train_pool', config.samples, sampling)
   sample = lambda: workers.ask(sampler, [block])[0]
   samples = sample()
   rows, of_samples = [], []

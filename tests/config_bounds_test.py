@@ -40,7 +40,7 @@ def test_config_files_are_within(name, args):
     ('search.deep_questions', -1, '0 or more'),
     ('search.lookahead_questions', -1, '0 or more'),
     ('labels.questions', 0, '1 or more'), ('labels.samples', 0, '1 or more'),
-    ('labels.rollouts', 0, '1 or more'), ('labels.block', 0, '1 or more'),
+    ('labels.rollouts', -1, '0 or more'), ('labels.block', 0, '1 or more'),
     ('labels.in_flight', 0, '1 or more'), ('labels.temperature', -0.5, '0 or more'),
     ('revision.temperature', math.inf, 'finite'),
     ('difficulty.samples', 0, '1 or more'), ('difficulty.block', 0, '1 or more'),

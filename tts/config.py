@@ -50,7 +50,7 @@ class LabelsConfig:
   Attributes:
     questions: training questions (the split `verifier`); the last tenth is held out.
     samples: solutions per question (the paper: 16).
-    rollouts: continuations per step (the paper: 16).
+    rollouts: continuations per step (the paper: 16); 0 where whole solutions are all that is learnt.
     temperature: of solutions and rollouts.
     block: questions per block.
     in_flight: changes nothing any more: `Experiment.lanes` is how many texts are written at a time.
@@ -201,8 +201,8 @@ class Experiment:
       others' in `seeds/<s>` there.
     plugins: modules of yours that add search methods, verifiers, graders or task families; see
       README.md.
-    verifier: the main one, which guides every search and scores the pools: prm, prm_plain, or a
-      plugin's. The others are ablations.
+    verifier: the main one, which guides every search and scores the pools: prm, prm_plain, latent,
+      one of your own, or a plugin's. The others are ablations.
     mesh: devices.
     lanes: texts that a model writes at a time on each group of devices; 0 chooses by the model and
       the device. Records do not depend on it: time does, and memory.

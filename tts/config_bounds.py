@@ -46,7 +46,7 @@ BOUNDS = {
     'limits.*': _COUNT,
     'sampling.temperature': Bound(0), 'sampling.top_k': _FROM_0,
     'sampling.top_p': Bound(0, 1, above=True),
-    'labels.temperature': Bound(0), 'labels.*': _COUNT,
+    'labels.temperature': Bound(0), 'labels.rollouts': _FROM_0, 'labels.*': _COUNT,
     'search.trees': _FROM_0, 'search.large_samples': _FROM_0, 'search.deep_questions': _FROM_0,
     'search.deep_pool': _FROM_0, 'search.lookahead_questions': _FROM_0, 'search.*': _COUNT,
     'difficulty.cuts': Bound(0, 1), 'difficulty.*': _COUNT,
@@ -56,6 +56,9 @@ BOUNDS = {
     'models.*.arch.final_softcap': _POSITIVE, 'models.*.arch.rope_scaling': _POSITIVE,
     'models.*.arch.windows': _FROM_0, 'models.*.arch.value_hidden': _FROM_0,
     'models.*.arch.surprise_layer': _COUNT,
+    'models.*.latent.layers': _COUNT, 'models.*.latent.fit.l2': Bound(0),
+    'models.*.latent.fit.epochs': _FROM_0, 'models.*.latent.fit.learning_rate': _POSITIVE,
+    'models.*.latent.fit.batch': _COUNT, 'models.*.latent.fit.seed': _SEED,
     'models.*.train.final_lr_fraction': Bound(0, 1), 'models.*.train.seed': _SEED,
 }
 # Of a model that has layers of its own; another's shape is not read.

@@ -8,6 +8,7 @@ import re
 
 from tts.model_kinds import Kind, KINDS, LEARNS
 from tts.models.arch import Arch, decoder
+from tts.train.latent_config import LatentConfig
 from tts.train.steps import TrainConfig
 
 
@@ -18,8 +19,9 @@ class ModelConfig:
   Attributes:
     enabled: False leaves the model out.
     learns: what it is made of, and so what it is for: `solutions` (a language model), `rollouts` (a
-      process verifier), `outcomes` or `more_outcomes` (a verifier of whole solutions); see
-      `tts.model_kinds`. None is what the model of this name always learns.
+      process verifier), `states` (one that reads the base's hidden states), `outcomes` or
+      `more_outcomes` (a verifier of whole solutions); see `tts.model_kinds`. None is what the model
+      of this name always learns.
     checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; or
       a GGUF file, F.gguf or hf://org/name/F.gguf; its training is skipped.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
@@ -27,6 +29,7 @@ class ModelConfig:
     arch: shape of the decoder; vocab_size 0 takes the tokenizer's, num_layers 0 (`AS_INIT`) all of
       the model that it starts from.
     train: how it is trained.
+    latent: of one that learns `states`: what it reads and how it is fitted, for `arch` and `train`.
   """
 
   enabled: bool = True
@@ -35,6 +38,7 @@ class ModelConfig:
   init: str = 'scratch'
   arch: Arch = decoder(layers=2, width=32, heads=4)
   train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
+  latent: LatentConfig = LatentConfig()
 
 
 # A row has room for five prompts and five solutions of the CPU's studies.
@@ -59,6 +63,8 @@ _DEFAULTS = {
     'prm': ModelConfig(init='base'),
     # The paper's PRM, an ablation: a language model's trunk and a value head, nothing else.
     'prm_plain': ModelConfig(enabled=False, init='base'),
+    # A head on the base's own hidden states, which are there when it has written.
+    'latent': ModelConfig(enabled=False, init='base'),
     # The outcome reward model, and one on as many solutions as the rollouts' FLOPs pay for.
     'orm': ModelConfig(init='base'),
     'orm_more': ModelConfig(enabled=False, init='base'),
@@ -114,4 +120,7 @@ def _checked(name: str, model: ModelConfig) -> ModelConfig:
                      f'{", ".join(own)}')
   if usual is not None and found != usual:
     raise ValueError(f'{name}.learns is {found!r}: this model learns {usual}; give another name')
+  if KINDS[found].latent and model.init != 'base':
+    raise ValueError(f'{name}.init is {model.init!r}: what reads the hidden states of the model that '
+                     'writes starts from it; set it to base')
   return dataclasses.replace(model, learns=found)

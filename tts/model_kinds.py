@@ -21,12 +21,14 @@ class Kind:
     writes: it is a language model; else it scores what one has written.
     steps: it scores unfinished solutions too, so that a search can follow it.
     revises: it is part of the study of revisions, which has one model of each such kind.
+    latent: it reads the hidden states of the base (`tts.models.latent`), and is no decoder.
   """
 
   stage: str | None
   writes: bool
   steps: bool = False
   revises: bool = False
+  latent: bool = False
 
 
 VERIFIERS = 'verifiers'  # the stage
@@ -36,6 +38,8 @@ KINDS = {
     'rollouts': Kind(VERIFIERS, writes=False, steps=True),  # values of steps (paper, appendix D)
     'outcomes': Kind(VERIFIERS, writes=False),         # whether the same solutions are right
     'more_outcomes': Kind(VERIFIERS, writes=False),    # of as many as the rollouts' FLOPs pay for
+    # Hidden states of the base, on the same solutions as the rollouts.
+    'states': Kind(VERIFIERS, writes=False, steps=True, latent=True),
     'revisions': Kind('revision', writes=True, revises=True),  # right answers after wrong ones
     'answers': Kind('revision', writes=True, revises=True),    # the same, nothing before them
     'own_revisions': Kind('restem', writes=True, revises=True),  # the revision model's own chains
@@ -48,7 +52,7 @@ KINDS = {
 # Models that every config has, and what they learn from.
 LEARNS = {
     'base': 'solutions', 'mid': 'solutions', 'large': 'solutions', 'prm': 'rollouts',
-    'prm_plain': 'rollouts', 'orm': 'outcomes', 'orm_more': 'more_outcomes',
+    'prm_plain': 'rollouts', 'latent': 'states', 'orm': 'outcomes', 'orm_more': 'more_outcomes',
     'revision': 'revisions', 'revision_control': 'answers', 'revision_restem': 'own_revisions',
     'revision_orm': 'chains', 'revision_orm_alone': 'chain_answers',
     'control_orm': 'control_answers'}

@@ -16,7 +16,7 @@ from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.sampling.logits import SamplingConfig
-from tts.stages import scoring, search
+from tts.stages import sample_pool, scoring, search
 from tts.types import Strategy
 
 NAME = 'ours'
@@ -47,7 +47,7 @@ def _run(folder: pathlib.Path, workdir: str) -> Run:
 def _measure(workers: Workers, setting: Setting, num: int, results: Results) -> None:
   """Each task once on one question a device group, for what is compiled, and once on all."""
   run, verifier = workers.run, workers.verifier('prm')
-  sample = search.sampler(workers, 'base', _STREAM, num, run.experiment.sampling)
+  sample = sample_pool.sampler(workers, 'base', _STREAM, num, run.experiment.sampling)
   how = Strategy.of('beam', num, beam_width=setting_lib.BEAM_WIDTH)
   look = search.searcher(workers, how, 'prm', _STREAM)
 

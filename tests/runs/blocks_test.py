@@ -13,7 +13,7 @@ from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.engine import program
 from tts.runs import blocks as blocks_lib
-from tts.stages import search, strategies
+from tts.stages import sample_pool, search, strategies
 from tts.types import InputError, Problem
 
 PROBLEMS = [Problem(f'p{i}', '1;+2' + ';+3' * (i % 4) + '\n', '3') for i in range(10)]
@@ -70,7 +70,7 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   """The quickstart: pools of three models, every beam by the PRM, few by the plain one."""
   made = []
   monkeypatch.setattr(search, 'questions', lambda run, block, count=None: ([], ''))
-  monkeypatch.setattr(search, 'pool_work', lambda *args, model, **kwargs: made.append(model))
+  monkeypatch.setattr(sample_pool, 'work', lambda *args, model, **kwargs: made.append(model))
   monkeypatch.setattr(
       search, 'search_work', lambda workers, blocks, mark, strategy, *, verifier, trees: made.append(
           (verifier, strategy.name)))

@@ -14,7 +14,7 @@ from tts.runs.models_at_work import Computed, Workers
 from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import scoring, search
+from tts.stages import sample_pool, scoring, search
 from tts.types import Problem, Strategy
 
 LANES, READERS, TILE = 6, 5, 4
@@ -64,7 +64,7 @@ def test_a_search_s_tokens_are_counted(workers, strategy):
 
 def test_a_model_is_made_to_work_once_for_all_that_want_it(workers):
   for num in (2, 3):
-    workers.ask(search.sampler(workers, 'base', 'test', num, SamplingConfig()), make_blocks())
+    workers.ask(sample_pool.sampler(workers, 'base', 'test', num, SamplingConfig()), make_blocks())
   generator = workers.generator('base', SamplingConfig())
   assert generator is workers.generator('base', SamplingConfig())
   assert generator is not workers.generator('base', SamplingConfig(temperature=0.5))
@@ -75,11 +75,11 @@ def test_a_model_is_made_to_work_once_for_all_that_want_it(workers):
 
 def test_samples_do_not_depend_on_blocks(workers):
   """A question alone, beside another, in another group, asked for more samples."""
-  both = workers.ask(search.sampler(workers, 'base', 'test', 3, SamplingConfig()), make_blocks())
+  both = workers.ask(sample_pool.sampler(workers, 'base', 'test', 3, SamplingConfig()), make_blocks())
   first, (second, third) = make_blocks()[0], (
       Block([p], [prompt], words[None]) for p, prompt, words in zip(
           *(getattr(make_blocks()[1], k) for k in ('problems', 'prompts', 'words'))))
-  sample = search.sampler(workers, 'base', 'test', 2, SamplingConfig())
+  sample = sample_pool.sampler(workers, 'base', 'test', 2, SamplingConfig())
   alone = [workers.ask(sample, [block])[0][0] for block in (first, second, third)]
   for whole, mine in zip([both[0][0], *both[1]], alone, strict=True):
     for a, b in zip(whole[:2], mine, strict=True):

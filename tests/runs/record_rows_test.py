@@ -11,10 +11,11 @@ from tts.stages import search
 from tts.types import Problem
 
 
-def scored(name, values, step_ends=(2, 5), **how):
+def scored(name, values, step_ends=(2, 5), main=False, stepwise=True):
   row = {'tokens': [5] * step_ends[-1], 'step_ends': list(step_ends), 'step_scores': None,
          'answer_score': None, 'other_scores': {}, 'counts': {}}
-  record_rows.add_scores(row, name, np.float32(values), 17, 3, first=True, **how)
+  record_rows.put_scores(row, name, np.float32(values), main, stepwise)
+  record_rows.count_read(row, name, 17, 3, first=True)
   return row
 
 

@@ -20,7 +20,7 @@ from tts.runs.models_at_work import Workers
 from tts.runs.record_rows import RowMaker
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
-from tts.stages import labels, probe, rollouts, search, train
+from tts.stages import labels, probe, rollouts, sample_pool
 from tts.types import BOS_ID, EOS_ID, Problem
 
 LIMITS = config.LimitsConfig(max_prompt_tokens=4, max_tokens=20, max_steps=5, max_step_tokens=8)
@@ -54,7 +54,7 @@ def make_workers(num_rollouts=2, samples=6, groups=1):
       mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES)))
   generator = EngineGenerator(workers.run.mesh, toy.TableGenerator, jnp.asarray(TABLE[None]),
                   Shape(lanes=5, write=3, readers=4, tile=2), SamplingConfig(), workers.run.limits)
-  workers.generator = lambda name, sampling: generator
+  workers.generator = lambda name, sampling, judge=None: generator
   return workers
 
 
@@ -71,7 +71,7 @@ def make_blocks(num=6, size=6):
 def sampled(samples=6):
   """What is sampled of a block's questions, without rollouts; not to be changed."""
   workers = make_workers(samples=samples)
-  found, = workers.ask(search.sampler(workers, 'base', 'train_pool', samples, SamplingConfig()),
+  found, = workers.ask(sample_pool.sampler(workers, 'base', 'train_pool', samples, SamplingConfig()),
                        make_blocks())
   return found
 
@@ -226,7 +226,7 @@ def test_a_row_that_only_carries_counts_teaches_nothing(tmp_path):
                            'correct': bool(labels), 'labels': labels}
   records.write_block(tmp_path / 'records/labels/rollouts/block-00000.jsonl.gz',
                       [row(0, [1.0]), row(9, [1.0]), row(1, [])])
-  learnt, held_out = train._labelled(run, 'rollouts')
+  learnt, held_out = labels.learnt(run, 'rollouts')
   assert [s.name for s in learnt] == ['p0'] and len(held_out) == 1
   asked, share = probe._training(run)
   assert [p.id for p in asked] == ['p0', 'p9'] and share.tolist() == [1, 1]

@@ -20,7 +20,7 @@ from tts.runs.record_rows import RowMaker
 from tts.runs.run import Model
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import chain_pool, graph, search
+from tts.stages import chain_pool, graph, sample_pool, search
 from tts.types import Problem, Strategy
 
 ON, OFF = SamplingConfig(statistics=True), SamplingConfig()
@@ -91,7 +91,7 @@ def assert_kept(row, on, logprob, found):
 def test_rows_of_samples(workers, tmp_path, temperature):
   run, asked = workers.run, block()
   how = dataclasses.replace(run.experiment.sampling, temperature=temperature)
-  found, = workers.ask(search.sampler(workers, 'base', 'test', NUM, how), [asked])
+  found, = workers.ask(sample_pool.sampler(workers, 'base', 'test', NUM, how), [asked])
   rows = kept(tmp_path, run.rows.grade(asked, [run.rows.sample_rows(
       asked, b, of, Strategy('sample', NUM), stream='test', model='base', split='dev')
       for b, of in enumerate(found)]))
@@ -133,7 +133,7 @@ def test_rows_of_chains(workers, tmp_path):
 def test_greedy_answers_to_learn_from_have_none(workers):
   """They go through the program of the config's draws, which may have them."""
   how = workers.run.experiment.sampling.to_learn_from(temperature=0.0)
-  found, = workers.ask(search.sampler(workers, 'base', 'test', 1, how), [block()])
+  found, = workers.ask(sample_pool.sampler(workers, 'base', 'test', 1, how), [block()])
   assert all(s.statistics is None for of in found for s in of)
 
 

@@ -7,7 +7,8 @@ from scipy import special
 from tts.eval.measures import statistics
 from tts.models import latent
 from tts.train import latent_fit
-from tts.train.latent_fit import Examples, FitConfig
+from tts.train.latent_config import FitConfig
+from tts.train.latent_fit import Examples
 from tts.types import InputError
 
 HEAD, WIDTH = latent.Head((1, 3), ('logprob',)), 8

@@ -39,7 +39,7 @@ from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.sampling import pool
 from tts.sampling.decode import Limits
-from tts.stages import search
+from tts.stages import sample_pool
 
 # Of what lanes compute so much is asked for where rounds and ends of blocks wait: by a search of
 # SmolLM2's, in BUILD_NOTES, "Engine".
@@ -69,7 +69,8 @@ def sampled(e: Experiment) -> Lengths:
     problems = run.problems(e.search.split)[:_QUESTIONS * run.groups]
     asked = blocks.cut(problems, run.prompts, e.limits.max_prompt_tokens, len(problems))
     workers = Workers(run)
-    found = workers.ask(search.sampler(workers, 'base', 'calibration', _SAMPLES, e.sampling), asked)
+    sampler = sample_pool.sampler(workers, 'base', 'calibration', _SAMPLES, e.sampling)
+    found = workers.ask(sampler, asked)
     tokens = [sample.tokens for of in found for each in of for sample in each]
     return Lengths(float(np.mean([len(p) for block in asked for p in block.prompts])),
                    float(np.mean([len(t) for t in tokens])),
@@ -83,7 +84,8 @@ def speeds(e: Experiment, lengths: Lengths) -> Speeds:
   found = {'train': _TRAINING * _product(), 'write': _USED['write'] * _writing(e, mesh, lengths)}
   main = verifiers.main(e)
   found['read'] = (_USED['read'] * _reading(e, main, mesh, lengths)
-                   if e.models[verifiers.model_of(main)].enabled else found['write'])
+                   if e.models[verifiers.model_of(main)].enabled
+                   and not verifiers.is_latent(e, main) else found['write'])
   return Speeds(found)
 
 

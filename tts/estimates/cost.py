@@ -11,6 +11,7 @@ import jax
 from tts.config import Experiment
 from tts.eval.measures import flops
 from tts.models.arch import Arch
+from tts.models.latent import Head
 from tts.models.transformer import Decoder, num_params
 from tts.runs import verifiers
 from tts.serving import open_checkpoint
@@ -58,12 +59,24 @@ class Cost:
                 {**self.spent, 'write': written})
 
 
+def model_of(e: Experiment, name: str) -> str:
+  """The decoder that a model has: of a verifier of a plugin, or of hidden states, what it reads."""
+  return 'base' if verifiers.is_latent(e, name) else verifiers.model_of(name)
+
+
+def head(e: Experiment, name: str) -> Head | None:
+  """What a latent verifier reads; None of any other."""
+  if not verifiers.is_latent(e, name):
+    return None
+  return e.models[name].latent.head(arch(e, name)['num_layers'])
+
+
 def arch(e: Experiment, name: str) -> dict:
   """A model's architecture as JSON: its checkpoint's, or over the tokenizer's vocabulary.
 
-  Of a plugin's verifier that of the model that it reads.
+  Of a verifier that has no decoder of its own, that of `model_of`.
   """
-  name = verifiers.model_of(name)
+  name = model_of(e, name)
   config = e.models[name]
   if config.checkpoint:
     return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
@@ -84,7 +97,10 @@ def _params(arch: Arch) -> int:
 
 
 def read(e: Experiment, name: str, tokens: float, context: float) -> float:
-  """FLOPs of `tokens` entering a model with `context` keys each."""
+  """FLOPs of `tokens` entering a model with `context` keys each; of a head on states the head's."""
+  if (on_states := head(e, name)) is not None:
+    counts = {'entered': tokens, 'kept': tokens, 'pruned': 0, 'simulated': 0}
+    return flops.latent({**dataclasses.asdict(on_states), 'width': arch(e, name)['width']}, counts)
   a, of = arch(e, name), verifiers.model_of(name)
   kind = 'lm' if e.models.kinds[of].writes else of
   return tokens * (flops.per_token(a) + context * flops.per_key(a) + flops.per_output(a, kind))

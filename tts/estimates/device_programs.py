@@ -27,7 +27,8 @@ from tts.estimates.memory import Footprint
 from tts.estimates.model_programs import ModelAtWork, ModelProgram
 from tts.estimates.training_program import TrainingProgram
 from tts.estimates.uses import Use
-from tts.models import placed_weights, stacks
+from tts.model_kinds import VERIFIERS
+from tts.models import latent, placed_weights, stacks
 from tts.models.arch import Arch, check_split
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -73,9 +74,9 @@ class DeviceProgram:
 def architecture(e: Experiment, name: str) -> Arch:
   """A model's, with its heads and its vocabulary, as its stage would make or load it.
 
-  Of a plugin's verifier that of the model that it reads.
+  Of a verifier that has no decoder of its own, that of `cost.model_of`.
   """
-  name = verifiers.model_of(name)
+  name = cost.model_of(e, name)
   config, fields = e.models[name], cost.arch(e, name)
   arch = Arch(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
   if config.checkpoint:
@@ -204,7 +205,7 @@ class _Programs:
     key = (name, model.make, model.shape, program.width,
            use.sampling if name == 'write' else model.count if program.pages else None)
     return key, DeviceProgram(
-        use.stage, f'{use.stage}/{name}-{use.model}',
+        use.stage, '-'.join([f'{use.stage}/{name}', use.model, *filter(None, [use.judge])]),
         lambda mesh, doubled=None: model.lower(program, mesh, doubled),
         lambda count, width: self._footprint(
             use, name, 0 if count == program.rows else count, width),
@@ -214,14 +215,19 @@ class _Programs:
   def _model_of(self, use: Use, lanes: int) -> ModelAtWork:
     """lanes: as if the config asked for so many; 0 for what it does ask for."""
     e, arch = self._e, architecture(self._e, use.model)
-    kind = Generator if use.sampling else verifiers.make_of(use.model)
+    if use.sampling:
+      kind = Generator if use.judge is None else latent.Generator
+    elif verifiers.is_latent(e, use.model):
+      kind = latent.States if use.stage == VERIFIERS else latent.Verifier
+    else:
+      kind = verifiers.make_of(use.model)
     shape = shapes.of(arch, lanes or e.lanes, self._platform)
     beside = [shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
               for other in self._uses if other.stage == use.stage]
     begun = lambda rows: max(other.in_flight(rows) for other in beside)
     needed = max(begun(rows) * pages for rows, pages in use.kept)
     return ModelAtWork(
-        Functions(kind, arch), shape, shape.to_write(use.writes) if use.writes else 0,
+        Functions(kind, arch, cost.head(e, use.judge or use.model)), shape, shape.to_write(use.writes) if use.writes else 0,
         shape.to_read(use.reads), store.room(needed), use.sampling)
 
   def _footprint(self, use: Use, name: str, lanes: int, width: int) -> Footprint:
@@ -230,7 +236,7 @@ class _Programs:
     program = own.programs(self._limits)[name]
     found = program.footprint(width)
     stage = [other for other in self._uses if other.stage == use.stage]
-    weights = sum({verifiers.model_of(other.model): memory.weights(
+    weights = sum({cost.model_of(self._e, other.model): memory.weights(
         architecture(self._e, other.model), width) for other in stage}.values())
     kept = sum(self._model(other, lanes).kept(width) for other in stage)
     return dataclasses.replace(found, others=weights - found.weights,

@@ -17,7 +17,6 @@ from tts.engine.program import Program
 from tts.engine.shape import Shape
 from tts.estimates import memory
 from tts.estimates.memory import Footprint
-from tts.models import placed_weights
 from tts.models.functions import Functions
 from tts.models.stacks import Stack
 from tts.protocols import Params
@@ -72,32 +71,37 @@ class ModelAtWork:
 
   @property
   def values(self) -> bool:
-    """Whether it is a verifier."""
-    return self.sampling is None
+    """Whether it is a verifier, or a generator with one."""
+    return self.sampling is None or self.make.head is not None
+
+  @property
+  def _carries(self) -> bool:
+    """As `memory` has `values`. The few numbers that a head has beside a text are left out."""
+    return self.sampling is None and self.make.head is None
 
   def programs(self, limits: Limits) -> dict[str, ModelProgram]:
     """Its programs by name. limits: of what it writes."""
     shape, count, room = self.shape, self.count, self.reading
-    arch, values, sampling = self.make.arch, self.values, self.sampling
+    arch, values, carries, sampling = self.make.arch, self.values, self._carries, self.sampling
     read = functools.partial(ModelProgram, 'read', shape.readers, room)
     save = lambda of, rows, room: of(
         lambda mesh, make: engine.save(mesh),
         lambda make, params: engine.saves(make, params, rows, room, count),
-        lambda width: memory.save(arch, width, rows, room, count, values), pages=True)
+        lambda width: memory.save(arch, width, rows, room, count, carries), pages=True)
     reads = {'read': (shape.readers, shape.tile)}
     if shape.few:
       reads['few'] = shape.few, shape.tile
     if shape.long:
       reads['long'] = 1, shape.long
     found = {name: read(
-        lambda mesh, make: engine.read(mesh, make, values),
+        lambda mesh, make: engine.read(mesh, make.reader, values),
         lambda make, params, size=size: engine.reads(make, params, shape, room, *size),
-        lambda width, size=size: memory.read(arch, width, shape, room, values, *size),
+        lambda width, size=size: memory.read(arch, width, shape, room, carries, *size),
         forward=True) for name, size in reads.items()}
     found['load'] = read(
         lambda mesh, make: engine.load(mesh),
         lambda make, params: engine.loads(make, params, shape, room, count),
-        lambda width: memory.load(arch, width, shape, room, count, values), pages=True)
+        lambda width: memory.load(arch, width, shape, room, count, carries), pages=True)
     found['save-read'] = save(read, shape.readers, room)
     if not self.writing:
       return found
@@ -122,7 +126,7 @@ class ModelAtWork:
   def lower(self, program: ModelProgram, mesh: parallel.Mesh, doubled: Stack | None) -> Any:
     """A program lowered for a mesh, as the engine does. doubled: as of `Functions`."""
     make = dataclasses.replace(self.make, doubled=doubled)
-    params = placed_weights.shapes(make.arch, mesh)
+    params = make.shapes(mesh)
     return program.program(mesh, make).lower(
         params if program.forward else (), *engine.stacked(program.block(make, params), mesh))
 
@@ -139,5 +143,5 @@ class ModelAtWork:
     arch, shape = self.make.arch, self.shape
     return {
         'write': memory.lanes(arch, width, shape.lanes, self.writing) if self.writing else 0,
-        'read': memory.texts(arch, width, shape.readers, self.reading, self.values),
-        'pages': memory.pages(arch, width, self.count, self.values)}
+        'read': memory.texts(arch, width, shape.readers, self.reading, self._carries),
+        'pages': memory.pages(arch, width, self.count, self._carries)}

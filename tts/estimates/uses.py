@@ -9,7 +9,7 @@ tokenizer of its own may have longer texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import dataclasses
 
 from tts import methods
@@ -17,6 +17,7 @@ from tts.config import Experiment
 from tts.engine.nodes import pages_for
 from tts.engine.pages import SIZE
 from tts.revision.trajectories import MAX_CONTEXT
+from tts.runs import verifiers
 from tts.sampling.logits import SamplingConfig
 from tts.types import Strategy
 
@@ -32,6 +33,7 @@ class Use:
     reads: tokens of the longest text that it reads.
     writes: tokens of the longest text that it writes, its beginning included; 0 of a verifier.
     kept: what it does, at different times: rows that a question has, and pages that keep its texts.
+    judge: a latent verifier that scores what it writes; None where there is none.
   """
 
   stage: str
@@ -40,6 +42,7 @@ class Use:
   reads: int
   writes: int
   kept: tuple[tuple[int, int], ...]
+  judge: str | None = None
 
 
 class Texts:
@@ -47,7 +50,7 @@ class Texts:
 
   def __init__(self, e: Experiment):
     limits = e.limits
-    self._sampling = e.sampling
+    self._e, self._sampling = e, e.sampling
     self.prompt, self.tokens = limits.max_prompt_tokens, limits.max_tokens
     self.whole = self.prompt + self.tokens
     self._step = pages_for(limits.max_step_tokens)
@@ -61,10 +64,19 @@ class Texts:
     return pages_for(self.prompt) + self._steps
 
   def samples(self, stage: str, model: str, nums: Iterable[int],
-              sampling: SamplingConfig | None = None) -> Use:
-    """Independent samples, so many of a question at a time; drawn as the config says if no other."""
+              sampling: SamplingConfig | None = None, judge: str | None = None) -> Use:
+    """Independent samples, so many of a question at a time; drawn as the config says if no other.
+
+    judge: the verifier that scores them, if that is a latent one.
+    """
     return Use(stage, model, sampling or self._sampling, self.prompt, self.whole,
-               tuple((num, pages_for(self.prompt)) for num in sorted(set(nums))))
+               tuple((num, pages_for(self.prompt)) for num in sorted(set(nums))),
+               self._scoring(judge))
+
+  def _scoring(self, judge: str | None) -> str | None:
+    """The verifier, if it is one that scores while it is written."""
+    return judge if judge and verifiers.is_latent(self._e, judge) and (
+        self._e.models[judge].enabled) else None
 
   def chained(self, stage: str, model: str, chains: int,
               sampling: SamplingConfig | None = None) -> Use:
@@ -80,13 +92,15 @@ class Texts:
     return Use(stage, verifier, None, before + self.tokens, 0, ((rows, pages_for(before)),))
 
   def searches(self, stage: str, model: str, guide: str, how: Strategy,
-               before: int | None = None) -> tuple[Use, Use]:
+               before: int | None = None) -> Iterator[Use]:
     """A search of `model`'s steps after `before` tokens, and the verifier that guides it."""
     num, before = how.num_candidates, before or self.prompt
-    return (Use(stage, model, self._sampling, before, before + self.tokens,
-                ((num, self._searched(how, before)),)),
-            Use(stage, guide, None, self.whole, 0,
-                ((num, self._searched(how, self.prompt, how.lookahead or 0)),)))
+    judge = self._scoring(guide)
+    yield Use(stage, model, self._sampling, before, before + self.tokens,
+              ((num, self._searched(how, before)),), judge)
+    if judge is None:
+      yield Use(stage, guide, None, self.whole, 0,
+                ((num, self._searched(how, self.prompt, how.lookahead or 0)),))
 
   def _searched(self, how: Strategy, prompt: int, ahead: int = 0) -> int:
     """Pages of a question: the rows that were kept, and a step of every candidate's."""

@@ -17,7 +17,7 @@ from tts.models import latent
 from tts.models.functions import Functions
 from tts.models.latent import Head
 from tts.train import latent_fit, latent_folder
-from tts.train.latent_fit import FitConfig
+from tts.train.latent_config import FitConfig
 from tts.types import InputError
 
 _FEATURES, _FIT = 'features', 'fit'
@@ -44,7 +44,7 @@ def train_latent(generator: LanguageModel, questions: Sequence[str],
     layers: whose states are read, ascending numbers from 1. Several are better than one.
     beside: of `tts.models.latent.BESIDE`: what else of each token is read.
     limits, progress: as of `tts.sample`.
-    fit: options of `tts.train.latent_fit.FitConfig`: `l2=0.1`, `epochs=10`, ...
+    fit: options of `tts.train.latent_config.FitConfig`: `l2=0.1`, `epochs=10`, ...
 
   Raises:
     tts.InputError: an argument is no good; the message says why.
@@ -53,7 +53,7 @@ def train_latent(generator: LanguageModel, questions: Sequence[str],
   head = Head(tuple(layers), tuple(beside))
   if model.arch is None:
     raise InputError(f'{model.source} has no states to read: load it by tts.load_generator')
-  head.check_fits(model.arch)
+  head.check_fits(model.arch.num_layers)
   asked = Questions(questions, model.prompts, limits, 0)
   if not len(questions) == len(solutions) == len(labels) or any(
       len(of) != len(told) for of, told in zip(solutions, labels)):

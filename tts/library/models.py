@@ -128,7 +128,7 @@ class RewardModel:
     if generator.arch is None:
       raise InputError(f'{generator.source} is a model of your own: a latent verifier needs one '
                        'that tts.load_generator has loaded')
-    head.check_fits(generator.arch)
+    head.check_fits(generator.arch.num_layers)
     own = {latent.NAME: placement.replicate(params, generator.mesh)}
     return cls(Functions(latent.Verifier, generator.arch, head), generator.params | own,
                generator.mesh, generator.tokenizer, generator.shape, None, generator.arch, source,

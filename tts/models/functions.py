@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import jax
+
+from tts import parallel, placement
+from tts.models import latent, placed_weights
 from tts.models.arch import Arch
 from tts.models.latent import Head
 from tts.models.stacks import Stack
@@ -27,6 +31,22 @@ class Functions:
   arch: Arch
   head: Head | None = None
   doubled: Stack | None = None
+
+  @property
+  def reader(self) -> Functions:
+    """What reads with it: of a generator with a head the verifier on its texts, else itself."""
+    return (dataclasses.replace(self, kind=latent.Verifier) if self.kind is latent.Generator
+            else self)
+
+  def shapes(self, mesh: parallel.Mesh) -> Params:
+    """Shapes of the parameters that it is called with on a mesh, with their shardings."""
+    found = placed_weights.shapes(self.arch, mesh)
+    if self.kind not in (latent.Generator, latent.Verifier):
+      return found
+    where = placement.replicated(mesh)
+    return found | {latent.NAME: {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+        for name, x in latent.zeros(self.head, self.arch.width).items()}}
 
   def __call__(self, params: Params) -> Generator | Verifier:
     more = () if self.head is None else (self.head,)

@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 
 from tts.models import generator as generator_lib, texts as texts_lib
-from tts.models.arch import Arch
 from tts.models.transformer import Decoder
 from tts.protocols import Params, Scored, Texts
 from tts.types import InputError
@@ -53,10 +52,10 @@ class Head:
     if unknown := [name for name in self.beside if name not in BESIDE]:
       raise InputError(f'beside has {unknown[0]!r}: it may have {", ".join(BESIDE)}')
 
-  def check_fits(self, arch: Arch) -> None:
-    """Raises InputError where the generator has no such layer."""
-    if self.layers[-1] > arch.num_layers:
-      raise InputError(f'layers has {self.layers[-1]}, and the generator {arch.num_layers}: '
+  def check_fits(self, num_layers: int) -> None:
+    """Raises InputError where a generator of so many layers has no such one."""
+    if self.layers[-1] > num_layers:
+      raise InputError(f'layers has {self.layers[-1]}, and the generator {num_layers}: '
                        'choose among these')
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tts.data.prompts import shared_prefix
 from tts.engine import engine, engine_models, shape
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
+from tts.models import latent
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.runs.blocks import Block
@@ -58,15 +59,21 @@ class Workers:
   def __init__(self, run: Run):
     self.run = run
     self._working: list[tuple[str, EngineGenerator | EngineVerifier]] = []
-    self.generator = functools.cache(self._generator)
+    self._made = functools.cache(self._generator)
     self.verifier = functools.cache(self._verifier)
 
-  def _generator(self, name: str, sampling: SamplingConfig) -> EngineGenerator:
-    """A generator by its model's name."""
-    model = self.run.model(name)
-    generator = EngineGenerator(self.run.mesh, Functions(Generator, model.arch), model.params,
+  def generator(self, name: str, sampling: SamplingConfig,
+                judge: str | None = None) -> EngineGenerator:
+    """A generator by its model's name. judge: a latent verifier that scores what it writes."""
+    return self._made(name, sampling, judge)
+
+  def _generator(self, name: str, sampling: SamplingConfig, judge: str | None) -> EngineGenerator:
+    model = self.run.model(judge or name)
+    make = Functions(latent.Generator if judge else Generator, model.arch, model.head)
+    generator = EngineGenerator(self.run.mesh, make, model.params,
                                 shape.of(model.arch, self.run.experiment.lanes), sampling,
-                                self.run.limits, shared_prefix(self.run.prompts.encode))
+                                self.run.limits, shared_prefix(self.run.prompts.encode),
+                                make.reader if judge else None)
     self._working.append((name, generator))
     return generator
 
@@ -74,7 +81,8 @@ class Workers:
     """A verifier by its name."""
     model = self.run.model(name)
     encode = self.run.prompts.encode if model.reader is None else model.reader.prompt
-    verifier = EngineVerifier(self.run.mesh, Functions(model.make, model.arch), model.params,
+    verifier = EngineVerifier(self.run.mesh, Functions(model.make, model.arch, model.head),
+                              model.params,
                               shape.of(model.arch, self.run.experiment.lanes),
                               shared_prefix(encode))
     self._working.append((name, verifier))

@@ -46,14 +46,12 @@ def _read(text: str, finished: bool) -> dict[str, Any]:
   return {'answer': answers.extract(text) if finished else None, 'truncated': not finished}
 
 
-def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int,
-               prompt_tokens: int, first: bool, context_tokens: int = 0,
-               own_ids: int | None = None, main: bool = False, stepwise: bool = True) -> None:
+def put_scores(row: dict[str, Any], name: str, values: np.ndarray, main: bool,
+               stepwise: bool = True) -> None:
   """Puts a verifier's values float32 [T] at the row's step ends into the row.
 
   The `main` one has fields of its own; another is in `other_scores` under its name, with its value
-  at the last step alone if it is not `stepwise`. `context_tokens` were read for this row alone, the
-  question among them. A verifier with a tokenizer of its own read `own_ids`, all re-encoded.
+  at the last step alone if it is not `stepwise`.
   """
   if np.isnan(values[:len(row['tokens'])]).any():
     raise FloatingPointError(f'the verifier {name} gave NaN: its weights are broken')
@@ -62,12 +60,26 @@ def add_scores(row: dict[str, Any], name: str, values: np.ndarray, attended: int
     row['step_scores'], row['answer_score'] = scores, scores[-1]
   else:
     row['other_scores'][name] = scores if stepwise else scores[-1:]
+
+
+def count_read(row: dict[str, Any], name: str, attended: int, prompt_tokens: int, first: bool,
+               context_tokens: int = 0, own_ids: int | None = None) -> None:
+  """Puts what a verifier read for its scores into the row's counts.
+
+  `context_tokens` were read for this row alone, the question among them. A verifier with a
+  tokenizer of its own read `own_ids`, all re-encoded.
+  """
   kept, again = len(row['tokens']), context_tokens
   if own_ids is not None:
     kept, again = 0, own_ids
   row['counts'][name] = add(prompt_counts(prompt_tokens if first else 0),
                             kept=kept, reencoded=again, entered=kept + again,
                             attended=attended + context_tokens * (context_tokens + 1) // 2)
+
+
+def count_states(row: dict[str, Any], name: str) -> None:
+  """Counts of a latent verifier: it reads the states of every token that its generator reads."""
+  row['counts'][name] = dict(row['counts'][row['model']])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,14 +190,15 @@ class RowMaker:
 
   def tree_rows(self, problem: Problem, strategy: Strategy, tree: Tree, *, verifier: str,
                 split: str, stream: str, prompt_tokens: int, model: str = 'base',
-                own_prompt: int | None = None) -> list[dict[str, Any]]:
+                own_prompt: int | None = None, latent: bool = False) -> list[dict[str, Any]]:
     """Rows of the candidates that a search of `model`'s steps, guided by `verifier`, ended with.
 
     A solution that several particles ended with is one row of so much `weight`. A node's tokens
     count once, for the lowest slot on whose path it lies. The first row carries the question's
     prompt, pruned nodes, what lookahead simulated, and what is not one candidate's own.
     `own_prompt` are the question's ids for a verifier with a tokenizer of its own: what it read of
-    the solutions is not the generator's tokens, and counts as re-encoded.
+    the solutions is not the generator's tokens, and counts as re-encoded. A `latent` verifier read
+    nothing but the states of what was written.
     """
     found = tree.particles()
     paths = [tree.path(last) for last in found]
@@ -226,4 +239,7 @@ class RowMaker:
         for row in rows:
           row['counts'][name]['kept'] = 0
       rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
+    if latent:
+      for row in rows:
+        count_states(row, verifier)
     return rows

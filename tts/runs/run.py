@@ -7,7 +7,7 @@ import functools
 import os
 from typing import Any
 
-from tts import hosts, parallel
+from tts import hosts, parallel, placement
 from tts.answers.graders import GRADERS
 from tts.config import Experiment, ModelConfig
 from tts.data import benchmarks, hub, problems as problems_lib
@@ -15,14 +15,16 @@ from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.data.verifier_format import Reader
 from tts.eval.storage import runfiles
+from tts.models import latent
 from tts.models.arch import Arch
+from tts.models.latent import Head
 from tts.models.verifier import Verifier
 from tts.runs import verifiers, workdir as workdir_lib
 from tts.runs.record_rows import RowMaker
 from tts.sampling.decode import Limits
 from tts.sampling.logits import GROUP
 from tts.serving import open_checkpoint
-from tts.train import checkpoint
+from tts.train import checkpoint, latent_folder
 from tts.types import InputError, Problem
 
 
@@ -37,6 +39,7 @@ class Model:
   reader: Reader | None = None  # of a verifier with a tokenizer of its own
   open: dict[str, Any] | None = None  # of an open checkpoint, or of what was finetuned from one
   make: verifiers.Make = Verifier  # how it is read as a verifier
+  head: Head | None = None  # of a latent verifier, whose other parameters are its generator's
 
   def own_prompt(self, problem: Problem) -> int | None:
     """Ids of a question where they are not the generator's, else None."""
@@ -116,6 +119,8 @@ class Run:
     if not config.checkpoint and not os.path.isdir(folder):
       raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '
                        f'or give --config.models.{name}.checkpoint')
+    if self.experiment.models.kinds[name].latent:
+      return self._latent(name, folder)
     arch, params, meta, tokenizer = checkpoint.load_model(folder, self.mesh)
     if config.checkpoint and hosts.is_first():
       self._write_given(name, meta, tokenizer)
@@ -135,6 +140,18 @@ class Run:
     if arch.vocab_size > GROUP:  # smaller ones are drawn from as in runs from before groups
       mark = workdir_lib.fingerprint(mark, GROUP)
     return Model(name, arch, params, mark, reader, meta.get('open'))
+
+  def _latent(self, name: str, folder: str) -> Model:
+    """A head on the base's hidden states."""
+    base, given = self.model('base'), self.model_config(name).checkpoint
+    head, params, meta = latent_folder.load(folder, base.arch, latent_folder.fingerprint(
+        base.arch, base.params))
+    if given and hosts.is_first():
+      self._write_given(name, meta, self.tokenizer)
+    mark = (self._given_mark(folder) if given else
+            self.workdir.mark(f'models/{name}', 'model.json'))
+    return Model(name, base.arch, base.params | {latent.NAME: placement.replicate(params, self.mesh)},
+                 workdir_lib.fingerprint(base.mark, mark), make=latent.Verifier, head=head)
 
   def _given_mark(self, folder: str) -> str:
     """Fingerprint of a given checkpoint's contents, wherever it lies.

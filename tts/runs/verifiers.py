@@ -106,6 +106,17 @@ def beside(experiment: Experiment) -> list[str]:
   return [name for name in _followed(experiment) if name != main(experiment)]
 
 
+def is_latent(experiment: Experiment, name: str) -> bool:
+  """Whether it reads the base's hidden states: those that are there when that has written."""
+  kind = experiment.models.kinds.get(name)
+  return kind is not None and kind.latent
+
+
+def reads(experiment: Experiment, name: str, model: str) -> bool:
+  """Whether it scores what `model` writes; a latent one scores what its own generator does."""
+  return model == 'base' or not is_latent(experiment, name)
+
+
 def every(experiment: Experiment) -> tuple[str, ...]:
   """All that score independent solutions: the config's models, then its plugins'."""
   return (*model_kinds.verifiers(experiment.models.kinds), *added(experiment))

@@ -29,13 +29,13 @@ from tts.eval.storage import find_equal_answers, records
 from tts.eval.storage.equal_answers import Pairs
 from tts.eval.storage.samples import COUNTS, numbered
 from tts.library.tree_json import tree_page
-from tts.runs import blocks as blocks_lib
+from tts.runs import blocks as blocks_lib, verifiers
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.workdir import Workdir
-from tts.stages import probe, scoring, search
-from tts.types import InputError, Problem, Strategy
+from tts.stages import probe, sample_pool, search
+from tts.types import InputError, Problem
 
 _STREAM = 'solve'
 _CHUNK = 512  # questions whose answers are given out together
@@ -107,6 +107,7 @@ class Solver:
                        'delete it and run launch.report')
     self._estimator = ESTIMATORS[self._policy.estimator]
     self._folder = folder
+    self._latent = verifiers.is_latent(experiment, self._run.main)
 
   @property
   def experiment(self) -> config_lib.Experiment:
@@ -177,12 +178,9 @@ class Solver:
     sampling = self.experiment.sampling
     if greedy:
       sampling = dataclasses.replace(sampling, temperature=0.0)
-    strategy = Strategy('greedy' if greedy else 'sample', num)
-    sampled = search.sampler(self._workers, 'base', _STREAM, num, sampling, first=first)
-    rows = functools.partial(run.rows.sample_rows, strategy=strategy, stream=_STREAM, model='base',
-                             split='')
-    scorers = [scoring.Scorer(self._workers, run.main)] if score else []
-    tables, = self._workers.ask(scoring.judged(sampled, rows, scorers), [block])
+    judges = [run.main] if score or self._latent else []  # a latent one has its scores for nothing
+    tables, = self._workers.ask(sample_pool.scored(
+        self._workers, 'base', _STREAM, num, sampling, judges, '', first), [block])
     run.rows.grade(block, tables)
     for problem, found in zip(block.problems, tables):
       spent[problem.id] += found
@@ -208,7 +206,8 @@ class Solver:
     for b, (problem, tree) in enumerate(zip(block.problems, found)):
       rows = run.rows.tree_rows(problem, strategy, tree, verifier=run.main, split='',
                                 stream=_STREAM, prompt_tokens=len(block.prompts[b]),
-                                own_prompt=run.model(run.main).own_prompt(problem))
+                                own_prompt=run.model(run.main).own_prompt(problem),
+                                latent=self._latent)
       spent[problem.id] += rows
       answers[problem.id] = rows
       trees[problem.id] = tree_page(run.tokenizer, self.experiment.data.grader, problem, strategy,
@@ -223,7 +222,8 @@ class Solver:
     read = _total(spent, self._run.main)
     if read['entered']:
       judge = self._run.model(self._run.main)
-      total += flops.counted(dataclasses.asdict(judge.arch), 'prm', read)
+      total += (flops.latent({**dataclasses.asdict(judge.head), 'width': judge.arch.width}, read)
+                if judge.head else flops.counted(dataclasses.asdict(judge.arch), 'prm', read))
     strategy = choice.strategy
     pooled = strategy.method == 'sample'
     charge = math.ceil(self._policy.charge)
@@ -234,7 +234,7 @@ class Solver:
         estimate=estimate,
         generations=strategy.budget + charge - (min(self._policy.stay, strategy.budget)
                                                 if pooled else 0),
-        tokens=cost['kept'] + cost['pruned'] + cost['simulated'], verifier_tokens=read['entered'],
+        tokens=cost['kept'] + cost['pruned'] + cost['simulated'], verifier_tokens=0 if self._latent else read['entered'],
         flops=int(total), tree=tree,
         candidates=[{'text': text(r), 'answer': r['answer'], 'score': r['answer_score']}
                     for r in answers])

@@ -12,12 +12,13 @@ from tts.estimates.cost import Lengths
 from tts.model_kinds import REVISION_VERIFIER
 from tts.revision import chains
 from tts.revision.trajectories import MAX_CONTEXT
+from tts.runs import verifiers
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling.logits import SamplingConfig
-from tts.stages import scoring, search as search_lib
+from tts.stages import sample_pool, scoring
 from tts.types import Strategy
 
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -45,9 +46,9 @@ def sampler(workers: Workers, model: str, stream: str, how: Strategy,
 
 
 def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Strategy, *,
-         stream: str, split: str, model: str = 'revision', verifiers: tuple[str, ...] = (),
+         stream: str, split: str, model: str = 'revision', judges: tuple[str, ...] = (),
          sampling: SamplingConfig | None = None) -> Work:
-  """Chains of a model for every question, scored by the verifiers that there are.
+  """Chains of a model for every question, scored by those verifiers that there are.
 
   sampling: None for the config's own.
   """
@@ -55,15 +56,14 @@ def work(workers: Workers, stage: str, blocks: list[Block], mark: str, how: Stra
   sampling = sampling or run.experiment.sampling
   writer = run.model(model)
   asked = sampler(workers, model, stream, how, sampling)
-  judges = [run.model(v) for v in verifiers if run.has_model(v)]
-  scorers = [scoring.Scorer(workers, judge.name, history=judge.name == REVISION_VERIFIER)
-             for judge in judges]
+  there = [v for v in judges if run.has_model(v) and verifiers.reads(run.experiment, v, model)]
+  scorers = [scoring.Scorer(workers, v, history=v == REVISION_VERIFIER) for v in there]
   rows = functools.partial(run.rows.chain_rows, strategy=how, stream=stream, model=model,
                            split=split)
   mark = fingerprint(mark, writer.mark, sampling, stream,
-                     how.name, run.seed, [judge.mark for judge in judges], _FORMAT,
-                     *scoring.layout(run, verifiers))
-  return Work(search_lib.pool_folder(stage, model, how), mark, blocks,
+                     how.name, run.seed, [run.model(v).mark for v in there], _FORMAT,
+                     *scoring.layout(run, judges))
+  return Work(sample_pool.folder(stage, model, how), mark, blocks,
               scoring.judged(asked, rows, scorers), run.rows.grade,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': model, 'stream': stream}, workers, run.experiment.data.grader)

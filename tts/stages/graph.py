@@ -13,7 +13,7 @@ from tts.config import Experiment
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Use
 from tts.runs import verifiers
-from tts.stages import labels, restem, revise, search, train, train_revision, train_revision_orm
+from tts.stages import labels, restem, revise, search, train, train_revision, train_revision_orm, train_verifiers
 from tts.stages.stage import Stage
 
 
@@ -21,7 +21,7 @@ def stages(e: Experiment) -> list[Stage]:
   """Those that a run of this config has."""
   revisions = [train_revision.stage(e), train_revision_orm.stage(e), restem.stage(e)]
   return [
-      *train.stages(e), labels.stage(e), train.verifier_stage(e),
+      *train.stages(e), labels.stage(e), train_verifiers.stage(e),
       *(revisions if e.revision.enabled else ()),
       search.stage(e), search.difficulty_stage(e),
       *([revise.stage(e)] if e.revision.enabled else ())]
@@ -45,7 +45,7 @@ def uses(e: Experiment) -> list[Use]:
   for use in every:
     if not e.models[verifiers.model_of(use.model)].enabled:
       continue
-    key = use.stage, use.model, use.sampling
+    key = use.stage, use.model, use.sampling, use.judge
     old = found.setdefault(key, use)
     found[key] = dataclasses.replace(use, reads=max(use.reads, old.reads),
                                      writes=max(use.writes, old.writes),

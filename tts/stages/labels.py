@@ -32,10 +32,11 @@ from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import rollouts as rollouts_lib, search as search_lib
+from tts.stages import rollouts as rollouts_lib, sample_pool
 from tts.stages.rollouts import Solution
 from tts.stages.stage import Stage
-from tts.types import Strategy
+from tts.train import packed
+from tts.types import InputError, Strategy
 
 _FOLDER = 'labels/rollouts'
 _FORMAT = 3  # of rows; files of another one are made anew
@@ -59,7 +60,7 @@ class Labelled:
 def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
   """A question's samples and the rollouts from their steps, a `Labelled`."""
   run, config = workers.run, workers.run.experiment.labels
-  sampler = search_lib.sampler(workers, 'base', 'train_pool', config.samples, sampling)
+  sampler = sample_pool.sampler(workers, 'base', 'train_pool', config.samples, sampling)
   generator, = sampler.models
 
   def of(block: Block) -> Callable[[int, int], Coroutine]:
@@ -70,12 +71,14 @@ def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
       rows = _rows(run, block, b, samples)
       run.rows.read(rows)
       solutions = rollouts_lib.wanted(block, b, rows)
+      if not config.rollouts:
+        return Labelled(rows, solutions, [[] for _ in solutions])
       return Labelled(rows, solutions, await rollouts_lib.roll_out(
           generator, group, solutions, run.seed, config.rollouts))
 
     return question
 
-  return PerQuestion(of, [generator], config.samples * config.rollouts)
+  return PerQuestion(of, [generator], config.samples * max(1, config.rollouts))
 
 
 def _rows(run: Run, block: Block, b: int, samples: list[pool_lib.Sample]) -> Rows:
@@ -165,7 +168,7 @@ def _outcomes(run: Run, blocks: list[Block], sampling: SamplingConfig, mark: str
     return _with_dropped(kept, graded)
 
   return Work('labels/outcomes', fingerprint(mark, num), blocks,
-              search_lib.sampler(workers, 'base', 'train_pool', num, sampling), rows,
+              sample_pool.sampler(workers, 'base', 'train_pool', num, sampling), rows,
               {'strategy': 'sample', 'budget': num, 'theta': {}}, workers)
 
 
@@ -188,6 +191,33 @@ def samples_for_flops(rows: list[dict[str, Any]], arch: dict[str, Any], question
   return round(samples * spent / for_samples)
 
 
+def mark_of(run: Run, folder: str) -> str:
+  """Fingerprint of the labels in `records/labels/<folder>`; InputError where there are none."""
+  found = run.workdir.mark(f'records/labels/{folder}')
+  if found is None:
+    raise InputError(f'{run.workdir.path("records/labels", folder)} is missing: run '
+                     'launch.rollouts first')
+  return found
+
+
+def learnt(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:
+  """Labelled solutions to learn from, and those of the last tenth of the questions."""
+  problems = {p.id: p for p in run.problems(
+      'verifier', run.experiment.labels.questions, 'labels.questions')}
+  prompts = {i: run.prompts.encode(p.prompt) for i, p in problems.items()}
+  held_out = set(list(problems)[-(len(problems) // 10):])
+  sets: tuple[list, list] = ([], [])
+  for row in records.iterate(run.workdir.root, 'labels', folder):
+    name = row['problem_id']
+    if row['labels']:
+      sets[name in held_out].append(packed.Labelled(
+          name, prompts[name], row['tokens'], row['step_ends'], row['labels']))
+  if not all(sets):
+    raise InputError(f'{run.workdir.path("records/labels", folder)} has too few labelled '
+                     'solutions to train on: raise --config.labels.questions or .samples')
+  return sets
+
+
 def stage(e: Experiment) -> Stage:
   """Stage `labels`."""
   config, texts = e.labels, Texts(e)
@@ -197,7 +227,7 @@ def stage(e: Experiment) -> Stage:
     if e.models.trained(model_kinds.verifiers(e.models.kinds)):
       # A question's solutions are kept while all of them are rolled out.
       yield Use('labels', 'base', sampling, texts.whole, texts.whole,
-                ((config.samples * config.rollouts, config.samples * texts.solution()),))
+                ((config.samples * max(1, config.rollouts), config.samples * texts.solution()),))
 
   def cost(lengths: Lengths) -> Cost:
     samples = config.questions * config.samples

@@ -22,7 +22,7 @@ from tts.runs.run import Run
 from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.searching.tree import Tree
-from tts.stages import chain_pool, search as search_lib
+from tts.stages import chain_pool, sample_pool, search as search_lib
 from tts.types import Strategy
 
 _FORMAT = 2  # of rows; files of another one are made anew
@@ -59,7 +59,7 @@ def work(workers: Workers, blocks: list[Block], mark: str, how: Strategy, split:
 
   mark = fingerprint(mark, run.model('revision').mark, run.model(run.main).mark,
                      run.experiment.sampling, how.name, run.seed, _FORMAT)
-  return Work(search_lib.pool_folder('revise', 'revision', how), mark, blocks,
+  return Work(sample_pool.folder('revise', 'revision', how), mark, blocks,
               PerQuestion(of, search.models, search.rows), rows_of,
               {'strategy': how.method, 'budget': how.budget, 'theta': how.theta,
                'model': 'revision', 'verifier': run.main}, workers, run.experiment.data.grader)

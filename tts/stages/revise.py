@@ -17,7 +17,7 @@ from tts.runs import verifiers
 from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.work import Work
-from tts.stages import chain_pool, proposal, search as search_lib
+from tts.stages import chain_pool, proposal, sample_pool, search as search_lib
 from tts.stages.stage import Stage
 from tts.types import InputError
 
@@ -30,15 +30,16 @@ def works(run: Run) -> Iterator[list[Work]]:
   workers = Workers(run)
   made: list[Work] = []
 
-  def chained(pair: tuple[int, int], model: str, verifiers: tuple[str, ...] = ()) -> None:
+  def chained(pair: tuple[int, int], model: str, judges: tuple[str, ...] = ()) -> None:
     blocks, mark = search_lib.questions(run, search_lib.block_size(search, pair[0]), config.asked)
     made.append(chain_pool.work(workers, 'revise', blocks, mark, chain_pool.strategy(*pair),
                                  stream='test', split=search.split, model=model,
-                                 verifiers=verifiers))
+                                 judges=judges))
 
   for pair in config.chains:
     chained(pair, 'revision', (run.main, 'revision_orm', 'revision_orm_alone'))
-  for answers, budget in config.searched if run.has_model(run.main) else ():
+  guided = run.has_model(run.main) and verifiers.reads(run.experiment, run.main, 'revision')
+  for answers, budget in config.searched if guided else ():
     how = proposal.strategy(answers, budget)
     blocks, mark = search_lib.questions(
         run, search_lib.block_size(search, how.num_candidates), config.asked)
@@ -48,10 +49,10 @@ def works(run: Run) -> Iterator[list[Work]]:
   if run.has_model('revision_control'):
     num = max(chains * length for chains, length in config.chains)
     blocks, mark = search_lib.questions(run, search_lib.block_size(search, num), config.asked)
-    made.append(search_lib.pool_work(
+    made.append(sample_pool.work(
         workers, 'revise', blocks, mark, model='revision_control', stream='test', num=num,
         sampling=run.experiment.sampling, split=search.split,
-        verifiers=(run.main, 'control_orm')))
+        judges=(run.main, 'control_orm')))
   yield made
 
 
@@ -60,12 +61,14 @@ def stage(e: Experiment) -> Stage:
   config, texts, main = e.revision, Texts(e), verifiers.main(e)
   most = max(chains * length for chains, length in config.chains)
   enabled = lambda name: e.models[verifiers.model_of(name)].enabled
-  searched = config.searched if enabled(main) else ()
+  guided = verifiers.reads(e, main, 'revision')  # what the revision model writes
+  searched = config.searched if guided and enabled(main) else ()
+  judges = (main,) if guided else ()
 
   def uses() -> Iterator[Use]:
     for chains, length in config.chains:
       yield texts.chained('revise', 'revision', chains)
-      for name in (main, 'revision_orm_alone'):
+      for name in (*judges, 'revision_orm_alone'):
         yield texts.scores('revise', name, chains * length)
       yield texts.scores('revise', 'revision_orm', chains * length, texts.told)
     for answers, budget in config.searched:
@@ -76,7 +79,7 @@ def stage(e: Experiment) -> Stage:
     longest = max(config.chains, key=lambda pair: pair[1])
     yield texts.chained('revise', 'revision_restem', longest[0])
     yield texts.samples('revise', 'revision_control', [most])
-    for name in (main, 'control_orm'):
+    for name in (*judges, 'control_orm'):
       yield texts.scores('revise', name, most)
 
   def cost(lengths: Lengths) -> Cost:
@@ -87,8 +90,8 @@ def stage(e: Experiment) -> Stage:
     written += solutions('revision_control', control)
     read = _read_with_history(e, lengths) if enabled('revision_orm') else 0.0
     # Without an answer's history.
-    read += sum(solutions(name, answers) for name in (main, 'revision_orm_alone'))
-    read += sum(solutions(name, control) for name in ('control_orm', main))
+    read += sum(solutions(name, answers) for name in (*judges, 'revision_orm_alone'))
+    read += sum(solutions(name, control) for name in ('control_orm', *judges))
     for k, budget in searched:
       written += chain_pool.flops(e, 'revision', [(1, k)], lengths)
       kept, context = budget - k, min(k, MAX_CONTEXT) * lengths.text

@@ -62,7 +62,8 @@ class Scorer:
     kind = run.experiment.models.kinds[verifiers.model_of(verifier)]
     # A plugin's value of each step is kept, whatever model it reads.
     stepwise = kind.steps or verifier not in run.experiment.models
-    self._add = functools.partial(_add, name=verifier, main=verifier == run.main, stepwise=stepwise)
+    self._add = functools.partial(_add, name=verifier, main=verifier == run.main, stepwise=stepwise,
+                                  latent=verifiers.is_latent(run.experiment, verifier))
     self._reader, self._roles, self._history = run.model(verifier).reader, run.limits.roles, history
     self.reading = workers.verifier(verifier)
 
@@ -86,8 +87,11 @@ def layout(run: Run, judges: Sequence[str]) -> list[str]:
 
 
 def _add(text: _Text, values_: np.ndarray, prompt: int, question: int, *, name: str, main: bool,
-         stepwise: bool) -> None:
-  """Adds values float32 [n] to the text's rows. prompt, question: their tokens."""
+         stepwise: bool, latent: bool) -> None:
+  """Adds values float32 [n] to the text's rows. prompt, question: their tokens.
+
+  What a latent verifier read here was there when it was written, and is charged so.
+  """
   own_ids = None
   if text.read is not None:
     own_ids, by_step = len(text.tokens), values_
@@ -97,9 +101,12 @@ def _add(text: _Text, values_: np.ndarray, prompt: int, question: int, *, name: 
     values_[np.array(ends) - 1] = [by_step[r - 1] if r else 0.5 for r in text.read]
   seen = attended(prompt, len(text.tokens))
   for row in text.rows:
-    record_rows.add_scores(row, name, values_, seen, question, first=row['slot'] == 0,
-                           context_tokens=prompt if prompt > question else 0, own_ids=own_ids,
-                           main=main, stepwise=stepwise)
+    record_rows.put_scores(row, name, values_, main, stepwise)
+    if latent:
+      record_rows.count_states(row, name)
+    else:
+      record_rows.count_read(row, name, seen, question, first=row['slot'] == 0,
+                             context_tokens=prompt if prompt > question else 0, own_ids=own_ids)
 
 
 def judged(asked: PerQuestion, rows: Callable[[Block, int, Any], Rows],

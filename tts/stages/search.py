@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 import dataclasses
-import functools
 import pathlib
 import re
 from typing import Any
@@ -22,58 +21,14 @@ from tts.runs.models_at_work import PerQuestion, Workers
 from tts.runs.run import Run
 from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
-from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.searching.search import Question, same_ids, Search
 from tts.searching.tree import Tree
-from tts.stages import probe, scoring, strategies
+from tts.stages import probe, sample_pool, strategies
 from tts.stages.stage import Stage
 from tts.types import Problem, Strategy
 
 _FORMAT = 3  # of rows; files of another one are made anew
-
-
-def sampler(workers: Workers, model: str, stream: str, num: int, sampling: SamplingConfig,
-            first: int = 0) -> PerQuestion:
-  """A question's samples of slots `first` and on, a list of `Sample`."""
-  run = workers.run
-  greedy = sampling.temperature == 0
-  # Greedy rows go through the program that draws.
-  generator = workers.generator(model, sampling if not greedy else dataclasses.replace(
-      run.experiment.sampling, statistics=sampling.statistics))
-
-  def of(block: Block) -> Callable[[int, int], Coroutine]:
-    keys = rng.slot_keys(run.seed, stream, block.words, range(first, first + num))
-    return lambda b, group: pool_lib.samples(generator, group, block.prompts[b], keys[b], greedy)
-
-  return PerQuestion(of, [generator], num)
-
-
-def pool_folder(stage: str, model: str, strategy: Strategy) -> str:
-  """Where a model's answers are, under `records/`."""
-  return f'{stage}/{strategy.name}' if model == 'base' else f'{stage}/{model}-{strategy.name}'
-
-
-def pool_work(workers: Workers, stage: str, blocks: list[Block], mark: str, *, model: str,
-              stream: str, num: int, sampling: SamplingConfig, split: str,
-              verifiers: tuple[str, ...] = ()) -> Work:
-  """A pool of `num` independent samples per question, scored by the verifiers that there are."""
-  run = workers.run
-  greedy = sampling.temperature == 0
-  strategy = Strategy('greedy' if greedy else 'sample', num)
-  loaded = run.model(model)
-  asked = sampler(workers, model, stream, num, sampling)
-  scorers = [scoring.Scorer(workers, v) for v in verifiers if run.has_model(v)]
-  rows = functools.partial(run.rows.sample_rows, strategy=strategy, stream=stream, model=model,
-                           split=split)
-  mark = fingerprint(mark, loaded.mark, sampling, stream, num, run.seed,
-                     [run.model(v).mark for v in verifiers if run.has_model(v)], _FORMAT,
-                     *scoring.layout(run, verifiers))
-  return Work(pool_folder(stage, model, strategy), mark, blocks,
-              scoring.judged(asked, rows, scorers), run.rows.grade,
-              {'strategy': strategy.method, 'budget': num, 'theta': strategy.theta,
-               'model': model, 'stream': stream}, workers,
-              run.experiment.data.grader if stage == 'search' else 'exact')
 
 
 def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
@@ -84,7 +39,9 @@ def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
   question's alone.
   """
   run, num = workers.run, strategy.num_candidates
-  generator, reading = workers.generator(model, run.experiment.sampling), workers.verifier(verifier)
+  judge = verifier if verifiers.is_latent(run.experiment, verifier) else None
+  generator = workers.generator(model, run.experiment.sampling, judge)
+  reading = None if judge else workers.verifier(verifier)
   reader = run.model(verifier).reader
   method = methods.of(strategy)
   rewrite = same_ids if reader is None else reader.search_step
@@ -100,7 +57,7 @@ def searcher(workers: Workers, strategy: Strategy, verifier: str, stream: str,
 
     return question
 
-  return PerQuestion(of, [generator, reading], num)
+  return PerQuestion(of, [generator, *([reading] if reading else [])], num)
 
 
 def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Strategy, *,
@@ -117,7 +74,8 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
       mine = run.rows.tree_rows(problem, strategy, tree, verifier=verifier,
                                 split=config.split, stream='test',
                                 prompt_tokens=len(block.prompts[b]),
-                                own_prompt=guide.own_prompt(problem))
+                                own_prompt=guide.own_prompt(problem),
+                                latent=verifiers.is_latent(run.experiment, verifier))
       rows += mine
       if problem.id in shown:
         page = tree_page(run.tokenizer, run.experiment.data.grader, problem, strategy, tree, mine)
@@ -185,8 +143,9 @@ def works(run: Run) -> Iterator[list[Work]]:
   def pool(num: int, how: SamplingConfig, count: int | None = None, model: str = 'base',
            judges: tuple[str, ...] = ()) -> None:
     blocks, mark = questions(run, block_size(config, num), count)
-    asked_for.append(pool_work(workers, 'search', blocks, mark, model=model, stream='test', num=num,
-                           sampling=how, split=config.split, verifiers=judges))
+    asked_for.append(sample_pool.work(
+        workers, 'search', blocks, mark, model=model, stream='test', num=num, sampling=how,
+        split=config.split, judges=judges))
 
   def search(verifier: str, how: strategies.Setting) -> None:
     blocks, mark = questions(run, block_size(config, how.strategy.num_candidates), how.questions)
@@ -194,7 +153,9 @@ def works(run: Run) -> Iterator[list[Work]]:
                              trees=how.shown))
 
   pool(config.pool, sampling, judges=verifiers.every(run.experiment))
-  pool(1, greedy)
+  # With a latent verifier one program writes all samples.
+  main = (run.main,) if verifiers.is_latent(run.experiment, run.main) else ()
+  pool(1, greedy, judges=main)
   for name in filter(run.has_model, _larger(run.experiment)):
     pool(1, greedy, model=name)
     pool(config.large_samples, sampling, model=name, judges=(run.main,))
@@ -216,9 +177,10 @@ def difficulty_works(run: Run) -> Iterator[list[Work]]:
   """The pool that bins are estimated from."""
   config = run.experiment.difficulty
   blocks, mark = questions(run, config.block)
-  yield [pool_work(Workers(run), 'difficulty', blocks, mark, model='base', stream='difficulty',
-                   num=config.samples, sampling=run.experiment.sampling,
-                   split=run.experiment.search.split, verifiers=(run.main,))]
+  yield [sample_pool.work(
+      Workers(run), 'difficulty', blocks, mark, model='base', stream='difficulty',
+      num=config.samples, sampling=run.experiment.sampling, split=run.experiment.search.split,
+      judges=(run.main,))]
 
 
 def _compared(e: Experiment) -> list[str]:
@@ -236,13 +198,15 @@ def stage(e: Experiment) -> Stage:
   """Stage `search`."""
   config, texts, main = e.search, Texts(e), verifiers.main(e)
   enabled = lambda name: e.models[verifiers.model_of(name)].enabled
+  # What reads the samples: a latent main verifier has scored them.
+  others = [name for name in verifiers.every(e) if name != main or not verifiers.is_latent(e, name)]
 
   def uses() -> Iterator[Use]:
     pools = {1, config.pool, *([config.deep_pool] if config.deep_questions else [])} - {0}
-    yield texts.samples('search', 'base', pools)
+    yield texts.samples('search', 'base', pools, judge=main)
     for name in _larger(e):
       yield texts.samples('search', name, {1, config.large_samples} - {0})
-    for name in verifiers.every(e):
+    for name in others:
       yield texts.scores('search', name, config.pool)
     for guide in filter(enabled, (main, *verifiers.beside(e))):
       for how in ([s.strategy for s in strategies.searches(e)] if guide == main
@@ -256,7 +220,7 @@ def stage(e: Experiment) -> Stage:
     larger = [name for name in _larger(e) if enabled(name)]
     written = (solutions('base', sampled + sum(guided.values()))
                + sum(solutions(name, pool + greedy) for name in larger))
-    read = (sum(solutions(name, sampled) for name in verifiers.every(e))
+    read = (sum(solutions(costs.model_of(e, name), sampled) for name in others if enabled(name))
             + sum(solutions(guide, count) for guide, count in guided.items())
             + len(larger) * solutions(main, pool))
     return costs.generating('search', sampled + len(larger) * (pool + greedy)
@@ -270,8 +234,9 @@ def difficulty_stage(e: Experiment) -> Stage:
   config, texts, main = e.difficulty, Texts(e), verifiers.main(e)
 
   def uses() -> Iterator[Use]:
-    yield texts.samples('difficulty', 'base', [config.samples])
-    yield texts.scores('difficulty', main, config.samples)
+    yield texts.samples('difficulty', 'base', [config.samples], judge=main)
+    if not verifiers.is_latent(e, main):
+      yield texts.scores('difficulty', main, config.samples)
 
   def cost(lengths: Lengths) -> Cost:
     pool = e.search.questions * config.samples

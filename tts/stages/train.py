@@ -1,4 +1,4 @@
-"""Stages `data`, one for each language model, and `verifiers`: models trained and published."""
+"""Stage `data`, and one for each language model: models trained and published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tts.config import Experiment
 from tts.data import tokenizer as tokenizer_lib
 from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
-from tts.eval.storage import records
 from tts.models.arch import Arch
 from tts.models.transformer import num_params
 from tts.runs import blocks, watch
@@ -87,11 +86,7 @@ def trained(run: Run, name: str, mark: str, heads: tuple[str, ...],
     sets: rows to learn from, and those that are held out.
     trunk: what it starts from; None starts from nothing.
   """
-  _drop_other(run, name, mark)
-  there = run.workdir.mark(f'models/{name}', checkpoint.MODEL_FILE) == mark
-  hosts.wait()  # none writes before all have looked
-  if there:
-    logging.info('models/%s is there already', name)
+  if is_there(run, name, mark):
     return
   if hosts.index() in parallel.members(run.train_mesh):
     arch, config = with_heads(run, name, heads, trunk), run.model_config(name).train
@@ -119,6 +114,16 @@ def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
           'fingerprint': mark}
   checkpoint.save_model(run.workdir.path('models', name), arch, params, meta, run.tokenizer)
   fit_lib.forget(run.workdir.root, name)
+
+
+def is_there(run: Run, name: str, mark: str) -> bool:
+  """Whether a model with this fingerprint is there; one with another is moved away."""
+  _drop_other(run, name, mark)
+  there = run.workdir.mark(f'models/{name}', checkpoint.MODEL_FILE) == mark
+  hosts.wait()  # none writes before all have looked
+  if there:
+    logging.info('models/%s is there already', name)
+  return there
 
 
 @hosts.by_first
@@ -156,61 +161,6 @@ def _lm_rows(run: Run, split: str, row_length: int, seed: int) -> packed.Packed:
   return packed.pack_lm(run.problems(split), run.prompts, row_length, seed)
 
 
-def train_verifier(run: Run, name: str) -> None:
-  """Trains a PRM on every step's label, or an ORM on the last one's alone."""
-  config = run.model_config(name)
-  if config.checkpoint:
-    return
-  folder = 'outcomes' if config.learns == 'more_outcomes' else 'rollouts'
-  labels_mark = run.workdir.mark(f'records/labels/{folder}')
-  if labels_mark is None:
-    raise InputError(f'{run.workdir.path("records/labels", folder)} is missing: run '
-                     'launch.rollouts first')
-  fit_verifier(run, name, labels_mark, lambda: _labelled(run, folder))
-
-
-def fit_verifier(run: Run, name: str, labels_mark: str,
-                 labelled: Callable[[], tuple[list[packed.Labelled], list[packed.Labelled]]],
-                 ) -> None:
-  """Trains a verifier from the model that its config starts from.
-
-  Args:
-    run: gives the config and the folder.
-    name: one that scores whole solutions alone learns the last label of each.
-    labels_mark: fingerprint of what `labelled` gives.
-    labelled: makes the solutions to learn from, and those that are held out.
-  """
-  config = run.model_config(name)
-  trunk = None if config.init == 'scratch' else run.model(config.init)
-  mark = fingerprint(labels_mark, trunk and trunk.mark, config.arch, config.train, run.seed, name)
-  reads_lm = config.train.lm_loss_weight or config.arch.surprise_layer
-  stepwise = run.experiment.models.kinds[name].steps
-
-  def sets(train: TrainConfig) -> tuple[packed.Packed, packed.Packed]:
-    return tuple(packed.pack_labels(some, train.row_length, train.seed,
-                                    last_only=not stepwise) for some in labelled())
-
-  trained(run, name, mark, ('lm', 'value') if reads_lm else ('value',), sets, trunk)
-
-
-def _labelled(run: Run, folder: str) -> tuple[list[packed.Labelled], list[packed.Labelled]]:
-  """Labelled solutions to learn from, and those of the last tenth of the questions."""
-  problems = {p.id: p for p in run.problems(
-      'verifier', run.experiment.labels.questions, 'labels.questions')}
-  prompts = {i: run.prompts.encode(p.prompt) for i, p in problems.items()}
-  held_out = set(list(problems)[-(len(problems) // 10):])
-  sets: tuple[list, list] = ([], [])
-  for row in records.iterate(run.workdir.root, 'labels', folder):
-    name = row['problem_id']
-    if row['labels']:
-      sets[name in held_out].append(packed.Labelled(
-          name, prompts[name], row['tokens'], row['step_ends'], row['labels']))
-  if not all(sets):
-    raise InputError(f'{run.workdir.path("records/labels", folder)} has too few labelled '
-                     'solutions to train on: raise --config.labels.questions or .samples')
-  return sets
-
-
 def _lower(arch: Arch, params: Any) -> Any:
   """A language model's parameters as the lower layers of a verifier."""
   if arch.surprise_layer is None:
@@ -225,20 +175,6 @@ def stages(e: Experiment) -> Iterator[Stage]:
     if e.models[name].enabled:
       yield Stage(name, 'train_lm', run=functools.partial(train_lm, name=name), trains=(name,),
                   cost=functools.partial(_cost, e, name, (name,)))
-
-
-def verifier_stage(e: Experiment) -> Stage:
-  """Stage `verifiers`."""
-  names = model_kinds.verifiers(e.models.kinds)
-
-  def train_verifiers(run: Run) -> None:
-    for name in names:
-      if e.models[name].enabled:
-        train_verifier(run, name)
-
-  return Stage('verifiers', 'train_verifier',
-               run=train_verifiers, trains=names,
-               cost=lambda lengths: costs.training(e, 'verifiers', names))
 
 
 def _cost(e: Experiment, stage: str, names: tuple[str, ...], lengths: Lengths) -> Cost | None:

@@ -22,7 +22,7 @@ from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
-from tts.stages import search as search_lib, train as train_lib
+from tts.stages import sample_pool, train as train_lib
 from tts.stages.stage import Stage
 from tts.train import packed
 from tts.train.packed import Continuation
@@ -37,7 +37,7 @@ _FORMAT = 1  # of trajectories; models of another one are made anew
 
 
 def _folder(run: Run) -> str:
-  return search_lib.pool_folder(_STAGE, 'base', Strategy('sample', run.experiment.revision.samples))
+  return sample_pool.folder(_STAGE, 'base', Strategy('sample', run.experiment.revision.samples))
 
 
 def works(run: Run) -> Iterator[list[Work]]:
@@ -47,7 +47,7 @@ def works(run: Run) -> Iterator[list[Work]]:
     return
   problems = run.problems('revision', config.questions, 'revision.questions')
   blocks = blocks_lib.cut(problems, run.prompts, limits.max_prompt_tokens, config.block)
-  yield [search_lib.pool_work(
+  yield [sample_pool.work(
       Workers(run), _STAGE, blocks,
       fingerprint(run.data_mark('revision'), config.questions, config.block, limits,
                   run.tokenizer_mark()),

@@ -25,7 +25,7 @@ from tts.runs.models_at_work import Workers
 from tts.runs.run import Run
 from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
-from tts.stages import chain_pool, search as search_lib, train as train_lib
+from tts.stages import chain_pool, sample_pool, train_verifiers
 from tts.stages.stage import Stage
 from tts.train.packed import Labelled
 from tts.types import InputError, Strategy
@@ -51,7 +51,7 @@ def train(run: Run) -> None:
   for name in run.experiment.models.trained(_models(run.experiment)):
     folder = _control_folder(run) if name == 'control_orm' else chain_folder(run)
     mark = fingerprint(run.workdir.mark(f'records/{folder}'), _FORMAT)
-    train_lib.fit_verifier(run, name, mark, functools.partial(_labelled, run, name, folder))
+    train_verifiers.fit_verifier(run, name, mark, functools.partial(_labelled, run, name, folder))
 
 
 def _questions(run: Run) -> tuple[list[Block], str]:
@@ -68,12 +68,12 @@ def _strategy(run: Run) -> Strategy:
 
 def chain_folder(run: Run) -> str:
   """Where the revision model's chains are, under `records/`."""
-  return search_lib.pool_folder(_STAGE, 'revision', _strategy(run))
+  return sample_pool.folder(_STAGE, 'revision', _strategy(run))
 
 
 def _control_folder(run: Run) -> str:
   """Where the control's answers are."""
-  return search_lib.pool_folder(_STAGE, 'revision_control', Strategy('sample', _strategy(run).budget))
+  return sample_pool.folder(_STAGE, 'revision_control', Strategy('sample', _strategy(run).budget))
 
 
 def _chains(run: Run) -> Work:
@@ -85,7 +85,7 @@ def _chains(run: Run) -> Work:
 def _control(run: Run) -> Work:
   """As many answers of the control, each on its own."""
   blocks, mark = _questions(run)
-  return search_lib.pool_work(
+  return sample_pool.work(
       Workers(run), _STAGE, blocks, mark, model='revision_control', stream='orm_control',
       num=_strategy(run).budget, sampling=run.experiment.sampling.to_learn_from(), split='verifier')
 

@@ -26,6 +26,7 @@ from scipy import optimize, special
 from tts.models import latent
 from tts.models.latent import Head
 from tts.train.checkpoint import TrainingCheckpoints
+from tts.train.latent_config import FitConfig
 from tts.train.steps import TrainState
 from tts.types import InputError
 
@@ -50,26 +51,6 @@ class Examples:
   end: np.ndarray
   question: np.ndarray
   label: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class FitConfig:
-  """How a head is fitted.
-
-  Attributes:
-    l2: weight of the squared weights, of features that vary by 1 within questions, beside the mean
-      loss of a question. What is beside the states is free.
-    epochs: passes over the questions in which gates are learnt; 0 leaves every token the same.
-    learning_rate: of these, times sqrt(F).
-    batch: questions of an update.
-    seed: of their order.
-  """
-
-  l2: float = 0.1
-  epochs: int = 10
-  learning_rate: float = 0.03
-  batch: int = 16
-  seed: int = 0
 
 
 def fit(head: Head, width: int, examples: Examples, config: FitConfig = FitConfig(),

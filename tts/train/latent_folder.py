@@ -100,7 +100,7 @@ def load(directory: str | os.PathLike[str], arch: Arch,
   if meta['generator'] != generator:
     raise InputError(f'{directory} reads the states of the generator {meta["generator"]}, and this '
                      f'one is {generator}: give that one, or train a head for this one')
-  head.check_fits(arch)
+  head.check_fits(arch.num_layers)
   model_folder.check_files(directory, meta)
   like = latent.zeros(head, arch.width)
   options = model_folder.this_process()

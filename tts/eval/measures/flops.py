@@ -71,13 +71,18 @@ def latent(head: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
   return c['entered'] * states + (c['kept'] + c['pruned'] + c['simulated']) * beside
 
 
+def is_latent(meta: Mapping[str, Any] | None) -> bool:
+  """Whether it is the `model.json` of a latent verifier: it reads states, and no tokens."""
+  return meta is not None and meta.get('kind') == 'latent'
+
+
 def spent(meta: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
   """`counted` by a model's `model.json`; 2 n a token, the paper's count, where that has no `arch`.
 
   Of a model that is not here only the number of parameters may be known. Of a latent verifier,
   `latent` of its generator's counts.
   """
-  if meta.get('kind') == 'latent':
+  if is_latent(meta):
     return latent(meta['head'], counts)
   if meta.get('arch') is None:
     return 2 * meta['params'] * counts['entered']
@@ -88,10 +93,12 @@ def training(meta: Mapping[str, Any]) -> int | None:
   """6 n D, the paper's count of a training on D tokens of a model of n parameters (section 7).
 
   Forward 2 n D, backward twice that; where layers are left as they are the backward has less to do,
-  and this is a bound from above. None where `model.json` does not say on how many tokens.
+  and this is a bound from above. To it comes what a latent verifier's generator computed for it.
+  None where `model.json` does not say on how many tokens.
   """
-  tokens = (meta.get('metrics') or {}).get('tokens')
-  return None if tokens is None else 6 * meta['params'] * tokens
+  metrics = meta.get('metrics') or {}
+  tokens = metrics.get('tokens')
+  return None if tokens is None else 6 * meta['params'] * tokens + metrics.get('flops', 0)
 
 
 def full_forward(arch: Mapping[str, Any], kind: str, batch: int, length: int) -> int:

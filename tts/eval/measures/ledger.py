@@ -64,7 +64,8 @@ class Ledger:
 
     `computed` are the tokens that the model's programs computed for `entered`: those, and the
     padding of programs whose shapes are fixed. It depends on the devices, and where a run was
-    killed, as the sums do not. None where a block of the stage does not say, as in older runs.
+    killed, as the sums do not. None where a block of the stage does not say, as in older runs, and
+    of a latent verifier, whose sums are of its generator's tokens: those that it scored.
     The generator of the stage `labels` has `labelled_steps` and `labelled_steps_per_second` too.
 
     Args:
@@ -78,7 +79,8 @@ class Ledger:
         meta = models.get(model)
         out[stage][model] = {
             **entry, 'flops': meta and flops.spent(meta, entry),
-            'ratio': ledger_ratio(entry), 'computed': self._computed_by(stage, model)}
+            'ratio': ledger_ratio(entry),
+            'computed': None if flops.is_latent(meta) else self._computed_by(stage, model)}
     if 'base' in out.get('labels', ()):
       out['labels']['base'] |= self._labelled_steps()
     return out

@@ -171,7 +171,7 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
   read = np.zeros(len(samples.ids))
   if verifier is not None:
     tokens, more = _cost(samples, verifier, size, models)
-    read = None if tokens is None else tokens['entered']
+    read = None if tokens is None else tokens['entered'] * (not flops.is_latent(models.get(verifier)))
     spent = None if spent is None or more is None else spent + more
   seconds, num = samples.row_seconds, how.num_candidates
   return Outcome(

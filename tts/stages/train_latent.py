@@ -1,0 +1,132 @@
+"""Part of stage `verifiers`: heads that read the base's hidden states, fitted on labelled solutions.
+
+The solutions are read once more for their states, which are kept in `train/<name>/states` until the
+head is there. A training that was ended goes on behind the last question that was read, or the last
+pass of the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+import itertools
+import shutil
+from typing import Any
+
+from absl import logging
+import numpy as np
+from tqdm import tqdm
+
+from tts import hosts, parallel
+from tts.data.prompts import shared_prefix
+from tts.engine import shape
+from tts.engine.engine_models import EngineVerifier
+from tts.eval.measures import flops, statistics
+from tts.library import features
+from tts.models import latent
+from tts.models.functions import Functions
+from tts.models.latent import Head
+from tts.runs.run import Model, Run
+from tts.runs.workdir import fingerprint
+from tts.stages import labels, train as train_lib
+from tts.train import latent_fit, latent_folder
+from tts.train.latent_config import LatentConfig
+from tts.train.latent_fit import Examples
+from tts.train.packed import Labelled
+
+
+def train_latent(run: Run, name: str) -> None:
+  """Fits a head and publishes it, unless it is there."""
+  config = run.model_config(name)
+  if config.checkpoint:
+    return
+  base, how = run.model('base'), config.latent
+  how = dataclasses.replace(how, fit=dataclasses.replace(how.fit, seed=how.fit.seed + run.seed))
+  head = how.head(base.arch.num_layers)
+  mark = fingerprint(labels.mark_of(run, 'rollouts'), base.mark, head, how, name)
+  if train_lib.is_there(run, name, mark):
+    return
+  if 0 in parallel.members(run.mesh):  # the first process, and those that share its models
+    params, metrics = _fitted(run, name, base, head, how)
+    if hosts.is_first():
+      latent_folder.save(run.workdir.path('models', name), head, params, latent_folder.fingerprint(
+          base.arch, base.params), {'arch': None, 'params': int(sum(x.size for x in params.values())),
+                                    'metrics': metrics, 'seed': run.seed, 'fingerprint': mark})
+      shutil.rmtree(run.workdir.path('train', name), ignore_errors=True)
+  hosts.wait()
+
+
+def _fitted(run: Run, name: str, base: Model, head: Head,
+            how: LatentConfig) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """A head's parameters, and what is worth knowing of them."""
+  learnt, held_out = labels.learnt(run, 'rollouts')
+  learn, held = (_read(run, base, head, some, run.workdir.path('train', name, part))
+                 for some, part in ((learnt, 'states'), (held_out, 'held_out')))
+  items = lambda found, some: found if how.labels == 'outcomes' else _steps(found, some)
+  with tqdm(total=how.fit.epochs + 1, desc=f'{name}: passes', delay=5, leave=False,
+            disable=not hosts.is_first()) as bar:
+    params = latent_fit.fit(head, base.arch.width, items(learn, learnt), how.fit,
+                            run.workdir.path('train', name, 'fit') if hosts.is_first() else None,
+                            lambda epoch, loss: bar.update())
+  metrics = {'questions': len(np.unique(learn.question)), 'solutions': len(learn.label),
+             'tokens': int(learn.end.max()), 'flops': _read_flops(base, head, learnt),
+             **_auc('auc_within', latent_fit.scores(params, held), held)}
+  if 'logprob' in head.beside:
+    place = len(head.layers) * base.arch.width + head.beside.index('logprob')
+    logprob = np.array([held.features[a:b, place].astype(np.float64).sum()
+                        for a, b in zip(held.start, held.end)])
+    metrics |= _auc('auc_logprob_within', logprob, held)
+  logging.info('%s: %s', name, metrics)
+  return params, metrics
+
+
+def _read(run: Run, base: Model, head: Head, labelled: Sequence[Labelled], folder: str) -> Examples:
+  """Whole solutions and whether they are right, by their states."""
+  questions = list(_questions(labelled))
+  reading = EngineVerifier(
+      run.mesh, Functions(latent.States, base.arch, head), base.params,
+      shape.of(base.arch, run.experiment.lanes), shared_prefix(run.prompts.encode))
+  return features.read(
+      reading, latent.num_features(head, base.arch.width),
+      [of[0].prompt for of in questions], [[x.tokens for x in of] for of in questions],
+      [[x.labels[-1] for x in of] for of in questions],
+      folder if hosts.is_first() else None, f'{base.mark} {head}')
+
+
+def _questions(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:
+  """The solutions of each question."""
+  for _, of in itertools.groupby(labelled, key=lambda x: x.name):
+    yield list(of)
+
+
+def _steps(whole: Examples, labelled: Sequence[Labelled]) -> Examples:
+  """As many beginnings of each solution as it has steps, with the steps' labels."""
+  ends = [x.step_ends for x in labelled]
+  count = list(map(len, ends))
+  return dataclasses.replace(
+      whole, start=np.repeat(whole.start, count),
+      end=np.concatenate([start + np.array(of) for start, of in zip(whole.start, ends)]),
+      question=np.repeat(whole.question, count),
+      label=np.concatenate([np.array(x.labels, np.float32) for x in labelled]))
+
+
+def _auc(name: str, score: np.ndarray, examples: Examples) -> dict[str, Any]:
+  """Of solutions of the same question, averaged over questions that have both kinds."""
+  found = [statistics.auc(score[mine], right) for question in np.unique(examples.question)
+           for mine in [np.flatnonzero(examples.question == question)]
+           for right in [examples.label[mine] > 0.5] if 0 < right.sum() < len(mine)]
+  return {name: float(np.mean(found)) if found else None, f'{name}_n': len(found)}
+
+
+def _read_flops(base: Model, head: Head, labelled: Sequence[Labelled]) -> int:
+  """Of reading the solutions for their states; prompts once a question."""
+  arch, total = dataclasses.asdict(base.arch), 0
+  for of in _questions(labelled):
+    prompt = len(of[0].prompt)
+    lengths = [len(x.tokens) for x in of]
+    seen = lambda n: n * (n + 1) // 2
+    counts = {'entered': prompt + sum(lengths), 'pruned': 0, 'simulated': 0,
+              'kept': sum(lengths) if head.beside else 0,
+              'attended': seen(prompt) + sum(n * prompt + seen(n) for n in lengths)}
+    total += flops.counted(arch, 'lm', counts)
+  return total
