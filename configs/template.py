@@ -52,7 +52,10 @@ def get_config():
           prm=config.ModelConfig(
               init='base', arch=decoder(layers=2, width=32, heads=4),
               train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=400)),
-          orm=config.ModelConfig(enabled=False)
+          orm=config.ModelConfig(enabled=False),
+          # A verifier that reads what the base has computed already: its hidden states. It costs
+          # next to nothing; verifier='latent' makes it the main one.
+          latent=config.ModelConfig(enabled=False, init='base')
           # One more is one entry more, under a name of its own that says what it learns from:
           # prm_wide=config.ModelConfig(learns='rollouts', init='base', arch=decoder(...), train=...)
           ),
