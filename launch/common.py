@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any
 
 from absl import flags, logging
 
@@ -67,6 +68,21 @@ def started(arguments: tuple[str, ...] = (), words: str | None = None) -> Iterat
       raise
     traceback.print_exc()
     _leave(1)
+
+
+def print_tree(tree: dict[str, Any]) -> None:
+  """A search tree as text, a step a line: score, text, what became of it. See `tree_json`."""
+  children: dict[int | None, list[dict[str, Any]]] = {}
+  for node in tree['nodes']:
+    children.setdefault(node['parent'], []).append(node)
+
+  def below(parent: int | None, depth: int) -> None:
+    for node in children.get(parent, ()):
+      text = ' | '.join(line for line in node['text'].split('\n') if line.strip())
+      print(f'{"  " * depth}{node["score"]:.3f}  {text}  ({node["status"]})')
+      below(node['id'], depth + 1)
+
+  below(None, 1)
 
 
 def _parse(argv: list[str], arguments: tuple[str, ...], words: str | None = None) -> list[str]:

@@ -55,17 +55,7 @@ def _show(problem: Problem, solution) -> None:
       score = '' if candidate['score'] is None else f'{candidate["score"]:.3f}  '
       print(f'  {score}{" | ".join(candidate["text"].rstrip().split(chr(10)))}')
     return
-  children: dict = {}
-  for node in solution.tree['nodes']:
-    children.setdefault(node['parent'], []).append(node)
-
-  def below(parent, depth):
-    for node in children.get(parent, ()):
-      text = ' | '.join(node['text'].split('\n'))
-      print(f'{"  " * depth}{node["score"]:.3f}  {text}  ({node["status"]})')
-      below(node['id'], depth + 1)
-
-  below(None, 1)
+  common.print_tree(solution.tree)
 
 
 def main(argv: list[str]) -> None:

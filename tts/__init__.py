@@ -22,6 +22,7 @@ _PUBLIC = {
     'LanguageModel': 'tts.library.models', 'RewardModel': 'tts.library.models',
     'sample': 'tts.library.api', 'score': 'tts.library.api', 'search': 'tts.library.api',
     'grade': 'tts.library.api', 'train_latent': 'tts.library.latent',
+    'logprob_verifier': 'tts.library.latent',
     'Limits': 'tts.library.calls', 'Grade': 'tts.library.api',
     'Result': 'tts.library.results', 'Solution': 'tts.library.results',
     'methods': None, 'protocols': None, 'make_mesh': 'tts.parallel',

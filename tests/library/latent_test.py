@@ -96,6 +96,16 @@ def test_given_texts_are_read_as_the_generator_puts_questions(generator, verifie
   assert of(other) == of(reading, **how) != of(reading)
 
 
+def test_the_log_probability_needs_no_training(generator):
+  verifier = tts.logprob_verifier(generator)
+  for result in tts.sample(generator, QUESTIONS, 4, verifier=verifier, limits=LIMITS,
+                           progress=False):
+    assert result.verifier_tokens == 0
+    for solution in result.solutions:
+      mean = solution.logprob / solution.num_tokens
+      assert solution.score == pytest.approx(1 / (1 + np.exp(-mean)), abs=1e-6)
+
+
 def test_what_does_not_go_together(generator, verifier, tmp_path):
   other = dataclasses.replace(generator, source='another')
   with pytest.raises(tts.InputError, match='reads the states of toy'):

@@ -23,6 +23,24 @@ from tts.types import InputError
 _FEATURES, _FIT = 'features', 'fit'
 
 
+def logprob_verifier(generator: LanguageModel) -> RewardModel:
+  """The verifier that nobody has to train: how likely a generator found what it wrote.
+
+  A step's score is sigmoid(m), m the mean log-probability (nats a token, temperature 1) of the
+  solution up to there. It is a latent verifier that looks at nothing else, and costs as little.
+
+  Raises:
+    tts.InputError: the generator has not been loaded by `tts.load_generator`.
+  """
+  model = calls.language_model(generator)
+  if model.arch is None:
+    raise InputError(f'{model.source} has no states to read: load it by tts.load_generator')
+  head = Head((1,), ('logprob',))
+  params = latent.zeros(head, model.arch.width)
+  params['beside'] = params['beside'].at[0, 1].set(1.0)  # of gate and value the value
+  return RewardModel.of_head(model, head, params, 'the log-probability')
+
+
 def train_latent(generator: LanguageModel, questions: Sequence[str],
                  solutions: Sequence[Sequence[str]], labels: Sequence[Sequence[float]],
                  folder: str | os.PathLike[str], *, layers: Sequence[int],
