@@ -93,7 +93,7 @@ def test_steps_have_their_own_labels():
   labelled = [of('a', [2, 5], [0.5, 1.0]), of('a', [3], [0.0]), of('b', [1, 2, 4], [0.1, 0.2, 0.0])]
   whole = Examples(np.zeros((12, 2)), np.array([0, 5, 8]), np.array([5, 8, 12]),
                    np.array([0, 0, 1]), np.array([1.0, 0.0, 0.0]))
-  found = train_latent._steps(whole, labelled)
+  found = train_latent.steps(whole, labelled)
   assert found.start.tolist() == [0, 0, 5, 8, 8, 8] and found.end.tolist() == [2, 5, 8, 9, 10, 12]
   assert found.question.tolist() == [0, 0, 0, 1, 1, 1]
   assert found.label == pytest.approx([0.5, 1, 0, 0.1, 0.2, 0])

@@ -60,9 +60,9 @@ def _fitted(run: Run, name: str, base: Model, head: Head,
             how: LatentConfig) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   """A head's parameters, and what is worth knowing of them."""
   learnt, held_out = labels.learnt(run, 'rollouts')
-  learn, held = (_read(run, base, head, some, run.workdir.path('train', name, part))
+  learn, held = (read_states(run, base, head, some, run.workdir.path('train', name, part))
                  for some, part in ((learnt, 'states'), (held_out, 'held_out')))
-  items = lambda found, some: found if how.labels == 'outcomes' else _steps(found, some)
+  items = lambda found, some: found if how.labels == 'outcomes' else steps(found, some)
   with tqdm(total=how.fit.epochs + 1, desc=f'{name}: passes', delay=5, leave=False,
             disable=not hosts.is_first()) as bar:
     params = latent_fit.fit(head, base.arch.width, items(learn, learnt), how.fit,
@@ -80,7 +80,8 @@ def _fitted(run: Run, name: str, base: Model, head: Head,
   return params, metrics
 
 
-def _read(run: Run, base: Model, head: Head, labelled: Sequence[Labelled], folder: str) -> Examples:
+def read_states(run: Run, base: Model, head: Head, labelled: Sequence[Labelled],
+                folder: str) -> Examples:
   """Whole solutions and whether they are right, by their states."""
   questions = list(_questions(labelled))
   reading = EngineVerifier(
@@ -99,7 +100,7 @@ def _questions(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:
     yield list(of)
 
 
-def _steps(whole: Examples, labelled: Sequence[Labelled]) -> Examples:
+def steps(whole: Examples, labelled: Sequence[Labelled]) -> Examples:
   """As many beginnings of each solution as it has steps, with the steps' labels."""
   ends = [x.step_ends for x in labelled]
   count = list(map(len, ends))
