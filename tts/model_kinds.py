@@ -31,7 +31,7 @@ class Kind:
   latent: bool = False
 
 
-VERIFIERS = 'verifiers'  # the stage
+LABELS, VERIFIERS = 'labels', 'verifiers'  # stages
 # What a model learns from --> its kind.
 KINDS = {
     'solutions': Kind(None, writes=True),              # worked solutions

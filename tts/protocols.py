@@ -82,7 +82,7 @@ class JudgingGenerator(Generator, Protocol):
 
     Returns:
       (The texts, which `extend` is called with; float32 [R], chances that the answer will be right,
-      of each text with its token.)
+      of each text with its token. [R, ...] of one that says something else of a token.)
     """
 
 

@@ -17,7 +17,7 @@ from tts.engine.engine_models import EngineVerifier
 from tts.engine.shape import Shape
 from tts.eval.measures import flops, statistics
 from tts.library import calls, features
-from tts.models import latent
+from tts.models import latent, latent_states
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.train import latent_fit, latent_folder
@@ -179,7 +179,7 @@ def test_features_are_what_the_head_reads(generator, planted, tmp_path):
   ids = [[TOKENIZER.encode_solution(text) for text in of] for of in texts]
 
   def read(**how):
-    reading = EngineVerifier(generator.mesh, Functions(latent.States, ARCH, head),
+    reading = EngineVerifier(generator.mesh, Functions(latent_states.States, ARCH, head),
                              generator.params, generator.shape)
     return features.read(reading, latent.num_features(head, ARCH.width), prompts, ids, labels,
                          progress=False, **how)

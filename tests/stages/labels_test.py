@@ -54,7 +54,7 @@ def make_workers(num_rollouts=2, samples=6, groups=1):
       mesh=parallel.make_mesh(groups, 1), groups=groups, limits=decode.Limits(20, 5, 8, toy.ROLES)))
   generator = EngineGenerator(workers.run.mesh, toy.TableGenerator, jnp.asarray(TABLE[None]),
                   Shape(lanes=5, write=3, readers=4, tile=2), SamplingConfig(), workers.run.limits)
-  workers.generator = lambda name, sampling, judge=None: generator
+  workers.generator = lambda *_: generator
   return workers
 
 

@@ -9,9 +9,12 @@ import pytest
 from tests import toy
 from tts import config, parallel, rng
 from tts.engine import shape
+from tts.engine.engine_models import EngineVerifier
 from tts.engine.shape import Shape
+from tts.library import features
 from tts.model_config import ModelConfig, Models
-from tts.models import latent
+from tts.models import latent, latent_states
+from tts.models.functions import Functions
 from tts.models.latent import Head
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
@@ -102,3 +105,23 @@ def test_steps_have_their_own_labels():
 def test_what_reads_states_starts_from_the_model_that_writes():
   with pytest.raises(ValueError, match="other.init is 'scratch'.*set it to base"):
     Models(other=ModelConfig(learns='states'))
+
+
+def test_states_that_are_kept_while_writing_are_those_of_reading(workers):
+  """Labels' samples carry what a head learns from; what is lost is read to the same numbers."""
+  asked = sample_pool.sampler(workers, 'base', 'test', 4, SamplingConfig(), states=HEAD)
+  found, = workers.ask(asked, [block()])
+  texts = [[s.tokens.tolist() for s in of] for of in found]
+  kept = [np.concatenate([s.values for s in of]) for of in found]
+  assert kept[0].dtype == np.float16 and kept[0].shape[1] == latent.num_features(
+      HEAD, toy.ARCH.width)
+  reading = EngineVerifier(workers.run.mesh, Functions(latent_states.States, toy.ARCH, HEAD),
+                           toy.decoder_params(), shape.of(toy.ARCH))
+  read = lambda **how: features.read(reading, kept[0].shape[1], PROMPTS, texts,
+                                     [[0.0] * 4] * 2, progress=False, **how).features
+  again = read()
+  assert np.abs(np.concatenate(kept).astype(float) - again.astype(float)).max() < 2e-3
+  known = read(known=lambda i: kept[0] if i == 0 else None)
+  assert (known[:len(kept[0])] == kept[0]).all()
+  assert (known[len(kept[0]):] == again[len(kept[0]):]).all()
+  assert (read(known=lambda i: kept[i][:-1]) == again).all()  # of other texts

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from tts.engine import pages
-from tts.protocols import Carry, Generator, JudgingGenerator, Texts
+from tts.protocols import Carry, Generator, JudgingGenerator, Texts, Writing
 from tts.sampling import decode
 from tts.sampling.confidence import Statistics
 from tts.sampling.logits import SamplingConfig
@@ -42,7 +42,7 @@ class Log:
   code: jax.Array      # [m, L] int32, bits; 0 where the lane was not active
   active: jax.Array    # [L] bool, the lane is to write on
   statistics: Statistics | None = None  # [m, L], where they are asked for
-  value: jax.Array | None = None  # [m, L] float32, of a generator that scores what it writes
+  value: jax.Array | None = None  # [m, L, ...], of a generator that scores what it writes
 
 
 def empty(generator: Generator, count: int, width: int) -> Lanes:
@@ -88,12 +88,19 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
   writing = generator.begin(lanes.texts, num)
   zeros = blank.astype(jnp.float32)
   nothing = Statistics(zeros, zeros, zeros) if sampling.statistics else None
-  value = zeros if isinstance(generator, JudgingGenerator) else None
+  value = _no_values(generator, writing, num) if isinstance(generator, JudgingGenerator) else None
   first = (jnp.zeros((), jnp.int32), writing, lanes.replace(texts=None),
            (blank, zeros, blank, nothing, value))
   _, writing, lanes, (token, logprob, code, found, value) = jax.lax.while_loop(going, body, first)
   return lanes.replace(texts=generator.end(writing)), Log(token, logprob, code, lanes.active, found,
                                                           value)
+
+
+def _no_values(generator: JudgingGenerator, writing: Writing, num: int) -> jax.Array:
+  """Room for what a generator says of `num` tokens in each lane."""
+  one = jax.eval_shape(lambda: generator.judge(
+      writing, (logits := generator.logits(writing)), jnp.zeros(logits.shape[0], jnp.int32))[1])
+  return jnp.zeros((num, *one.shape), one.dtype)
 
 
 def resized(lanes: Lanes, order: jax.Array) -> Lanes:

@@ -24,7 +24,7 @@ class Seen:
 
   Attributes:
     values: float32 [n], the verifier's at every token; empty of a generator. [n, F] of one that
-      gives what is learnt from (`tts.models.latent.States`).
+      gives what is learnt from (`tts.models.latent_states.States`).
     node: the text with these tokens, which the caller holds; None where it was not to be kept.
   """
 

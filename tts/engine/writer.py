@@ -37,7 +37,7 @@ class Written:
     ended: whether all that was written came to an end of the solution, or to a limit.
     node: the text with its own tokens, which the caller holds; None where it was not to be kept.
     statistics: [n], beside `logprob`, where they are asked for.
-    values: float32 [n], the text's at every token, of a generator that scores what it writes.
+    values: [n, ...], the text's at every token, of a generator that scores what it writes.
   """
 
   tokens: np.ndarray
@@ -110,8 +110,8 @@ class Writer(Worker):
     self._jobs, self._held = moved(self._jobs, None), moved(self._held, None)
     self._ends = np.array(moved(self._ends, 0))
     self._begun = np.array(moved(self._begun, _NEVER))
-    places = np.maximum(order, 0)[:, None]
-    self._logs = [jax.tree.map(lambda x: np.take_along_axis(x, places, 2),
+    places = np.maximum(order, 0)
+    self._logs = [jax.tree.map(lambda x: np.stack([of[:, lanes] for of, lanes in zip(x, places)]),
                                log.replace(active=None)) for log in self._logs]
     if self._state is not None:
       self._state = all_programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))

@@ -27,8 +27,8 @@ from tts.estimates.memory import Footprint
 from tts.estimates.model_programs import ModelAtWork, ModelProgram
 from tts.estimates.training_program import TrainingProgram
 from tts.estimates.uses import Use
-from tts.model_kinds import VERIFIERS
-from tts.models import latent, placed_weights, stacks
+from tts.model_kinds import LABELS, VERIFIERS
+from tts.models import latent, latent_states, placed_weights, stacks
 from tts.models.arch import Arch, check_split
 from tts.models.functions import Functions
 from tts.models.generator import Generator
@@ -216,9 +216,10 @@ class _Programs:
     """lanes: as if the config asked for so many; 0 for what it does ask for."""
     e, arch = self._e, architecture(self._e, use.model)
     if use.sampling:
-      kind = Generator if use.judge is None else latent.Generator
+      judging = latent_states.Collecting if use.stage == LABELS else latent.Generator
+      kind = Generator if use.judge is None else judging
     elif verifiers.is_latent(e, use.model):
-      kind = latent.States if use.stage == VERIFIERS else latent.Verifier
+      kind = latent_states.States if use.stage == VERIFIERS else latent.Verifier
     else:
       kind = verifiers.make_of(use.model)
     shape = shapes.of(arch, lanes or e.lanes, self._platform)

@@ -72,7 +72,7 @@ class ModelAtWork:
   @property
   def values(self) -> bool:
     """Whether it is a verifier, or a generator with one."""
-    return self.sampling is None or self.make.head is not None
+    return self.sampling is None or self.make.reader is not self.make
 
   @property
   def _carries(self) -> bool:

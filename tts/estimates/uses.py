@@ -33,7 +33,8 @@ class Use:
     reads: tokens of the longest text that it reads.
     writes: tokens of the longest text that it writes, its beginning included; 0 of a verifier.
     kept: what it does, at different times: rows that a question has, and pages that keep its texts.
-    judge: a latent verifier that scores what it writes; None where there is none.
+    judge: a latent verifier that scores what it writes, or in stage `labels` is to learn from it;
+      None where there is none.
   """
 
   stage: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import hashlib
 import json
 import os
@@ -25,12 +25,12 @@ _FEATURES, _DONE = 'features.npy', 'done.json'
 
 def read(reading: EngineVerifier, size: int, prompts: Sequence[Sequence[int]],
          solutions: Sequence[Sequence[Sequence[int]]], labels: Sequence[Sequence[float]],
-         folder: str | os.PathLike[str] | None = None, mark: str = '',
-         progress: bool = True) -> Examples:
+         folder: str | os.PathLike[str] | None = None, mark: str = '', progress: bool = True,
+         known: Callable[[int], np.ndarray | None] = lambda i: None) -> Examples:
   """The features of every token of solutions, and where each solution has its own.
 
   Args:
-    reading: of a `tts.models.latent.States`.
+    reading: of a `tts.models.latent_states.States`.
     size: F, of its head.
     prompts: of each question, ids.
     solutions: of each question, ids of each, one token at least.
@@ -39,10 +39,14 @@ def read(reading: EngineVerifier, size: int, prompts: Sequence[Sequence[int]],
       them in memory. They are float16, 2 F bytes a token.
     mark: of the generator and the head; with another one, or other texts, all is read anew.
     progress: show a bar where it takes more than a few seconds.
+    known: a question's place --> the features [tokens, F] of its solutions, one after the other,
+      where they are known: it is not read then.
   """
   lengths = np.array([len(ids) for of in solutions for ids in of])
   ends = np.cumsum(lengths)
   question = np.repeat(np.arange(len(solutions)), [len(of) for of in solutions])
+  first = np.searchsorted(question, np.arange(len(solutions) + 1))  # item of each question
+  of_question = np.concatenate([[0], ends])[first]  # token of each question
   found = Examples(
       features=np.zeros(0), start=ends - lengths, end=ends, question=question,
       label=np.array([label for of in labels for label in of], np.float32))
@@ -55,9 +59,16 @@ def read(reading: EngineVerifier, size: int, prompts: Sequence[Sequence[int]],
             disable=not (progress and hosts.is_first())) as bar:
     while store.done < len(texts):
       block = range(store.done, min(store.done + _BLOCK, len(texts)))
-      for done in engine.stream(map(begin, block), [reading], in_flight):
-        first = np.searchsorted(question, block[done.index])
-        for i, values in enumerate(done.result, first):
+      unknown = []
+      for i in block:
+        own = store.features[of_question[i]:of_question[i + 1]]
+        if (given := known(i)) is None or given.shape != own.shape:
+          unknown.append(i)
+          continue
+        own[:] = given
+        bar.update()
+      for done in engine.stream(map(begin, unknown), [reading], in_flight):
+        for i, values in enumerate(done.result, first[unknown[done.index]]):
           store.features[found.start[i]:found.end[i]] = np.clip(values, -_LARGEST, _LARGEST)
         bar.update()
       store.keep(block.stop)

@@ -13,7 +13,7 @@ from tts.engine.engine_models import EngineVerifier
 from tts.library import calls, features
 from tts.library.calls import Limits, Questions
 from tts.library.models import given, LanguageModel, RewardModel
-from tts.models import latent
+from tts.models import latent, latent_states
 from tts.models.functions import Functions
 from tts.models.latent import Head
 from tts.train import latent_fit, latent_folder
@@ -81,7 +81,7 @@ def train_latent(generator: LanguageModel, questions: Sequence[str],
          for i, of in enumerate(solutions)]
   mark = latent_folder.fingerprint(model.arch, model.params)
   work = pathlib.Path(f'{os.fspath(folder)}.work')
-  reading = EngineVerifier(model.mesh, Functions(latent.States, model.arch, head), model.params,
+  reading = EngineVerifier(model.mesh, Functions(latent_states.States, model.arch, head), model.params,
                            model.shape, shared_prefix(model.prompts.encode))
   examples = features.read(reading, latent.num_features(head, model.arch.width), asked.ids, ids,
                            labels, work / _FEATURES, f'{mark} {head}', progress)

@@ -88,12 +88,14 @@ def zeros(head: Head, width: int) -> dict[str, jax.Array]:
 
 def read_states(params: dict[str, Any], states: jax.Array) -> jax.Array:
   """What states [n, ..., D] are to gate and value, float32 [..., 2]."""
-  weights = params['states']
-  # One product with layers and width side by side.
-  side = jnp.moveaxis(states.astype(jnp.float32), 0, -2)
-  side = side.reshape(*side.shape[:-2], weights.shape[0] * weights.shape[1])
-  read = _dot(side, weights.reshape(-1, OUTPUTS))
+  read = _dot(side_by_side(states), params['states'].reshape(-1, OUTPUTS))
   return read + jnp.broadcast_to(params['bias'], read.shape)
+
+
+def side_by_side(states: jax.Array) -> jax.Array:
+  """States [n, ..., D] as float32 [..., n D]."""
+  side = jnp.moveaxis(states.astype(jnp.float32), 0, -2)
+  return side.reshape(*side.shape[:-2], side.shape[-2] * side.shape[-1])
 
 
 def _dot(x: jax.Array, weights: jax.Array) -> jax.Array:
@@ -128,8 +130,8 @@ def logits_of(sums: jax.Array) -> jax.Array:
   return jnp.where(total > 0, sums[..., 1] / jnp.where(total > 0, total, 1.0), 0.0)
 
 
-def _observed(decoder: Decoder, params: Params, head: Head, hidden: jax.Array, tokens: jax.Array,
-              own: jax.Array) -> jax.Array:
+def observed_own(decoder: Decoder, params: Params, head: Head, hidden: jax.Array, tokens: jax.Array,
+                 own: jax.Array) -> jax.Array:
   """`observed` of tokens int32 [R, n] behind hidden states [R, n, D], some of which are own [R].
 
   A question's tokens do not count, and cost no logits where they are alone.
@@ -140,17 +142,39 @@ def _observed(decoder: Decoder, params: Params, head: Head, hidden: jax.Array, t
       lambda hidden: jnp.zeros((*tokens.shape, len(head.beside)), jnp.float32), hidden)
 
 
-def _before(old: jax.Array, new: jax.Array) -> jax.Array:
+def before(old: jax.Array, new: jax.Array) -> jax.Array:
   """What stands before each of n tokens: old [R, ...] before the first, of new [R, n, ...]."""
   return jnp.concatenate([old[:, None], new[:, :-1]], axis=1)
 
 
-def _newest(new: Any, old: Any, lengths: jax.Array) -> Any:
+def newest(new: Any, old: Any, lengths: jax.Array) -> Any:
   """Of trees of arrays [R, n, ...] what the newest real token has; old [R, ...] where none is."""
   last = jnp.maximum(lengths - 1, 0)[:, None, None]
   return jax.tree.map(
       lambda new, old: jnp.where((lengths > 0)[:, None],
                                  jnp.take_along_axis(new, last, axis=1)[:, 0], old), new, old)
+
+
+def with_newest(writing: Any, new: Any, chunk: Any, live: jax.Array) -> Any:
+  """Texts to which a token has been added, bool [R]: what its text carries now is `new`."""
+  carry = jax.tree.map(lambda new, old: jnp.where(live[:, None], new, old), new,
+                       writing.texts.carry)
+  return writing.replace(texts=writing.texts.replace(carry=carry), chunk=chunk)
+
+
+class Writes:
+  """What generators have whose texts carry a hidden state: `_decoder`, `_params`."""
+
+  _decoder: Decoder
+  _params: Params
+
+  def logits(self, writing: generator_lib.Writing) -> jax.Array:
+    """Next-token logits of each text, float32 [R, V]."""
+    return self._decoder.apply(self._params, writing.texts.carry.hidden, method='logits')
+
+  def end(self, writing: generator_lib.Writing) -> Texts:
+    """The texts with what has been added to them."""
+    return texts_lib.append(writing.texts, writing.chunk)
 
 
 class _WithHead:
@@ -179,57 +203,16 @@ class Verifier(_WithHead):
     read = read_states(self._own, hidden.states)  # [R, n, 2]
     beside = None
     if self._head.beside:
-      beside = _observed(self._decoder, self._params, self._head, _before(carry.hidden, hidden.lm),
+      beside = observed_own(self._decoder, self._params, self._head, before(carry.hidden, hidden.lm),
                          tokens, own & (lengths > 0))
     sums = carry.sums[:, None] + jnp.cumsum(
-        added(self._own, _before(carry.read, read), beside), axis=1)
+        added(self._own, before(carry.read, read), beside), axis=1)
     sums = jnp.where(own[:, None, None], sums, 0.0)
-    carry = _newest(Carry(hidden.lm, read, sums), carry, lengths)
+    carry = newest(Carry(hidden.lm, read, sums), carry, lengths)
     return Scored(jax.nn.sigmoid(logits_of(sums)), texts.replace(carry=carry))
 
 
-@flax.struct.dataclass
-class StatesCarry:
-  """Beside the columns of R texts that are read to learn from."""
-
-  hidden: jax.Array  # [R, D] final hidden state of the newest token
-  states: jax.Array  # [R, n D] float32, those of the chosen layers
-
-
-class States:
-  """What a head is fitted on: a verifier whose values are what each token is judged by.
-
-  Values are float32 [R, n, layers D + len(beside)], in this order; there are no parameters beside
-  the decoder's.
-  """
-
-  def __init__(self, decoder: Decoder, params: Params, head: Head):
-    self._decoder, self._params, self._head = decoder, params, head
-
-  def empty(self, rows: int, width: int) -> Texts:
-    """Texts that have read nothing, with room for `width` tokens each."""
-    arch = self._decoder.arch
-    carry = StatesCarry(jnp.zeros((rows, arch.width), arch.dtype),
-                        jnp.zeros((rows, len(self._head.layers) * arch.width), jnp.float32))
-    return texts_lib.empty(self._decoder, self._params, rows, width, carry)
-
-  def extend(self, texts: Texts, tokens: jax.Array, lengths: jax.Array, own: jax.Array) -> Scored:
-    """Reads new tokens; see `tts.protocols.Verifier`."""
-    carry = texts.carry
-    hidden, texts = generator_lib.read(self._decoder, self._params, texts, tokens, lengths,
-                                       chosen=self._head.layers)
-    states = jnp.moveaxis(hidden.states.astype(jnp.float32), 0, -2)
-    states = states.reshape(*tokens.shape, -1)
-    found = _before(carry.states, states)
-    if self._head.beside:
-      found = jnp.concatenate([found, _observed(
-          self._decoder, self._params, self._head, _before(carry.hidden, hidden.lm), tokens,
-          own & (lengths > 0))], axis=-1)
-    carry = _newest(StatesCarry(hidden.lm, states), carry, lengths)
-    return Scored(found, texts.replace(carry=carry))
-
-
-class Generator(_WithHead):
+class Generator(_WithHead, Writes):
   """The decoder as a generator that scores what it writes: a `tts.protocols.JudgingGenerator`."""
 
   def read(self, texts: Texts, tokens: jax.Array, lengths: jax.Array) -> Texts:
@@ -241,10 +224,6 @@ class Generator(_WithHead):
   def begin(self, texts: Texts, size: int) -> Writing:
     """Texts as they are, with room for `size` tokens to be written."""
     return Writing(texts=texts, chunk=texts_lib.chunk(texts, size), sums=texts.carry.sums)
-
-  def logits(self, writing: Writing) -> jax.Array:
-    """Next-token logits of each text, float32 [R, V]."""
-    return self._decoder.apply(self._params, writing.texts.carry.hidden, method='logits')
 
   def judge(self, writing: Writing, logits: jax.Array,
             tokens: jax.Array) -> tuple[Writing, jax.Array]:
@@ -263,10 +242,4 @@ class Generator(_WithHead):
         self._decoder, self._params, writing.texts, writing.chunk, tokens[:, None],
         live.astype(jnp.int32), chosen=self._head.layers)
     new = Carry(hidden.lm[:, 0], read_states(self._own, hidden.states)[:, 0], writing.sums)
-    carry = jax.tree.map(lambda new, old: jnp.where(live[:, None], new, old), new,
-                         writing.texts.carry)
-    return writing.replace(texts=writing.texts.replace(carry=carry), chunk=chunk)
-
-  def end(self, writing: Writing) -> Texts:
-    """The texts with what has been added to them."""
-    return texts_lib.append(writing.texts, writing.chunk)
+    return with_newest(writing, new, chunk, live)

@@ -11,9 +11,10 @@ from typing import Any
 from tts.data.prompts import shared_prefix
 from tts.engine import engine, engine_models, shape
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
-from tts.models import latent
+from tts.models import latent, latent_states
 from tts.models.functions import Functions
 from tts.models.generator import Generator
+from tts.models.latent import Head
 from tts.runs.blocks import Block
 from tts.runs.run import Run
 from tts.sampling.logits import SamplingConfig
@@ -63,13 +64,18 @@ class Workers:
     self.verifier = functools.cache(self._verifier)
 
   def generator(self, name: str, sampling: SamplingConfig,
-                judge: str | None = None) -> EngineGenerator:
-    """A generator by its model's name. judge: a latent verifier that scores what it writes."""
-    return self._made(name, sampling, judge)
+                judge: str | None = None, states: Head | None = None) -> EngineGenerator:
+    """A generator by its model's name.
 
-  def _generator(self, name: str, sampling: SamplingConfig, judge: str | None) -> EngineGenerator:
+    judge: a latent verifier that scores what it writes. states: or what is to be learnt from.
+    """
+    return self._made(name, sampling, judge, states)
+
+  def _generator(self, name: str, sampling: SamplingConfig, judge: str | None,
+                 states: Head | None) -> EngineGenerator:
     model = self.run.model(judge or name)
-    make = Functions(latent.Generator if judge else Generator, model.arch, model.head)
+    kind = latent.Generator if judge else latent_states.Collecting if states else Generator
+    make = Functions(kind, model.arch, states or model.head)
     generator = EngineGenerator(self.run.mesh, make, model.params,
                                 shape.of(model.arch, self.run.experiment.lanes), sampling,
                                 self.run.limits, shared_prefix(self.run.prompts.encode),

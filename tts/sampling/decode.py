@@ -92,7 +92,7 @@ class Emitted(NamedTuple):
   token: jax.Array    # [R] int32, PAD_ID where not active
   logprob: jax.Array  # [R] float32, natural log at temperature 1, 0 where not active
   statistics: confidence.Statistics | None  # [R] likewise; None where they are not asked for
-  value: jax.Array | None  # [R] float32 likewise, of a `JudgingGenerator`: of the text with it
+  value: jax.Array | None  # [R, ...] likewise, of a `JudgingGenerator`: of the text with it
 
 
 def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, greedy: jax.Array,
@@ -119,7 +119,7 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
   value = None
   if isinstance(generator, JudgingGenerator):
     writing, value = generator.judge(writing, logits, token)
-    value = jnp.where(active, value, 0.0)
+    value = jnp.where(active.reshape(active.shape + (1,) * (value.ndim - 1)), value, 0)
   rows = advance(rows, token, active, limits)
   writing = generator.extend(writing, token, active & rows.live)
   found = jax.tree.map(lambda x: jnp.where(active, x, 0.0), found)

@@ -24,7 +24,7 @@ class Sample:
   entered: int
   attended: int        # keys that the tokens that entered attended to, summed
   statistics: Statistics | None = None  # [length], where they are asked for
-  values: np.ndarray | None = None  # [length] float32, of a generator that scores what it writes
+  values: np.ndarray | None = None  # [length, ...], of a generator that scores what it writes
 
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,

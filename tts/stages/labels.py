@@ -15,7 +15,9 @@ import dataclasses
 import functools
 from typing import Any
 
-from tts import model_kinds
+import numpy as np
+
+from tts import model_kinds, parallel
 from tts.config import Experiment
 from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
@@ -23,6 +25,7 @@ from tts.estimates.uses import Texts, Use
 from tts.eval.measures import flops
 from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
+from tts.model_kinds import LABELS
 from tts.runs import blocks as blocks_lib, record_rows
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
@@ -32,7 +35,7 @@ from tts.runs.work import Work
 from tts.runs.workdir import fingerprint
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
-from tts.stages import rollouts as rollouts_lib, sample_pool
+from tts.stages import kept_states, rollouts as rollouts_lib, sample_pool
 from tts.stages.rollouts import Solution
 from tts.stages.stage import Stage
 from tts.train import packed
@@ -50,18 +53,21 @@ class Labelled:
     rows: of its samples, read and not graded.
     solutions: those that have an answer.
     rollouts: of each solution.
+    states: of each solution what a latent verifier learns from, where one is trained.
   """
 
   rows: Rows
   solutions: list[Solution]
   rollouts: list[list[pool_lib.Sample]]
+  states: list[np.ndarray] | None = None
 
 
 def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
   """A question's samples and the rollouts from their steps, a `Labelled`."""
-  run, config = workers.run, workers.run.experiment.labels
-  sampler = sample_pool.sampler(workers, 'base', 'train_pool', config.samples, sampling)
-  generator, = sampler.models
+  run, config, head = workers.run, workers.run.experiment.labels, kept_states.to_learn(workers.run)
+  sampler = sample_pool.sampler(workers, 'base', 'train_pool', config.samples, sampling,
+                                states=head)
+  generator = workers.generator('base', sampling)
 
   def of(block: Block) -> Callable[[int, int], Coroutine]:
     sample = sampler.of(block)
@@ -71,14 +77,16 @@ def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
       rows = _rows(run, block, b, samples)
       run.rows.read(rows)
       solutions = rollouts_lib.wanted(block, b, rows)
+      states = [samples[s.row['slot']].values for s in solutions] if head else None
       if not config.rollouts:
-        return Labelled(rows, solutions, [[] for _ in solutions])
+        return Labelled(rows, solutions, [[] for _ in solutions], states)
       return Labelled(rows, solutions, await rollouts_lib.roll_out(
-          generator, group, solutions, run.seed, config.rollouts))
+          generator, group, solutions, run.seed, config.rollouts), states)
 
     return question
 
-  return PerQuestion(of, [generator], config.samples * max(1, config.rollouts))
+  models = dict.fromkeys([*sampler.models, *([generator] if config.rollouts else [])])
+  return PerQuestion(of, list(models), config.samples * max(1, config.rollouts))
 
 
 def _rows(run: Run, block: Block, b: int, samples: list[pool_lib.Sample]) -> Rows:
@@ -147,11 +155,21 @@ def works(run: Run) -> Iterator[list[Work]]:
   mark = fingerprint(run.model('base').mark, run.data_mark('verifier'), config, limits, sampling,
                      run.seed, run.tokenizer_mark(), _FORMAT)
   workers = Workers(run)
-  yield [Work(_FOLDER, mark, blocks, questions(workers, sampling), functools.partial(rows_of, run),
+  yield [Work(_FOLDER, mark, blocks, questions(workers, sampling),
+              functools.partial(_kept, run, mark),
               {'strategy': 'rollouts', 'budget': config.samples, 'theta': {}}, workers)]
   models = run.experiment.models
   if any(models[name].learns == 'more_outcomes' for name in models.trained()):
     yield [_outcomes(run, blocks, sampling, mark)]
+
+
+def _kept(run: Run, mark: str, block: Block, found: list[Labelled]) -> Rows:
+  """`rows_of`, and the solutions' states in a place of their own, where they are wanted."""
+  head = kept_states.to_learn(run)
+  for problem, each in zip(block.problems, found):
+    if head and each.solutions and parallel.is_first_of(run.mesh):
+      kept_states.keep(run, mark, head, problem.id, each.states)
+  return rows_of(run, block, found)
 
 
 def _outcomes(run: Run, blocks: list[Block], sampling: SamplingConfig, mark: str) -> Work:
@@ -226,14 +244,17 @@ def stage(e: Experiment) -> Stage:
     sampling = e.sampling.to_learn_from(temperature=config.temperature)
     if e.models.trained(model_kinds.verifiers(e.models.kinds)):
       # A question's solutions are kept while all of them are rolled out.
-      yield Use('labels', 'base', sampling, texts.whole, texts.whole,
-                ((config.samples * max(1, config.rollouts), config.samples * texts.solution()),))
+      kept = ((config.samples * max(1, config.rollouts), config.samples * texts.solution()),)
+      learns = next((name for name in e.models.trained() if e.models.kinds[name].latent), None)
+      yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, learns)
+      if learns and config.rollouts:
+        yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept)
 
   def cost(lengths: Lengths) -> Cost:
     samples = config.questions * config.samples
     rollouts = samples * (lengths.steps - 1) * config.rollouts
     written = samples + rollouts / 2  # a rollout writes about half a solution
-    return Cost('labels', int(samples + rollouts), int(written * lengths.solution),
+    return Cost(LABELS, int(samples + rollouts), int(written * lengths.solution),
                 {'write': costs.solutions(e, 'base', written, lengths)})
 
-  return Stage('labels', 'rollouts', works, uses=uses, cost=cost)
+  return Stage(LABELS, 'rollouts', works, uses=uses, cost=cost)

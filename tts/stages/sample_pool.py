@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import dataclasses
 
 from tts import rng
+from tts.models.latent import Head
 from tts.runs import record_rows, verifiers
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
@@ -22,13 +23,16 @@ _FORMAT = 3  # of rows; files of another one are made anew
 
 
 def sampler(workers: Workers, model: str, stream: str, num: int, sampling: SamplingConfig,
-            first: int = 0, judge: str | None = None) -> PerQuestion:
-  """A question's samples of slots `first` and on, a list of `Sample`. judge: scores them, too."""
+            first: int = 0, judge: str | None = None, states: Head | None = None) -> PerQuestion:
+  """A question's samples of slots `first` and on, a list of `Sample`.
+
+  judge: a latent verifier that scores them, too. states: what one learns from, which they then have.
+  """
   run = workers.run
   greedy = sampling.temperature == 0
   # Greedy rows go through the program that draws.
   generator = workers.generator(model, sampling if not greedy else dataclasses.replace(
-      run.experiment.sampling, statistics=sampling.statistics), judge)
+      run.experiment.sampling, statistics=sampling.statistics), judge, states)
 
   def of(block: Block) -> Callable[[int, int], Coroutine]:
     keys = rng.slot_keys(run.seed, stream, block.words, range(first, first + num))

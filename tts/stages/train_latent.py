@@ -1,8 +1,8 @@
 """Part of stage `verifiers`: heads that read the base's hidden states, fitted on labelled solutions.
 
-The solutions are read once more for their states, which are kept in `train/<name>/states` until the
-head is there. A training that was ended goes on behind the last question that was read, or the last
-pass of the fit.
+The states were kept as the solutions were written (`tts.stages.kept_states`); those that are lost,
+or of other layers, are read again. A training that was ended goes on behind the last question whose
+states it has in `train/<name>`, or the last pass of the fit.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tts.engine import shape
 from tts.engine.engine_models import EngineVerifier
 from tts.eval.measures import flops, statistics
 from tts.library import features
-from tts.models import latent
+from tts.models import latent, latent_states
 from tts.models.functions import Functions
 from tts.models.latent import Head
 from tts.runs.run import Model, Run
 from tts.runs.workdir import fingerprint
-from tts.stages import labels, train as train_lib
+from tts.stages import kept_states, labels, train as train_lib
 from tts.train import latent_fit, latent_folder
 from tts.train.latent_config import LatentConfig
 from tts.train.latent_fit import Examples
@@ -83,15 +83,16 @@ def _fitted(run: Run, name: str, base: Model, head: Head,
 def read_states(run: Run, base: Model, head: Head, labelled: Sequence[Labelled],
                 folder: str) -> Examples:
   """Whole solutions and whether they are right, by their states."""
-  questions = list(_questions(labelled))
+  questions, mark = list(_questions(labelled)), labels.mark_of(run, 'rollouts')
   reading = EngineVerifier(
-      run.mesh, Functions(latent.States, base.arch, head), base.params,
+      run.mesh, Functions(latent_states.States, base.arch, head), base.params,
       shape.of(base.arch, run.experiment.lanes), shared_prefix(run.prompts.encode))
   return features.read(
       reading, latent.num_features(head, base.arch.width),
       [of[0].prompt for of in questions], [[x.tokens for x in of] for of in questions],
       [[x.labels[-1] for x in of] for of in questions],
-      folder if hosts.is_first() else None, f'{base.mark} {head}')
+      folder if hosts.is_first() else None, f'{base.mark} {head}',
+      known=lambda i: kept_states.known(run, mark, head, questions[i][0].name))
 
 
 def _questions(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:

@@ -13,7 +13,7 @@ from tts.estimates.uses import Texts, Use
 from tts.model_kinds import VERIFIERS
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
-from tts.stages import labels, train as train_lib, train_latent
+from tts.stages import kept_states, labels, train as train_lib, train_latent
 from tts.stages.stage import Stage
 from tts.train import packed
 from tts.train.steps import TrainConfig
@@ -62,6 +62,7 @@ def stage(e: Experiment) -> Stage:
   def train_all(run: Run) -> None:
     for name in names:
       (train_latent.train_latent if kinds[name].latent else train_verifier)(run, name)
+    kept_states.forget(run)
 
   def uses() -> Iterator[Use]:
     for name in heads:

@@ -40,7 +40,7 @@ class Examples:
 
   Attributes:
     features: [tokens, F] of a float dtype, a memory map perhaps: what each token is judged by,
-      F = layers D + len(beside), in this order; of `latent.States`.
+      F = layers D + len(beside), in this order; of `latent_states.States`.
     start, end: int [items], which tokens an item has; beginnings of a solution share theirs.
     question: int [items].
     label: float [items], chances that it comes to a right answer, or 0 and 1.
