@@ -62,8 +62,13 @@ class Shape:
     return used / (self.apart + rows) * (self.apart + most) / most
 
   def in_flight(self, rows: int) -> int:
-    """Questions that have begun and are not done, of so many rows each: lanes rarely lack one."""
-    return max(2, -(-self.begun * max(self.lanes, self.readers) // rows))
+    """Questions that have begun and are not done, of so many rows each: lanes rarely lack one.
+
+    A question of few rows waits for few; twice as many as there are lanes will do, and each has
+    texts that take memory.
+    """
+    lanes = max(self.lanes, self.readers)
+    return max(2, min(-(-self.begun * lanes // rows), 2 * lanes))
 
   def to_write(self, tokens: int) -> int:
     """Room of the lanes where the longest text that is written in has so many tokens."""

@@ -223,9 +223,11 @@ class _Programs:
     else:
       kind = verifiers.make_of(use.model)
     shape = shapes.of(arch, lanes or e.lanes, self._platform)
+    # A generator goes with each of the verifiers, and not with other generators.
     beside = [shapes.of(architecture(e, other.model), lanes or e.lanes, self._platform)
-              for other in self._uses if other.stage == use.stage]
-    begun = lambda rows: max(other.in_flight(rows) for other in beside)
+              for other in self._uses if other.stage == use.stage
+              and (other == use or (other.sampling is None) != (use.sampling is None))]
+    begun = lambda rows: min(use.questions, max(other.in_flight(rows) for other in beside))
     needed = max(begun(rows) * pages for rows, pages in use.kept)
     return ModelAtWork(
         Functions(kind, arch, cost.head(e, use.judge or use.model)), shape, shape.to_write(use.writes) if use.writes else 0,

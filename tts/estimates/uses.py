@@ -16,6 +16,7 @@ from tts import methods
 from tts.config import Experiment
 from tts.engine.nodes import pages_for
 from tts.engine.pages import SIZE
+from tts.model_kinds import LABELS, VERIFIERS
 from tts.revision.trajectories import MAX_CONTEXT
 from tts.runs import verifiers
 from tts.sampling.logits import SamplingConfig
@@ -33,6 +34,7 @@ class Use:
     reads: tokens of the longest text that it reads.
     writes: tokens of the longest text that it writes, its beginning included; 0 of a verifier.
     kept: what it does, at different times: rows that a question has, and pages that keep its texts.
+    questions: how many there are.
     judge: a latent verifier that scores what it writes, or in stage `labels` is to learn from it;
       None where there is none.
   """
@@ -43,6 +45,7 @@ class Use:
   reads: int
   writes: int
   kept: tuple[tuple[int, int], ...]
+  questions: int
   judge: str | None = None
 
 
@@ -52,6 +55,9 @@ class Texts:
   def __init__(self, e: Experiment):
     limits = e.limits
     self._e, self._sampling = e, e.sampling
+    self._questions = {LABELS: e.labels.questions, VERIFIERS: e.labels.questions,
+                       'revision': e.revision.questions, 'revise': e.revision.asked,
+                       'revision_orms': e.revision.orm_questions}
     self.prompt, self.tokens = limits.max_prompt_tokens, limits.max_tokens
     self.whole = self.prompt + self.tokens
     self._step = pages_for(limits.max_step_tokens)
@@ -59,6 +65,10 @@ class Texts:
     self._steps = self.tokens // SIZE + limits.max_steps
     # A question with the answers that a revision is written after.
     self.told = self.prompt + MAX_CONTEXT * (self.tokens + 1 + self.prompt)
+
+  def questions(self, stage: str) -> int:
+    """How many a stage asks, at most."""
+    return self._questions.get(stage, self._e.search.questions)
 
   def solution(self) -> int:
     """Pages of a prompt and a solution step by step."""
@@ -72,7 +82,7 @@ class Texts:
     """
     return Use(stage, model, sampling or self._sampling, self.prompt, self.whole,
                tuple((num, pages_for(self.prompt)) for num in sorted(set(nums))),
-               self._scoring(judge))
+               self.questions(stage), self._scoring(judge))
 
   def _scoring(self, judge: str | None) -> str | None:
     """The verifier, if it is one that scores while it is written."""
@@ -85,12 +95,13 @@ class Texts:
     turn = pages_for(self.tokens) + pages_for(self.prompt + 1)
     pages = pages_for(self.prompt) + chains * (MAX_CONTEXT * turn + pages_for(self.tokens))
     return Use(stage, model, sampling or self._sampling, self.told, self.told + self.tokens,
-               ((chains, pages),))
+               ((chains, pages),), self.questions(stage))
 
   def scores(self, stage: str, verifier: str, rows: int, before: int | None = None) -> Use:
     """So many solutions of a question read after `before` tokens, its prompt if no other."""
     before = before or self.prompt
-    return Use(stage, verifier, None, before + self.tokens, 0, ((rows, pages_for(before)),))
+    return Use(stage, verifier, None, before + self.tokens, 0, ((rows, pages_for(before)),),
+               self.questions(stage))
 
   def searches(self, stage: str, model: str, guide: str, how: Strategy,
                before: int | None = None) -> Iterator[Use]:
@@ -98,10 +109,11 @@ class Texts:
     num, before = how.num_candidates, before or self.prompt
     judge = self._scoring(guide)
     yield Use(stage, model, self._sampling, before, before + self.tokens,
-              ((num, self._searched(how, before)),), judge)
+              ((num, self._searched(how, before)),), self.questions(stage), judge)
     if judge is None:
       yield Use(stage, guide, None, self.whole, 0,
-                ((num, self._searched(how, self.prompt, how.lookahead or 0)),))
+                ((num, self._searched(how, self.prompt, how.lookahead or 0)),),
+                self.questions(stage))
 
   def _searched(self, how: Strategy, prompt: int, ahead: int = 0) -> int:
     """Pages of a question: the rows that were kept, and a step of every candidate's."""

@@ -246,9 +246,9 @@ def stage(e: Experiment) -> Stage:
       # A question's solutions are kept while all of them are rolled out.
       kept = ((config.samples * max(1, config.rollouts), config.samples * texts.solution()),)
       learns = next((name for name in e.models.trained() if e.models.kinds[name].latent), None)
-      yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, learns)
+      yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions, learns)
       if learns and config.rollouts:
-        yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept)
+        yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions)
 
   def cost(lengths: Lengths) -> Cost:
     samples = config.questions * config.samples
