@@ -202,7 +202,7 @@ class Experiment:
     plugins: modules of yours that add search methods, verifiers, graders or task families; see
       README.md.
     verifier: the main one, which guides every search and scores the pools: prm, prm_plain, latent,
-      one of your own, or a plugin's. The others are ablations.
+      logprob, one of your own, or a plugin's. The others are ablations.
     mesh: devices.
     lanes: texts that a model writes at a time on each group of devices; 0 chooses by the model and
       the device. Records do not depend on it: time does, and memory.

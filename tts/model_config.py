@@ -19,9 +19,9 @@ class ModelConfig:
   Attributes:
     enabled: False leaves the model out.
     learns: what it is made of, and so what it is for: `solutions` (a language model), `rollouts` (a
-      process verifier), `states` (one that reads the base's hidden states), `outcomes` or
-      `more_outcomes` (a verifier of whole solutions); see `tts.model_kinds`. None is what the model
-      of this name always learns.
+      process verifier), `states` (one that reads the base's hidden states), `nothing` (one whose
+      values are the base's own log-probabilities), `outcomes` or `more_outcomes` (a verifier of
+      whole solutions); see `tts.model_kinds`. None is what the model of this name always learns.
     checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; or
       a GGUF file, F.gguf or hf://org/name/F.gguf; its training is skipped.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
@@ -65,6 +65,8 @@ _DEFAULTS = {
     'prm_plain': ModelConfig(enabled=False, init='base'),
     # A head on the base's own hidden states, which are there when it has written.
     'latent': ModelConfig(enabled=False, init='base'),
+    # How likely the base found what it wrote: a head that looks at nothing else.
+    'logprob': ModelConfig(enabled=False, init='base'),
     # The outcome reward model, and one on as many solutions as the rollouts' FLOPs pay for.
     'orm': ModelConfig(init='base'),
     'orm_more': ModelConfig(enabled=False, init='base'),

@@ -32,6 +32,7 @@ class Kind:
 
 
 LABELS, VERIFIERS = 'labels', 'verifiers'  # stages
+STATES, NOTHING = 'states', 'nothing'
 # What a model learns from --> its kind.
 KINDS = {
     'solutions': Kind(None, writes=True),              # worked solutions
@@ -39,7 +40,9 @@ KINDS = {
     'outcomes': Kind(VERIFIERS, writes=False),         # whether the same solutions are right
     'more_outcomes': Kind(VERIFIERS, writes=False),    # of as many as the rollouts' FLOPs pay for
     # Hidden states of the base, on the same solutions as the rollouts.
-    'states': Kind(VERIFIERS, writes=False, steps=True, latent=True),
+    STATES: Kind(VERIFIERS, writes=False, steps=True, latent=True),
+    # Nothing: its values are the base's own log-probabilities.
+    NOTHING: Kind(VERIFIERS, writes=False, steps=True, latent=True),
     'revisions': Kind('revision', writes=True, revises=True),  # right answers after wrong ones
     'answers': Kind('revision', writes=True, revises=True),    # the same, nothing before them
     'own_revisions': Kind('restem', writes=True, revises=True),  # the revision model's own chains
@@ -52,7 +55,8 @@ KINDS = {
 # Models that every config has, and what they learn from.
 LEARNS = {
     'base': 'solutions', 'mid': 'solutions', 'large': 'solutions', 'prm': 'rollouts',
-    'prm_plain': 'rollouts', 'latent': 'states', 'orm': 'outcomes', 'orm_more': 'more_outcomes',
+    'prm_plain': 'rollouts', 'latent': STATES, 'logprob': NOTHING, 'orm': 'outcomes',
+    'orm_more': 'more_outcomes',
     'revision': 'revisions', 'revision_control': 'answers', 'revision_restem': 'own_revisions',
     'revision_orm': 'chains', 'revision_orm_alone': 'chain_answers',
     'control_orm': 'control_answers'}

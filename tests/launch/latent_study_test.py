@@ -1,6 +1,7 @@
 """A study that follows a latent verifier: trained, searched with, charged, gone on with, asked."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -92,3 +93,19 @@ def test_whole_solutions_are_labelled_without_rollouts(launcher, smoke, tmp_path
   for row in rows:
     assert row['labels'][-1] == float(row['correct'])
     assert row['counts']['base']['simulated'] == 0 == row['rollout_attended']
+
+
+def test_a_given_model_is_searched_by_its_own_log_probability(launcher, smoke, tmp_path):
+  """`launch.evaluate` trains nothing, and this verifier needs nothing."""
+  workdir = tmp_path / 'w'
+  launcher.ok('evaluate', '--config=configs/smoke.py', f'--workdir={workdir}',
+              f'--config.models.base.checkpoint={smoke / "models" / "base"}',
+              '--config.models.logprob.enabled=True', '--config.verifier=logprob',
+              '--config.search.lookahead_questions=0')
+  written = json.loads((workdir / 'report' / 'results.json').read_text())
+  beams = [r for r in written['curves'] if r['strategy'] == 'beam' and r['bin'] is None]
+  assert {r['budget'] for r in beams} == {1, 4} and all(r['guided'] for r in beams)
+  rows = list(records.iterate(workdir, 'search', 'sample-n4'))
+  for row in rows:
+    mean = row['logprob'] / len(row['tokens'])
+    assert row['answer_score'] == pytest.approx(1 / (1 + math.exp(-10 * mean)), abs=1e-5)

@@ -102,7 +102,7 @@ def test_the_log_probability_needs_no_training(generator):
                            progress=False):
     assert result.verifier_tokens == 0
     for solution in result.solutions:
-      mean = solution.logprob / solution.num_tokens
+      mean = 10 * solution.logprob / solution.num_tokens
       assert solution.score == pytest.approx(1 / (1 + np.exp(-mean)), abs=1e-6)
 
 

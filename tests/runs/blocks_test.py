@@ -78,7 +78,7 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   run = types.SimpleNamespace(
       experiment=config.from_config_dict(quickstart.get_config()), mesh=parallel.make_mesh(1),
       problems=lambda *args: [], workdir=types.SimpleNamespace(write_json=lambda *args: None),
-      has_model=lambda name: name != 'latent', main='prm')
+      has_model=lambda name: name not in ('latent', 'logprob'), main='prm')
   list(search.works(run))
   of = lambda verifier: [m[1] for m in made if m[0] == verifier]
   assert of('prm') == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16',

@@ -27,9 +27,9 @@ def test_only_what_can_guide_a_search_is_the_main_one(name, plugins):
 
 
 def test_the_others_are_beside_it():
-  assert verifiers.beside(experiment()) == ['prm', 'prm_plain', 'latent']
-  assert verifiers.beside(experiment(verifier='prm')) == ['prm_plain', 'latent', 'mean_value']
-  assert verifiers.beside(experiment(verifier='prm_plain', plugins=())) == ['prm', 'latent']
+  assert verifiers.beside(experiment()) == ['prm', 'prm_plain', 'latent', 'logprob']
+  assert verifiers.beside(experiment(verifier='prm')) == ['prm_plain', 'latent', 'logprob', 'mean_value']
+  assert verifiers.beside(experiment(verifier='prm_plain', plugins=())) == ['prm', 'latent', 'logprob']
 
 
 def test_a_dry_run_counts_it():

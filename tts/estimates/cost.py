@@ -10,7 +10,9 @@ import jax
 
 from tts.config import Experiment
 from tts.eval.measures import flops
+from tts.model_kinds import STATES
 from tts.models.arch import Arch
+from tts.models import latent
 from tts.models.latent import Head
 from tts.models.transformer import Decoder, num_params
 from tts.runs import verifiers
@@ -68,7 +70,10 @@ def head(e: Experiment, name: str) -> Head | None:
   """What a latent verifier reads; None of any other."""
   if not verifiers.is_latent(e, name):
     return None
-  return e.models[name].latent.head(arch(e, name)['num_layers'])
+  a = arch(e, name)
+  if e.models[name].learns != STATES:
+    return latent.of_logprob(a['width'])[0]
+  return e.models[name].latent.head(a['num_layers'])
 
 
 def arch(e: Experiment, name: str) -> dict:

@@ -26,7 +26,7 @@ _FEATURES, _FIT = 'features', 'fit'
 def logprob_verifier(generator: LanguageModel) -> RewardModel:
   """The verifier that nobody has to train: how likely a generator found what it wrote.
 
-  A step's score is sigmoid(m), m the mean log-probability (nats a token, temperature 1) of the
+  A step's score is sigmoid(10 m), m the mean log-probability (nats a token, temperature 1) of the
   solution up to there. It is a latent verifier that looks at nothing else, and costs as little.
 
   Raises:
@@ -35,10 +35,7 @@ def logprob_verifier(generator: LanguageModel) -> RewardModel:
   model = calls.language_model(generator)
   if model.arch is None:
     raise InputError(f'{model.source} has no states to read: load it by tts.load_generator')
-  head = Head((1,), ('logprob',))
-  params = latent.zeros(head, model.arch.width)
-  params['beside'] = params['beside'].at[0, 1].set(1.0)  # of gate and value the value
-  return RewardModel.of_head(model, head, params, 'the log-probability')
+  return RewardModel.of_head(model, *latent.of_logprob(model.arch.width), 'the log-probability')
 
 
 def train_latent(generator: LanguageModel, questions: Sequence[str],

@@ -27,6 +27,7 @@ from tts.types import InputError
 
 BESIDE = ('logprob', 'entropy')  # of the distribution at temperature 1, in nats
 OUTPUTS = 2  # gate and value
+_SLOPE = 10.0
 NAME = 'latent'  # of a head's parameters, beside `params`, those of the decoder
 
 
@@ -84,6 +85,17 @@ def zeros(head: Head, width: int) -> dict[str, jax.Array]:
   """Parameters of a head that says 0.5 of everything. width: D."""
   shape = {'states': (len(head.layers), width), 'beside': (len(head.beside),), 'bias': ()}
   return {name: jnp.zeros((*of, OUTPUTS), jnp.float32) for name, of in shape.items() if all(of)}
+
+
+def of_logprob(width: int) -> tuple[Head, dict[str, jax.Array]]:
+  """A head that nobody has to fit, and its parameters: every token counts the same.
+
+  A score is sigmoid(10 m), m the mean log-probability of the tokens so far: it orders solutions as m
+  does, and the factor says how much more a likelier one counts in a weighted vote. width: D.
+  """
+  head = Head((1,), ('logprob',))
+  params = zeros(head, width)
+  return head, params | {'beside': params['beside'].at[0, 1].set(_SLOPE)}  # of gate and value
 
 
 def read_states(params: dict[str, Any], states: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tts import hosts, model_kinds
 from tts.data import files
+from tts.model_kinds import STATES
 from tts.models.latent import Head
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
@@ -24,7 +25,7 @@ def to_learn(run: Run) -> Head | None:
   """What the first latent verifier that the run trains reads; None where it trains none."""
   models = run.experiment.models
   names = [name for name in models.trained(model_kinds.verifiers(models.kinds))
-           if models.kinds[name].latent]
+           if models[name].learns == STATES]
   if not names:
     return None
   return models[names[0]].latent.head(run.model('base').arch.num_layers)

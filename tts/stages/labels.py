@@ -25,7 +25,7 @@ from tts.estimates.uses import Texts, Use
 from tts.eval.measures import flops
 from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
-from tts.model_kinds import LABELS
+from tts.model_kinds import LABELS, STATES
 from tts.runs import blocks as blocks_lib, record_rows
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
@@ -245,7 +245,7 @@ def stage(e: Experiment) -> Stage:
     if e.models.trained(model_kinds.verifiers(e.models.kinds)):
       # A question's solutions are kept while all of them are rolled out.
       kept = ((config.samples * max(1, config.rollouts), config.samples * texts.solution()),)
-      learns = next((name for name in e.models.trained() if e.models.kinds[name].latent), None)
+      learns = next((name for name in e.models.trained() if e.models[name].learns == STATES), None)
       yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions, learns)
       if learns and config.rollouts:
         yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions)

@@ -21,6 +21,7 @@ from tts.eval.claims import claim_sides
 from tts.eval.claims.claims import Claim
 from tts.eval.policy import estimators
 from tts.eval.report import report, votes_file
+from tts.model_kinds import NOTHING, VERIFIERS
 from tts.runs import blocks, verifiers, work as work_lib
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint, Usage, Workdir
@@ -165,7 +166,9 @@ def _has_news(run: Run) -> bool:
 
 
 def evaluated(experiment: Experiment) -> tuple[Experiment, list[Stage]]:
-  """What `launch.evaluate` runs, and its stages: models without a checkpoint are left out.
+  """What `launch.evaluate` runs, and its stages.
+
+  Models without a checkpoint are left out, but for verifiers that learn nothing.
 
   Raises:
     InputError: the base model has none.
@@ -173,9 +176,11 @@ def evaluated(experiment: Experiment) -> tuple[Experiment, list[Stage]]:
   models, revision = experiment.models, experiment.revision
   if not models['base'].checkpoint:
     raise InputError('config.models.base.checkpoint is missing: the folder of a trained model')
-  given = Models(**{name: dataclasses.replace(model, enabled=bool(model.checkpoint))
-                    for name, model in models.items()})
+  untaught = [name for name in models.trained() if models[name].learns == NOTHING]
+  given = Models(**{name: dataclasses.replace(
+      model, enabled=bool(model.checkpoint) or name in untaught) for name, model in models.items()})
   revising = revision.enabled and given['revision'].enabled
   experiment = dataclasses.replace(
       experiment, models=given, revision=dataclasses.replace(revision, enabled=revising))
-  return experiment, [stage for stage in graph.stages(experiment) if stage.reported]
+  return experiment, [stage for stage in graph.stages(experiment)
+                      if stage.reported or (stage.name == VERIFIERS and untaught)]

@@ -7,7 +7,7 @@ states it has in `train/<name>`, or the last pass of the fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import itertools
 import shutil
@@ -23,6 +23,7 @@ from tts.engine import shape
 from tts.engine.engine_models import EngineVerifier
 from tts.eval.measures import flops, statistics
 from tts.library import features
+from tts.model_kinds import STATES
 from tts.models import latent, latent_states
 from tts.models.functions import Functions
 from tts.models.latent import Head
@@ -41,14 +42,25 @@ def train_latent(run: Run, name: str) -> None:
   if config.checkpoint:
     return
   base, how = run.model('base'), config.latent
+  if config.learns != STATES:
+    head, params = latent.of_logprob(base.arch.width)
+    _publish(run, name, fingerprint(base.mark, head, name), head, lambda: (params, {'tokens': 0}))
+    return
   how = dataclasses.replace(how, fit=dataclasses.replace(how.fit, seed=how.fit.seed + run.seed))
   head = how.head(base.arch.num_layers)
-  mark = fingerprint(labels.mark_of(run, 'rollouts'), base.mark, head, how, name)
+  _publish(run, name, fingerprint(labels.mark_of(run, 'rollouts'), base.mark, head, how, name), head,
+           lambda: _fitted(run, name, base, head, how))
+
+
+def _publish(run: Run, name: str, mark: str, head: Head,
+             made: Callable[[], tuple[dict[str, Any], dict[str, Any]]]) -> None:
+  """Writes the head that `made` gives (parameters, metrics), unless it is there."""
   if train_lib.is_there(run, name, mark):
     return
   if 0 in parallel.members(run.mesh):  # the first process, and those that share its models
-    params, metrics = _fitted(run, name, base, head, how)
+    params, metrics = made()
     if hosts.is_first():
+      base = run.model('base')
       latent_folder.save(run.workdir.path('models', name), head, params, latent_folder.fingerprint(
           base.arch, base.params), {'arch': None, 'params': int(sum(x.size for x in params.values())),
                                     'metrics': metrics, 'seed': run.seed, 'fingerprint': mark})
