@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import resource
@@ -12,6 +13,19 @@ def cores() -> int:
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
+
+
+@functools.cache
+def processor() -> str:
+  """The kind of processor, by its name where the system says it."""
+  try:
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+      for line in file:
+        if line.startswith('model name'):
+          return line.partition(':')[2].strip()
+  except OSError:  # not Linux
+    pass
+  return platform.processor() or platform.machine()
 
 
 def peak_rss_bytes() -> int:

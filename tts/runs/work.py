@@ -24,7 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tts import hosts, parallel
+from tts import hosts, machine, parallel
 from tts.data import buckets
 from tts.engine import engine
 from tts.engine.engine import Begin, Done
@@ -185,7 +185,8 @@ class _Computing:
     rows = work.rows(work.blocks[i], found)
     if self._writes:
       workdir.write_json(_timing(work.folder, i), {
-          **work.info, 'seconds': seconds, 'questions': len({r['problem_id'] for r in rows}),
+          **work.info, 'seconds': seconds, 'processor': machine.processor(),
+          'questions': len({r['problem_id'] for r in rows}),
           'computed': {model: n for (model, kind), n in computed.items() if kind == 'computed'}})
       block = pathlib.Path(workdir.path(_records(work.folder, i)))
       equal_answers.write(workdir.root, block, find_equal_answers.of_rows(work.grader, rows))
