@@ -62,14 +62,12 @@ def _near(printed, expected):
 
 def _differences(line, printed, fields):
   """(printed, expected) of each field of a template's line that is not as it should be."""
-  parts = pages.FIELD.split(line)
-  found = [(field, fields.expected(field)) for field in parts[1::2]]
-  pattern = ''
-  for literal, (field, expected) in zip(parts, [*found, (None, None)]):
-    mark = text.AWAITS if field and pages.awaits(field) else ''
-    value = '' if field is None else rf'({".*?" if field.startswith("given ") else _PRINTED}){mark}'
-    pattern += re.escape(literal) + value
-  pattern += '' if len(parts) % 2 else re.escape(parts[-1])
+  literals, named = (pages.FIELD.split(line)[i::2] for i in (0, 1))
+  found = [(field, fields.expected(field)) for field in named]
+  pattern = re.escape(literals[0])
+  for field, literal in zip(named, literals[1:]):
+    mark = text.AWAITS if pages.awaits(field) else ''
+    pattern += rf'({".*?" if field.startswith("given ") else _PRINTED}){mark}{re.escape(literal)}'
   matched = re.fullmatch(pattern, printed)
   if matched is None:
     yield printed, pages.FIELD.sub('...', line)

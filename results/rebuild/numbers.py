@@ -27,6 +27,7 @@ rebuilt. A number that the folder has no data for is None here; its page marks i
 """
 
 import functools
+import json
 import pathlib
 import re
 
@@ -51,10 +52,21 @@ def rebuilt(folder, kind, names):
   folder = pathlib.Path(folder)
   if (folder / 'questions.npz').exists():
     return not (kind == 'revision' and 'proposal' in names[0])
-  auc = kind == 'contrast' and names[0].endswith('auc_within')
-  estimated = kind not in ('curve', 'vote', 'contrast', 'claim', 'verdict')
-  return ((folder / 'outcomes.csv.gz').exists() and kind in _OF_OUTCOMES and not auc
-          and (not estimated or names[:2] == ['oracle', 'pool']))
+  if not (folder / 'outcomes.csv.gz').exists() or kind not in _OF_OUTCOMES:
+    return False
+  if kind in ('claim', 'verdict'):
+    return names[0] in _redone(folder)
+  if kind in ('curve', 'vote', 'contrast'):
+    return not names[0].endswith('auc_within')
+  return names[:2] == ['oracle', 'pool']  # the bins that the table has
+
+
+@functools.cache
+def _redone(folder):
+  """Claims that a table of outcomes was enough for."""
+  path = folder / 'reread.json'
+  return {row['id'] for row in json.loads(path.read_text('utf-8'))['claims']} if (
+      path.exists()) else set()
 
 
 class Numbers:

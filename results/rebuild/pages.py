@@ -17,9 +17,23 @@ _TYPED = re.compile(r'(?<![\w.])[+-]?\d*\.\d{3,}')  # a result that no field has
 
 
 def template(page):
-  """A page's template, tables of claims spelt out."""
-  written = (RESULTS / 'pages' / PAGES[page]).read_text('utf-8')
+  """A page's template, tables of claims and of openings spelt out."""
+  written = (RESULTS / 'pages' / PAGES[page]).read_text('utf-8').replace(
+      '{{openings}}', _openings())
   return re.sub(r'\{\{(\S+) claims(.*?)\}\}', lambda m: _claims([m[1], *m[2].split()]), written)
+
+
+def _openings():
+  """A row per opening of `test`, in order."""
+  lines = ['| date | commit | study | benchmark seed | questions | held / did not hold / inconclusive '
+           '| remarks |', '|---|---|---|---|---|---|---|']
+  for row in json.loads((RESULTS / 'openings.json').read_text('utf-8')):
+    verdicts = row['verdicts']
+    said = 'no claims' if verdicts is None else ' / '.join(map(str, verdicts.values()))
+    lines.append(f'| {row["date"]} | {row["commit"]} | {row["study"]}'
+                 f'{"" if row["published"] else ", replaced since"} | {row["benchmark_seed"]} | '
+                 f'{row["questions"]:,} | {said} | {row["remark"]} |')
+  return '\n'.join(lines)
 
 
 def _claims(studies):

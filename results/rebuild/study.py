@@ -205,6 +205,9 @@ class Study:
           theta or '', guided, column('generated_tokens'), column('verifier_tokens'),
           column('flops'), name='-'.join(parts)))
     self.outcomes = self._labelled(self.outcomes)
+    again = self.folder / 'reread.json'  # with the claims that can be redone
+    if again.exists():
+      self.about = {'claims': json.loads(again.read_text('utf-8'))['written'], 'larger': []}
     if bins:
       at = np.array(sorted(place[i] for i in bins))
       given = np.array([bins[self.ids[i]] for i in at])

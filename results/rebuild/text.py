@@ -38,9 +38,3 @@ def _measured(kind, value, interval):
   ends = ('' if end is None else f'{end:z.{digits}f}' for end in interval)  # '': censored
   return f'{text} [{", ".join(ends)}]'
 
-
-def cost(results, field):
-  """Measured, not rebuilt: minutes of all stages, cpu_seconds, peak_gb."""
-  return {'minutes': lambda: f'{sum(results["wall_seconds"].values()) / 60:.0f}',
-          'cpu_seconds': lambda: f'{results["cpu_seconds"]:,.0f}',
-          'peak_gb': lambda: f'{results["peak_rss_bytes"] / 1e9:.1f}'}[field]()
