@@ -9,7 +9,7 @@ import numpy as np
 from . import intervals
 from .policy import SHARES
 
-_EQUAL = 1e-9
+_EQUAL = 1e-9  # rounding does not decide on which side of a flat stretch a share lies
 
 
 def _monotone(values):
@@ -69,7 +69,8 @@ def ratios(base_cost, base, cost, accuracy):
   rising = np.hstack([base_log[:, :1], base_log[:, :1] + np.cumsum(steps, axis=1)])
   worth, wanted = _equivalent(rising, base_fit, fit), _equivalent(rising, base_fit, level)
   with np.errstate(invalid='ignore'):
-    out = np.exp(_reached(base_log, base_fit, level) - _reached(log, worth, wanted - _EQUAL))
+    out = np.exp(_reached(base_log, base_fit, level - _EQUAL)
+                 - _reached(log, worth, wanted - _EQUAL))
   out = np.where(worth[:, :1] > wanted + _EQUAL, np.inf, out)
   out = np.where(worth[:, -1:] < wanted - _EQUAL, -np.inf, out)
   return np.where(high > low, out, np.nan)
