@@ -19,7 +19,7 @@ from rebuild import intervals, numbers, pages, text
 _ENDS = r'(?: \[[^\]]*\])?'
 _SHARE = r'(?:[\d.]+|never reached|passed at once)'
 _PRINTED = (rf'(?:\*\*[\w ]+\*\*: )?[+-]?\d[\d,.]*(?<=\d){_ENDS}(?:, n = [\d,]+(?<=\d))?'
-            rf'(?:, p = [\d.]+(?<=\d))?|not measured|{_SHARE}(?:, {_SHARE}){{3}}|{_SHARE}')
+            rf'(?:, p [=<] [\d.]+(?<=\d))?|not measured|{_SHARE}(?:, {_SHARE}){{3}}|{_SHARE}')
 
 
 @functools.cache
@@ -52,10 +52,10 @@ class Fields:
 
 
 def _near(printed, expected):
-  """Whether two numbers differ in their intervals alone, and no more than resamples explain."""
-  numbers_ = lambda s: [float(x.replace(',', '')) for x in re.findall(r'-?\d[\d,]*\.?\d*', s)]
-  (a, x), (b, y) = ((s.split('[')[0], numbers_(s.partition('[')[2].partition(']')[0]))
-                    for s in (printed, expected))
+  """Whether intervals, and p, differ by no more than other resamples explain; all else is equal."""
+  (a, x), (b, y) = ((re.sub(r'\[.*?\]|p [=<] [\d.]+', '', s),
+                     [float(end) for ends in re.findall(r'\[(.*?)\]', s)
+                      for end in ends.split(', ') if end]) for s in (printed, expected))
   return a == b and len(x) == len(y) and all(
       abs(p - q) <= (max(y) - min(y)) / 5 for p, q in zip(x, y))
 

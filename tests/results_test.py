@@ -110,6 +110,21 @@ def test_one_changed_digit_is_found(copied, number):
     page.write_text(kept, 'utf-8')
 
 
+def test_other_resamples_move_ends_alone(copied):
+  path, page = copied / 'results' / 'rebuild' / 'intervals.py', copied / 'docs' / 'results.md'
+  kept = path.read_text('utf-8'), page.read_text('utf-8')
+  try:
+    path.write_text(kept[0].replace('SEED, REPLICATES = 2', 'SEED, REPLICATES = 7'), 'utf-8')
+    assert path.read_text('utf-8') != kept[0]
+    done = recomputed(copied)
+    assert done.returncode == 0, done.stdout
+    page.write_text(kept[1].replace('[0.', '[1.'), 'utf-8')  # an end that no resamples explain
+    assert recomputed(copied).returncode == 1
+  finally:
+    path.write_text(kept[0], 'utf-8')
+    page.write_text(kept[1], 'utf-8')
+
+
 def test_a_number_that_no_field_made_is_found(copied):
   template = copied / 'results' / 'pages' / 'results.md'
   page = copied / 'docs' / 'results.md'

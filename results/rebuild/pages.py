@@ -37,13 +37,15 @@ def _openings():
 
 
 def _claims(studies):
-  """A row per claim of the first study: its words, and a field per study."""
-  rows = json.loads((RESULTS / studies[0] / 'results.json').read_text('utf-8'))['claims']
+  """A row per claim that any of some studies has measured: its words, and a field per study."""
+  found = [{row['id']: row for row in json.loads(
+      (RESULTS / where / 'results.json').read_text('utf-8'))['claims']} for where in studies]
   names = ' | '.join(f'`{where.split("/")[-1]}`' for where in studies)
   lines = [f'| the paper says | {names} |', '|---' * (1 + len(studies)) + '|']
-  for row in rows:
-    lines.append(f'| {row["claim"]} | '
-                 + ' | '.join(f'{{{{{where} verdict {row["id"]}}}}}' for where in studies) + ' |')
+  for id_, row in found[0].items():
+    if any(rows[id_]['effect'] is not None for rows in found):
+      lines.append(f'| {row["claim"]} | '
+                   + ' | '.join(f'{{{{{where} verdict {id_}}}}}' for where in studies) + ' |')
   return '\n'.join(lines)
 
 

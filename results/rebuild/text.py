@@ -11,7 +11,7 @@ def number(kind, found):
   if found is None:
     return 'not measured'
   if kind == 'verdict':
-    chance = '' if found['p'] is None else f', p = {_p(found["p"])}'
+    chance = '' if found['p'] is None else f', p {_p(found["p"])}'
     return (f'{_SAID[found["reproduced"]]}: {_measured(kind, found["effect"], found["ci95"])}, '
             f'n = {found["n"]:,}{chance}')
   value, interval, _ = found
@@ -23,7 +23,7 @@ def number(kind, found):
 
 
 def _p(p):
-  return f'{p:.3f}' if p >= 0.0005 else '0.000'
+  return f'= {p:.3f}' if p >= 0.001 else '< 0.001'
 
 
 def _measured(kind, value, interval):
