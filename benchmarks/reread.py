@@ -3,8 +3,9 @@
   python -m benchmarks.reread arithmetic/arith arithmetic/plan
 
 From `results/WHERE/outcomes.csv.gz`, which says what each strategy got right, it writes
-`reread.json` beside it: contrasts, efficiency, decomposition, moves and those claims whose sides are
-in the table, each by the definition that a report has now. Difficulty is the table's oracle bins.
+`reread.json` beside it: contrasts, efficiency, decomposition, moves and those claims whose sides
+are in the table, each by the definition that a report has now. Difficulty is the table's oracle
+bins.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
   python results/recompute.py
 
-From the per-question data beside each `results.json`, by code of its own (`results/rebuild`). A line
-per difference: file, line, what is printed, what it should be. Exit status 1 where there is one.
+From the per-question data beside each `results.json`, by code of its own (`results/rebuild`).
+Prints a line per difference: file, line, what is printed, what it should be; exits with 1 where
+there is one.
 
 Resamples are drawn from the published seed, so that intervals agree to the digit too. Where a numpy
-draws other ones, their ends may differ by a fifth of the interval, more than four Monte Carlo errors
-of percentiles from 200 replicates, the fewest that there are; all else stays exact.
+draws other ones, their ends may differ by a fifth of the interval, more than four Monte Carlo
+errors of percentiles from 200 replicates, the fewest that there are; all else stays exact.
 """
 
 import functools

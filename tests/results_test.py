@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -18,9 +17,9 @@ from results.rebuild import pages, text
 RESULTS = pages.RESULTS
 STUDY = 'quickstart/arith'
 TEMPLATE = '''# A page
-{{WHERE n curve beam 16 4}} questions: {{WHERE curve beam 16 4}}, with a verifier of another kind {{WHERE vote prm_plain beam 16 4}}.
+{{WHERE n curve beam 16 4}} questions, {{WHERE curve beam 16 4}}; {{WHERE vote prm_plain beam 16 4}}
 | {{WHERE exchange large 22 0}} | {{WHERE verifier prm auc_within}}; {{WHERE model base params}} |
-| {{WHERE contrast beam_m_4_minus_weighted_n4_all}} | {{WHERE chain 4}} | {{WHERE scale large}} times |
+| {{WHERE contrast beam_m_4_minus_weighted_n4_all}}, {{WHERE chain 4}} | {{WHERE scale large}} |
 '''.replace('WHERE', STUDY)
 
 

@@ -25,8 +25,9 @@ def template(page):
 
 def _openings():
   """A row per opening of `test`, in order."""
-  lines = ['| date | commit | study | benchmark seed | questions | held / did not hold / inconclusive '
-           '| remarks |', '|---|---|---|---|---|---|---|']
+  names = ('date', 'commit', 'study', 'benchmark seed', 'questions',
+           'held / did not hold / inconclusive', 'remarks')
+  lines = [f'| {" | ".join(names)} |', '|---' * len(names) + '|']
   for row in json.loads((RESULTS / 'openings.json').read_text('utf-8')):
     verdicts = row['verdicts']
     said = 'no claims' if verdicts is None else ' / '.join(map(str, verdicts.values()))

@@ -21,8 +21,8 @@ SHARES = (0.25, 0.5, 0.75, 0.9)
 
 def folds(ids):
   """int [SPLITS, Q]."""
-  words = [np.frombuffer(hashlib.sha256(b'fold ' + i.encode()).digest(), '<u4')[:SPLITS] for i in ids]
-  return np.array(words).T % FOLDS
+  digests = [hashlib.sha256(b'fold ' + i.encode()).digest() for i in ids]
+  return np.array([np.frombuffer(d, '<u4')[:SPLITS] for d in digests]).T % FOLDS
 
 
 def order(ids, estimate):

@@ -64,10 +64,10 @@ class Estimator:
 
 
 class Setting:
-  """What one strategy wrote, sample by sample; see `tts/eval/report/question_data.py`."""
+  """What one strategy wrote, sample by sample; `tts.eval.report.question_data` has the fields."""
 
   def __init__(self, file, place, about):
-    self._file, self._place, self.__dict__['about'] = file, place, about
+    self._file, self._place, self.about = file, place, about
     self.at = self['questions']
     self.slots = about['slots']
 
@@ -96,26 +96,28 @@ class Setting:
     given = {name: self.get(name) for name in ('answer', 'correct', 'equal', 'weight', 'logprob')}
     return votes.accuracy(how, size, score=score, chain_length=self.about['chain_length'], **given)
 
-  def cost(self, model, size, flops):
-    """Tokens sampled, tokens entered and FLOPs of a try, float [Q]; FLOPs None where unknown."""
+  def cost(self, model, size, models):
+    """Tokens sampled, tokens read and FLOPs of a try, float [Q]; FLOPs None where unknown."""
     counts = self.get(f'counts/{model}')
     if counts is None:
       return None, None, None
-    sampled, entered, attended, prompt = counts.astype(float).T
     tries = self.slots // size
+    used = self.about['used'].index(tries * size)
+    sampled, entered, attended, prompt = counts[:, used].astype(float).T
     entered = entered / tries + prompt  # each try pays for the prompt
     attended = attended / tries + prompt * (prompt + 1) // 2
-    price = flops.get(model)
+    about = models.get(model) or {'flops': None, 'reads': True}
+    price = about['flops']
     spent = None if price is None else (
         price[0] * entered + price[1] * attended + price[2] * sampled / tries)
-    return sampled / tries, entered, spent
+    return sampled / tries, entered * about['reads'], spent
 
-  def outcome(self, flops, strategy, size, how, verifier=None, aggregation=None, score=None):
+  def outcome(self, models, strategy, size, how, verifier=None, aggregation=None, score=None):
     about = self.about
-    written, _, spent = self.cost(about['model'], size, flops)
+    written, _, spent = self.cost(about['model'], size, models)
     read = np.zeros(len(self.at))
     if verifier is not None:
-      _, read, more = self.cost(verifier, size, flops)
+      _, read, more = self.cost(verifier, size, models)
       spent = None if spent is None or more is None else spent + more
     theta = {k: v for k, v in about['theta'].items()
              if k not in ('beam_width', 'lookahead', 'chain_length')}
@@ -167,7 +169,6 @@ class Study:
     self.file, self.about = file, json.loads(file['about'].tobytes())
     self.ids, self.main, self.levels = self.about['ids'], self.about['main'], file['levels']
     self.settings = [Setting(file, k, s) for k, s in enumerate(self.about['settings'])]
-    self.flops = {name: m['flops'] for name, m in self.about['models'].items()}
     self.outcomes = self._labelled([*self._greedy(), *self._pooled(), *self._searched()])
     for i, e in enumerate(self.about['estimators']):
       known = file[f'estimate/{i}']
@@ -225,7 +226,7 @@ class Study:
   def _greedy(self):
     greedy = self.setting('base', 'greedy')
     if greedy is not None:
-      yield greedy.outcome(self.flops, 'greedy', 1, 'majority')
+      yield greedy.outcome(self.about['models'], 'greedy', 1, 'majority')
 
   def _pooled(self):
     pools = [s for s in self.settings if (s.about['stage'], s.about['model'], s.about['method'])
@@ -236,13 +237,13 @@ class Study:
       pool = next(p for p in pools if p.slots >= size)
       for how in ('majority', 'logprob_weighted', 'oracle'):
         if how != 'logprob_weighted' or not np.isnan(pool['logprob'][pool.answered]).any():
-          yield pool.outcome(self.flops, how, size, how)
+          yield pool.outcome(self.about['models'], how, size, how)
       scores = [(v, 'last', pool[f'score/{v}']) for v in pool.names('score')]
-      scores += [(v, how, pool[f'{key}/{v}']) for key, how in (('least', 'min'), ('product', 'prod'))
-                 for v in pool.names(key)]
+      scores += [(v, how, pool[f'{kind}/{v}'])
+                 for kind, how in (('least', 'min'), ('product', 'prod')) for v in pool.names(kind)]
       for verifier, aggregation, score in scores:
         for how in ('best_of_n', 'best_of_n_weighted'):
-          yield pool.outcome(self.flops, how, size, how, verifier, aggregation, score)
+          yield pool.outcome(self.about['models'], how, size, how, verifier, aggregation, score)
       size *= 2
 
   def _searched(self):
@@ -254,7 +255,7 @@ class Study:
     for tries in again.values():
       for how, aggregation in SEARCHED:
         yield _averaged([s.outcome(
-            self.flops, s.about['method'], s.slots, how, s.about['guide'], aggregation,
+            self.about['models'], s.about['method'], s.slots, how, s.about['guide'], aggregation,
             aggregation and s[f'score/{s.about["guide"]}']) for s in tries])
 
   def _labelled(self, found):

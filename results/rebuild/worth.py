@@ -45,8 +45,9 @@ def _equivalent(log, fit, accuracy):
   bottom, middle, top = ends[:, :1], ends[:, 1:2], ends[:, 2:]
   half = np.where(high > low, (high - low) / 2, 1)
   inside = _reached(log, fit, np.clip(accuracy, low, high))
-  return np.where(accuracy < low, bottom + (accuracy - low) * (middle - bottom) / half,
-                  np.where(accuracy > high, top + (accuracy - high) * (top - middle) / half, inside))
+  under = bottom + (accuracy - low) * (middle - bottom) / half
+  over = top + (accuracy - high) * (top - middle) / half
+  return np.where(accuracy < low, under, np.where(accuracy > high, over, inside))
 
 
 def _curve(cost, accuracy):

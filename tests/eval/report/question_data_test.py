@@ -199,6 +199,23 @@ def test_tests_against_the_software(values):
   agree(intervals.mean(shifted), [shifted.mean(), statistics.mean_interval(shifted), len(values)])
 
 
+def test_costs_of_a_pool_that_is_no_power_of_two(tmp_path):
+  """Of 12 samples the try of 8 uses the first 8 alone."""
+  run = runfiles.load(synthetic.write_run(tmp_path / 'run', questions=8, pool=12, beams=()))
+  found = results.measured(run)
+  records.write_json(tmp_path / 'results.json', {})
+  (tmp_path / question_data.FILE).write_bytes(question_data.encode(run, [], []))
+  study = numbers.Study(tmp_path)
+  expected = {(o.strategy, o.budget, o.verifier): o for o in found if o.aggregation != 'min'}
+  checked = [o for o in study.outcomes if o.aggregation != 'min']
+  assert {o.budget for o in checked} == {1, 2, 4, 8} and len(checked) > 20
+  for o in checked:
+    other = expected[o.strategy, o.budget, o.verifier]
+    for mine, theirs in ((o.written, other.generated_tokens), (o.read, other.verifier_tokens),
+                         (o.flops, other.flops)):
+      np.testing.assert_allclose(mine, theirs)
+
+
 def test_a_run_without_answers_has_a_file_too(tmp_path):
   run = runfiles.load(synthetic.write_run(tmp_path, pool=0, difficulty=0))
   assert not outcomes.every(run)

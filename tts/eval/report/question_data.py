@@ -7,9 +7,11 @@ numpy alone reads, without pickle. `results/recompute.py` rebuilds the published
 
   ids           problem ids; everything else gives places in this list
   main          name of the main verifier
-  models        name -> `params`, and `flops`: of a token that entered, of a key that it attended
-                to, of a token that was sampled; null where unknown
-  settings      of each setting what its rows have in common, and `slots`, N
+  models        name -> `params`; `flops`: of a token that entered, of a key that it attended to, of
+                a token that was sampled, null where unknown; whether it `reads` tokens, and not
+                its generator's states
+  settings      of each setting what its rows have in common; `slots`, N; `used`, how many of them
+                the tries of each size take up, whose counts are known
   estimators    of each way to estimate difficulty `scheme`, `name`, `charge`, `stay`
   claims        what was claimed, as it was written down before
   resampling    how the bootstrap draws: `seed`, the numbers of replicates, and a digest of them
@@ -24,8 +26,8 @@ Of setting k, Q questions by N slots:
   k/least/V, k/product/V   float32 [Q, N], of its steps; of independent samples by the main one
   k/logprob     float32 [Q, N]; k/length [Q, N], tokens: of what no search wrote
   k/equal       int32 [E, 3], question and two numbers in `answer` that the grader takes for one
-  k/counts/M    int64 [Q, 4], all slots of model M: tokens sampled; tokens that entered, keys that
-                these attended to, both without the prompt; tokens of the prompt
+  k/counts/M    int64 [Q, U, 4], of model M in the first `used[u]` slots: tokens sampled; tokens that
+                entered, keys that these attended to, both without the prompt; tokens of the prompt
 
 and `levels` int64 [ids], 0 = none; `folds` int8 [SPLITS, ids]; `estimate/i` float64 [ids] of
 estimator i, NaN where it knows nothing; `bins/i` int8 [ids] where bins are given and not cut.
@@ -77,15 +79,24 @@ def _numbered(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
   return out, np.array(sorted(pairs), np.int32).reshape(-1, 3)
 
 
+def _used(samples: Samples) -> list[int]:
+  """Slots that the tries of each size take up together; of a power of two all of them always."""
+  slots = samples.setting.strategy.num_candidates
+  parted = samples.setting.strategy.method == 'sample'
+  return sorted({slots // size * size for size in outcomes.budgets(slots) if parted} | {slots})
+
+
 def _counts(samples: Samples, model: str) -> np.ndarray:
-  """int64 [Q, 4], see the module."""
+  """int64 [Q, U, 4], see the module."""
   counts = samples.counts[model]
   at = lambda name: counts[..., COUNTS.index(name)]
   prompts = at('prompt')
   context = prompts * (prompts + 1) // 2  # token i of a prompt attends to i keys
-  return np.stack([(at('kept') + at('pruned') + at('simulated')).sum(axis=1),
-                   (at('entered') - prompts).sum(axis=1), (at('attended') - context).sum(axis=1),
-                   prompts.max(axis=1)], axis=1)
+  by_slot = np.stack([at('kept') + at('pruned') + at('simulated'), at('entered') - prompts,
+                      at('attended') - context], axis=2)
+  prompt = prompts.max(axis=1)[:, None]
+  return np.stack([np.hstack([by_slot[:, :used].sum(axis=1), prompt]) for used in _used(samples)],
+                  axis=1)
 
 
 def _arrays(samples: Samples, place: Mapping[str, int]) -> Iterator[tuple[str, np.ndarray]]:
@@ -120,7 +131,7 @@ def _flops(meta: Mapping[str, Any]) -> list[float]:
 
 
 def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
-  return {'params': meta.get('params'),
+  return {'params': meta.get('params'), 'reads': not flops.is_latent(meta),
           'flops': None if meta.get('params') is None else _flops(meta)}
 
 
@@ -164,7 +175,7 @@ def encode(run: RunFiles, estimators: Sequence[Estimator], claims: Sequence[Clai
       'settings': [{
           'stage': s.stage, 'model': s.model, 'method': s.strategy.method,
           'name': s.strategy.name, 'budget': s.strategy.budget,
-          'slots': s.strategy.num_candidates, 'theta': s.strategy.theta,
+          'slots': s.strategy.num_candidates, 'used': _used(samples), 'theta': s.strategy.theta,
           'chain_length': s.strategy.chain_length, 'repeat': s.repeat, 'guide': s.verifier,
           'read': samples.guide, 'seconds': samples.seconds,
       } for samples in settings for s in (samples.setting,)],
