@@ -65,17 +65,21 @@ def _small(values: np.ndarray) -> np.ndarray:
 def _numbered(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
   """Answers [Q, N] numbered by their first slot in each question, and `equal` in these numbers."""
   answer = samples.answer
-  out = np.full(answer.shape, NO_ANSWER, np.int64)
+  span = int(answer.max(initial=NO_ANSWER)) + 2
+  key = np.arange(len(answer))[:, None] * span + (answer - NO_ANSWER)
+  forms, first, which = np.unique(key, return_index=True, return_inverse=True)
+  shown = np.flatnonzero(forms % span)  # the others are NO_ANSWER
+  shown = shown[np.argsort(first[shown])]  # by question, then by slot
+  question = forms[shown] // span
+  number = np.full(len(forms), NO_ANSWER)
+  number[shown] = np.arange(len(shown)) - np.searchsorted(question, question)
+  out = number[which].reshape(answer.shape)
   pairs = []
-  for q, (row, name) in enumerate(zip(answer, samples.ids)):
-    forms, first, which = np.unique(row, return_index=True, return_inverse=True)
-    shown = forms != NO_ANSWER
-    rank = np.full(len(forms), NO_ANSWER)
-    rank[np.flatnonzero(shown)[np.argsort(first[shown])]] = np.arange(shown.sum())
-    out[q] = rank[which]
-    place = dict(zip(forms.tolist(), rank.tolist()))
-    pairs += [(q, place[a], place[b]) for a, b in samples.equal.get(name, ())
-              if a in place and b in place]
+  for q, name in enumerate(samples.ids):
+    if name in samples.equal:
+      called = dict(zip(answer[q].tolist(), out[q].tolist()))
+      pairs += [(q, called[a], called[b]) for a, b in samples.equal[name]
+                if a in called and b in called]
   return out, np.array(sorted(pairs), np.int32).reshape(-1, 3)
 
 
