@@ -48,4 +48,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  common.run(main)
+  with common.started() as argv:
+    main(argv)

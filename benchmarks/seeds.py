@@ -36,10 +36,11 @@ def main(argv: list[str]) -> None:
   for row in training_seeds.claim_rows(
       cells, claim_sides.load(folders[0]), results[0]['claims']):
     value = 'not measured' if row['effect'] is None else (
-        f'{row["effect"]:+.4f} {row["ci95"]}, cells '
+        f'{row["effect"]:+.4f} [{", ".join(f"{x:.4f}" for x in row["ci95"] or ())}], cells '
         + ' '.join(f'{x:+.3f}' for x in row.get('by_seed', ())))
     print(f'{row["id"]:<36} {row["reproduced"]!s:<13} {value}')
 
 
 if __name__ == '__main__':
-  common.run(main)
+  with common.started() as argv:
+    main(argv)

@@ -33,7 +33,7 @@ _MEANWHILE = ('lower_test.py', 'retokenised_test.py', 'evaluate_test.py', 'gradi
 # Marked `fast`: a minute's tests of what is written by hand, with hardly anything to compile.
 _FAST = (
     'answers/answers_test.py', 'answers/compare_test.py', 'answers/find_test.py', 'data/',
-    'roles_test.py', 'config_bounds_test.py', 'config_test.py', 'imports_test.py', 'readme_test.py',
+    'roles_test.py', 'config_bounds_test.py', 'config_test.py', 'imports_test.py', 'results_test.py',
     'machine_test.py', 'searching/beam_test.py', 'searching/tree_test.py', 'sampling/pool_test.py',
     'engine/nodes_test.py', 'engine/shape_test.py', 'runs/workdir_test.py', 'eval/')
 _NOT = (

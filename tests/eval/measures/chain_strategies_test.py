@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval.measures import answer_choice, chain_strategies, chains
+from tts.eval.measures import answer_choice, chain_strategies, chains, contrasts
 from tts.eval.policy import mechanisms, strategy_options
 from tts.eval.report import report, results
 from tts.eval.storage import records, runfiles
@@ -191,6 +191,27 @@ def test_a_search_for_revisions_belongs_to_both_alone(run, found):
   shared = np.searchsorted(base.ids, made.ids)
   assert gains['proposal_revision_minus_base_n16']['difference'] == pytest.approx(
       made.accuracy.mean() - base.accuracy[shared].mean())
+
+
+def test_a_search_for_revised_steps_is_not_the_base_s_search(run, found):
+  """It has the same name, budget and width, and comes later."""
+  again = [dataclasses.replace(o, proposal='revision', accuracy=1 - o.accuracy) for o in found
+           if o.strategy == 'beam' and o.selection == 'best_of_n_weighted']
+  assert again
+  made = contrasts.rows([*found, *again], None, {})
+  assert any(r['id'].startswith('beam') for r in made)
+  assert made == contrasts.rows(found, None, {})
+
+
+def test_a_chain_is_compared_with_votes_by_the_last_step(run, found):
+  made = {c['id']: c for c in chains.describe(run, found, {})['contrasts']}
+  mine = get(found, 'sequential', 1, 4)
+  base = {o.aggregation: o for o in found if (o.strategy, o.budget, o.verifier) == (
+      'best_of_n_weighted', 4, 'prm')}
+  assert not np.array_equal(base['last'].accuracy, base['prod'].accuracy)
+  shared = np.searchsorted(base['last'].ids, mine.ids)
+  assert made['sequential_minus_base_n4']['difference'] == pytest.approx(
+      (mine.accuracy - base['last'].accuracy[shared]).mean())
 
 
 def test_equal_mechanisms_gain_nothing_from_each_other(tmp_path):

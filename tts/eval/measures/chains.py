@@ -127,7 +127,8 @@ def _paid_for(spent: Outcome | None, offers: Sequence[Outcome | None]) -> Outcom
 
 def _between(found: Sequence[Outcome], guide: str) -> Iterator[tuple[str, str, np.ndarray | None]]:
   """Depth against breadth at equal N, and whose word is taken for it."""
-  by = {(o.strategy, o.budget, o.selection, o.verifier, o.proposal): o for o in found}
+  by = {(o.strategy, o.budget, o.selection, o.verifier, o.proposal): o for o in found
+        if o.aggregation in (None, 'last')}
   main = REVISION_VERIFIER
   get = lambda *key: by.get((*key, None)[:5])
   budgets = sorted({o.budget for o in found if o.strategy == 'sequential' and o.budget > 1})

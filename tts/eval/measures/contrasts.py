@@ -62,7 +62,7 @@ class _Outcomes:
     place = {name: i for i, name in enumerate(LEARNS)}
     self.others = sorted(voted, key=lambda name: (place.get(name, len(place)), name))  # verifiers
     self._found = {(o.strategy, o.budget, o.verifier, o.beam_width): o for o in outcomes
-                   if o.aggregation in (None, 'last')
+                   if o.aggregation in (None, 'last') and o.proposal is None
                    and o.selection == ('best_of_n_weighted' if o.strategy == 'beam'
                                        else 'majority' if o.strategy == 'greedy' else o.strategy)}
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 REPLICATES = 2000
-_SEED = 20240806
+SEED = 20240806
 _TOGETHER = 256  # columns in one product
 
 
 @functools.lru_cache(maxsize=48)  # sizes of one report; 32 MB for 2,000 questions
 def resamples(questions: int) -> np.ndarray:
   """How often each question is drawn in each replicate, float64 [REPLICATES, Q]; rows sum to Q."""
-  drawn = np.random.default_rng([_SEED, questions]).integers(
+  drawn = np.random.default_rng([SEED, questions]).integers(
       questions, size=(REPLICATES, questions))
   drawn += np.arange(REPLICATES)[:, None] * questions  # several times faster than multinomial draws
   return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)

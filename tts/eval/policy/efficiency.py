@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 SHARES = (0.25, 0.5, 0.75, 0.9)  # of the baseline's own rise
-_EQUAL = 1e-9
+_DIGITS = 12
+_EQUAL = 1e-9  # rounding must not decide on which side of a flat stretch a share lies
 
 
 def isotonic(values: np.ndarray, weight: Sequence[float] | None = None) -> np.ndarray:
   """The non-decreasing curve of least squared distance, float64 [R, L].
 
   What pooling adjacent violators gives, by its closed form: at i, the largest over j <= i of the
-  smallest over k >= i of the mean of j..k.
+  smallest over k >= i of the mean of j..k. Pooled values are equal to the last bit: where a flat
+  stretch begins must not be rounding's to say.
 
   Args:
     values: float64 [R, L], by rising cost.
@@ -34,7 +36,7 @@ def isotonic(values: np.ndarray, weight: Sequence[float] | None = None) -> np.nd
     mean = (np.cumsum(values[:, j:] * weight[j:], axis=1) / np.cumsum(weight[j:]))
     from_right = np.minimum.accumulate(mean[:, ::-1], axis=1)[:, ::-1]
     out[:, j:] = np.maximum(out[:, j:], from_right)
-  return out
+  return np.round(out, _DIGITS)
 
 
 def reach(log_cost: np.ndarray, fit: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -112,7 +114,7 @@ def ratios(baseline_cost: np.ndarray, baseline: np.ndarray, policy_cost: np.ndar
   scale = _rising(base_log, base_fit)
   worth, wanted = (_equivalent(scale, base_fit, x) for x in (fit, level))
   with np.errstate(invalid='ignore'):
-    out = np.exp(reach(base_log, base_fit, level) - reach(log, worth, wanted - _EQUAL))
+    out = np.exp(reach(base_log, base_fit, level - _EQUAL) - reach(log, worth, wanted - _EQUAL))
   out = np.where(worth[:, :1] > wanted + _EQUAL, np.inf, out)
   out = np.where(worth[:, -1:] < wanted - _EQUAL, -np.inf, out)
   return np.where(high > low, out, np.nan)

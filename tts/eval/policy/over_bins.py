@@ -111,12 +111,12 @@ def splits(found: Options, sums: Sums, estimator: Estimator | None) -> dict[int,
   held = choose(crossfit.others(right), crossfit.others(mine.weight), own, allowances)
   everywhere = choose(whole.right[order], whole.weight, own, allowances)
   out = {}
-  total = mine.weight.sum(axis=(0, 1, 2))
+  total = mine.weight.sum(axis=(0, 1, 2), dtype=float)
   for budget, pick, everybody in zip(found.budgets, held, everywhere):
     if pick is not None:
       got = np.take_along_axis(right, pick[None], axis=0)[0]
       with np.errstate(invalid='ignore'):
         out[budget] = Split(order[pick[..., 0]], order[everybody[0, 0, :, 0]],
-                            got.sum(axis=(0, 1, 2)) / total,
+                            got.sum(axis=(0, 1, 2), dtype=float) / total,
                             (own[pick] * mine.weight).sum(axis=(0, 1, 2)) / total)
   return out

@@ -22,7 +22,8 @@ from tts.eval.exchange import exchange_sides
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
 from tts.eval.policy import decomposition, estimators, policy
-from tts.eval.report import page, results as results_lib, tables, training_seeds, tree_page
+from tts.eval.report import opening, page, question_data, results as results_lib, tables
+from tts.eval.report import training_seeds, tree_page
 from tts.eval.report.training_seeds import Cell, CLAIMS
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.eval.storage.samples import COUNTS
@@ -305,11 +306,15 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   records.write_bytes(folder / 'outcomes.csv.gz', *encoding)
   records.write_bytes(folder / CLAIMS, claim_sides.encode(run.root, claim_sides.look(
       outcomes, trials, list(exchange_sides.larger_sides(run)), results_lib.schemes_of(run))))
+  records.write_bytes(folder / question_data.FILE, question_data.encode(
+      run, list(dict.fromkeys(t.estimator for t in trials)), claim_sides.load(run.root)))
   cells = _cells(pathlib.Path(workdir), results)
   results['pooled'] = training_seeds.rows(cells) if cells else []
   if cells:  # one seed's verdicts are not the study's
     results['claims'] = training_seeds.claim_rows(
         cells, claim_sides.load(run.root), results['claims'])
+  results['opening'] = opening.of(
+      run, max((len(o.ids) for o in outcomes), default=0), results['claims'])
   records.write_json(folder / 'results.json', results)
   fits = (policy.fit([t for t in trials if t.estimator.name == name])
           for name in estimators.saved(run))

@@ -1,0 +1,174 @@
+"""Writes README's results and docs/results.md from `results/`: no number there is typed by hand.
+
+  python -m benchmarks.pages
+
+The pages' templates are in `results/pages`; `results/rebuild/numbers.py` says what their fields
+mean. Here a field is what a study's `results.json` says, or, of studies from before today's
+estimators, its `reread.json` (`python -m benchmarks.reread`). `python results/recompute.py` rebuilds
+the same numbers from per-question data, and fails where one differs. One that cannot be rebuilt is
+marked.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from results.rebuild import pages, text
+
+_FIRST = ('strategy', 'budget', 'beam_width', 'lookahead')
+_REREAD = ('contrasts', 'efficiency', 'moved_efficiency', 'decomposition')
+
+
+@functools.cache
+def _results(where: str) -> dict[str, Any]:
+  folder = pages.RESULTS / where
+  found = json.loads((folder / 'results.json').read_text('utf-8'))
+  if (folder / 'reread.json').exists():
+    again = json.loads((folder / 'reread.json').read_text('utf-8'))
+    found |= {part: again[part] for part in _REREAD}
+    redone = {row['id']: row for row in again['claims']}
+    found['claims'] = [redone.get(row['id'], row) for row in found['claims']]
+  return found
+
+
+def _one(rows: list[Any], what: str) -> Any:
+  if len(rows) != 1:
+    raise ValueError(f'{what}: {len(rows)} rows, one is wanted')
+  return rows[0]
+
+
+def _row(results: dict[str, Any], part: str, want: dict[str, Any]) -> dict[str, Any]:
+  return _one([r for r in results[part] if want.items() <= r.items()], f'{part} {want}')
+
+
+def _mean(row: dict[str, Any]) -> tuple:
+  return row['accuracy'], row['ci95'], row['n']
+
+
+def _difference(row: dict[str, Any]) -> tuple:
+  return row['difference'], row['ci95'], row['n']
+
+
+def _strategy(names: tuple[str, ...]) -> dict[str, Any]:
+  return {k: v if k == 'strategy' else int(v) for k, v in zip(_FIRST, names)} | {'bin': None}
+
+
+def _curve(results: dict[str, Any], *names: str) -> tuple:
+  return _mean(_row(results, 'curves', _strategy(names)))
+
+
+def _vote(results: dict[str, Any], verifier: str, *names: str) -> tuple:
+  own = 'best_of_n' if names[0] == 'best_of_n' else 'best_of_n_weighted'
+  return _mean(_row(results, 'ablations', _strategy(names) | {
+      'verifier': verifier, 'aggregation': 'last', 'selection': own, 'bins': 'oracle',
+      'proposal': None}))
+
+
+def _contrast(results: dict[str, Any], name: str) -> tuple:
+  return _difference(_row(results, 'contrasts', {'id': name}))
+
+
+def _revision(results: dict[str, Any], name: str) -> tuple:
+  return _difference(_row(results['revisions'], 'contrasts', {'id': name}))
+
+
+def _chain(results: dict[str, Any], step: str) -> tuple:
+  return _mean(_row(results['revisions'], 'pass_at_1', {'bin': None, 'step': int(step)}))
+
+
+def _described(part: str):
+  def read(results: dict[str, Any], name: str, field: str) -> tuple:
+    found = results[part][name]
+    return found[field], found.get(f'{field}_ci95'), found.get(f'{field}_n')
+  return read
+
+
+def _ratio(part: str, shares: bool = False):
+  def read(results: dict[str, Any], bins: str, estimator: str, baseline: str,
+           axis: str = 'generations') -> tuple:
+    row = _row(results, part, {'mechanism': 'search', 'bins': bins, 'estimator': estimator,
+                               'baseline': baseline, 'axis': axis})
+    if shares:
+      return [c or r for (_, r), c in zip(row['at'], row['censored'])], None, row['n']
+    return row['ratio_censored'] or row['ratio'], row['ci95'], row['n']
+  return read
+
+
+def _step(gain: bool):
+  def read(results: dict[str, Any], bins: str, estimator: str, budget: str, step: str) -> tuple:
+    row = _row(results, 'decomposition', {'bins': bins, 'estimator': estimator,
+                                          'budget': int(budget), 'step': step})
+    return (row['gain'], row['ci95'], row['n']) if gain else (row['accuracy'], None, row['n'])
+  return read
+
+
+def _exchange(results: dict[str, Any], larger: str, ratio: str, bin_: str) -> tuple:
+  return _difference(_row(results, 'flops_matched', {
+      'mechanism': 'search', 'accounting': 'paper', 'larger': larger, 'larger_strategy': 'greedy',
+      'bins': 'level', 'R': float(ratio), 'bin': int(bin_) or None}))
+
+
+def _scale(results: dict[str, Any], larger: str) -> tuple:
+  models = results['models']
+  return models[larger]['params'] / models['base']['params'], None, None
+
+
+def _claim(results: dict[str, Any], name: str) -> tuple:
+  row = _row(results, 'claims', {'id': name})
+  return row['effect'], row['ci95'], row['n']
+
+
+def _verdict(results: dict[str, Any], name: str) -> dict[str, Any] | None:
+  row = _row(results, 'claims', {'id': name})
+  # Of a report from before there was one family of two-sided tests p means something else.
+  return None if row['effect'] is None else row | {'p': row['p'] if 'differing' in row else None}
+
+
+_KINDS = {
+    'curve': _curve, 'vote': _vote, 'contrast': _contrast, 'revision': _revision, 'chain': _chain,
+    'model': _described('models'), 'verifier': _described('verifier'), 'scale': _scale,
+    'efficiency': _ratio('efficiency'), 'shares': _ratio('efficiency', True),
+    'moved_efficiency': _ratio('moved_efficiency'),
+    'moved_shares': _ratio('moved_efficiency', True), 'part': _step(True), 'at': _step(False),
+    'exchange': _exchange, 'claim': _claim, 'verdict': _verdict}
+
+
+def _cost(results: dict[str, Any], field: str) -> str:
+  return {'minutes': f'{sum(results["wall_seconds"].values()) / 60:.0f}',
+          'cpu_seconds': f'{results["cpu_seconds"]:,.0f}',
+          'peak_gb': f'{results["peak_rss_bytes"] / 1e9:.1f}'}[field]
+
+
+def printed(field: str) -> str:
+  """The text of one field, e.g. `arithmetic/arith curve beam 16 4` -> `0.763 [0.744, 0.781]`."""
+  where, kind, *names = field.split()
+  if where == 'given':
+    return field.removeprefix('given ')
+  results = _results(where)
+  if kind == 'cost':
+    return _cost(results, *names)
+  if kind == 'n':
+    found = _KINDS[names[0]](results, *names[1:])[2], None, None
+  else:
+    found = _KINDS[kind](results, *names)
+  return text.number(kind, found) + (text.AWAITS if pages.awaits(field) else '')
+
+
+def written(page: str, before: str) -> str:
+  """A page as it should be, from what it is."""
+  filled = pages.FIELD.sub(lambda match: printed(match[1]), pages.template(page))
+  start, _, end = pages.parted(page, before)
+  return start + filled + end
+
+
+def main() -> None:
+  for page in pages.PAGES:
+    path = pages.ROOT / page
+    before = path.read_text('utf-8') if path.exists() else ''
+    path.write_text(written(page, before), 'utf-8')
+
+
+if __name__ == '__main__':
+  main()
