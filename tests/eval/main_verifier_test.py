@@ -10,6 +10,7 @@ from configs.claims import CLAIMS
 from tests.eval import synthetic
 from tts.eval.claims import claim_sides
 from tts.eval.figures import figure
+from tts.eval.measures import flops
 from tts.eval.report import results
 from tts.eval.storage import records, runfiles
 
@@ -50,7 +51,7 @@ def test_every_number_is_that_of_the_prm(made, part):
 
 def test_it_is_called_by_its_name(made):
   usual, named = made
-  assert list(named['verifier'])[:2] == ['mean_value', 'prm']
+  assert list(named['verifier'])[:3] == ['main', 'mean_value', 'prm']
   mine, prm = named['verifier']['mean_value'], usual['verifier']['prm']
   assert {k: v for k, v in mine.items() if k != 'val_bce'} == {
       k: v for k, v in prm.items() if k != 'val_bce'}
@@ -69,3 +70,20 @@ def test_scores_of_the_main_one_of_before_are_not_taken_for_its_own(workdirs, tm
     assert not any(r['strategy'] in ('beam', 'best_of_n_weighted') for r in made['curves'])
     assert {'predicted'}.isdisjoint(r['bins'] for r in made['ablations'])
     assert made['verifier'][main] is None or made['verifier'][main]['auc_within'] is None
+
+
+def test_each_verifier_says_what_it_is_beside_its_generator(tmp_path):
+  """Parameters and a token's FLOPs as shares of the base's; of a head on its states, the head's."""
+  synthetic.write_run(tmp_path, questions=20, verifiers=('prm',))
+  head = {'kind': 'latent', 'arch': None, 'params': 130, 'metrics': {'tokens': 10},
+          'head': {'layers': [1, 2], 'beside': ['logprob'], 'width': 16}}
+  folder = tmp_path / 'models' / 'latent'
+  folder.mkdir()
+  (folder / 'model.json').write_text(json.dumps(head))
+  made = results.assemble(runfiles.load(tmp_path))['verifier']
+  base = json.loads((tmp_path / 'models' / 'base' / 'model.json').read_text())
+  assert made['main'] == 'prm'
+  assert made['latent']['params_relative'] == 130 / base['params']
+  whole = flops.per_token(base['arch']) + flops.per_output(base['arch'], 'lm')
+  assert made['latent']['flops_per_token'] == (4 * 2 * 16 + 4) / whole
+  assert made['prm']['flops_per_token'] > 10 * made['latent']['flops_per_token']

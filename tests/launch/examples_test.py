@@ -163,7 +163,7 @@ def test_a_verifier_scores_the_pool_and_guides_a_search(plugged, written):
 def test_a_verifier_may_be_the_main_one(plugged, ruled, written):
   """It takes the PRM's place, under its name: the same samples, the scores changed round."""
   made = records.read_json(ruled / 'report' / 'results.json')
-  assert made['config']['verifier'] == 'mean_value' == next(iter(made['verifier']))
+  assert made['config']['verifier'] == 'mean_value' == made['verifier']['main']
   own, = (r for r in made['curves'] if (r['strategy'], r['bin']) == ('beam', None))
   was, = (r for r in written['ablations'] if r['bin'] is None and r['selection'] ==
           'best_of_n_weighted' and (r['strategy'], r['verifier'], r['aggregation']) == (

@@ -99,14 +99,14 @@ def test_index_shows_numbers_intervals_ledger_and_trees(workdir):
 
 
 def test_a_report_of_every_verifier(tmp_path):
-  synthetic.write_run(tmp_path, questions=20, verifiers=('prm', 'prm_plain', 'orm', 'orm_more'),
-                      deep=5)
+  names = 'prm', 'prm_plain', 'orm', 'orm_more'
+  synthetic.write_run(tmp_path, questions=20, verifiers=names, deep=5)
   made = report.write(tmp_path)
   text = (tmp_path / 'report/index.html').read_text()
   Reader(text)
   lines = lambda name: {r['line'] for r in csv.DictReader(
       (tmp_path / f'report/{name}.csv').open())}
-  every = set(figure.VERIFIERS.values())
+  every = {figure.VERIFIERS[name] for name in names}
   assert lines('prm_vs_orm') == lines('over_optimisation') == every
   assert lines('auc_by_step') == every | {figure.LOGPROB}
   assert 'Hollow points are of fewer questions (5 of 20)' in text

@@ -14,7 +14,8 @@ NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
          'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
          'oracle': 'pass@N (oracle)'}
 VERIFIERS = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM',
-             'orm_more': 'ORM, more solutions'}
+             'orm_more': 'ORM, more solutions', 'latent': 'hidden states',
+             'logprob': 'log-probability'}
 LOGPROB = 'log-probability'
 
 
@@ -96,7 +97,12 @@ def main_label(results: Mapping[str, Any]) -> str:
 
 def judges(results: Mapping[str, Any]) -> dict[str, str]:
   """Verifier --> label, of those that a run may have."""
-  return {name: VERIFIERS.get(name) or _words(name) for name in results['verifier']}
+  return {name: VERIFIERS.get(name) or _words(name) for name in verifiers(results)}
+
+
+def verifiers(results: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
+  """Verifier --> what is said of it; None of one that the run does not have."""
+  return {name: said for name, said in results['verifier'].items() if name != 'main'}
 
 
 def _by_rules(label: str, num: int, width: int) -> list[str]:

@@ -58,6 +58,15 @@ def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> An
           + outputs * per_output(arch, kind))
 
 
+def of_token(meta: Mapping[str, Any]) -> int | None:
+  """Of one token that enters the model of a `model.json`, keys apart; None where it is unknown."""
+  if is_latent(meta):
+    return spent(meta, {'entered': 1, 'kept': 1, 'pruned': 0, 'simulated': 0})
+  if meta.get('arch') is None:
+    return None if meta.get('params') is None else 2 * meta['params']
+  return per_token(meta['arch']) + per_output(meta['arch'], meta['kind'])
+
+
 def latent(head: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
   """FLOPs of a head that reads its generator's states: two products a token, a gate and a value.
 

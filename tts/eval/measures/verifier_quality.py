@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import answer_choice, statistics, verifier_diagnostics, vote_groups
+from tts.eval.measures import answer_choice, flops, statistics, verifier_diagnostics, vote_groups
 from tts.eval.measures.outcomes import scores
 from tts.eval.policy.difficulty import oracle_estimate
 from tts.eval.storage.runfiles import RunFiles
@@ -23,7 +23,8 @@ _FIELDS = (
     'auc_within', 'auc_within_ci95', 'auc_within_n', 'auc_within_plain', 'auc_logprob_within',
     'logprob_weight', 'auc_pooled', 'auc_question_only', 'prefix_auc_within',
     'prefix_auc_within_n', 'val_bce', 'ece', 'gap_closed', 'gap_closed_ci95', 'auc_gain_within',
-    'auc_gain_within_ci95', 'calibration', 'params', 'quantisation', 'auc_by_step',
+    'auc_gain_within_ci95', 'calibration', 'params', 'quantisation',
+    'params_relative', 'flops_per_token', 'auc_by_step',
     'auc_by_bin', 'over_optimisation', 'fools')
 
 
@@ -50,6 +51,7 @@ def describe(run: RunFiles, name: str, bins: Mapping[str, int],
     fitted = meta.get('metrics') or {}  # an imported checkpoint may have none
     out['params'] = meta['params']
     out['quantisation'] = (meta.get('open') or {}).get('quantisation')
+    out['params_relative'], out['flops_per_token'] = _relative(meta, run.models.get('base'))
     out['val_bce'] = fitted.get('val_bce')
     out['logprob_weight'] = fitted.get('logprob_weight', 0.0)
   if score is None:
@@ -65,6 +67,16 @@ def describe(run: RunFiles, name: str, bins: Mapping[str, int],
   out['over_optimisation'] = verifier_diagnostics.over_optimisation(run, name)
   out['fools'] = verifier_diagnostics.fools(run, pool, name)
   return out
+
+
+def _relative(meta: Mapping[str, Any],
+              base: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
+  """A verifier's parameters and its FLOPs of a token, as shares of the generator's."""
+  if base is None or not base.get('params'):
+    return None, None
+  own, whole = flops.of_token(meta), flops.of_token(base)
+  return (None if meta.get('params') is None else meta['params'] / base['params'],
+          None if None in (own, whole) else own / whole)
 
 
 def logprob(run: RunFiles, bins: Mapping[str, int]) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from tts.eval.claims import claim_sides
 from tts.eval.exchange import exchange_sides
 from tts.eval.figures import all_figures, exchange_figures
 from tts.eval.figures.figure import Figure, judges, lines as lines_of, main, main_label, number
+from tts.eval.figures.figure import verifiers
 from tts.eval.policy import decomposition, estimators, policy
 from tts.eval.report import opening, page, question_data, results as results_lib, tables
 from tts.eval.report import training_seeds, tree_page
@@ -111,7 +112,7 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
       [r for r in results['curves'] if r['bin'] is None]).items():
     last = found[-1]
     add(f'{label}, N = {last["budget"]}', last['accuracy'], last['ci95'], last['n'])
-  for name, v in results['verifier'].items():
+  for name, v in verifiers(results).items():
     if v is not None:
       n, tag = v['auc_within_n'], judges(results)[name]
       add(f'{tag}: AUC within a question', v['auc_within'], v['auc_within_ci95'], n)

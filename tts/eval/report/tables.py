@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval.figures.figure import judges, number
+from tts.eval.figures.figure import judges, number, verifiers
 from tts.eval.policy.efficiency import SHARES
 from tts.eval.report import page
 
@@ -102,7 +102,7 @@ def _solution(answer: Mapping[str, Any]) -> str:
 def fools(results: Mapping[str, Any]) -> list[str]:
   """A table per verifier, the main one's open."""
   out = []
-  for name, v in results['verifier'].items():
+  for name, v in verifiers(results).items():
     if v is None or not v['fools']:
       continue
     rows = [[f'{f["problem_id"]}\n{(f["prompt"] or "").strip()}',
