@@ -199,21 +199,30 @@ def test_tests_against_the_software(values):
   agree(intervals.mean(shifted), [shifted.mean(), statistics.mean_interval(shifted), len(values)])
 
 
-def test_costs_of_a_pool_that_is_no_power_of_two(tmp_path):
-  """Of 12 samples the try of 8 uses the first 8 alone."""
-  run = runfiles.load(synthetic.write_run(tmp_path / 'run', questions=8, pool=12, beams=()))
+@pytest.mark.parametrize('latent', (False, True))
+def test_costs_of_a_pool_that_is_no_power_of_two(tmp_path, latent):
+  """Of 12 samples the try of 8 uses the first 8 alone; a latent verifier reads no tokens."""
+  workdir = synthetic.write_run(tmp_path / 'run', questions=8, pool=12, beams=((4, 8),))
+  if latent:
+    records.write_json(workdir / 'models/prm/model.json', {
+        'kind': 'latent', 'arch': None, 'params': 70, 'metrics': {},
+        'head': {'layers': [1, 2], 'width': 32, 'beside': [0]}})
+  run = runfiles.load(workdir)
   found = results.measured(run)
   records.write_json(tmp_path / 'results.json', {})
   (tmp_path / question_data.FILE).write_bytes(question_data.encode(run, [], []))
   study = numbers.Study(tmp_path)
-  expected = {(o.strategy, o.budget, o.verifier): o for o in found if o.aggregation != 'min'}
-  checked = [o for o in study.outcomes if o.aggregation != 'min']
-  assert {o.budget for o in checked} == {1, 2, 4, 8} and len(checked) > 20
-  for o in checked:
-    other = expected[o.strategy, o.budget, o.verifier]
+  key = lambda o: (o.strategy, o.budget, o.verifier, o.aggregation, o.selection)
+  expected = {key(o): o for o in found}
+  assert len(study.outcomes) > 40 and {o.budget for o in study.outcomes} == {1, 2, 4, 8}
+  read = 0
+  for o in study.outcomes:
+    other = expected[key(o)]
     for mine, theirs in ((o.written, other.generated_tokens), (o.read, other.verifier_tokens),
                          (o.flops, other.flops)):
       np.testing.assert_allclose(mine, theirs)
+    read += o.read.sum() if o.verifier == 'prm' else 0
+  assert (read == 0) == latent
 
 
 def test_a_run_without_answers_has_a_file_too(tmp_path):

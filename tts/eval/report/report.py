@@ -1,4 +1,5 @@
-"""Writes `W/report`: `results.json`, the figures, a page for each search tree, and `index.html`.
+"""Writes `W/report`: `results.json`, what each question's answers were, the figures, a page for each
+search tree, and `index.html`.
 
 Everything is made anew from the run's files, at any moment of the run.
 """
@@ -178,7 +179,8 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
           f'<p class="meta">{html.escape(str(results["device"]))}; config '
           f'{html.escape(str(results["config_hash"]))}; seeds '
           f'{html.escape(str(results["seeds"]))}; intervals are over questions, given these '
-          'models. All numbers: <a href="results.json">results.json</a>.</p>',
+          'models. All numbers: <a href="results.json">results.json</a>; what each question\'s '
+          f'answers were: <a href="{question_data.FILE}">{question_data.FILE}</a>.</p>',
           *_voting(results), '<h2>Key numbers</h2>',
           page.table(['', 'value', '95% interval', 'questions'], _key_numbers(results))]
   if results['contrasts']:
