@@ -2,7 +2,8 @@
 
   python -m benchmarks.latent_variants --config=configs/words.py --workdir=W
 
-W has stage `labels`. The states of --layers are read once and kept in W/train/variants; every
+W has stage `labels`, in which the states that config.models.latent.latent reads were kept; those of
+other --layers are read once. Give it beside=('logprob', 'entropy') to compare these, too. Every
 variant is fitted on four fifths of the questions and asked about the last one, five times over, so
 that each question with right and wrong solutions counts. Printed: the AUC within questions, and its
 difference to the mean log-probability of a solution, each with a 95% bootstrap interval over
@@ -45,14 +46,14 @@ class Variant:
   share: float = 1.0  # of the questions to learn from
 
 
-def variants(layers: tuple[int, ...]) -> list[Variant]:
-  """The usual one, and others that differ from it in one thing."""
+def variants(layers: tuple[int, ...], beside: tuple[str, ...]) -> list[Variant]:
+  """The usual one, and others that differ from it in one thing, of what was read."""
   usual = Variant('usual', layers, ('logprob',), FitConfig())
   of = lambda name, **more: dataclasses.replace(usual, name=name, **more)
   fit = lambda **more: {'fit': dataclasses.replace(usual.fit, **more)}
   return [
-      usual, of('no gates', **fit(epochs=0)), of('with entropy', beside=BESIDE),
-      of('states alone', beside=()),
+      usual, of('no gates', **fit(epochs=0)), of('states alone', beside=()),
+      *([of('with entropy', beside=BESIDE)] if 'entropy' in beside else []),
       *(of(f'l2 {x}', **fit(l2=x)) for x in (0.01, 0.03, 0.3, 1.0, 3.0)),
       *(of(f'no gates, l2 {x}', **fit(l2=x, epochs=0)) for x in (0.01, 1.0, 10.0)),
       *(of(f'rate {x}', **fit(learning_rate=x)) for x in (0.01, 0.1)),
@@ -91,9 +92,9 @@ def main() -> None:
   with experiment.opened() as (config, workdir):
     run, = reproduce.open_runs(config, workdir)
     base = run.model('base')
-    layers = (tuple(map(int, _LAYERS.value)) if _LAYERS.value else
-              config.models['latent'].latent.head(base.arch.num_layers).layers)
-    head, width = Head(layers, BESIDE), base.arch.width
+    head, width = config.models['latent'].latent.head(base.arch.num_layers), base.arch.width
+    layers = tuple(map(int, _LAYERS.value)) if _LAYERS.value else head.layers
+    head = Head(layers, head.beside)
     labelled = [x for some in labels.learnt(run, 'rollouts') for x in some]
     whole = train_latent.read_states(run, base, head, labelled,
                                      run.workdir.path('train', 'variants'))
@@ -108,7 +109,7 @@ def main() -> None:
           f'{whole.label.mean():.3f} right, {whole.end.max()} tokens')
     rows = [{'name': 'mean log-probability', **_said(plain, plain)}]
     print(rows[0])
-    for variant in variants(layers):
+    for variant in variants(layers, head.beside):
       if _ONLY.value not in variant.name:
         continue
       found, seconds = np.full(len(questions), np.nan), time.monotonic()
