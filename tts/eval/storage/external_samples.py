@@ -24,7 +24,9 @@ from tts.eval.storage import columns, equal_answers, find_equal_answers, records
 from tts.types import InputError, Strategy
 
 # What verifiers are called here, the main one first.
-_NAMES = model_kinds.verifiers(model_kinds.of_run(None))
+# Places for others' verifiers: a latent one reads its generator's states, which no file has.
+_NAMES = tuple(name for name in model_kinds.verifiers(model_kinds.of_run(None))
+               if not model_kinds.of_run(None)[name].latent)
 _BLOCK = 2048  # rows of a record file, about
 _MARK = 'records/study.json'  # written last: which files, all of them there
 
