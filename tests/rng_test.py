@@ -73,13 +73,26 @@ def test_uniform_over_the_half_open_interval():
 
 
 def test_all_ones_still_give_less_than_one(monkeypatch):
-  monkeypatch.setattr(jax.random, 'bits', lambda key, dtype: jnp.asarray(2**32 - 1, dtype))
-  largest = rng.token_uniforms(toy.slot_keys(1, 1)[0], jnp.zeros(1, int), jnp.zeros(1, int))
+  ones = lambda key, count: (jnp.full(1, 2**32 - 1, jnp.uint32), jnp.zeros(1, jnp.uint32))
+  monkeypatch.setattr(rng, '_threefry', ones)
+  largest = rng.token_uniforms(jnp.zeros((1, 2), jnp.uint32), jnp.zeros(1, int), jnp.zeros(1, int))
   assert float(largest[0, 0]) == 1.0 - 2.0**-23
 
 
+def test_draws_are_bits_of_keys_that_jax_folds():
+  keys, fold = toy.slot_keys(2, 3).ravel(), jax.vmap(jax.random.fold_in)
+  step, position = jnp.arange(6), jnp.array([0, 1, 7, 300, 2**20, 2**31 - 1])
+  key = fold(fold(keys, step), position)
+  again = fold(key, jnp.full(6, 64 + 3))
+  bits = lambda key: np.asarray(jax.vmap(lambda k: jax.random.bits(k, dtype=jnp.uint32))(key)) >> 9
+  for attempt, first in ((None, key), (jnp.int32(3), again)):
+    found = rng.token_uniforms(jax.random.key_data(keys), step, position, 3, attempt)
+    expected = [bits(first), *(bits(fold(first, jnp.full(6, i))) for i in (1, 2))]
+    np.testing.assert_array_equal(found * 2**23, np.stack(expected))
+
+
 def test_the_first_draw_does_not_depend_on_how_many_a_token_takes():
-  keys, place = toy.slot_keys(2, 3).ravel(), jnp.arange(6)
+  keys, place = jax.random.key_data(toy.slot_keys(2, 3).ravel()), jnp.arange(6)
   many = np.asarray(rng.token_uniforms(keys, place, place, 3))
   assert many.shape == (3, 6) and np.unique(many).size == many.size
   np.testing.assert_array_equal(many[:1], rng.token_uniforms(keys, place, place))

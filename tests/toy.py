@@ -199,7 +199,7 @@ def slot_keys(num: int, slots: int, *, stream: str = 'test', first: int = 0) -> 
 
 @jax.jit
 def _uniform_table(keys, step, position):
-  return rng.token_uniforms(keys, step, position)[0]
+  return rng.token_uniforms(jax.random.key_data(keys), step, position)[0]
 
 
 def uniforms(keys, steps: int, positions: int) -> np.ndarray:

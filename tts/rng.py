@@ -18,6 +18,7 @@ import numpy as np
 
 
 _ATTEMPTS = 64  # more than a token has uniforms
+_PARITY, _TURNS = np.uint32(0x1BD11BDA), ((13, 15, 26, 6), (17, 29, 16, 24))  # of Threefry-2x32
 
 
 def problem_words(problem_ids: list[str]) -> np.ndarray:
@@ -66,7 +67,7 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
   """Uniforms in [0, 1), `num` per row, for the token that a slot emits next.
 
   Args:
-    keys: slot keys [R], not consumed: a (step, position) is never used twice.
+    keys: of the slots, uint32 [R, 2], not consumed: a (step, position) is never used twice.
     step: int32 [R], delimiters that the row has emitted.
     position: int32 [R], tokens that the row has emitted.
     num: U, static; the first one is the same for every U.
@@ -75,18 +76,29 @@ def token_uniforms(keys: jax.Array, step: jax.Array, position: jax.Array,
   Returns:
     float32 [U, R].
   """
+  key = _threefry(_threefry((keys[:, 0], keys[:, 1]), step), position)
+  if attempt is not None:
+    key = _threefry(key, _ATTEMPTS + attempt)
+  each = [_threefry(k, 0) for k in (key, *(_threefry(key, i) for i in range(1, num)))]
+  # 23 bits: the largest draw times any float32 stays below it, so inverting a cumulative sum never
+  # runs past its end.
+  return jnp.stack([((high ^ low) >> 9).astype(jnp.float32) * 2.0**-23 for high, low in each])
 
-  def draw(key, s, p):
-    key = jax.random.fold_in(jax.random.fold_in(key, s), p)
-    if attempt is not None:
-      key = jax.random.fold_in(key, _ATTEMPTS + attempt)
-    each = [key, *(jax.random.fold_in(key, i) for i in range(1, num))]
-    # 23 bits: the largest draw times any float32 stays below it, so inverting a cumulative sum
-    # never runs past its end.
-    return [(jax.random.bits(k, dtype=jnp.uint32) >> 9).astype(jnp.float32) * 2.0**-23
-            for k in each]
 
-  return jnp.stack(jax.vmap(draw)(keys, step, position))
+def _threefry(key: tuple[jax.Array, jax.Array], count: jax.Array | int) -> tuple[jax.Array, ...]:
+  """Threefry-2x32 of the counter (0, count) under a key, two words uint32 [R] as the result.
+
+  It is `jax.random.fold_in`'s, and the words of `jax.random.bits` for a count of 0. JAX's own is a
+  loop on a CPU, which takes longer than a toy's layer.
+  """
+  schedule = *key, key[0] ^ key[1] ^ _PARITY
+  high, low = key[0], key[1] + jnp.asarray(count).astype(jnp.uint32)
+  for i in range(5):
+    for turn in _TURNS[i % 2]:
+      high += low
+      low = ((low << turn) | (low >> (32 - turn))) ^ high
+    high, low = high + schedule[(i + 1) % 3], low + schedule[(i + 2) % 3] + np.uint32(i + 1)
+  return high, low
 
 
 @functools.cache

@@ -197,7 +197,7 @@ def test_end_of_sequence_wins_over_every_limit():
   for position, step, in_step in ((10, 0, 0), (0, 3, 0), (0, 0, 4), (10, 3, 4)):
     scalar, none = lambda x: jnp.full(2, x, jnp.int32), jnp.zeros(2, bool)
     rows = decode.Rows(
-        key=toy.slot_keys(1, 2)[0], step=scalar(step), position=scalar(position),
+        key=jnp.zeros((2, 2), jnp.uint32), step=scalar(step), position=scalar(position),
         past_steps=scalar(0), past_positions=scalar(0), in_step=scalar(in_step), live=~none,
         finished=none, half=none)
     token = jnp.array([EOS_ID, toy.DELIMITER])

@@ -49,7 +49,7 @@ def empty(generator: Generator, count: int, width: int) -> Lanes:
   """Lanes with nothing in them, with room for texts of `width` tokens."""
   texts = generator.empty(count, width)
   zeros, none = jnp.zeros(count, jnp.int32), jnp.zeros(count, bool)
-  rows = decode.Rows(key=jax.random.wrap_key_data(jnp.zeros((count, 2), jnp.uint32)), step=zeros,
+  rows = decode.Rows(key=jnp.zeros((count, 2), jnp.uint32), step=zeros,
                      position=zeros, past_steps=zeros, past_positions=zeros, in_step=zeros,
                      live=none, finished=none, half=none)
   return Lanes(texts=texts, rows=rows, active=none, steps=zeros, ahead=zeros, saved=texts.carry)
@@ -126,7 +126,7 @@ def filled(lanes: Lanes, texts: Texts, fresh: jax.Array, fields: jax.Array) -> L
   *key, step, position, past_steps, past_positions, steps, ahead = fields
   key = jax.lax.bitcast_convert_type(jnp.stack(key, axis=-1), jnp.uint32)
   none = jnp.zeros_like(fresh)
-  rows = decode.Rows(key=jax.random.wrap_key_data(key), step=step, position=position,
+  rows = decode.Rows(key=key, step=step, position=position,
                      past_steps=past_steps, past_positions=past_positions,
                      in_step=jnp.zeros_like(step), live=fresh, finished=none, half=none)
   new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=texts.carry)

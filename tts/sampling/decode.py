@@ -44,7 +44,7 @@ class Limits:
 class Rows:
   """How far each of R candidates is."""
 
-  key: jax.Array       # [R] key, of the slot: a token's randomness comes from it and its place
+  key: jax.Array       # [R, 2] uint32, of the slot: a token's draws come from it and its place
   step: jax.Array      # [R] int32, delimiters emitted
   position: jax.Array  # [R] int32, tokens emitted
   past_steps: jax.Array      # [R] int32, delimiters in the slot's earlier answers (a chain)
