@@ -42,6 +42,9 @@ def started(arguments: tuple[str, ...] = (), words: str | None = None) -> Iterat
   _end_at_sigterm()
   # Rows are coroutines, many and short-lived: by default the collector takes a tenth of the time.
   gc.set_threshold(50_000, 20, 100)
+  # A thread that grades holds the interpreter for so long when a device is done: 5 ms by default,
+  # longer than a toy's program takes.
+  sys.setswitchinterval(5e-4)
   try:
     yield _parse(sys.argv, arguments, words)
     if sys.stdout:  # none where the caller has closed it
