@@ -18,7 +18,7 @@ import time
 import numpy as np
 
 from launch import experiment as experiment_lib
-from tts import answers, rng
+from tts import answers
 from tts.config import Experiment
 from tts.engine import engine
 from tts.engine.program import Program
@@ -53,6 +53,7 @@ class _Setting:
     config = run.experiment.labels
     self._run, self._block, self._samples, self.workers = run, block, samples, Workers(run)
     self._generator = self.workers.generator('base', sampling)
+    self._keys = rollouts.all_keys(run, block)
     solutions = [s for b in range(len(samples)) for s in self._wanted(b)]
     self._jobs = [(s, i, j) for s in solutions
                   for i in range(len(s.row['step_ends']) - 1) for j in range(config.rollouts)]
@@ -72,7 +73,7 @@ class _Setting:
     config = self._run.experiment.labels
     wanted = [self._wanted(b) for b in range(len(self._samples))]
     questions = PerQuestion(lambda block: lambda b, group: rollouts.roll_out(
-        self._generator, group, wanted[b], self._run.seed, config.rollouts),
+        self._generator, group, wanted[b], self._keys[b]),
                             [self._generator], config.samples * config.rollouts)
     found, = self.workers.ask(questions, [self._block])
     rollouts.read(self._run, [s for of in wanted for s in of], [r for of in found for r in of])
@@ -81,9 +82,9 @@ class _Setting:
     """One full batch from somewhere in the block; how many of its rollouts are right."""
     first = number * max(0, len(self._jobs) - self._size) // max(1, self.num_batches - 1)
     batch, generator = self._jobs[first:first + self._size], self._generator
-    keys = rng.row_keys(
-        self._run.seed, 'rollout', np.array([s.words for s, *_ in batch]),
-        np.array([[[s.row['slot'], step, rollout]] for s, step, rollout in batch], np.int32))[:, 0]
+    places = {problem.id: b for b, problem in enumerate(self._block.problems)}
+    keys = [self._keys[places[s.problem.id], s.row['slot'], step, rollout]
+            for s, step, rollout in batch]
 
     async def continued(place: int, group: int) -> Sample:
       solution, step, _ = batch[place]

@@ -166,7 +166,8 @@ def test_each_rollout_is_what_its_key_draws_behind_its_prefix():
       continue
     identity = np.array([[(solution.row['slot'], *one) for one in asked]])
     keys = rng.identity_keys(
-        rng.problem_keys(rng.stream_key(0, 'rollout'), solution.words[None]), identity)
+        rng.problem_keys(rng.stream_key(0, 'rollout'),
+                         rng.problem_words([solution.problem.identity])), identity)
     drawn = toy.uniforms(keys, LIMITS.max_steps + 1, LIMITS.max_tokens + 1)[0]
     for sample, (step, _), uniform in zip(samples, asked, drawn, strict=True):
       text = [*solution.prompt, *solution.prefix(step)]

@@ -71,6 +71,7 @@ def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
 
   def of(block: Block) -> Callable[[int, int], Coroutine]:
     sample = sampler.of(block)
+    keys = rollouts_lib.all_keys(run, block) if config.rollouts else None
 
     async def question(b: int, group: int) -> Labelled:
       samples = await sample(b, group)
@@ -81,7 +82,7 @@ def questions(workers: Workers, sampling: SamplingConfig) -> PerQuestion:
       if not config.rollouts:
         return Labelled(rows, solutions, [[] for _ in solutions], states)
       return Labelled(rows, solutions, await rollouts_lib.roll_out(
-          generator, group, solutions, run.seed, config.rollouts), states)
+          generator, group, solutions, keys[b]), states)
 
     return question
 

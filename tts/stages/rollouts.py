@@ -31,7 +31,6 @@ class Solution:
   Attributes:
     problem: its question.
     row: its record.
-    words: of the question, uint32 [2], see `tts.rng`.
     prompt: ids.
     steps: the steps whose ends are rolled out here, ascending.
     outcomes: continuations of each prefix that reach the answer, and all; the question's own.
@@ -39,7 +38,6 @@ class Solution:
 
   problem: Problem
   row: dict[str, Any]
-  words: np.ndarray
   prompt: list[int]
   steps: list[int]
   outcomes: dict[tuple[int, ...], list[int]]
@@ -64,7 +62,7 @@ def wanted(block: Block, b: int, rows: Sequence[dict[str, Any]]) -> list[Solutio
   Each prefix is the first one's that has it.
   """
   outcomes: dict[tuple[int, ...], list[int]] = collections.defaultdict(lambda: [0, 0])
-  found = [Solution(block.problems[b], row, block.words[b], block.prompts[b], [], outcomes)
+  found = [Solution(block.problems[b], row, block.prompts[b], [], outcomes)
            for row in rows if row['answer'] is not None]
   seen = set()
   for solution in found:
@@ -76,42 +74,38 @@ def wanted(block: Block, b: int, rows: Sequence[dict[str, Any]]) -> list[Solutio
   return found
 
 
-async def roll_out(generator: EngineGenerator, group: int, solutions: Sequence[Solution], seed: int,
-                   num: int) -> list[list[pool_lib.Sample]]:
-  """`num` rollouts of each step that a question's solutions are to have: per solution all of its."""
-  async def continued(solution: Solution, keys: np.ndarray) -> list[pool_lib.Sample]:
+def all_keys(run: Run, block: Block) -> np.ndarray:
+  """Of every rollout that a block's questions may have: uint32 [B, samples, steps, rollouts, 2].
+
+  All are drawn at once, whatever the solutions will be: that takes less than one call a question.
+  """
+  sizes = run.experiment.labels.samples, run.limits.max_steps, run.experiment.labels.rollouts
+  identity = np.indices(sizes, np.int32).reshape(1, 3, -1).swapaxes(1, 2)
+  found = rng.row_keys(run.seed, 'rollout', block.words, identity.repeat(len(block.words), axis=0))
+  return found.reshape(-1, *sizes, 2)
+
+
+async def roll_out(generator: EngineGenerator, group: int, solutions: Sequence[Solution],
+                   keys: np.ndarray) -> list[list[pool_lib.Sample]]:
+  """Rollouts of each step that a question's solutions are to have: per solution all of its.
+
+  keys: uint32 [samples, steps, rollouts, 2], the question's.
+  """
+  async def continued(solution: Solution) -> list[pool_lib.Sample]:
     last, ends = solution.steps[-1] + 1, solution.row['step_ends']
-    of_step = dict(zip(solution.steps, keys))
-    tokens = solution.row['tokens']
+    tokens, mine = solution.row['tokens'], keys[solution.row['slot']]
     steps = [tokens[begin:end] for begin, end in zip([0, *ends], ends[:last])]
     found = await pool_lib.rollouts(
         generator, group, solution.prompt, steps,
-        [of_step.get(step, ()) for step in range(last)])
+        [mine[step] if step in solution.steps else () for step in range(last)])
     return [sample for of_step in found for sample in of_step]
 
   asked = [solution for solution in solutions if solution.steps]
   # The longest first: the end is then made of short ones.
   order = sorted(range(len(asked)), key=lambda i: -asked[i].work)
-  found = await together([continued(asked[i], keys) for i, keys in zip(
-      order, _keys(seed, [asked[i] for i in order], num))])
+  found = await together([continued(asked[i]) for i in order])
   of = {id(asked[i]): rollouts for i, rollouts in zip(order, found)}
   return [of.get(id(solution), []) for solution in solutions]
-
-
-def _keys(seed: int, solutions: list[Solution], num: int) -> list[np.ndarray]:
-  """Of each solution's rollouts, uint32 [steps, num, 2]; all drawn at once."""
-  steps = [len(solution.steps) for solution in solutions]
-  size = 1 << sum(steps).bit_length()  # few different ones: each is a program
-  words, identity = np.zeros((size, 2), np.uint32), np.zeros((size, num, 3), np.int32)
-  identity[..., 2] = np.arange(num)
-  begin = 0
-  for solution, count in zip(solutions, steps):
-    mine = slice(begin, begin + count)
-    words[mine], identity[mine, :, 0] = solution.words, solution.row['slot']
-    identity[mine, :, 1] = np.array(solution.steps)[:, None]
-    begin += count
-  keys = rng.row_keys(seed, 'rollout', words, identity)
-  return np.split(keys[:begin], np.cumsum(steps)[:-1]) if steps else []
 
 
 def read(run: Run, solutions: Sequence[Solution], table: Sequence[list[pool_lib.Sample]]) -> None:
@@ -120,17 +114,17 @@ def read(run: Run, solutions: Sequence[Solution], table: Sequence[list[pool_lib.
   table: per solution its rollouts, as `roll_out` gives them.
   """
   num = run.experiment.labels.rollouts
-  finished = run.limits.roles.finished
-  texts = run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs])
-  asked = [(s.problem, finished(r.tokens)) for s, rs in zip(solutions, table) for r in rs]
-  ended = [(text, problem) for text, (problem, over) in zip(texts, asked) if over]
+  texts = iter(run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs]))
+  over = [[run.limits.roles.finished(r.tokens) for r in rs] for rs in table]
+  ended = [(text, solution.problem) for solution, flags in zip(solutions, over)
+           for flag, text in zip(flags, texts) if flag]
   verdicts = iter(grading.are_correct(
       run.experiment.data.grader, [(text, problem.answer) for text, problem in ended],
       [problem.prompt for _, problem in ended]))
-  for solution, rollouts in zip(solutions, table):
+  for solution, rollouts, flags in zip(solutions, table, over):
     if not rollouts:
       continue
-    right = [finished(r.tokens) and next(verdicts) for r in rollouts]
+    right = [flag and next(verdicts) for flag in flags]
     for j, step in enumerate(solution.steps):
       outcome = solution.outcomes[solution.prefix(step)]
       outcome[0] += sum(right[j * num:(j + 1) * num])
