@@ -22,12 +22,12 @@ class Worker:
   def worth(self):
     return self._worth * any(self._queues)
 
-  def run(self):
+  def begin(self):
     self.calls += 1
-    jobs = [queue.pop(0) for queue in self._queues if queue]
-    for job in jobs:
-      job.done(self)
-    return len(jobs)
+    self._working = [queue.pop(0) for queue in self._queues if queue]
+
+  def end(self):
+    return len(self._working), [(job, self) for job in self._working]
 
 
 def ask(worker, group):
@@ -73,3 +73,20 @@ def test_the_worker_that_is_worth_most_comes_first():
   engine.run([lambda g: question(g, poor), lambda g: question(g, rich)],
              [types.SimpleNamespace(workers=[poor, rich], groups=1)], 2)
   assert order == [rich] * 3 + [poor] * 3
+
+
+def test_results_are_handed_in_while_the_next_program_runs():
+  """Where its rows all have a job; else before it, since more jobs may follow from the results."""
+  late = ['begun', *['begun', 'went on'] * 3, 'went on']
+  for worth, expected in ((1.0, late), (0.5, ['begun', 'went on'] * 4)):
+    worker, events = Worker(1, worth), []
+    begin = worker.begin
+    worker.begin = lambda: (events.append('begun'), begin())
+
+    async def question(group):
+      for _ in range(2):
+        await ask(worker, group)
+        events.append('went on')
+
+    engine.run([question] * 2, [types.SimpleNamespace(workers=[worker], groups=1)], 2)
+    assert events == expected

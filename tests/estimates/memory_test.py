@@ -17,7 +17,7 @@ from tts.types import InputError
 
 # One of each kind.
 NAMES = ('train/base', 'train/prm', 'labels/write-base', 'labels/read-base',
-         'search/fill-base', 'search/save-write-base', 'search/read-prm',
+         'labels/fill-base', 'labels/save-write-base', 'search/read-prm',
          'search/load-prm', 'search/save-read-prm', 'revise/read-revision_orm',
          'difficulty/probe')
 

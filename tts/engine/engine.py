@@ -9,10 +9,11 @@ import collections
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tts.engine.coroutines import Task
+from tts.engine.coroutines import Job, Task
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
 
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine
+_FULL = 0.999  # `Shape.worth` of a program with a job for every row, but for rounding
 
 
 class Done(NamedTuple):
@@ -32,7 +33,7 @@ def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | Engine
     models: that their jobs are for.
     in_flight: questions of a group that have begun and are not done.
     tick: called after each device program with the tokens that it wrote or read, and how many
-      questions are done.
+      questions are done; and with 0 when all are.
 
   Yields:
     Questions as they are done, in any order. Nothing goes on while the caller does not.
@@ -60,13 +61,27 @@ def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | Engine
   for _ in range(in_flight):
     for group in range(models[0].groups):
       begin(group)
+  over: list[tuple[Job, Any]] = []  # jobs that are done and not handed in
+
+  def hand_in() -> None:
+    for job, result in over:
+      job.done(result)
+    over.clear()
+
   while running:
     # A program takes its time however few rows it has: the one that does most in it comes first.
     worker = max(workers, key=lambda worker: worker.worth)
-    assert worker.worth, 'a question waits for nothing'
-    tick(worker.run(), done)
+    if over and worker.worth < _FULL:
+      hand_in()  # who has waited for these may have more for the program
+    else:
+      assert worker.worth, 'a question waits for nothing'
+      worker.begin()
+      hand_in()  # while the devices work
+      tokens, over = worker.end()
+      tick(tokens, done)
     while found:
       yield found.popleft()
+  tick(0, done)
   yield from found
 
 

@@ -21,8 +21,9 @@ class _Worker:
 
   reader: Reader
 
-  def __init__(self, mesh: parallel.Mesh, prefix: Sequence[int]):
-    self._store, self._prefix = Store(mesh), list(prefix)
+  def __init__(self, mesh: parallel.Mesh, shape: Shape, prefix: Sequence[int]):
+    self.shape, self._prefix = shape, list(prefix)
+    self._store = Store(mesh, shape.pages)
     self._roots: dict[int, Shared] = {}  # by group, the text of the prefix
 
   async def opened(self, group: int, prompt: Sequence[int]) -> Node:
@@ -76,10 +77,10 @@ class EngineGenerator(_Worker):
       prefix: ids that questions begin with; one that does not is read whole.
       judge: of a `JudgingGenerator`, the verifier on its texts, which reads what is given.
     """
-    super().__init__(mesh, prefix)
+    super().__init__(mesh, shape, prefix)
     self.writer = Writer(self._store, make, params, shape, sampling, limits)
     self.reader = Reader(self._store, judge or make, params, shape, values=judge is not None)
-    self.limits, self.shape = limits, shape
+    self.limits = limits
 
   @property
   def workers(self) -> list[Writer | Reader]:
@@ -92,9 +93,8 @@ class EngineVerifier(_Worker):
   def __init__(self, mesh: parallel.Mesh, make: MakeVerifier, params: Params, shape: Shape,
                prefix: Sequence[int] = ()):
     """prefix: as of an `EngineGenerator`, in the verifier's ids."""
-    super().__init__(mesh, prefix)
+    super().__init__(mesh, shape, prefix)
     self.reader = Reader(self._store, make, params, shape, values=True)
-    self.shape = shape
 
 
 def in_flight(models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> int:

@@ -22,12 +22,14 @@ class Node:
     parent: None for one that begins.
     end: tokens of the whole text.
     pages: of the tokens beyond its parent's, in order.
+    first: one object for all texts that begin with the same node.
     uses: holders and children.
   """
 
   parent: Node | None
   end: int
   pages: list[int]
+  first: object
   uses: int = 1
 
   @property
@@ -42,8 +44,10 @@ class Node:
 
 def common(one: Node | None, other: Node | None) -> Node | None:
   """The longest text that both begin with."""
+  if one is None or other is None or one.first is not other.first:
+    return None
   while one is not other:
-    if one is None or other is None:
+    if one is None or other is None:  # one was past a node without tokens
       return None
     if one.end >= other.end:
       one = one.parent
@@ -56,15 +60,21 @@ def missing(node: Node | None, base: Node | None) -> list[tuple[int, int]]:
   """(page, column) of all that a text has beyond `base`, which it begins with, in order."""
   found: list[tuple[int, int]] = []
   while node is not base:
-    found[:0] = [(page, node.start + SIZE * i) for i, page in enumerate(node.pages)]
+    start = node.start
+    for i in range(len(node.pages) - 1, -1, -1):
+      found.append((node.pages[i], start + SIZE * i))
     node = node.parent
-  return found
+  return found[::-1]
 
 
-def nearest(node: Node, held: Sequence[Node | None], free: Sequence[int]) -> int:
+def nearest(node: Node | None, held: Sequence[Node | None], free: Sequence[int]) -> int:
   """Of the last few free lanes the one that has most of a text already, by what each holds."""
-  shared = lambda lane: getattr(common(held[lane], node), 'end', 0)
-  return max(free[-_LOOKED:], key=shared)
+  best, most = free[-1], 0
+  for lane in free[-_LOOKED:]:
+    shared = common(held[lane], node)
+    if shared is not None and shared.end > most:
+      best, most = lane, shared.end
+  return best
 
 
 class Table:
@@ -90,8 +100,8 @@ class Table:
     """
     if parent is not None:
       parent.uses += 1
-    start = 0 if parent is None else parent.end
-    return Node(parent, start + tokens, [self._free.pop() for _ in range(pages_for(tokens))])
+    start, first = (0, object()) if parent is None else (parent.end, parent.first)
+    return Node(parent, start + tokens, [self._free.pop() for _ in range(pages_for(tokens))], first)
 
   def release(self, node: Node | None) -> None:
     """The caller holds it no longer."""

@@ -62,7 +62,7 @@ class Reader(Worker):
     groups, count = self._ends.shape
     self._left = np.zeros((groups, count), np.int64)  # tokens of each lane's job that are not read
     self._found: list[list[list[np.ndarray]]] = [[[] for _ in range(count)] for _ in range(groups)]
-    self._width, self._texts = 0, None
+    self._texts, self._reading = None, None
 
   @property
   def worth(self) -> float:
@@ -85,8 +85,8 @@ class Reader(Worker):
     """Lanes that are read in where so many have something to read."""
     return self._shape.few if texts <= 2 * self._shape.few else self._shape.readers
 
-  def run(self) -> int:
-    """Fills the lanes, reads, and hands in what is done. How many tokens were read."""
+  def begin(self) -> None:
+    """Fills the lanes, and has them read."""
     self._fill()
     shape = self._shape
     # Whether much of a text is read at once, and so where it is cut, depends on what is left of it.
@@ -95,50 +95,45 @@ class Reader(Worker):
     rows = self._rows(int(tiles.sum(axis=1).max()))
     if self._worth(long.any(axis=1), 1, shape.long) > self._worth(
         tiles.sum(axis=1), rows, shape.tile):
-      counts, values = self._read(long, 1, shape.long)
+      self._read(long, 1, shape.long)
     else:
-      counts, values = self._read(tiles, rows, shape.tile)
-    self._left -= counts
-    self._ends += counts
-    self.entered += int(counts.sum())
-    over = []
-    for g, lane in np.argwhere(counts).tolist():
-      if self._values:
-        self._found[g][lane].append(values[g, lane, :counts[g, lane]])
-      if not self._left[g, lane]:
-        over.append((g, lane, self._jobs[g][lane]))
-    self._hand_in(over)
-    return int(counts.sum())
+      self._read(tiles, rows, shape.tile)
 
-  def _read(self, which: np.ndarray, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Reads up to `size` tokens in up to `count` of these lanes, bool [G, L], of each group.
-
-    Returns:
-      (how many in each, int32 [G, L]; the verifier's values of these [G, L, size]).
-    """
-    counts = np.zeros(which.shape, np.int32)
+  def _read(self, which: np.ndarray, count: int, size: int) -> None:
+    """Has up to `size` tokens read in up to `count` of these lanes, bool [G, L], of each group."""
     rows = np.zeros((len(which), count, 3 + size), np.int32)
     rows[..., 0] = -1
-    placed = []  # group, row, lane
+    placed = []
     for g, of_group in enumerate(which):
       lanes = np.flatnonzero(of_group)[:count].tolist()
       placed += [(g, lane if count == self.lanes else i, lane) for i, lane in enumerate(lanes)]
     for g, i, lane in placed:
       job, left = self._jobs[g][lane], int(self._left[g, lane])
       some = job.tokens[len(job.tokens) - left:][:size]
-      counts[g, lane] = len(some)
       rows[g, i, :3 + len(some)] = lane, len(some), job.own, *some
     program = all_programs.read(self._store.mesh, self._make, self._values)
     self._texts, found = program(self._params, self._texts, rows)
+    self._reading = placed, rows[..., 1], found
     # A group that has nothing to read computes nothing.
-    self.computed += int(counts.any(axis=1).sum()) * count * size
-    if not self._values:
-      return counts, np.zeros((*which.shape, 0), np.float32)
-    found = jax.device_get(placement.collected(found))
-    values = np.zeros((*which.shape, *found.shape[2:]), np.float32)
+    self.computed += len({g for g, _, _ in placed}) * count * size
+
+  def end(self) -> tuple[int, list[tuple[Read, Seen]]]:
+    """How many tokens were read, and the jobs that are done."""
+    placed, counts, values = self._reading
+    if self._values:
+      values = jax.device_get(placement.collected(values))
+    over = []
     for g, i, lane in placed:
-      values[g, lane] = found[g, i]
-    return counts, values
+      count = int(counts[g, i])
+      if self._values:
+        self._found[g][lane].append(values[g, i, :count])
+      self._left[g, lane] -= count
+      self._ends[g, lane] += count
+      if not self._left[g, lane]:
+        over.append((g, lane, self._jobs[g][lane]))
+    tokens = int(counts.sum())
+    self.entered += tokens
+    return tokens, self._over(over)
 
   def _fill(self) -> None:
     """Gives free lanes the jobs that wait."""
@@ -162,8 +157,8 @@ class Reader(Worker):
     else:
       self._texts = all_programs.widen(self._store.mesh, self._width)((), self._texts)
 
-  def _hand_in(self, over: list[tuple[int, int, Read]]) -> None:
-    """Hands in jobs, (group, lane, job); keeps the texts that are to be kept."""
+  def _over(self, over: list[tuple[int, int, Read]]) -> list[tuple[Read, Seen]]:
+    """Jobs that are over, (group, lane, job), with what they read; keeps the texts of these."""
     needed = [0] * len(self._queues)
     for g, _, job in over:
       needed[g] += nodes_lib.pages_for(len(job.tokens)) if job.keep else 0
@@ -176,11 +171,10 @@ class Reader(Worker):
           node = self._store.tables[g].add(job.node, len(job.tokens))
           nodes[g, lane] = self._held[g][lane] = node
           saved[g].append((lane, node))
-      self._store.save(self._texts, self._texts.carry, saved)
+      self._store.save(self._texts, self._width, self._texts.carry, saved)
     seen = []
     for g, lane, job in over:
       values = np.concatenate(self._found[g][lane]) if self._values else np.zeros(0, np.float32)
       seen.append((job, Seen(values, nodes.get((g, lane)))))
       self._left_by(g, lane)
-    for job, each in seen:
-      job.done(each)
+    return seen

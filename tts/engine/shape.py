@@ -30,6 +30,8 @@ class Shape:
     few: so many rows are read where few texts are, not `readers`; 0 for never.
     apart: a program takes as long as so many rows would, and then as its rows do.
     room: a lane's least room for tokens; it is a multiple of it. Every room has its own programs.
+    pages: that texts which are in no lane have at first; with twice as many, what moves them is
+      compiled again.
     begun: rows of the questions that have begun, for each lane. Most of them wait, for the longest
       step of their question or to be read.
   """
@@ -44,6 +46,7 @@ class Shape:
   few: int = 0
   apart: int = 1000
   room: int = 128
+  pages: int = 64
 
   @property
   def sizes(self) -> list[int]:
@@ -98,7 +101,7 @@ def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
     if arch.width >= 256:
       return Shape(lanes=lanes or 32, write=2, readers=8, tile=4, begun=8, least=8, long=32, few=2,
                    apart=10, room=256)
-    return Shape(lanes=lanes or 64, write=8, readers=32, tile=16)
+    return Shape(lanes=lanes or 64, write=8, readers=32, tile=16, pages=2048)
   lanes = lanes or 64
   # A lane without a row costs little there; memory does.
   return Shape(lanes=lanes, write=16, readers=max(1, lanes // 2), tile=16, begun=4)

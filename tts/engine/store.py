@@ -10,31 +10,30 @@ from tts.engine.nodes import Node, Table
 from tts.engine.pages import Pages, SIZE
 from tts.protocols import Carry, Texts
 
-_FIRST = 64  # pages that a group begins with
 
-
-def room(pages: int) -> int:
-  """How many pages a group has that has needed so many."""
-  count = _FIRST
-  while count < pages:
-    count *= 2
-  return count
+def room(pages: int, first: int) -> int:
+  """How many pages a group has that began with `first` and has needed so many."""
+  while first < pages:
+    first *= 2
+  return first
 
 
 class Store:
   """The texts of one model that are not in a lane, of every group. All arrays have G in front."""
 
-  def __init__(self, mesh: parallel.Mesh):
+  def __init__(self, mesh: parallel.Mesh, first: int):
+    """first: pages that a group begins with."""
     self.mesh = mesh
-    self.tables = [Table(_FIRST) for _ in range(parallel.num_groups(mesh))]
-    self._count, self._pages = _FIRST, None
+    self.tables = [Table(first) for _ in range(parallel.num_groups(mesh))]
+    self._count, self._pages = first, None
 
-  def copies(self, texts: Texts, wanted: list[list[tuple[int, Node | None]]],
+  def copies(self, texts: Texts, width: int, wanted: list[list[tuple[int, Node | None]]],
              held: list[list[Node | None]]) -> tuple[Pages, np.ndarray, np.ndarray]:
     """What `pages.load` needs, to give lanes other texts.
 
     Args:
       texts: the lanes'.
+      width: their room.
       wanted: per group (lane, text) for each lane that has another now; None is an empty text.
       held: per group and lane the text whose columns it has still.
 
@@ -46,20 +45,23 @@ class Store:
     rows[:, 2] = -1
     copies: list[list[tuple[int, int, int]]] = []
     for g, of_group in enumerate(wanted):
-      mine = []
-      for lane, node in of_group:
-        rows[g, :, lane] = 1, *((0, -1) if node is None else (node.end, node.last_page))
-        base = nodes.common(held[g][lane], node)
-        mine += [(lane, page, column) for page, column in nodes.missing(node, base)]
-      copies.append(mine)
-    return self._pages, _padded(copies), rows
+      copies.append([
+          (lane, page, column) for lane, node in of_group
+          for page, column in nodes.missing(node, nodes.common(held[g][lane], node))])
+      if of_group:
+        rows[g][:, [lane for lane, _ in of_group]] = np.array([
+            (1, 0, -1) if node is None else (1, node.end, node.last_page)
+            for _, node in of_group]).T
+    return self._pages, _padded(copies, len(held[0]), width), rows
 
-  def save(self, texts: Texts, carry: Carry, wanted: list[list[tuple[int, Node]]]) -> None:
-    """Keeps what lanes have, (lane, a node of the table) per group."""
+  def save(self, texts: Texts, width: int, carry: Carry,
+           wanted: list[list[tuple[int, Node]]]) -> None:
+    """Keeps what lanes of that room have, (lane, a node of the table) per group."""
     self._begin(texts)
     copies = [[(lane, page, node.start + SIZE * i) for lane, node in of_group
                for i, page in enumerate(node.pages)] for of_group in wanted]
-    self._pages = all_programs.save(self.mesh)((), self._pages, texts, carry, _padded(copies))
+    self._pages = all_programs.save(self.mesh)(
+        (), self._pages, texts, carry, _padded(copies, texts.length.shape[1], width))
 
   def reserve(self, texts: Texts, needed: list[int]) -> None:
     """Makes room for so many pages more in each group."""
@@ -75,9 +77,14 @@ class Store:
       self._pages = all_programs.empty_pages(self.mesh, self._count)((), texts)
 
 
-def _padded(wanted: list[list[tuple[int, int, int]]]) -> np.ndarray:
-  """Copies of every group as int32 [G, n, 3]."""
-  array = np.full((len(wanted), pages_lib.padded(max(map(len, wanted))), 3), -1, np.int32)
+def _padded(wanted: list[list[tuple[int, int, int]]], rows: int, width: int) -> np.ndarray:
+  """Copies of every group as int32 [G, n, 3].
+
+  As many as lanes full of long texts need, so that few programs are compiled; texts of short steps
+  may need more.
+  """
+  num = pages_lib.padded(max(rows * nodes.pages_for(width), *map(len, wanted)))
+  array = np.full((len(wanted), num, 3), -1, np.int32)
   for g, of_group in enumerate(wanted):
     if of_group:
       array[g, :len(of_group)] = of_group

@@ -27,6 +27,7 @@ class Worker:
     self._jobs: list[list[Any]] = [[None] * lanes for _ in range(groups)]
     self._held: list[list[Node | None]] = [[None] * lanes for _ in range(groups)]
     self._ends = np.zeros((groups, lanes), np.int64)  # tokens of each lane's text, at most
+    self._width = 0    # room of a lane, in tokens
     self.computed = 0  # tokens, those of lanes that had nothing to do among them
     self.entered = 0   # tokens that were written or read
 
@@ -62,7 +63,7 @@ class Worker:
              taken: list[list[tuple[int, Any]]]) -> tuple[Pages, np.ndarray, np.ndarray]:
     """`Store.copies` for the lanes of jobs that were taken."""
     wanted = [[(lane, job.node) for lane, job in of_group] for of_group in taken]
-    found = self._store.copies(texts, wanted, self._held)
+    found = self._store.copies(texts, self._width, wanted, self._held)
     for g, of_group in enumerate(wanted):
       for lane, node in of_group:
         self._held[g][lane] = node

@@ -88,7 +88,7 @@ class Writer(Worker):
     self._logs: list[lanes.Log] = []  # of the calls that lanes' texts began in, and all after
     self._dropped = 0           # calls before these
     self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
-    self._width, self._state = 0, None
+    self._state, self._log = None, None
 
   @property
   def worth(self) -> float:
@@ -116,20 +116,22 @@ class Writer(Worker):
     if self._state is not None:
       self._state = all_programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))
 
-  def run(self) -> int:
-    """Fills the lanes, writes in them, and hands in what is done. How many tokens were written."""
+  def begin(self) -> None:
+    """Fills the lanes, and has them written in."""
     self._fill()
     program = all_programs.write(self._store.mesh, self._make, self._shape.write, *self._how)
-    self._state, log = program(self._params, self._state)
-    log = jax.device_get(placement.collected(log))
+    self._state, self._log = program(self._params, self._state)
+
+  def end(self) -> tuple[int, list[tuple[Write, Written]]]:
+    """How many tokens were written, and the jobs that are done."""
+    log = jax.device_get(placement.collected(self._log))
     self._logs.append(log)
     written = np.count_nonzero(log.code, axis=1)  # [G, L]
     self._ends += written
     self.entered += int(written.sum())
     # In a pass of its group a lane computes a token, whether it has one to write or not.
     self.computed += int(np.count_nonzero(log.code.any(axis=2))) * log.code.shape[2]
-    self._hand_in(written.astype(bool) & ~log.active)
-    return int(written.sum())
+    return int(written.sum()), self._over(written.astype(bool) & ~log.active)
 
   def _fill(self) -> None:
     """Gives free lanes the jobs that wait."""
@@ -137,11 +139,13 @@ class Writer(Worker):
     taken, (groups, count) = self._taken(), self._ends.shape
     fields = np.zeros((groups, lanes.FIELDS, count), np.int32)
     for g, of_group in enumerate(taken):
-      for lane, job in of_group:
-        steps = job.steps + job.ahead
-        fields[g, :, lane] = (*job.key.view(np.int32), *job.place, steps,
-                              steps if job.greedy else job.ahead)
-        self._begun[g, lane] = self._dropped + len(self._logs)
+      if of_group:
+        places = [lane for lane, _ in of_group]
+        self._begun[g, places] = self._dropped + len(self._logs)
+        fields[g][:2, places] = np.array([job.key for _, job in of_group]).view(np.int32).T
+        fields[g][2:, places] = np.array([
+            (*job.place, job.steps + job.ahead, job.ahead + job.steps * job.greedy)
+            for _, job in of_group]).T
     self._widen(self._shape.to_write(int(self._ends.max())))
     if any(taken):
       pages, copies, rows = self._moves(self._state.texts, taken)
@@ -160,10 +164,10 @@ class Writer(Worker):
       self._state = self._state.replace(
           texts=all_programs.widen(self._store.mesh, self._width)((), self._state.texts))
 
-  def _hand_in(self, over: np.ndarray) -> None:
-    """Hands in the jobs of lanes that are over, bool [G, L]; keeps the texts that go on."""
+  def _over(self, over: np.ndarray) -> list[tuple[Write, Written]]:
+    """The jobs of lanes that are over, bool [G, L], which are free now; keeps texts that go on."""
     if not over.any():
-      return
+      return []
     done = self._collect(over)
     kept = [(g, lane, job, written) for g, lane, job, written in done
             if (job.keep if written.live else job.keep_ended)]
@@ -177,32 +181,39 @@ class Writer(Worker):
       for g, lane, job, written in kept:
         written.node = self._held[g][lane] = self._store.tables[g].add(job.node, entered(written))
         saved[g].append((lane, written.node))
-      self._store.save(self._state.texts, self._state.saved, saved)
+      self._store.save(self._state.texts, self._width, self._state.saved, saved)
     for g, lane, _, _ in done:
       self._left_by(g, lane)
       self._begun[g, lane] = _NEVER
     old = min(int(self._begun.min()) - self._dropped, len(self._logs))
     del self._logs[:old]
     self._dropped += old
-    for _, _, job, written in done:
-      job.done(written)
+    return [(job, written) for _, _, job, written in done]
 
   def _collect(self, over: np.ndarray) -> list[tuple[int, int, Write, Written]]:
     """(group, lane, job, what it wrote) of the lanes that are over, bool [G, L]."""
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1),  # [G, calls x m, L]
                          *(log.replace(active=None) for log in self._logs))
-    found, calls = [], self._begun - self._dropped
-    for g, lane in np.argwhere(over).tolist():
-      job, first = self._jobs[g][lane], int(calls[g, lane]) * self._shape.write
-      mine = whole.code[g, first:, lane]
-      place = g, first + np.flatnonzero(mine), lane
-      mine = whole.code[place]
-      own = len(mine) if job.greedy else int(np.count_nonzero(mine & GREEDY == 0))
-      last = int(mine[own - 1])
-      found.append((g, lane, job, Written(
-          tokens=whole.token[place], logprob=whole.logprob[place], own=own,
+    groups, places = np.nonzero(over)
+    jobs = [self._jobs[g][lane] for g, lane in zip(groups.tolist(), places.tolist())]
+    first = (self._begun[groups, places] - self._dropped) * self._shape.write
+    since = np.arange(whole.code.shape[1]) >= first[:, None]  # [jobs, calls x m]
+    whole = jax.tree.map(lambda x: x[groups, :, places], whole)
+    written = since & (whole.code != 0)
+    own = written & ((whole.code & GREEDY == 0) | np.array([[job.greedy] for job in jobs]))
+    steps = np.count_nonzero(own & (whole.code & STEP_ENDED != 0), axis=1).tolist()
+    own = np.count_nonzero(own, axis=1).tolist()
+    # All jobs' tokens one behind the other; a job has a piece of it.
+    whole, found, begin = jax.tree.map(lambda x: x[written], whole), [], 0
+    codes = whole.code.tolist()
+    ends = np.cumsum(np.count_nonzero(written, axis=1)).tolist()
+    for i, (g, lane, end) in enumerate(zip(groups.tolist(), places.tolist(), ends)):
+      place, last = slice(begin, end), codes[begin + own[i] - 1]
+      found.append((g, lane, jobs[i], Written(
+          tokens=whole.token[place], logprob=whole.logprob[place], own=own[i], steps=steps[i],
           statistics=whole.statistics and whole.statistics.at(place),
           values=None if whole.value is None else whole.value[place],
-          steps=int(np.count_nonzero(mine[:own] & STEP_ENDED)), live=bool(last & LIVE),
-          finished=bool(last & FINISHED), ended=not mine[-1] & LIVE)))
+          live=bool(last & LIVE), finished=bool(last & FINISHED),
+          ended=not codes[end - 1] & LIVE)))
+      begin = end
     return found
