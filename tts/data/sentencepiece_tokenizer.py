@@ -79,8 +79,7 @@ class SentencePieceTokenizer(Tokenizer):
   def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
     rows = [[i for i in map(int, ids) if i < self.vocab_size] for ids in batch]
     with _sound(self._source):
-      if self._begins is self._continues or self.bos_id is None:
-        return self._continues.decode(rows)
+      # One by one: for a batch the library starts threads, which takes longer than a few texts.
       return [(self._begins if ids[:1] == [self.bos_id] else self._continues).decode(ids)
               for ids in rows]
 
