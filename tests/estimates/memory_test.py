@@ -115,9 +115,9 @@ def test_the_largest_number_of_lanes_fits_and_one_more_does_not():
 def test_lanes_of_the_config_are_those_of_every_program():
   experiment = config.from_config_dict(smoke.get_config())
   few = {p.name: p for p in device_programs.listed(dataclasses.replace(experiment, lanes=7))}
-  program = programs()['search/fill-base']
-  assert few['search/fill-base'].rows == 7 != program.rows
-  assert few['search/fill-base'].footprint(7, 1) == program.footprint(7, 1)
+  program = programs()['search/fill-mid']
+  assert few['search/fill-mid'].rows == 7 != program.rows
+  assert few['search/fill-mid'].footprint(7, 1) == program.footprint(7, 1)
 
 
 def test_what_does_not_fit_is_refused_with_what_does():
@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused_with_what_does():
   lanes = int(re.search(r': (\d+) fit: set --config.lanes=\1$', str(error.value)).group(1))
   device_programs.check_memory(dataclasses.replace(experiment, lanes=lanes), most - 1)
 
-  program = programs()['search/fill-base']
+  program = programs()['search/fill-mid']
   refused = lambda limit: str(device_programs.too_large(
       experiment, program, program.footprint(program.rows, 1).total, limit))
   one = program.footprint(1, 1).total
