@@ -9,7 +9,7 @@ import pytest
 from tests.data import open_folders
 from tts import config as config_lib
 from tts import answers
-from tts.data import chat_template, prompts as prompts_lib
+from tts.data import chat_template, worked_examples
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.types import InputError
@@ -19,7 +19,7 @@ pytest.importorskip('jinja2')
 
 @pytest.fixture(scope='module')
 def ours():
-  return Tokenizer.train([e for pair in prompts_lib._EXAMPLES for e in pair], 400,
+  return Tokenizer.train([e for pair in worked_examples.SETS['math'] for e in pair], 400,
                          byte_fallback=True)
 
 
@@ -49,9 +49,9 @@ def test_few_shot(ours):
 
 
 def test_our_examples_say_their_answers():
-  found = [answers.extract(solution) for _, solution in prompts_lib._EXAMPLES]
+  found = [answers.extract(solution) for _, solution in worked_examples.SETS['math']]
   assert found == ['7', r'\frac{3}{28}', '2', r'\sqrt{89}']
-  for question, solution in prompts_lib._EXAMPLES:
+  for question, solution in worked_examples.SETS['math']:
     assert '\n' not in question and '\n\n' not in solution and solution.count('\n') >= 2
 
 
