@@ -18,6 +18,8 @@ from tts.roles import Roles
 from tts.types import InputError
 
 KINDS = ('plain', 'few_shot', 'chat')
+# What stands before a question and before its solution.
+LAYOUTS = {'problem': ('Problem:\n', '\n\nSolution:\n'), 'question': ('Question: ', '\nAnswer: ')}
 _STAND_IN = 'QUESTION-4d1f9c'
 _DIFFERENT = 'What is 1 + 1?', 'Find all primes below 30.'  # questions that begin differently
 _LEAST_SHARED = 16
@@ -35,19 +37,22 @@ class PromptConfig:
       `{"enable_thinking": false}`.
     examples: for `few_shot`, a JSONL file with `problem` and `solution`, a step a line; or the name
       of examples of our own, `math`, `gsm8k` or `words`. None is `math`.
+    layout: for `few_shot`, what stands before questions and solutions: `problem` is "Problem:" and
+      "Solution:", on lines of their own, `question` is "Question: " and "Answer: ".
     delimiter: what ends a step: `newline` or `blank_line`.
   """
 
   kind: str = 'plain'
   system: str | None = None
   examples: str | None = None
+  layout: str = 'problem'
   delimiter: str = 'newline'
   template_arguments: str | None = None
 
   def __post_init__(self):
-    for name, options in (('kind', KINDS), ('delimiter', DELIMITERS)):
+    for name, options in (('kind', KINDS), ('delimiter', DELIMITERS), ('layout', LAYOUTS)):
       if getattr(self, name) not in options:
-        raise ValueError(f'{name} is {getattr(self, name)!r}: one of {options}')
+        raise ValueError(f'{name} is {getattr(self, name)!r}: one of {tuple(options)}')
     for name, kind in (('system', 'chat'), ('examples', 'few_shot'),
                        ('template_arguments', 'chat')):
       if getattr(self, name) is not None and self.kind != kind:
@@ -104,7 +109,7 @@ class Prompts:
     self._kind = config.kind
     self._before, self._after = '', ''
     if config.kind == 'few_shot':
-      self._before, self._after = _few_shot(config.examples)
+      self._before, self._after = _few_shot(config)
     elif config.kind == 'chat':
       self._before, self._after = _chat(config, tokenizer)
     self.mark = () if config == PromptConfig() else (
@@ -135,8 +140,9 @@ class Prompts:
     return question if self._kind == 'plain' else self._before + question.strip() + self._after
 
 
-def _few_shot(path: str | None) -> tuple[str, str]:
+def _few_shot(config: PromptConfig) -> tuple[str, str]:
   """What stands before and after a question, the worked examples among it."""
+  path = config.examples
   examples = worked_examples.SETS.get(path or 'math')
   if examples is None:
     found = problems.load_jsonl(path, graded=False)
@@ -145,8 +151,10 @@ def _few_shot(path: str | None) -> tuple[str, str]:
       raise InputError(f'{path}: the example {missing} has no "solution": give it one')
     # A blank line would end the solution.
     examples = [(p.prompt.strip(), re.sub(r'\s*\n\s*', '\n', p.solution.strip())) for p in found]
-  before, between = 'Problem:\n', '\n\nSolution:\n'
-  return ''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before, between
+  before, between = LAYOUTS[config.layout]
+  # A blank at the end of a prompt would part the first word of the solution in another way.
+  return (''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before,
+          between.rstrip(' '))
 
 
 def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:

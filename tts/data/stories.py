@@ -129,7 +129,7 @@ _MONEY = Setting(
     ends={'/': (
         '{He} shares the money equally among {n} children. How many dollars does each child get?',
         '{He} spends all of it on tickets for {n} dollars each. How many tickets does {he} buy?')},
-    fills=tuple((things, '') for things in ('cakes', 'drawings', 'flowers', 'lamps', 'pies', 'bags')))
+    fills=tuple((things, '') for things in ('cakes', 'drawings', 'flowers', 'lamps', 'pies')))
 
 _PLACE = Setting(
     given=('There are {a} {things} {place}.', 'In the morning {name} sees {a} {things} {place}.'),

@@ -6,9 +6,9 @@ A problem is a story of one or two operations, told with one of many sentences f
   prompt    `Tom has 14 stamps. Mia gives him 9 more. How many stamps does Tom have now?\\n`
   solution  `14 + 9 = 23\\nThe answer is 23.`
 
-Every problem is drawn from a *stratum* (number of operations, range of its numbers). What names it,
-and so its split, are its sentences and numbers: of one story about other people, or with
-another of a setting's questions, no two splits have one each.
+Every problem is drawn from a *stratum* (its operations, range of its numbers). What names it are its
+sentences and numbers: no two splits share a story, not even about other people or with another of
+a setting's questions.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from tts.data import strata
 from tts.types import InputError
 from tts.types import Problem
 
-# Three worked examples, none of which the family draws: it knows nobody called Mia, Paul or Lena.
+# Three worked examples, none of which the family draws: it knows nobody called Mia or Paul. A small
+# model takes the operations that it has just seen: without the second it subtracted next to never.
 EXAMPLES = (
     ('Mia has 12 pictures. Paul gives her 7 more. How many pictures does Mia have now?',
      '12 + 7 = 19\nThe answer is 19.'),
-    ('Paul has 4 crates with 6 bottles in each crate. He sells 9 bottles. How many bottles does he '
-     'have left?',
-     '4 * 6 = 24\n24 - 9 = 15\nThe answer is 15.'),
-    ('Lena had 23 dollars and spent 8 of them. How many dollars does Lena have now?',
-     '23 - 8 = 15\nThe answer is 15.'),
+    ('Paul has 14 bottles. He loses 6 of them. How many bottles does Paul have now?',
+     '14 - 6 = 8\nThe answer is 8.'),
+    ('Paul has 9 bottles. He buys 8 more bottles. Then he sells 5 of them. How many bottles does '
+     'Paul have now?',
+     '9 + 8 = 17\n17 - 5 = 12\nThe answer is 12.'),
 )
 
 
@@ -42,8 +43,9 @@ class WordsConfig:
 
   Attributes:
     seed: of the whole benchmark; every split derives its own from it.
-    ranges: numbers of a problem of one operation are below one of these.
-    two_ranges: the same of two operations; () draws none.
+    kinds: operations of a problem, one or two in their order, e.g. `+` or `*-`. Each kind is drawn
+      as often as any other.
+    ranges: numbers of a problem are below one of these; second factors and divisors below 10, too.
     max_value: no result is above it.
     level_cuts: where the levels 2 to 5 begin, in the largest numbers of the steps, summed. The
       default are about equal fifths of the other defaults; it does not follow them.
@@ -52,22 +54,24 @@ class WordsConfig:
   """
 
   seed: int = 0
-  ranges: tuple[int, ...] = (10, 20, 40)
-  two_ranges: tuple[int, ...] = (6, 10)
+  kinds: tuple[str, ...] = ('+', '-', '*', '++', '+-', '*+')
+  ranges: tuple[int, ...] = (8, 12, 18)
   max_value: int = 99
-  level_cuts: tuple[int, int, int, int] = (11, 16, 20, 32)
+  level_cuts: tuple[int, int, int, int] = (12, 20, 30, 48)
   sizes: tuple[tuple[str, int], ...] = (
-      ('lm', 4_000), ('verifier', 6_000), ('revision', 2_000), ('validation', 500), ('dev', 1_000),
+      ('lm', 1_000), ('verifier', 6_000), ('revision', 1_000), ('validation', 500), ('dev', 1_000),
       ('test', 2_000))
 
   def __post_init__(self):
-    for name, least in (('ranges', 1), ('two_ranges', 0)):
-      value = getattr(self, name)
-      if len(value) < least or any(below < 4 for below in value):
-        raise InputError(f'words.{name} is {value}: give numbers from 4 on')
-    if self.max_value < max(self.ranges + self.two_ranges):
+    odd = [kind for kind in self.kinds if not re.fullmatch(r'[-+*/]|[-+*][-+/]', kind)]
+    if odd or not self.kinds or len(set(self.kinds)) < len(self.kinds):
+      raise InputError(f'words.kinds is {self.kinds}: give different ones of one or two operations '
+                       'of + - * /, * being the first and / the last, e.g. ("+", "*-")')
+    if not self.ranges or min(self.ranges) < 5:
+      raise InputError(f'words.ranges is {self.ranges}: give numbers from 5 on')
+    if self.max_value < max(self.ranges):
       raise InputError(f'words.max_value is {self.max_value}: give at least the largest range, '
-                       f'{max(self.ranges + self.two_ranges)}')
+                       f'{max(self.ranges)}')
     if len(self.level_cuts) != 4 or list(self.level_cuts) != sorted(self.level_cuts):
       raise InputError(f'words.level_cuts is {self.level_cuts}: give four numbers that rise')
     strata.check_sizes('words', self.sizes)
@@ -82,59 +86,58 @@ def generate(config: WordsConfig, split: str) -> Iterator[Problem]:
   Raises:
     InputError: an unknown split, or one larger than its number of problems.
   """
-  counts = [(1, below) for below in config.ranges] + [(2, below) for below in config.two_ranges]
+  kinds = [(kind, below) for kind in config.kinds for below in config.ranges]
 
-  def draw(rng: random.Random, stratum: tuple[int, int]) -> tuple[str, tuple[str, _Steps]]:
-    while (found := _draw(rng, *stratum, config.max_value)) is None:
-      pass
-    return found
+  def draw(rng: random.Random, stratum: tuple[str, int]) -> tuple[str, tuple[str, _Steps]]:
+    for _ in range(_MISSES):
+      if (found := _draw(rng, *stratum, config.max_value)) is not None:
+        return found
+    raise InputError(f'words.kinds has {stratum[0]!r}, which takes larger numbers than below '
+                     f'{stratum[1]}: raise words.ranges or words.max_value')
 
-  drawn = strata.fill('words', config.seed, config.sizes, split, counts, draw,
-                      'ranges or two_ranges')
+  drawn = strata.fill('words', config.seed, config.sizes, split, kinds, draw,
+                      'ranges or kinds')
   yield from (_problem(name, config.level_cuts, *parts) for name, parts in drawn)
 
 
-# Kinds of sentences of a story, by its number of operations.
-_SHAPES = {1: (('open',), ('given', 'event'), ('given', 'end')),
-           2: (('open', 'event'), ('given', 'event', 'event'), ('open', 'end'),
-               ('given', 'event', 'end'))}
 _APPLY = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b,
           '/': lambda a, b: a // b}
-_TRIES = 100
+# Operation that an opening takes, '' for none --> (setting, opening).
+_OPENINGS = {op: [(name, text) for name, setting in stories.SETTINGS.items()
+                  for text in (setting.opens.get(op, ()) if op else setting.given)]
+             for op in ('', '+', '-', '*')}
+_TRIES, _MISSES = 100, 1000
 
 
-def _draw(rng: random.Random, ops: int, below: int,
+def _draw(rng: random.Random, kind: str, below: int,
           max_value: int) -> tuple[str, tuple[str, _Steps]] | None:
-  """Draws (canonical form, (question, steps)); None where the sentences do not go together."""
+  """Draws (canonical form, (question, steps)); None where a setting or numbers do not fit."""
   choose = lambda items: strata.choose(rng, items)
-  setting_name = choose(list(stories.SETTINGS))
-  setting = stories.SETTINGS[setting_name]
-  texts, taken = [], []
-  for kind in choose(_SHAPES[ops]):
-    by_op = {'given': {'': setting.given}, 'open': setting.opens, 'event': setting.events,
-             'end': setting.ends}[kind]
-    if not by_op:
+  at_once = kind[0] == '*' or kind[0] in _OPENINGS and rng.random() < 0.5
+  setting_name, opening = choose(_OPENINGS[kind[0] if at_once else ''])
+  setting, texts, later = stories.SETTINGS[setting_name], [opening], kind[1:] if at_once else kind
+  for op in later:
+    events = (setting.ends if op == '/' else setting.events).get(op)
+    if not events:
       return None
-    op = choose(list(by_op))
-    texts.append(choose(by_op[op]))
-    taken += [op] if op else []
+    texts.append(choose(events))
   if len(set(texts)) < len(texts):
     return None
   # Numbers are drawn again where they do not fit, sentences are not: all are told about as often.
-  steps = next(filter(None, (_numbers(rng, taken, below, max_value) for _ in range(_TRIES))), None)
+  steps = next(filter(None, (_numbers(rng, kind, below, max_value) for _ in range(_TRIES))), None)
   if steps is None:
     return None
   form = '|'.join([setting_name, *texts, *(f'{left} {right}' for left, _, right, _ in steps)])
-  if kind != 'end':
-    texts.append(choose(setting.asks if kind == 'open' else setting.asks_after))
+  if kind[-1] != '/':
+    texts.append(choose(setting.asks_after if later else setting.asks))
   return form, (_told(rng, _with_numbers(texts, steps), setting), steps)
 
 
-def _numbers(rng: random.Random, ops: list[str], below: int, max_value: int) -> _Steps | None:
+def _numbers(rng: random.Random, kind: str, below: int, max_value: int) -> _Steps | None:
   """Steps that take operations; None where a result is none that can be told."""
   number = lambda below: 2 + int(rng.random() * (below - 2))  # not `randrange`: `strata.choose`
   value, steps = number(below), []
-  for op in ops:
+  for op in kind:
     other = number(min(below, 10) if op in '*/' else below)
     result = _APPLY[op](value, other)
     if not 2 <= result <= max_value or op == '/' and value % other:

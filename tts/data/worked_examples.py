@@ -40,15 +40,15 @@ _GSM8K = (
      'He plants 2 * 6 = 12 new trees.\n'
      'Now he has 34 + 12 = 46 trees.\n'
      'The answer is 46.'),
-    ('Nora earns $15 an hour and works 6 hours a day, 4 days a week. She spends a third of what she '
-     'earns on rent. How many dollars does she have left each week?',
+    ('Nora earns $15 an hour and works 6 hours a day, 4 days a week. She spends a third of what '
+     'she earns on rent. How many dollars does she have left each week?',
      'She works 6 * 4 = 24 hours a week.\n'
      'She earns 24 * 15 = 360 dollars.\n'
      'The rent takes 360 / 3 = 120 dollars.\n'
      'She has 360 - 120 = 240 dollars left.\n'
      'The answer is 240.'),
-    ('A shirt costs $40 and a pair of shoes costs 50% more. How much do 2 shirts and a pair of shoes '
-     'cost together?',
+    ('A shirt costs $40 and a pair of shoes costs 50% more. How much do 2 shirts and a pair of '
+     'shoes cost together?',
      'The shoes cost 40 * 1.5 = 60 dollars.\n'
      'Two shirts cost 2 * 40 = 80 dollars.\n'
      'Together that is 60 + 80 = 140 dollars.\n'
