@@ -15,15 +15,25 @@ from tts.data import tokenizer as tokenizer_lib
 from tts.data import words
 from tts.data import worked_examples
 from tts.types import InputError
+from tts.types import Problem
 
 KINDS = ('+', '-', '*', '/', '++', '+-', '*+', '*-', '-/')
 CONFIG = words.WordsConfig(kinds=KINDS, sizes=(
     ('lm', 500), ('verifier', 3000), ('dev', 500), ('test', 1000)))
+GOLDEN = Problem(
+    id='words-test-cccd8800b936',
+    prompt='For her birthday Clara gets 2 postcards. Then she finds another 6 postcards. She gives 6 '
+           'of them to Eric. How many postcards does Clara have now?\n',
+    answer='2',
+    level=2,
+    solution='2 + 6 = 8\n8 - 6 = 2\nThe answer is 2.',
+)
 SOLVE = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b,
          '/': lambda a, b: a / b}
 # What says which operation is meant, the first that is found; anything else adds.
-OPENS = (('*', r'times as many|in (each|every)|into each|for \d+ (days|weeks)|an hour|dollars each|'
-               r'families of|groups of|rows of|boxes of|trays with|beds with|for each|chapters of'),
+OPENS = (('*', r'times as many|in (each|every)|into each|[Ff]or \d+ (days|weeks)|an hour|dollars each|'
+               r'families of|groups of|rows of|boxes of|trays with|beds with|for each|chapters of|'
+               r'packs of|\d+ \w+ each|\d+ times \d+|each time'),
          ('+', r'more than'),
          ('-', r'fewer|lost|belong|all but|too late|spent|of them to|have left|sold|did not grow|'
                r'has read'))
@@ -126,6 +136,12 @@ def test_generation_depends_on_the_seed_alone(splits):
   assert list(words.generate(CONFIG, 'test')) == splits['test']
   other = dataclasses.replace(CONFIG, seed=1)
   assert list(words.generate(other, 'test')) != splits['test']
+
+
+def test_generated_problems_are_the_committed_ones(splits):
+  # Another first problem means that every run under an old id is about another
+  # question: raise `Family.VERSION` with it.
+  assert splits['test'][0] == GOLDEN
 
 
 def test_a_prefix_of_a_split_is_a_fair_sample(splits):

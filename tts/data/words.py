@@ -54,10 +54,10 @@ class WordsConfig:
   """
 
   seed: int = 0
-  kinds: tuple[str, ...] = ('+', '-', '*', '++', '+-', '*+')
-  ranges: tuple[int, ...] = (8, 12, 18)
+  kinds: tuple[str, ...] = ('+', '-', '*', '+-')
+  ranges: tuple[int, ...] = (10, 16, 24)
   max_value: int = 99
-  level_cuts: tuple[int, int, int, int] = (12, 20, 30, 48)
+  level_cuts: tuple[int, int, int, int] = (11, 17, 25, 43)
   sizes: tuple[tuple[str, int], ...] = (
       ('lm', 1_000), ('verifier', 6_000), ('revision', 1_000), ('validation', 500), ('dev', 1_000),
       ('test', 2_000))

@@ -1,0 +1,56 @@
+"""Test-time scaling of an open model of half a billion parameters on GSM8K, on two cores.
+
+  python -m launch.reproduce --config=configs/gsm8k.py --workdir=W --config.data.path=FOLDER \\
+    --config.models.base.checkpoint=F.gguf \\
+    --config.models.large.checkpoint=G.gguf --config.models.large.enabled=True
+
+FOLDER has GSM8K's train.jsonl and test.jsonl, or is hf://openai/gsm8k/main; F.gguf and G.gguf are
+Qwen2.5-Coder-0.5B-Instruct and the 1.5B that it is compared with (greedy, and a majority of four),
+as files, folders or hf://org/name. `:small` looks at `dev` with few questions; the second model may
+be left out. The same on MATH-500:
+
+  --config.data.family=math500 --config.data.path=hf://HuggingFaceH4/MATH-500 \\
+  --config.data.grader=math --config.prompts.examples=math --config.limits.max_tokens=512
+
+Of the training file's 7,473 questions `dev` is 512, by a hash of their texts: prompt and temperature
+were chosen there (BUILD_NOTES.md, "Word problems"). What is fitted learns from `verifier`, 2,231
+others. `test` is GSM8K's own.
+"""
+
+from configs.words import given
+from tts import config
+from tts.config import ModelConfig
+from tts.data.problems import DataConfig
+from tts.data.prompts import PromptConfig
+from tts.sampling.logits import SamplingConfig
+from tts.types import InputError
+
+SIZES = ('full', 'small')
+
+
+def get_config(size: str = 'full'):
+  if size not in SIZES:
+    raise InputError(f'--config=configs/gsm8k.py:{size}: the sizes are {", ".join(SIZES)}')
+  of = lambda *values: values[SIZES.index(size)]
+  return config.to_config_dict(config.Experiment(
+      name='gsm8k',
+      # As in configs/words.py: the latent verifier's place.
+      plugins=('examples.logprob',), verifier='logprob',
+      data=DataConfig(family='gsm8k'),
+      prompts=PromptConfig(kind='few_shot', examples='gsm8k', layout='question'),
+      models=given(),
+      limits=config.LimitsConfig(
+          max_prompt_tokens=1024, max_tokens=256, max_steps=16, max_step_tokens=128),
+      sampling=SamplingConfig(temperature=0.7, statistics=True),
+      labels=config.LabelsConfig(questions=of(800, 60), samples=8, rollouts=1, temperature=0.7,
+                                 block=of(20, 10)),
+      search=config.SearchConfig(
+          split=of('test', 'dev'), questions=of(500, 24), pool=of(16, 8), large_samples=4,
+          methods=('beam', 'lookahead(beam_width=4, lookahead=1)', 'dvts', 'rebase',
+                   'particle_filter', 'particle_filter_entropic'), beam_widths=(4,),
+          # Searches on 200 of the questions.
+          budgets=(), deep_questions=of(200, 12), deep_budgets=of((4, 16), (4,)),
+          lookahead_questions=of(200, 12), lookahead_budgets=of((16,), (8,)),
+          block=of(20, 6)),
+      difficulty=config.DifficultyConfig(samples=of(8, 4), block=of(20, 6)),
+      stage_seconds=()))
