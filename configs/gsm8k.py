@@ -5,8 +5,8 @@
     --config.models.large.checkpoint=G.gguf --config.models.large.enabled=True
 
 FOLDER has GSM8K's train.jsonl and test.jsonl, or is hf://openai/gsm8k/main; F.gguf and G.gguf are
-Qwen2.5-Coder-0.5B-Instruct and the 1.5B that it is compared with (greedy, and a majority of four),
-as files, folders or hf://org/name. `:small` looks at `dev` with few questions; the second model may
+Qwen2.5-Coder-0.5B-Instruct and the 1.5B that it is compared with (greedy, and a majority of
+four), as files, folders or hf://org/name. `:small` looks at `dev` with few questions; the second model may
 be left out. The same on MATH-500:
 
   --config.data.family=math500 --config.data.path=hf://HuggingFaceH4/MATH-500 \\
@@ -26,6 +26,7 @@ from tts.sampling.logits import SamplingConfig
 from tts.types import InputError
 
 SIZES = ('full', 'small')
+TEMPERATURE = 0.7
 
 
 def get_config(size: str = 'full'):
@@ -34,16 +35,16 @@ def get_config(size: str = 'full'):
   of = lambda *values: values[SIZES.index(size)]
   return config.to_config_dict(config.Experiment(
       name='gsm8k',
-      # As in configs/words.py: the latent verifier's place.
-      plugins=('examples.logprob',), verifier='logprob',
+      # What guides searches: the log-probability, or --config.verifier=latent.
+      verifier='logprob',
       data=DataConfig(family='gsm8k'),
       prompts=PromptConfig(kind='few_shot', examples='gsm8k', layout='question'),
-      models=given(),
+      models=given(latent=ModelConfig(init='base'), logprob=ModelConfig(init='base')),
       limits=config.LimitsConfig(
           max_prompt_tokens=1024, max_tokens=256, max_steps=16, max_step_tokens=128),
-      sampling=SamplingConfig(temperature=0.7, statistics=True),
-      labels=config.LabelsConfig(questions=of(800, 60), samples=8, rollouts=1, temperature=0.7,
-                                 block=of(20, 10)),
+      sampling=SamplingConfig(temperature=TEMPERATURE, statistics=True),
+      labels=config.LabelsConfig(questions=of(800, 60), samples=8, rollouts=0,
+                                 temperature=TEMPERATURE, block=of(20, 10)),
       search=config.SearchConfig(
           split=of('test', 'dev'), questions=of(500, 24), pool=of(16, 8), large_samples=4,
           methods=('beam', 'lookahead(beam_width=4, lookahead=1)', 'dvts', 'rebase',
