@@ -6,14 +6,14 @@
 
 FOLDER has GSM8K's train.jsonl and test.jsonl, or is hf://openai/gsm8k/main; F.gguf and G.gguf are
 Qwen2.5-Coder-0.5B-Instruct and the 1.5B that it is compared with (greedy, and a majority of
-four), as files, folders or hf://org/name. `:small` looks at `dev` with few questions; the second model may
-be left out. The same on MATH-500:
+four), as files, folders or hf://org/name. `:small` looks at `dev` with few questions; the second
+model may be left out. The same on MATH-500:
 
   --config.data.family=math500 --config.data.path=hf://HuggingFaceH4/MATH-500 \\
   --config.data.grader=math --config.prompts.examples=math --config.limits.max_tokens=512
 
-Of the training file's 7,473 questions `dev` is 512, by a hash of their texts: prompt and temperature
-were chosen there (BUILD_NOTES.md, "Word problems"). What is fitted learns from `verifier`, 2,231
+Of the training file's 7,473 questions `dev` is 512, by a hash of their texts: prompt and
+temperature were chosen there (BUILD_NOTES.md, "Word problems"). What is fitted learns from `verifier`, 2,231
 others. `test` is GSM8K's own.
 """
 

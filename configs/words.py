@@ -1,15 +1,15 @@
-"""A language model of 135M parameters on word problems that it can do: many samples, many questions.
+"""A language model of 135M parameters on word problems that it can do, many samples of each.
 
   python -m launch.reproduce --config=configs/words.py:small --workdir=W \\
     --config.models.base.checkpoint=F.gguf
 
 F.gguf is SmolLM2-135M-Instruct, as a file, a folder or hf://org/name. A larger model to compare it
-with is --config.models.large.checkpoint=G.gguf --config.models.large.enabled=True. `:small` looks at
-`dev`, with a tenth of the questions.
+with is --config.models.large.checkpoint=G.gguf --config.models.large.enabled=True. `:small` looks
+at `dev`, with a tenth of the questions.
 
 The problems are our own (`tts.data.words`): stories of one or two operations, behind three worked
-examples. Which operations, the prompt and the temperature were set on `dev` for 0.2 to 0.4 of samples
-right (BUILD_NOTES.md, "Word problems"). Verifiers learn from `verifier`, whose stories are others.
+examples. Which operations, the prompt and the temperature were set on `dev` for 0.2 to 0.4 of
+samples right (BUILD_NOTES.md, "Word problems"). Verifiers learn from `verifier`, whose stories are others.
 """
 
 from tts import config

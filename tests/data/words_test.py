@@ -22,8 +22,8 @@ CONFIG = words.WordsConfig(kinds=KINDS, sizes=(
     ('lm', 500), ('verifier', 3000), ('dev', 500), ('test', 1000)))
 GOLDEN = Problem(
     id='words-test-cccd8800b936',
-    prompt='For her birthday Clara gets 2 postcards. Then she finds another 6 postcards. She gives 6 '
-           'of them to Eric. How many postcards does Clara have now?\n',
+    prompt='For her birthday Clara gets 2 postcards. Then she finds another 6 postcards. She gives '
+           '6 of them to Eric. How many postcards does Clara have now?\n',
     answer='2',
     level=2,
     solution='2 + 6 = 8\n8 - 6 = 2\nThe answer is 2.',
@@ -31,8 +31,8 @@ GOLDEN = Problem(
 SOLVE = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b,
          '/': lambda a, b: a / b}
 # What says which operation is meant, the first that is found; anything else adds.
-OPENS = (('*', r'times as many|in (each|every)|into each|[Ff]or \d+ (days|weeks)|an hour|dollars each|'
-               r'families of|groups of|rows of|boxes of|trays with|beds with|for each|chapters of|'
+OPENS = (('*', r'times as many|in (each|every)|into each|[Ff]or \d+ (days|weeks)|an hour|'
+               r'dollars each|families of|groups of|rows of|boxes of|trays with|beds with|for each|chapters of|'
                r'packs of|\d+ \w+ each|\d+ times \d+|each time'),
          ('+', r'more than'),
          ('-', r'fewer|lost|belong|all but|too late|spent|of them to|have left|sold|did not grow|'

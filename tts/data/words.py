@@ -6,9 +6,9 @@ A problem is a story of one or two operations, told with one of many sentences f
   prompt    `Tom has 14 stamps. Mia gives him 9 more. How many stamps does Tom have now?\\n`
   solution  `14 + 9 = 23\\nThe answer is 23.`
 
-Every problem is drawn from a *stratum* (its operations, range of its numbers). What names it are its
-sentences and numbers: no two splits share a story, not even about other people or with another of
-a setting's questions.
+Every problem is drawn from a *stratum* (its operations, range of its numbers). What names it are
+its sentences and numbers: no two splits share a story, not even about other people or with another
+of a setting's questions.
 """
 
 from __future__ import annotations
