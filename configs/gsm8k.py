@@ -7,14 +7,16 @@
 FOLDER has GSM8K's train.jsonl and test.jsonl, or is hf://openai/gsm8k/main; F.gguf and G.gguf are
 Qwen2.5-Coder-0.5B-Instruct and the 1.5B that it is compared with (greedy, and a majority of
 four), as files, folders or hf://org/name. `:small` looks at `dev` with few questions; the second
-model may be left out. The same on MATH-500:
+model may be left out. Of the training file's 7,473 questions `dev` is 512, by a hash of their
+texts, on which prompts are compared (benchmarks/prompting.py; BUILD_NOTES.md, "GSM8K's prompt").
+What is fitted learns from `verifier`, 2,231 others. `test` is GSM8K's own.
+
+The same on MATH-500, which has no other questions, so nothing is fitted (or family=math and the
+folder prm800k/math_splits, whose training problems are dealt in the same way):
 
   --config.data.family=math500 --config.data.path=hf://HuggingFaceH4/MATH-500 \\
-  --config.data.grader=math --config.prompts.examples=math --config.limits.max_tokens=512
-
-Of the training file's 7,473 questions `dev` is 512, by a hash of their texts: prompt and
-temperature were chosen there (BUILD_NOTES.md, "Word problems"). What is fitted learns from `verifier`, 2,231
-others. `test` is GSM8K's own.
+  --config.data.grader=math --config.prompts.examples=math --config.limits.max_tokens=512 \\
+  --config.models.latent.enabled=False
 """
 
 from configs.words import given
@@ -49,8 +51,7 @@ def get_config(size: str = 'full'):
           split=of('test', 'dev'), questions=of(500, 24), pool=of(16, 8), large_samples=4,
           methods=('beam', 'lookahead(beam_width=4, lookahead=1)', 'dvts', 'rebase',
                    'particle_filter', 'particle_filter_entropic'), beam_widths=(4,),
-          # Searches on 200 of the questions.
-          budgets=(), deep_questions=of(200, 12), deep_budgets=of((4, 16), (4,)),
+          budgets=(4,), deep_questions=of(200, 0), deep_budgets=of((16,), ()),
           lookahead_questions=of(200, 12), lookahead_budgets=of((16,), (8,)),
           block=of(20, 6)),
       difficulty=config.DifficultyConfig(samples=of(8, 4), block=of(20, 6)),

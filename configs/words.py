@@ -9,7 +9,7 @@ at `dev`, with a tenth of the questions.
 
 The problems are our own (`tts.data.words`): stories of one or two operations, behind three worked
 examples. Which operations, the prompt and the temperature were set on `dev` for 0.2 to 0.4 of
-samples right (BUILD_NOTES.md, "Word problems"). Verifiers learn from `verifier`, whose stories are others.
+samples right (BUILD_NOTES.md, "Word problems"). Verifiers learn from `verifier`, other stories.
 """
 
 from tts import config
