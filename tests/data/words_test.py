@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+from configs import words as words_config
 from tts import answers
+from tts import config as config_lib
 from tts.data import problems as problems_lib
 from tts.data import prompts as prompts_lib
 from tts.data import stories
@@ -213,3 +215,12 @@ def test_the_family_is_prepared_and_read_as_generated(splits, tmp_path):
   data = problems_lib.DataConfig(family='words', words=CONFIG)
   for name in ('dev', 'test'):
     assert problems_lib.load_split(data, name, tmp_path) == splits[name]
+
+
+@pytest.mark.parametrize('size', words_config.SIZES)
+def test_the_study_has_questions_enough(size):
+  study = config_lib.from_config_dict(words_config.get_config(size))
+  sizes = dict(study.data.words.sizes)
+  assert study.labels.questions <= sizes['verifier']
+  assert study.search.questions <= sizes[study.search.split]
+  assert (study.search.split == 'test') == (size == 'full')
