@@ -15,7 +15,7 @@ from tts.types import InputError
 
 FORMS = [(name, ()) for name in NAMES] + [
     ('open', ('few_shot',)), ('pod', ('4',)), ('reference', ('short',)), ('reference', ('tiny',)),
-    ('smoke', ('revisions',))]
+    ('smoke', ('revisions',)), ('words', ('small',)), ('gsm8k', ('small',))]
 
 
 @pytest.mark.parametrize('name,args', FORMS)

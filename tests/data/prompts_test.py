@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import time
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.data import open_folders
 from tts import config as config_lib
 from tts import answers
-from tts.data import chat_template, prompts as prompts_lib
+from tts.data import chat_template, worked_examples
 from tts.data.prompts import PromptConfig, Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.types import InputError
@@ -19,7 +20,7 @@ pytest.importorskip('jinja2')
 
 @pytest.fixture(scope='module')
 def ours():
-  return Tokenizer.train([e for pair in prompts_lib._EXAMPLES for e in pair], 400,
+  return Tokenizer.train([e for pair in worked_examples.SETS['math'] for e in pair], 400,
                          byte_fallback=True)
 
 
@@ -48,10 +49,29 @@ def test_few_shot(ours):
   assert text.count('\n\n') == 9
 
 
+def test_examples_by_name_and_layout(ours):
+  few = Prompts(PromptConfig('few_shot', examples='gsm8k', layout='question'), ours)
+  question, solution = worked_examples.SETS['gsm8k'][0]
+  assert few.text('How many?\n').startswith(
+      f'Question: {question}\nAnswer: {solution}\n\nQuestion:')
+  assert few.text('How many?\n').endswith('\n\nQuestion: How many?\nAnswer:')
+  assert few.mark != Prompts(PromptConfig('few_shot', examples='gsm8k'), ours).mark
+
+
+def test_our_examples_of_gsm8k_are_right():
+  for _, solution in worked_examples.SETS['gsm8k']:
+    said = re.findall(r'(\d[-+*/.\d ]*) = (\d+)', solution)
+    for sum_, result in said:
+      left, op, right = re.fullmatch(r'([.\d]+) ([-+*/]) ([.\d]+)', sum_).groups()
+      assert {'+': float.__add__, '-': float.__sub__, '*': float.__mul__, '/': float.__truediv__}[
+          op](float(left), float(right)) == float(result)
+    assert said and answers.extract(solution) == said[-1][1]
+
+
 def test_our_examples_say_their_answers():
-  found = [answers.extract(solution) for _, solution in prompts_lib._EXAMPLES]
+  found = [answers.extract(solution) for _, solution in worked_examples.SETS['math']]
   assert found == ['7', r'\frac{3}{28}', '2', r'\sqrt{89}']
-  for question, solution in prompts_lib._EXAMPLES:
+  for question, solution in worked_examples.SETS['math']:
     assert '\n' not in question and '\n\n' not in solution and solution.count('\n') >= 2
 
 
@@ -68,7 +88,8 @@ def test_examples_of_a_file(ours, tmp_path):
 
 
 @pytest.mark.parametrize('fields,message', [
-    ({'kind': 'chats'}, 'kind is .chats.'), ({'delimiter': 'x'}, 'delimiter is .x.'),
+    ({'kind': 'chats'}, 'kind is .chats.'), ({'layout': 'x'}, 'layout is .x.'),
+    ({'delimiter': 'x'}, 'delimiter is .x.'),
     ({'system': 'x'}, "for 'chat' alone"), ({'kind': 'chat', 'examples': 'x'}, "'few_shot' alone"),
     ({'kind': 'few_shot', 'delimiter': 'blank_line'}, 'to be newline'),
     ({'template_arguments': '{}'}, "for 'chat' alone"),

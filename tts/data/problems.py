@@ -17,11 +17,13 @@ from tts.data import hub
 from tts.data import jsonl
 from tts.data import plan
 from tts.data import tasks
+from tts.data import words
 from tts.types import InputError
 from tts.types import Problem
 
 tasks.TASKS.add('arith', arith.generate, tasks.Task(arith.Arith, lambda data: data.arith))
 tasks.TASKS.add('plan', plan.generate, tasks.Task(plan.Plan, lambda data: data.plan))
+tasks.TASKS.add('words', words.generate, tasks.Task(words.Words, lambda data: data.words))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +31,9 @@ class DataConfig:
   """Where problems come from.
 
   Attributes:
-    family: embedded task family, arith, plan or a plugin's; or a benchmark of which you
+    family: embedded task family, arith, plan, words or a plugin's; or a benchmark of which you
       have the files, a key of `benchmarks.BENCHMARKS` (math500, math, gsm8k, aime, amc).
-    arith, plan: the configurations of the families.
+    arith, plan, words: the configurations of the families.
     task: that of a plugin's.
     path: folder or file of the benchmark, hf://org/name[@revision][/path] or gs://.
     columns: (ours, theirs) pairs where your file names a column otherwise: ours is
@@ -45,6 +47,7 @@ class DataConfig:
   family: str = 'arith'
   arith: arith.ArithConfig = arith.ArithConfig()
   plan: plan.PlanConfig = plan.PlanConfig()
+  words: words.WordsConfig = words.WordsConfig()
   task: tasks.TaskConfig = tasks.TaskConfig()
   lm: str | None = None
   verifier: str | None = None
@@ -183,6 +186,7 @@ _SPLITS = frozenset(f.name for f in dataclasses.fields(DataConfig)) - {
     'columns',
     'arith',
     'plan',
+    'words',
     'task',
 }
 

@@ -12,42 +12,17 @@ import json
 import re
 from typing import Any
 
-from tts.data import chat_template, problems
+from tts.data import chat_template, problems, worked_examples
 from tts.data.tokenizer import DELIMITERS, Tokenizer
 from tts.roles import Roles
 from tts.types import InputError
 
 KINDS = ('plain', 'few_shot', 'chat')
+# What stands before a question and before its solution.
+LAYOUTS = {'problem': ('Problem:\n', '\n\nSolution:\n'), 'question': ('Question: ', '\nAnswer: ')}
 _STAND_IN = 'QUESTION-4d1f9c'
 _DIFFERENT = 'What is 1 + 1?', 'Find all primes below 30.'  # questions that begin differently
 _LEAST_SHARED = 16
-
-# Question and solution; a step is a line. In the manner of the paper's four examples for MATH.
-_EXAMPLES = (
-    ('Find the sum of the solutions of $x^2 - 7x + 10 = 0$.',
-     'The quadratic factors as $(x - 2)(x - 5) = 0$.\n'
-     'Its solutions are $x = 2$ and $x = 5$.\n'
-     'Their sum is $2 + 5 = 7$.\n'
-     'The answer is $\\boxed{7}$.'),
-    ('A bag holds 3 red and 5 blue marbles. Two are drawn without replacement. What is the '
-     'probability that both are red?',
-     'The first marble is red with probability $\\frac{3}{8}$.\n'
-     'Then 2 of the 7 marbles that are left are red, so the second is red with probability '
-     '$\\frac{2}{7}$.\n'
-     'Both are red with probability $\\frac{3}{8} \\cdot \\frac{2}{7} = \\frac{6}{56} = '
-     '\\frac{3}{28}$.\n'
-     'The answer is $\\boxed{\\frac{3}{28}}$.'),
-    ('What is the remainder when $2^{10}$ is divided by $7$?',
-     'We have $2^3 = 8$, which leaves the remainder $1$ when it is divided by $7$.\n'
-     'So $2^{10} = (2^3)^3 \\cdot 2$ leaves the same remainder as $1^3 \\cdot 2 = 2$.\n'
-     'The answer is $\\boxed{2}$.'),
-    ('A rectangle has a perimeter of $26$ and an area of $40$. What is the length of its '
-     'diagonal?',
-     'Let the sides be $a$ and $b$: then $a + b = 13$ and $ab = 40$.\n'
-     'The square of the diagonal is $a^2 + b^2 = (a + b)^2 - 2ab = 169 - 80 = 89$.\n'
-     'So the diagonal is $\\sqrt{89}$.\n'
-     'The answer is $\\boxed{\\sqrt{89}}$.'),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,21 +35,24 @@ class PromptConfig:
     system: the system prompt of a chat; None, or an empty text, leaves it to the template.
     template_arguments: for `chat`, a JSON object of what else the template reads, e.g.
       `{"enable_thinking": false}`.
-    examples: for `few_shot`, a JSONL file with `problem` and `solution`, a step a line; None takes
-      four of our own.
+    examples: for `few_shot`, a JSONL file with `problem` and `solution`, a step a line; or the name
+      of examples of our own, `math`, `gsm8k` or `words`. None is `math`.
+    layout: for `few_shot`, what stands before questions and solutions: `problem` is "Problem:" and
+      "Solution:", on lines of their own, `question` is "Question: " and "Answer: ".
     delimiter: what ends a step: `newline` or `blank_line`.
   """
 
   kind: str = 'plain'
   system: str | None = None
   examples: str | None = None
+  layout: str = 'problem'
   delimiter: str = 'newline'
   template_arguments: str | None = None
 
   def __post_init__(self):
-    for name, options in (('kind', KINDS), ('delimiter', DELIMITERS)):
+    for name, options in (('kind', KINDS), ('delimiter', DELIMITERS), ('layout', LAYOUTS)):
       if getattr(self, name) not in options:
-        raise ValueError(f'{name} is {getattr(self, name)!r}: one of {options}')
+        raise ValueError(f'{name} is {getattr(self, name)!r}: one of {tuple(options)}')
     for name, kind in (('system', 'chat'), ('examples', 'few_shot'),
                        ('template_arguments', 'chat')):
       if getattr(self, name) is not None and self.kind != kind:
@@ -131,7 +109,7 @@ class Prompts:
     self._kind = config.kind
     self._before, self._after = '', ''
     if config.kind == 'few_shot':
-      self._before, self._after = _few_shot(config.examples)
+      self._before, self._after = _few_shot(config)
     elif config.kind == 'chat':
       self._before, self._after = _chat(config, tokenizer)
     self.mark = () if config == PromptConfig() else (
@@ -162,18 +140,21 @@ class Prompts:
     return question if self._kind == 'plain' else self._before + question.strip() + self._after
 
 
-def _few_shot(path: str | None) -> tuple[str, str]:
+def _few_shot(config: PromptConfig) -> tuple[str, str]:
   """What stands before and after a question, the worked examples among it."""
-  examples = _EXAMPLES
-  if path is not None:
+  path = config.examples
+  examples = worked_examples.SETS.get(path or 'math')
+  if examples is None:
     found = problems.load_jsonl(path, graded=False)
     missing = next((p.id for p in found if not (p.solution or '').strip()), None)
     if missing is not None:
       raise InputError(f'{path}: the example {missing} has no "solution": give it one')
     # A blank line would end the solution.
     examples = [(p.prompt.strip(), re.sub(r'\s*\n\s*', '\n', p.solution.strip())) for p in found]
-  before, between = 'Problem:\n', '\n\nSolution:\n'
-  return ''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before, between
+  before, between = LAYOUTS[config.layout]
+  # A blank at the end of a prompt would part the first word of the solution in another way.
+  return (''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before,
+          between.rstrip(' '))
 
 
 def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:
