@@ -58,8 +58,7 @@ def test_its_programs_are_listed_and_are_its_own():
   mine = experiment()
   listed = {p.name: p for p in device_programs.listed(mine)}
   usual = {p.name for p in device_programs.listed(experiment(verifier='prm', plugins=()))}
-  assert {'search/read-mean_value', 'search/read-prm', 'difficulty/load-mean_value'} <= set(
-      listed)
+  assert {'search/read-mean_value', 'search/read-prm'} <= set(listed)
   assert usual.isdisjoint({n for n in listed if 'mean_value' in n})
   program = listed['search/read-mean_value']
   assert program.models == ('mean_value',)
