@@ -16,7 +16,7 @@ folder prm800k/math_splits, whose training problems are dealt in the same way):
 
   --config.data.family=math500 --config.data.path=hf://HuggingFaceH4/MATH-500 \\
   --config.data.grader=math --config.prompts.examples=math --config.limits.max_tokens=512 \\
-  --config.models.latent.enabled=False
+  --config.limits.max_prompt_tokens=1536 --config.models.latent.enabled=False
 """
 
 from configs.words import given
@@ -37,13 +37,14 @@ def get_config(size: str = 'full'):
   of = lambda *values: values[SIZES.index(size)]
   return config.to_config_dict(config.Experiment(
       name='gsm8k',
+      lanes=8,  # more have no room in 16 GB
       # What guides searches: the log-probability, or --config.verifier=latent.
       verifier='logprob',
       data=DataConfig(family='gsm8k'),
       prompts=PromptConfig(kind='few_shot', examples='gsm8k', layout='question'),
       models=given(latent=ModelConfig(init='base'), logprob=ModelConfig(init='base')),
       limits=config.LimitsConfig(
-          max_prompt_tokens=1024, max_tokens=256, max_steps=16, max_step_tokens=128),
+          max_prompt_tokens=768, max_tokens=256, max_steps=16, max_step_tokens=128),
       sampling=SamplingConfig(temperature=TEMPERATURE, statistics=True),
       labels=config.LabelsConfig(questions=of(800, 60), samples=8, rollouts=0,
                                  temperature=TEMPERATURE, block=of(20, 10)),
