@@ -71,7 +71,10 @@ def test_it_costs_the_head_s_products_alone(written):
 def test_it_goes_on_where_it_was(launcher, finished):
   before = record_hashes(finished)
   shutil.rmtree(finished / 'records' / 'search' / 'latent-beam-m2-n4')
+  meta = finished / 'models' / 'latent' / 'model.json'
+  fitted = meta.stat().st_mtime_ns
   launcher.ok('reproduce', *FLAGS, f'--workdir={finished}')
+  assert meta.stat().st_mtime_ns == fitted
   after = record_hashes(finished)
   assert any('latent-beam-m2-n4' in p for p in before) and after == before
 

@@ -20,9 +20,11 @@ from tts.runs.blocks import Block
 from tts.runs.models_at_work import Workers
 from tts.runs.record_rows import RowMaker
 from tts.runs.run import Model
+from tts.runs.workdir import Workdir
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
-from tts.stages import sample_pool, search, train_latent
+from tts.stages import sample_pool, search, train, train_latent
+from tts.train import latent_folder
 from tts.train.latent_fit import Examples
 from tts.train.packed import Labelled
 from tts.types import Problem, Strategy
@@ -125,3 +127,15 @@ def test_states_that_are_kept_while_writing_are_those_of_reading(workers):
   assert (known[:len(kept[0])] == kept[0]).all()
   assert (known[len(kept[0]):] == again[len(kept[0]):]).all()
   assert (read(known=lambda i: kept[i][:-1]) == again).all()  # of other texts
+
+
+def test_a_head_that_is_there_is_not_fitted_again(tmp_path):
+  """Unless a file of it is not as it was: then it is moved away."""
+  folder = tmp_path / 'models' / 'latent'
+  latent_folder.save(folder, HEAD, latent.zeros(HEAD, toy.ARCH.width), 'g', {'fingerprint': 'x'})
+  (tmp_path / 'run.json').write_text('{}')
+  run = types.SimpleNamespace(workdir=Workdir(tmp_path), experiment=config.Experiment())
+  assert train.is_there(run, 'latent', 'x') and train.is_there(run, 'latent', 'x')
+  next((folder / 'params').rglob('0.0*')).write_bytes(b'0')
+  assert not train.is_there(run, 'latent', 'x')
+  assert not folder.exists() and list((tmp_path / 'stale' / 'models').iterdir())

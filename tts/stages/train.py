@@ -22,7 +22,7 @@ from tts.runs.run import Model, Run
 from tts.runs.workdir import fault, fingerprint
 from tts.stages import strategies
 from tts.stages.stage import Stage
-from tts.train import checkpoint, fit as fit_lib, packed
+from tts.train import checkpoint, fit as fit_lib, latent_folder, packed
 from tts.train.steps import TrainConfig
 from tts.types import InputError, Problem
 
@@ -133,8 +133,9 @@ def _drop_other(run: Run, name: str, mark: str) -> None:
   if run.workdir.mark(folder, checkpoint.MODEL_FILE) != mark:
     run.workdir.retire(folder)
     return
+  of = latent_folder if run.experiment.models.kinds[name].latent else checkpoint
   try:
-    checkpoint.check_files(run.workdir.path(folder))
+    of.check_files(run.workdir.path(folder))
   except InputError as error:
     logging.warning('trained anew: %s', fault(error))
     run.workdir.retire(folder, 'is damaged')

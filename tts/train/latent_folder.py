@@ -94,8 +94,7 @@ def load(directory: str | os.PathLike[str], arch: Arch,
     InputError: no such folder, damaged, or of another generator.
   """
   directory = pathlib.Path(os.path.abspath(directory))
-  meta = model_folder.read_meta(directory, (PARAMS,), {
-      'kind': str, 'head': dict, 'generator': str, 'files': dict})
+  meta = _read_meta(directory)
   head = _head(directory, meta)
   if meta['generator'] != generator:
     raise InputError(f'{directory} reads the states of the generator {meta["generator"]}, and this '
@@ -113,6 +112,17 @@ def load(directory: str | os.PathLike[str], arch: Arch,
     params = reader.restore(directory / PARAMS, jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
   checkpoint.check_finite(params, str(directory))
   return head, params, meta
+
+
+def check_files(directory: str | os.PathLike[str]) -> None:
+  """Looks at every file of a head's folder; InputError names the first that is not as it was."""
+  model_folder.check_files(directory, _read_meta(directory))
+
+
+def _read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
+  """`model.json`; InputError where this is no such folder."""
+  return model_folder.read_meta(directory, (PARAMS,), {
+      'kind': str, 'head': dict, 'generator': str, 'files': dict})
 
 
 def _head(directory: pathlib.Path, meta: Mapping[str, Any]) -> Head:
