@@ -114,7 +114,7 @@ def test_the_exchange_by_the_papers_accounting_is_that_of_the_run(both):
 def test_what_the_verifiers_know_is_that_of_the_run(both):
   for name in ('prm', 'orm'):
     mine, other = (made['verifier'][name] for made in both)
-    trained = ('val_bce', 'logprob_weight', 'params', 'fools')
+    trained = ('val_bce', 'logprob_weight', 'params', 'params_relative', 'flops_per_token', 'fools')
     assert {k: v for k, v in mine.items() if k not in trained} == {
         k: v for k, v in other.items() if k not in trained}
     margins = [[(f['problem_id'], f['margin']) for f in v['fools']] for v in (mine, other)]

@@ -26,9 +26,11 @@ class Worker:
   def submit(self, job):
     self._jobs.append(job)
 
-  def run(self):
-    self._jobs.popleft().done(None)
-    return 1
+  def begin(self):
+    self._begun = self._jobs.popleft()
+
+  def end(self):
+    return 1, [(self._begun, None)]
 
 
 class Model:

@@ -64,7 +64,8 @@ def make_workers(groups=1, name='prm'):
 
 @pytest.fixture(autouse=True)
 def few_lanes(monkeypatch):
-  monkeypatch.setattr(shape, 'of', lambda *_: Shape(lanes=4, write=2, readers=3, tile=4))
+  # With an odd number of rows a CPU's last bits are another in the last row than in the first.
+  monkeypatch.setattr(shape, 'of', lambda *_: Shape(lanes=4, write=2, readers=4, tile=4))
 
 
 @jax.jit
@@ -140,7 +141,7 @@ def test_a_question_and_each_text_are_read_once():
   once = [len(prompt) + sum(len(TEXTS[s]) for s in set(of_question))
           for prompt, of_question in zip(PROMPTS, SAMPLES)]
   assert workers.computed()['prm', 'entered'] == sum(once)
-  assert workers.computed()['prm', 'computed'] % (3 * 4) == 0  # a tile in each lane
+  assert workers.computed()['prm', 'computed'] % (4 * 4) == 0  # a tile in each lane
 
 
 def test_a_history_is_read_once_for_all_that_were_written_after_it():

@@ -33,7 +33,7 @@ def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | Engine
     models: that their jobs are for.
     in_flight: questions of a group that have begun and are not done.
     tick: called after each device program with the tokens that it wrote or read, and how many
-      questions are done; and with 0 when all are.
+      questions are done; and with 0 when one is.
 
   Yields:
     Questions as they are done, in any order. Nothing goes on while the caller does not.
@@ -79,10 +79,11 @@ def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | Engine
       hand_in()  # while the devices work
       tokens, over = worker.end()
       tick(tokens, done)
+    if found:
+      tick(0, done)
     while found:
       yield found.popleft()
-  tick(0, done)
-  yield from found
+  yield from found  # of questions that asked for nothing
 
 
 def run(questions: Sequence[Begin], models: Sequence[EngineGenerator | EngineVerifier],

@@ -20,7 +20,7 @@ from tts.eval.policy import crossfit, difficulty, policy
 from tts.eval.report import report
 from tts.eval.storage import records
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 # All but those of revisions, which tests/eval/revisions_test.py has.
 FIGURES = {name for name in all_figures.FILES if not name.startswith(('revision', 'mechanisms'))}
 
