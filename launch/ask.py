@@ -29,8 +29,8 @@ _PROMPTS = flags.DEFINE_enum(
     'prompts', 'chat', ['chat', 'few_shot', 'plain'],
     'How the question is put: by the chat template of the model, after four worked examples, bare.')
 _SYSTEM = flags.DEFINE_string(
-    'system', 'Solve the problem step by step, a short line for each step. End with a line '
-    '"The answer is N."', 'System prompt of a chat.')
+    'system', 'Solve the problem step by step, with a blank line between steps. End with a line '
+    '"The answer is N."', 'System prompt of a chat, in which blank lines set off steps.')
 _MAX_TOKENS = flags.DEFINE_integer('max_tokens', 192, 'Tokens of a solution, at most.')
 _TEMPERATURE = flags.DEFINE_float('temperature', 0.8, 'Of sampling.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of all that is drawn.')
@@ -47,7 +47,7 @@ def main() -> None:
   name, given = methods.parsed(_METHOD.value, '--method')
   method = methods.made(name, given, '--method')
   how = {'kind': _PROMPTS.value} | (
-      {'system': _SYSTEM.value} if _PROMPTS.value == 'chat' else {})
+      {'system': _SYSTEM.value, 'delimiter': 'blank_line'} if _PROMPTS.value == 'chat' else {})
   begun = time.monotonic()
   generator = tts.load_generator(_MODEL.value, **how)
   verifier = (tts.logprob_verifier(generator) if _VERIFIER.value is None else
