@@ -70,10 +70,9 @@ def head(e: Experiment, name: str) -> Head | None:
   """What a latent verifier reads; None of any other."""
   if not verifiers.is_latent(e, name):
     return None
-  a = arch(e, name)
   if e.models[name].learns != STATES:
-    return latent.of_logprob(a['width'])[0]
-  return e.models[name].latent.head(a['num_layers'])
+    return latent.LOGPROB
+  return e.models[name].latent.head(arch(e, name)['num_layers'])
 
 
 def arch(e: Experiment, name: str) -> dict:

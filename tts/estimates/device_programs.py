@@ -230,8 +230,8 @@ class _Programs:
     begun = lambda rows: min(use.questions, max(other.in_flight(rows) for other in beside))
     needed = max(begun(rows) * pages for rows, pages in use.kept)
     return ModelAtWork(
-        Functions(kind, arch, cost.head(e, use.judge or use.model)), shape, shape.to_write(use.writes) if use.writes else 0,
-        shape.to_read(use.reads), store.room(needed, shape.pages), use.sampling)
+        Functions(kind, arch, cost.head(e, use.judge or use.model)), shape,
+        shape.to_write(use.writes) if use.writes else 0, shape.to_read(use.reads), store.room(needed, shape.pages), use.sampling)
 
   def _footprint(self, use: Use, name: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""

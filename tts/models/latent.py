@@ -87,15 +87,17 @@ def zeros(head: Head, width: int) -> dict[str, jax.Array]:
   return {name: jnp.zeros((*of, OUTPUTS), jnp.float32) for name, of in shape.items() if all(of)}
 
 
+LOGPROB = Head((1,), ('logprob',))
+
+
 def of_logprob(width: int) -> tuple[Head, dict[str, jax.Array]]:
   """A head that nobody has to fit, and its parameters: every token counts the same.
 
   A score is sigmoid(10 m), m the mean log-probability of the tokens so far: it orders solutions as m
   does, and the factor says how much more a likelier one counts in a weighted vote. width: D.
   """
-  head = Head((1,), ('logprob',))
-  params = zeros(head, width)
-  return head, params | {'beside': params['beside'].at[0, 1].set(_SLOPE)}  # of gate and value
+  params = zeros(LOGPROB, width)
+  return LOGPROB, params | {'beside': params['beside'].at[0, 1].set(_SLOPE)}  # of gate and value
 
 
 def read_states(params: dict[str, Any], states: jax.Array) -> jax.Array:

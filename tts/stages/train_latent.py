@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tts import hosts, parallel
 from tts.data.prompts import shared_prefix
 from tts.engine import shape
-from tts.engine.engine_models import EngineVerifier
+from tts.engine.engine_models import attended, EngineVerifier
 from tts.eval.measures import flops, statistics
 from tts.library import features
 from tts.model_kinds import STATES
@@ -138,9 +138,8 @@ def _read_flops(base: Model, head: Head, labelled: Sequence[Labelled]) -> int:
   for of in _questions(labelled):
     prompt = len(of[0].prompt)
     lengths = [len(x.tokens) for x in of]
-    seen = lambda n: n * (n + 1) // 2
     counts = {'entered': prompt + sum(lengths), 'pruned': 0, 'simulated': 0,
               'kept': sum(lengths) if head.beside else 0,
-              'attended': seen(prompt) + sum(n * prompt + seen(n) for n in lengths)}
+              'attended': attended(0, prompt) + sum(attended(prompt, n) for n in lengths)}
     total += flops.counted(arch, 'lm', counts)
   return total

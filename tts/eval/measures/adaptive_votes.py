@@ -43,16 +43,8 @@ def after_each(answer: np.ndarray) -> np.ndarray:
 
   answer: int64 [R, N], in the order in which they are drawn; NO_ANSWER has no vote.
   """
-  rows, size = answer.shape
-  first = (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)  # slot that has it first
-  totals = np.zeros((rows, size + 1), int)  # one more that nobody gives
-  out, table = np.zeros((rows, size)), chances(size)
-  for n in range(size):
-    at = np.flatnonzero(answer[:, n] != NO_ANSWER)
-    totals[at, first[at, n]] += 1
-    second, leader = np.partition(totals, -2, axis=1)[:, -2:].T
-    out[:, n] = np.where(leader > 0, table[leader, second], 0.0)
-  return out
+  second, leader = answer_choice.two_largest(answer, np.ones(answer.shape)).astype(int)
+  return np.where(leader > 0, chances(answer.shape[1])[leader, second], 0.0)
 
 
 def drawn(chance: np.ndarray, threshold: float) -> np.ndarray:

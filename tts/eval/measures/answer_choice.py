@@ -221,3 +221,23 @@ def best_of_n_weighted_answer(rows: list[dict[str, Any]], equal: Pairs = ()) -> 
   answer = np.array([numbered([r['answer'] for r in rows], equal)])
   score = np.array([[r.get('weight', 1) * r['answer_score'] for r in rows]], float)
   return rows[int(vote(answer, score)[0])]['answer']
+
+
+def two_largest(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
+  """The totals of the second and the first answer of a vote after each sample, float64 [2, R, N].
+
+  Args:
+    answer: int64 [R, N], NO_ANSWER or any number that equal answers of a row share; in the order in
+      which they are drawn. 0 stands for an answer not seen yet.
+    weight: float64 [R, N], read where there is an answer.
+  """
+  rows, size = answer.shape
+  # Answers of a row by the slot that has them first, so that totals are [R, N].
+  first = (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)
+  totals = np.zeros((rows, size + 1))  # one more that nobody gives
+  out = np.zeros((2, rows, size))
+  for n in range(size):
+    at = np.flatnonzero(answer[:, n] != NO_ANSWER)
+    totals[at, first[at, n]] += weight[at, n]
+    out[:, :, n] = np.partition(totals, -2, axis=1)[:, -2:].T
+  return out

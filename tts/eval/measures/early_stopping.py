@@ -27,19 +27,11 @@ def drawn(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
   votes = answer != NO_ANSWER
   if ((weight < 0) | (weight > 1))[votes].any():
     raise ValueError('a vote may weigh from 0 to 1')
-  rows, size = answer.shape
-  # Answers of a row by the slot that has them first, so that totals are [R, N].
-  first = (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)
-  totals = np.zeros((rows, size + 1))  # one more that nobody gives: an answer not seen yet
-  out = np.full(rows, size)
-  for n in range(size):
-    at = np.flatnonzero(votes[:, n])
-    totals[at, first[at, n]] += weight[at, n]
-    top = np.partition(totals, -2, axis=1)[:, -2:]
-    # Equal totals go to the lower slot; a lead that could be made up to a tie is not settled.
-    settled = top[:, 1] - top[:, 0] > size - 1 - n
-    out = np.where(settled & (out == size), n + 1, out)
-  return out
+  size = answer.shape[1]
+  second, leader = answer_choice.two_largest(answer, weight)
+  # Equal totals go to the lower slot; a lead that could be made up to a tie is not settled.
+  settled = leader - second > size - 1 - np.arange(size)
+  return np.where(settled.any(axis=1), settled.argmax(axis=1) + 1, size)
 
 
 def _per_question(pool: Samples, size: int, weight: np.ndarray) -> np.ndarray:
