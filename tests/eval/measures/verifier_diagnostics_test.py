@@ -29,7 +29,8 @@ def pool_of(steps, right, votes=None, **others):
       truncated=~votes, correct=right, steps=steps,
       answer_score=np.take_along_axis(steps, last[..., None], axis=-1)[..., 0],
       others={k: np.array(v, float) for k, v in others.items()},
-      logprob=np.zeros(shape), length=np.ones(shape, int), counts={}, row_seconds=None)
+      logprob=np.zeros(shape), certainty=np.full(shape, np.nan), confidence=None,
+      length=np.ones(shape, int), counts={}, row_seconds=None)
 
 
 def run_of(*pools):

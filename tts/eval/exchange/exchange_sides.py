@@ -29,7 +29,7 @@ def halves(pool: Samples) -> tuple[Samples, Samples]:
     fields = {f.name: getattr(pool, f.name) for f in dataclasses.fields(pool)}
     fields = {k: {n: cut(x) for n, x in v.items()} if isinstance(v, dict) else cut(v)
               for k, v in fields.items()}
-    return Samples(**fields | {'setting': dataclasses.replace(
+    return Samples(**fields | {'confidence': None, 'setting': dataclasses.replace(
         pool.setting, strategy=dataclasses.replace(pool.setting.strategy, budget=half))})
 
   return part(slice(0, half)), part(slice(half, 2 * half))

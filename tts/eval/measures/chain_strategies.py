@@ -52,7 +52,8 @@ def part(pool: Samples, length: int) -> Samples:
 
   fields = {f.name: cut(getattr(pool, f.name)) for f in dataclasses.fields(pool)}
   how = dataclasses.replace(setting.strategy, budget=chains * length, chain_length=length)
-  return Samples(**fields | {'setting': dataclasses.replace(setting, strategy=how)})
+  return Samples(**fields | {'setting': dataclasses.replace(setting, strategy=how),
+                             'confidence': None})
 
 
 def splits(run: RunFiles) -> Iterator[tuple[Samples, int]]:

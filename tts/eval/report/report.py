@@ -213,6 +213,9 @@ def _index(results: Mapping[str, Any], figures: Sequence[Figure],
   if results['settled']:
     body += ['<details><summary>Votes stopped once no further sample can change them</summary>'
              f'{tables.settled(results)}</details>']
+  if results['votes']:
+    body += ['<details><summary>Votes without a verifier, beside a majority of the same mean cost'
+             f'</summary>{tables.votes(results)}</details>']
   if fools := tables.fools(results):
     body += ['<h2>What fools the verifiers</h2>',
              '<p>Of all questions with right and wrong answers, those where the highest-scored '

@@ -11,14 +11,15 @@ from typing import Any
 
 from tts.eval.claims import claim_sides
 from tts.eval.exchange import exchange, exchange_sides
-from tts.eval.measures import adaptive_votes, chain_strategies, chains, contrasts, curves
-from tts.eval.measures import difficulty_agreement, early_stopping, outcomes as outcomes_lib
+from tts.eval.measures import chain_strategies, chains, contrasts, curves
+from tts.eval.measures import difficulty_agreement, outcomes as outcomes_lib
 from tts.eval.measures import statistics, verifier_quality
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.policy import compute_optimal, decomposition, difficulty, estimators, mechanisms
 from tts.eval.policy import over_questions, strategy_options, trials as trials_lib
 from tts.eval.policy.trials import Trial
 from tts.eval.storage.runfiles import RunFiles
+from tts.eval.votes import compared, early_stopping
 
 
 def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] | None:
@@ -145,7 +146,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'revisions': chains.describe(run, found, oracle),
       'mechanisms': mechanisms.rows(trials),
       'moved': shared, 'moved_efficiency': saved, 'settled': list(early_stopping.rows(run)),
-      'adaptive_votes': list(adaptive_votes.rows(run)),
+      'votes': list(compared.rows(run)),
       'flops_matched': [
           *exchange.rows(larger, small, schemes, exchange_sides.once(run)),
           # What training a revision model costs is not in `once`.

@@ -91,6 +91,19 @@ def settled(results: Mapping[str, Any]) -> str:
   return page.table(['vote', 'N', 'samples drawn', 'questions'], rows)
 
 
+def votes(results: Mapping[str, Any]) -> str:
+  """Rules of `tts.eval.votes`, beside a majority that costs as much."""
+  signed = lambda pairs: ' '.join(f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}'
+                                  for k, v in pairs.items())
+  rows = [[v['rule'], signed(v['parameters']), v['budget'], f'{v["generations"]:.1f}',
+           '' if v['tokens'] is None else f'{v["tokens"]:.0f}',
+           number(v['accuracy'], v['accuracy_ci95']), number(v['majority'], v['majority_ci95']),
+           f'{v["difference"]:+.3f}', span(v['difference_ci95']), v['n']]
+          for v in results['votes']]
+  return page.table(['rule', 'parameters', 'N at most', 'samples begun', 'tokens written', 'accuracy',
+                     'majority at that cost', 'difference', '95% interval', 'questions'], rows)
+
+
 def _solution(answer: Mapping[str, Any]) -> str:
   """An answer's score, then its steps, each with its own."""
   lines = [f'{answer["score"]:.3f}']

@@ -44,6 +44,13 @@ def strategy(method: str, budget: int, theta: bytes) -> Strategy:
     raise msgspec.ValidationError(f'theta: {error}') from error
 
 
+class Statistics(msgspec.Struct, gc=False):
+  """How sure the generator was of a row's tokens (`data.sample_statistics`)."""
+
+  confidence: list[float] = []
+  self_certainty: float | None = None
+
+
 class Row(msgspec.Struct, gc=False):
   """What is read of a row of a stage that answers reported questions; the rest is skipped."""
 
@@ -69,6 +76,7 @@ class Row(msgspec.Struct, gc=False):
   tokens: list[int] | None = None
   # Of a sample whose tokens nobody has.
   num_tokens: int | None = None
+  statistics: Statistics | None = None
 
 
 class Counted(msgspec.Struct, gc=False):
@@ -80,6 +88,7 @@ class Counted(msgspec.Struct, gc=False):
 
 # What is no number of 64 bits, or is in a field that is parsed late.
 ROW_ERRORS = (OverflowError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+_NO_STATISTICS = Statistics()
 ROWS, COUNTED = msgspec.json.Decoder(Row), msgspec.json.Decoder(Counted)
 
 
@@ -154,7 +163,9 @@ class Columns:
   correct: np.ndarray
   answer_score: np.ndarray
   logprob: np.ndarray
+  certainty: np.ndarray
   length: np.ndarray
+  confidence: Ragged               # of each token; no numbers where it is not known
   steps: Ragged
   others: dict[str, Ragged]        # verifier -> its values; no numbers where it scored none
   counts: Words                    # as written; `counts` reads them
@@ -163,6 +174,7 @@ class Columns:
   def of(cls, rows: Sequence[Row], counts: Words) -> Columns:
     """OverflowError where a number has more than 64 bits. `counts`: of these rows."""
     scored = [r.other_scores for r in rows]
+    sure = [r.statistics or _NO_STATISTICS for r in rows]
     return cls(
         id=Words.of([r.problem_id for r in rows]),
         answer=Words.of([None if r.truncated or r.answer is None else form(r.answer)
@@ -174,6 +186,8 @@ class Columns:
         correct=np.array([r.correct for r in rows], bool),
         answer_score=np.array([r.answer_score for r in rows], float),
         logprob=np.array([r.logprob for r in rows], float),
+        certainty=np.array([s.self_certainty for s in sure], float),
+        confidence=Ragged.of([s.confidence for s in sure]),
         length=np.array([r.num_tokens or 0 if r.tokens is None else len(r.tokens) for r in rows],
                         np.int64),
         steps=Ragged.of([r.step_scores or () for r in rows]),
@@ -188,11 +202,12 @@ class Columns:
     none = [Ragged(np.zeros(len(p.slot), np.int64), np.zeros(0)) for p in parts]
     fields: dict[str, Any] = {}
     for name in ('slot', 'weight', 'level', 'truncated', 'correct', 'answer_score', 'logprob',
-                 'length'):
+                 'certainty', 'length'):
       fields[name] = np.concatenate([getattr(p, name) for p in parts])
     return cls(
         id=Words.joined([p.id for p in parts]), answer=Words.joined([p.answer for p in parts]),
         steps=Ragged.joined([p.steps for p in parts]),
+        confidence=Ragged.joined([p.confidence for p in parts]),
         others={v: Ragged.joined([p.others.get(v, e) for p, e in zip(parts, none)])
                 for v in _names(p.others for p in parts)},
         counts=Words.joined([p.counts for p in parts]), **fields)

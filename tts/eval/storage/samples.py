@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.storage import columns, equal_answers, parse_cache, records
+from tts.eval.storage import columns, equal_answers, parse_cache, records, traces
 from tts.eval.storage.columns import Columns, COUNTS
+from tts.eval.storage.traces import Traces
 from tts.model_kinds import MAIN
 from tts.types import InputError, Strategy
 
@@ -80,6 +81,8 @@ class Samples:
     answer_score: float64 [Q, N], value at the last step; NaN where there is none.
     others: per other verifier float64 [Q, N, S], its values; an outcome verifier has S = 1.
     logprob: float64 [Q, N], summed over the row's own tokens, natural log.
+    certainty: float64 [Q, N], self-certainty (arXiv 2502.18581); NaN where it is not known.
+    confidence: of each token, or None where no row has it.
     length: int64 [Q, N], own tokens.
     counts: per model int64 [Q, N, len(COUNTS)], a row's share of the tokens computed.
     row_seconds: measured seconds per row, or None where no block was timed.
@@ -101,6 +104,8 @@ class Samples:
   answer_score: np.ndarray
   others: dict[str, np.ndarray]
   logprob: np.ndarray
+  certainty: np.ndarray
+  confidence: Traces | None
   length: np.ndarray
   counts: dict[str, np.ndarray]
   row_seconds: float | None
@@ -204,7 +209,9 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
       truncated=spread(c.truncated, False, bool), correct=spread(c.correct, False, bool),
       steps=per_step(c.steps), answer_score=spread(c.answer_score, np.nan, float),
       others={name: per_step(numbers) for name, numbers in c.others.items()},
-      logprob=spread(c.logprob, np.nan, float), length=spread(c.length, 0, np.int64),
+      logprob=spread(c.logprob, np.nan, float), certainty=spread(c.certainty, np.nan, float),
+      confidence=traces.spread(c.confidence.value, c.confidence.length, where, (len(ids), size)),
+      length=spread(c.length, 0, np.int64),
       counts={model: spread(values[c.counts.which], 0, np.int64)
               for model, values in columns.counts(c.counts).items()},
       row_seconds=row_seconds, files=tuple(files[i] for i in ids), main=main,
@@ -220,6 +227,8 @@ def take(samples: Samples, questions: np.ndarray) -> Samples:
   def pick(value):
     if isinstance(value, np.ndarray):
       return value[questions]
+    if isinstance(value, Traces):
+      return value.of(questions)
     if isinstance(value, dict):
       return {k: v[questions] for k, v in value.items()}
     return value

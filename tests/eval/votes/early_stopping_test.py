@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
-from tts.eval.measures import answer_choice, early_stopping
+from tts.eval.measures import answer_choice
 from tts.eval.storage import runfiles
 from tts.eval.storage.samples import NO_ANSWER
+from tts.eval.votes import early_stopping
 
 
 def pool(seed, rows=200, size=8, answers=3):
