@@ -51,7 +51,7 @@ def main() -> None:
   begun = time.monotonic()
   generator = tts.load_generator(_MODEL.value, **how)
   verifier = (tts.logprob_verifier(generator) if _VERIFIER.value is None else
-              tts.load_verifier(_VERIFIER.value, **_of_head(_VERIFIER.value, generator)))
+              tts.load_verifier(_VERIFIER.value, generator=generator))
   loaded = time.monotonic()
   result = next(iter(tts.search(
       generator, verifier, [question], method=method, budget=_BUDGET.value,
@@ -64,13 +64,6 @@ def main() -> None:
   print(f'{result.tokens} tokens written, {result.verifier_tokens} read by the verifier, '
         f'{result.flops:.3g} FLOPs; {loaded - begun:.1f} s to load, '
         f'{time.monotonic() - loaded:.1f} s to compile and search')
-
-
-def _of_head(source: str, generator) -> dict:
-  """The generator of a latent verifier; nothing for any other."""
-  from tts.data import hub
-  from tts.train import latent_folder
-  return {'generator': generator} if latent_folder.is_head(hub.local(source)) else {}
 
 
 if __name__ == '__main__':

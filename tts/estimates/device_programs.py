@@ -236,7 +236,9 @@ class _Programs:
   def _footprint(self, use: Use, name: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""
     own = self._model(use, lanes)
-    program = own.programs(self._limits)[name]
+    program = own.programs(self._limits).get(name)
+    if program is None:  # with so few lanes there is no such program
+      return Footprint(weights=0, inputs=0, outputs=0)
     found = program.footprint(width)
     stage = [other for other in self._uses if other.stage == use.stage]
     weights = sum({cost.model_of(self._e, other.model): memory.weights(

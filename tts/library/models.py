@@ -189,12 +189,13 @@ def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: s
     layout: how an open one reads a solution, of `tts.data.verifier_format.FORMATS`; None is its kind's.
     reads: a class like `tts.models.verifier.Verifier` that reads the model in another way, called
       with (decoder, parameters).
-    generator: of a latent verifier, the model whose states it reads; nothing else is given then.
+    generator: the model whose states a latent verifier reads, which is given nothing else; others
+      have no use for it.
 
   Raises:
     InputError: as of `load_generator`; or a latent verifier is of another generator.
   """
-  if generator is not None or latent_folder.is_head(source):
+  if latent_folder.is_head(hub.local(os.fspath(source))):
     given_too = [name for name, value in (
         ('mesh', mesh), ('dtype', dtype), ('lanes', lanes or None), ('kind', kind),
         ('layout', layout), ('reads', reads)) if value is not None]

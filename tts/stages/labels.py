@@ -19,6 +19,7 @@ import numpy as np
 
 from tts import model_kinds, parallel
 from tts.config import Experiment
+from tts.engine.nodes import pages_for
 from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
@@ -244,8 +245,9 @@ def stage(e: Experiment) -> Stage:
   def uses() -> Iterator[Use]:
     sampling = e.sampling.to_learn_from(temperature=config.temperature)
     if e.models.trained(model_kinds.verifiers(e.models.kinds)):
-      # A question's solutions are kept while all of them are rolled out.
-      kept = ((config.samples * max(1, config.rollouts), config.samples * texts.solution()),)
+      kept = ((config.samples, pages_for(texts.prompt)),)
+      if config.rollouts:  # a question's solutions are kept while all of them are rolled out
+        kept = ((config.samples * config.rollouts, config.samples * texts.solution()),)
       learns = next((name for name in e.models.trained() if e.models[name].learns == STATES), None)
       yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions, learns)
       if learns and config.rollouts:
