@@ -79,13 +79,9 @@ def picked(found: Examples, head: Head, variant: Variant, width: int,
                   place[found.end[items] - 1] + 1, found.question[items], found.label[items])
 
 
-def by_question(score: np.ndarray, examples: Examples, questions: np.ndarray) -> np.ndarray:
+def by_question(score: np.ndarray, examples: Examples) -> np.ndarray:
   """AUC within each of the questions, NaN where one is all right or all wrong."""
-  found = []
-  for question in questions:
-    mine = examples.question == question
-    found.append(statistics.auc(score[mine], examples.label[mine] > 0.5))
-  return np.array(found)
+  return statistics.auc_by_group(score, examples.label > 0.5, examples.question)
 
 
 def main() -> None:
@@ -104,7 +100,7 @@ def main() -> None:
     place = len(head.layers) * width + head.beside.index('logprob')
     logprob = np.array([whole.features[a:b, place].astype(float).mean()
                         for a, b in zip(whole.start, whole.end)])
-    plain = by_question(logprob, whole, questions)
+    plain = by_question(logprob, whole)
     print(f'{len(questions)} questions, {len(whole.label)} solutions, '
           f'{whole.label.mean():.3f} right, {whole.end.max()} tokens')
     rows = [{'name': 'mean log-probability', **_said(plain, plain)}]
@@ -121,7 +117,7 @@ def main() -> None:
         params = latent_fit.fit(reads, width, picked(source, head, variant, width, learn),
                                 variant.fit)
         asked = picked(whole, head, variant, width, held)
-        found[fold == k] = by_question(latent_fit.scores(params, asked), asked, held)
+        found[fold == k] = by_question(latent_fit.scores(params, asked), asked)
       rows.append({'name': variant.name, **_said(found, plain),
                    'seconds': round(time.monotonic() - seconds, 1)})
       print(rows[-1], flush=True)

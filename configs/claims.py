@@ -10,15 +10,16 @@ from tts.eval.claims.claims import Claim, Side
 _WEIGHTED = Side('best_of_n_weighted')
 _BEAM = Side('beam', beam_width=4)
 _LOOKAHEAD = Side('lookahead', beam_width='sqrt', lookahead=3)
+_NO_VERIFIER = {'verifier': None, 'aggregation': None}
 _POLICY = Side('compute_optimal', bins='oracle')
 _PREDICTED = Side('compute_optimal', bins='predicted')
 
 
 _ORM = {'verifier': 'revision_orm'}
 _SEQUENTIAL, _PARALLEL = Side('sequential', **_ORM), Side('parallel', **_ORM)
-_MAJORITY = {'verifier': None, 'aggregation': None, 'selection': 'majority'}
+_MAJORITY = {**_NO_VERIFIER, 'selection': 'majority'}
 # Answer N of a chain, whatever came before it.
-_NEWEST = {'verifier': None, 'aggregation': None, 'selection': 'newest'}
+_NEWEST = {**_NO_VERIFIER, 'selection': 'newest'}
 _SPLIT = Side('sequential_parallel', chain_length='sqrt', **_ORM)
 _REVISIONS = {'mechanism': 'revision', **_ORM}
 
@@ -61,6 +62,12 @@ CLAIMS = (
           Side('best_of_n_weighted', aggregation='prod'), 'above', budgets=(64,)),
     Claim('weighted_ahead_of_plain', 'The weighted vote beats the single highest score (5.1)',
           _WEIGHTED, Side('best_of_n'), 'above', budgets=(64,)),
+    Claim('weighted_ahead_of_majority',
+          'The vote weighted by the verifier beats the majority (5.1, Fig. 3 left)',
+          _WEIGHTED, Side('majority', **_NO_VERIFIER), 'above', budgets=(16,)),
+    Claim('weighted_ahead_of_logprob_vote',
+          'The vote weighted by the verifier beats the one weighted by the log-probability',
+          _WEIGHTED, Side('logprob_weighted', **_NO_VERIFIER), 'above', budgets=(16,)),
     Claim('policy_ahead_of_best_of_n',
           'Choosing the strategy by predicted difficulty beats best-of-N weighted (5.3, Fig. 4)',
           _PREDICTED, _WEIGHTED, 'above', budgets=(4, 16, 64)),

@@ -12,7 +12,8 @@ label is the place of the first wrong step, from 0, and -1 where none is wrong; 
 that rollouts from a step's end come to a right answer, a step being wrong from the first 0 on.
 Printed are F1 of the first error (at --threshold, and at one that was chosen on the other half of
 the questions), AUC of final answers within questions and of steps, and calibration, with 95%
-intervals over questions. --output writes these and the calibration's table as JSON.
+intervals over questions. --output writes these as JSON, with the table of calibration and `values`,
+what the verifier says at each step of each line.
 """
 
 import json
@@ -59,15 +60,15 @@ def main() -> None:
   from tts.eval.measures import first_errors
   group = {problem: i for i, problem in enumerate(dict.fromkeys(x.problem for x in found))}
   of = [[x for x in found if x.problem == problem] for problem in group]
-  steps = [values for mine in _scored(list(group), of) for values in mine]
-  found = [x for mine in of for x in mine]
+  scored = [iter(mine) for mine in _scored(list(group), of)]
+  steps = [next(scored[group[x.problem]]) for x in found]  # in the file's order
   said = first_errors.describe(
       steps, np.array([x.first_error for x in found]), np.array([x.correct for x in found]),
       np.array([group[x.problem] for x in found]), _THRESHOLD.value)
   if _OUTPUT.value:
     with files.written_aside(_OUTPUT.value) as output:
       output.write(json.dumps({'verifier': _VERIFIER.value, 'generator': _GENERATOR.value,
-                               **said}, indent=1).encode() + b'\n')
+                               **said, 'values': [x.tolist() for x in steps]}).encode() + b'\n')
   print(*_lines(said), *bad.said(), sep='\n')
 
 

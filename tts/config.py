@@ -204,8 +204,8 @@ class Experiment:
     verifier: the main one, which guides every search and scores the pools: prm, prm_plain, latent,
       logprob, one of your own, or a plugin's. The others are ablations.
     mesh: devices.
-    lanes: texts that a model writes at a time on each group of devices; 0 chooses by the model and
-      the device. Records do not depend on it: time does, and memory.
+    lanes: texts that a model writes at a time on each group of devices, on a CPU an even number; 0
+      chooses by the model and the device. Records do not depend on it: time does, and memory.
     data: where problems come from.
     tokenizer: trained with the base model.
     prompts: how questions are put, and what ends a step.

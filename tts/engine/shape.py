@@ -92,9 +92,11 @@ class Shape:
 def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
   """The shape for a model on a platform's devices, this process's if not given.
 
-  lanes: of `Shape`; 0 chooses.
+  lanes: of `Shape`; 0 chooses. On a CPU an odd number has one more: the last of an odd number of rows
+    is multiplied in another order.
   """
   if (platform or jax.default_backend()) == 'cpu':
+    lanes += lanes % 2
     # A wide model's rows cost about the same each, from 32 of them on; a narrow one's time goes to
     # the beginnings of operations. Always a multiple of 8: rows that are left over are multiplied
     # in another order, so that bytes would depend on the lane.

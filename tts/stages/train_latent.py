@@ -126,10 +126,9 @@ def steps(whole: Examples, labelled: Sequence[Labelled]) -> Examples:
 
 def _auc(name: str, score: np.ndarray, examples: Examples) -> dict[str, Any]:
   """Of solutions of the same question, averaged over questions that have both kinds."""
-  found = [statistics.auc(score[mine], right) for question in np.unique(examples.question)
-           for mine in [np.flatnonzero(examples.question == question)]
-           for right in [examples.label[mine] > 0.5] if 0 < right.sum() < len(mine)]
-  return {name: float(np.mean(found)) if found else None, f'{name}_n': len(found)}
+  found = statistics.auc_by_group(score, examples.label > 0.5, examples.question)
+  mean, _, count = statistics.known_means(found[None])[0]
+  return {name: mean, f'{name}_n': count}
 
 
 def _read_flops(base: Model, head: Head, labelled: Sequence[Labelled]) -> int:

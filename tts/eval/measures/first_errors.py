@@ -90,8 +90,7 @@ def describe(steps: Sequence[np.ndarray], label: np.ndarray, correct: np.ndarray
   share = lambda mine: float(hit[mine].mean()) if mine.any() else None
   value = lambda x: None if np.isnan(x) else float(x)
   last = np.array([values[-1] for values in steps])
-  within = np.array([statistics.auc(last[group == q], correct[group == q])
-                     for q in range(int(group.max()) + 1)])
+  within = statistics.auc_by_group(last, correct, group)
   mean, interval, count = statistics.known_means(within[None])[0]
   until = [values[:end + 1] if end != NONE else values for values, end in zip(steps, label)]
   sound = np.concatenate([np.arange(len(v)) != end for v, end in zip(until, label)])

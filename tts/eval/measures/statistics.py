@@ -219,6 +219,22 @@ def auc_by_question(score: np.ndarray, right: np.ndarray, use: np.ndarray) -> np
   return np.where(pairs > 0, (lower * right).sum(axis=1) / np.maximum(pairs, 1), math.nan)
 
 
+def auc_by_group(score: np.ndarray, right: np.ndarray, group: np.ndarray) -> np.ndarray:
+  """AUC among the items of each group, NaN where they are all right or all wrong.
+
+  Args:
+    score: float64 [n].
+    right: bool [n].
+    group: int64 [n].
+
+  Returns:
+    float64 [G], by the groups' numbers, rising.
+  """
+  order = np.argsort(group, kind='stable')
+  parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+  return np.array([auc(score[mine], right[mine]) for mine in parts])
+
+
 def prefix_auc_by_question(steps: np.ndarray, right: np.ndarray, use: np.ndarray) -> np.ndarray:
   """How well scores of unfinished solutions tell which ones will end right.
 
