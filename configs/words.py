@@ -37,14 +37,13 @@ def get_config(size: str = 'full'):
   of = lambda *values: values[SIZES.index(size)]
   return config.to_config_dict(config.Experiment(
       name='words',
-      # What guides searches: the log-probability, or --config.verifier=latent.
-      verifier='logprob',
+      verifier='latent',  # chosen on `dev`: BUILD_NOTES.md, "Word problems"
       data=DataConfig(family='words', words=WordsConfig(seed=1)),
       prompts=PromptConfig(kind='few_shot', examples='words', layout='question'),
       models=given(latent=ModelConfig(init='base'), logprob=ModelConfig(init='base')),
       limits=config.LimitsConfig(
           max_prompt_tokens=512, max_tokens=96, max_steps=8, max_step_tokens=64),
-      sampling=SamplingConfig(temperature=TEMPERATURE),
+      sampling=SamplingConfig(temperature=TEMPERATURE, statistics=True),
       labels=config.LabelsConfig(
           questions=of(2000, 200), samples=8, rollouts=0, temperature=TEMPERATURE),
       search=config.SearchConfig(
