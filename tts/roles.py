@@ -77,13 +77,19 @@ class Roles:
     inside = len(tokens) - (ends[-1] if ends else 0)
     return len(ends), inside, inside > 0 and tokens[-1] in self.first_halves
 
-  def answer(self, tokens: Sequence[int]) -> Sequence[int] | None:
-    """What an answer is read from: what stands behind the thought. None where a text is cut off."""
+  def answer(self, tokens: Sequence[int], before: Sequence[int] = ()) -> Sequence[int] | None:
+    """What an answer is read from: of a solution's tokens those behind its thought.
+
+    None where the solution was cut off, or its thought was. before: what the solution has before
+    these tokens.
+    """
     if not self.finished(tokens):
       return None
     if self.thinking is None:
       return tokens
-    return None if self.thinking.cut_off(tokens) else tokens[self.thinking.length(tokens):]
+    whole = [*before, *tokens]
+    thought = self.thinking.length(whole)
+    return None if self.thinking.cut_off(whole) else tokens[max(0, thought - len(before)):]
 
   def _delimited(self, tokens: Sequence[int]) -> list[int]:
     """Exclusive ends of the steps that a delimiter has ended."""

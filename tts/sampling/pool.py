@@ -47,6 +47,12 @@ class Sample:
   values: np.ndarray | None = None  # [length, ...], of a generator that scores what it writes
   forced: Forced | None = None  # of budget forcing
 
+  @property
+  def num_drawn(self) -> int:
+    """Tokens that were drawn, those that are not in it among them."""
+    more = self.forced.suppressed - self.forced.tokens if self.forced else 0
+    return len(self.tokens) + more
+
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,
                greedy: bool = False) -> Sample:
