@@ -85,14 +85,14 @@ class Texts:
                tuple((num, pages_for(self.prompt)) for num in sorted(set(nums))),
                self.questions(stage), self._scoring(judge))
 
-  def forced(self, stage: str, model: str, num: int, waits: int) -> Use:
-    """So many samples of a question with budget forcing, of which each is kept between its pieces.
+  def forced(self, stage: str, model: str, num: int, thought: int, waits: int) -> Use:
+    """So many samples of a question with budget forcing.
 
-    The beginning of a thought, what stands behind each wait and behind its end are pieces, which
-    begin a page each, as does what is read before them.
+    A thought, `thought` tokens with a lead-in behind it, is kept between its pieces: its beginning,
+    and what stands behind each wait. These begin a page each, and so does what is read.
     """
-    pages = pages_for(self.prompt) + num * (pages_for(self.tokens) + 2 * (waits + 2))
-    return Use(stage, model, self._sampling, self.whole, self.whole, ((num, pages),),
+    pages = pages_for(self.prompt) + num * (pages_for(thought) + 2 * (waits + 2))
+    return Use(stage, model, self._sampling, self.prompt + thought, self.whole, ((num, pages),),
                self.questions(stage))
 
   def _scoring(self, judge: str | None) -> str | None:

@@ -75,7 +75,9 @@ def stage(e: Experiment) -> Stage:
   config, texts, main = e.budget_forcing, Texts(e), verifiers.main(e)
 
   def uses() -> Iterator[Use]:
-    yield texts.forced('budget_forcing', 'base', config.samples, max(config.waits))
+    # An id is a byte of the lead-in at least.
+    thought = max(config.thinking_tokens) + len(config.lead_in.encode())
+    yield texts.forced('budget_forcing', 'base', config.samples, thought, max(config.waits))
     yield texts.scores('budget_forcing', main, config.samples)
 
   def cost(lengths: Lengths) -> Cost:
