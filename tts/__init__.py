@@ -23,7 +23,8 @@ _PUBLIC = {
     'sample': 'tts.library.api', 'score': 'tts.library.api', 'search': 'tts.library.api',
     'grade': 'tts.library.api', 'train_latent': 'tts.library.latent',
     'logprob_verifier': 'tts.library.latent',
-    'Limits': 'tts.library.calls', 'Grade': 'tts.library.api',
+    'Limits': 'tts.library.calls', 'BudgetForcing': 'tts.budget_forcing_config',
+    'Grade': 'tts.library.api',
     'Result': 'tts.library.results', 'Solution': 'tts.library.results',
     'methods': None, 'protocols': None, 'make_mesh': 'tts.parallel',
     'InputError': 'tts.types'}

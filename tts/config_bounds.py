@@ -49,6 +49,7 @@ BOUNDS = {
     'labels.temperature': Bound(0), 'labels.rollouts': _FROM_0, 'labels.*': _COUNT,
     'search.trees': _FROM_0, 'search.large_samples': _FROM_0, 'search.deep_questions': _FROM_0,
     'search.deep_pool': _FROM_0, 'search.lookahead_questions': _FROM_0, 'search.*': _COUNT,
+    'budget_forcing.waits': _FROM_0, 'budget_forcing.*': _COUNT,
     'difficulty.cuts': Bound(0, 1), 'difficulty.*': _COUNT,
     'models.*.arch.vocab_size': _FROM_0, 'models.*.arch.num_layers': _FROM_0,
     'models.*.arch.rope_theta': _POSITIVE, 'models.*.arch.window_rope_theta': _POSITIVE,

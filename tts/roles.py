@@ -13,6 +13,32 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
+class Thinking:
+  """The part of a solution that a model thinks in before it answers.
+
+  Attributes:
+    begin, end: ids that open and end it.
+    opened: whether the prompt has opened it.
+  """
+
+  begin: int
+  end: int
+  opened: bool
+
+  def length(self, tokens: Sequence[int]) -> int:
+    """Tokens of the thought of a solution, its marks among them; all where it was never ended."""
+    tokens = np.asarray(tokens)
+    ends = np.flatnonzero(tokens == self.end)
+    if ends.size:
+      return int(ends[0]) + 1
+    return len(tokens) if self.opened or (tokens == self.begin).any() else 0
+
+  def cut_off(self, tokens: Sequence[int]) -> bool:
+    """Whether a solution has a thought that was never ended."""
+    return self.length(tokens) > 0 and self.end not in tokens
+
+
+@dataclasses.dataclass(frozen=True)
 class Roles:
   """Ids by what they do. In an open vocabulary many have a newline in their text.
 
@@ -25,6 +51,7 @@ class Roles:
       end so. Empty in any other.
     size: ids are smaller, and a model's further rows are padding, which is never drawn; None where
       all rows are ids.
+    thinking: of solutions with a thinking part; None of others.
   """
 
   ends: tuple[int, ...]
@@ -33,10 +60,40 @@ class Roles:
   second_halves: tuple[int, ...] = ()
   blank_ends: tuple[int, ...] = ()
   size: int | None = None
+  thinking: Thinking | None = None
 
   def step_ends(self, tokens: Sequence[int]) -> list[int]:
     """Exclusive ends of a text's steps; the last step ends where the text does."""
-    tokens = np.asarray(tokens)
+    ends = self._delimited(tokens)
+    return ends if ends and ends[-1] == len(tokens) else [*ends, len(tokens)]
+
+  def progress(self, tokens: Sequence[int]) -> tuple[int, int, bool]:
+    """How far a text is that is to be gone on with.
+
+    Returns:
+      (delimiters in it, tokens since the last one, whether these end in a delimiter's first half).
+    """
+    ends = self._delimited(tokens)
+    inside = len(tokens) - (ends[-1] if ends else 0)
+    return len(ends), inside, inside > 0 and tokens[-1] in self.first_halves
+
+  def answer(self, tokens: Sequence[int], before: Sequence[int] = ()) -> Sequence[int] | None:
+    """What an answer is read from: of a solution's tokens those behind its thought.
+
+    None where the solution was cut off, or its thought was. before: what the solution has before
+    these tokens.
+    """
+    if not self.finished(tokens):
+      return None
+    if self.thinking is None:
+      return tokens
+    whole = [*before, *tokens]
+    thought = self.thinking.length(whole)
+    return None if self.thinking.cut_off(whole) else tokens[max(0, thought - len(before)):]
+
+  def _delimited(self, tokens: Sequence[int]) -> list[int]:
+    """Exclusive ends of the steps that a delimiter has ended."""
+    tokens = np.asarray(tokens, int)
     whole = _among(self._delimiters, tokens)
     if self.first_halves:
       pair = np.zeros(len(tokens), bool)
@@ -48,7 +105,7 @@ class Roles:
           ends.append(i + 1)
     else:
       ends = (np.flatnonzero(whole) + 1).tolist()
-    return ends if ends and ends[-1] == len(tokens) else [*ends, len(tokens)]
+    return ends
 
   def finished(self, tokens: Sequence[int]) -> bool:
     """Whether a solution ended by itself."""

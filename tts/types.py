@@ -32,6 +32,7 @@ Terms, one word for one thing:
   strategy            a method at a budget; also best-of-N in its forms, from the pool
   selection           how a strategy's answer is chosen among its candidates, by votes or scores
   budget              generations that a strategy is charged
+  thought             what a model that thinks writes before its answer, up to a mark of its end
   finished, truncated a solution that ended by itself; that was cut off at a limit, without answer
   difficulty, bin     how rarely the base is right; 1 = easiest to 5 = hardest
   policy              which strategy each bin gets at each budget
@@ -95,8 +96,8 @@ class Strategy:
 
   Attributes:
     method: a search method of `tts.methods`, `greedy`, `sample` (the independent pool that every
-      best-of-N strategy is computed from) or `chains` (the same for every split of a budget into
-      chains of revisions).
+      best-of-N strategy is computed from), `budget_forcing` (independent samples whose thoughts end
+      at a cap) or `chains` (the same for every split of a budget into chains of revisions).
     budget: what it is charged, in full generations.
     parameters: the method's own, (name, value) pairs by name; what is off has none. `beam_width` is
       M, `lookahead` k.

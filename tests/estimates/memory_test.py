@@ -55,11 +55,12 @@ def test_the_compiler_agrees_on_what_wide_models_have(name, model):
   assert facts.temporaries < 2 * formula.working + formula.inputs / 2
 
 
+@pytest.mark.parametrize('tokens', [2000, 16384])
 @pytest.mark.parametrize('name', ['labels/write-base', 'search/read-prm'])
-def test_columns_are_written_in_place(name):
+def test_columns_are_written_in_place(name, tokens):
   """No second copy of what the lanes hold, however long they are."""
   made = smoke.get_config()
-  made.limits.max_tokens = 2000
+  made.limits.max_tokens = tokens
   experiment = config.from_config_dict(made)
   program = {p.name: p for p in device_programs.listed(experiment)}[name]
   mesh = parallel.make_mesh(1)

@@ -199,7 +199,7 @@ def test_end_of_sequence_wins_over_every_limit():
     rows = decode.Rows(
         key=jnp.zeros((2, 2), jnp.uint32), step=scalar(step), position=scalar(position),
         past_steps=scalar(0), past_positions=scalar(0), in_step=scalar(in_step), live=~none,
-        finished=none, half=none)
+        finished=none, half=none, until=scalar(-1), most=scalar(99))
     token = jnp.array([EOS_ID, toy.DELIMITER])
     after = decode.advance(rows, token, rows.live, LIMITS)
     np.testing.assert_array_equal(after.finished, [True, False])

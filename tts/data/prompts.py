@@ -14,7 +14,7 @@ from typing import Any
 
 from tts.data import chat_template, problems, worked_examples
 from tts.data.tokenizer import DELIMITERS, Tokenizer
-from tts.roles import Roles
+from tts.roles import Roles, Thinking
 from tts.types import InputError
 
 KINDS = ('plain', 'few_shot', 'chat')
@@ -39,7 +39,10 @@ class PromptConfig:
       of examples of our own, `math`, `gsm8k` or `words`. None is `math`.
     layout: for `few_shot`, what stands before questions and solutions: `problem` is "Problem:" and
       "Solution:", on lines of their own, `question` is "Question: " and "Answer: ".
-    delimiter: what ends a step: `newline` or `blank_line`.
+    delimiter: what ends a step: `newline` or `blank_line`, which makes a thought's paragraphs steps.
+    thinking: of a model that thinks before it answers, the two tokens that open and end its thought,
+      e.g. ('<think>', '</think>'); the prompt may open it, or the model. () for any other. An answer
+      is then read from what stands behind the thought.
   """
 
   kind: str = 'plain'
@@ -48,6 +51,7 @@ class PromptConfig:
   layout: str = 'problem'
   delimiter: str = 'newline'
   template_arguments: str | None = None
+  thinking: tuple[str, ...] = ()
 
   def __post_init__(self):
     for name, options in (('kind', KINDS), ('delimiter', DELIMITERS), ('layout', LAYOUTS)):
@@ -59,6 +63,12 @@ class PromptConfig:
         raise ValueError(f'{name} is given, and kind is {self.kind!r}: it is for {kind!r} alone')
     if self.kind == 'few_shot' and self.delimiter != 'newline':
       raise ValueError('delimiter is to be newline with few_shot: a blank line ends a solution')
+    if self.thinking and (len(set(self.thinking)) != 2 or len(self.thinking) != 2):
+      raise ValueError(f'thinking is {self.thinking}: give the two tokens that open and end a '
+                       "thought, e.g. ('<think>', '</think>'), or ()")
+    if self.thinking and self.kind == 'few_shot':
+      raise ValueError('thinking is given, and kind is few_shot, whose solutions end at a blank '
+                       'line: use chat or plain')
     self.arguments()
 
   def arguments(self) -> dict[str, Any]:
@@ -112,8 +122,11 @@ class Prompts:
       self._before, self._after = _few_shot(config)
     elif config.kind == 'chat':
       self._before, self._after = _chat(config, tokenizer)
+    if config.thinking:
+      self.roles = dataclasses.replace(self.roles, thinking=_thinking(
+          config.thinking, tokenizer, self._before + self._after))
     self.mark = () if config == PromptConfig() else (
-        config.kind, config.delimiter, self._before, self._after)
+        config.kind, config.delimiter, self._before, self._after, *config.thinking)
 
   def encode(self, question: str) -> list[int]:
     """Ids of one question's prompt."""
@@ -185,6 +198,17 @@ def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:
     raise InputError("config.prompts: the tokenizer's chat template does not write the question "
                      'once: use plain or few_shot, or mend the template')
   return before, after
+
+
+def _thinking(marks: tuple[str, ...], tokenizer: Tokenizer, prompt: str) -> Thinking:
+  """What `PromptConfig.thinking` is in ids. prompt: the text around a question."""
+  place = {tokenizer.token(i): i for i in range(tokenizer.vocab_size)}
+  missing = next((mark for mark in marks if mark not in place), None)
+  if missing is not None:
+    raise InputError(f'config.prompts.thinking has {missing!r}, which is no token of the tokenizer: '
+                     'give the two tokens that open and end a thought of this model')
+  begin, end = marks
+  return Thinking(place[begin], place[end], prompt.rfind(begin) > prompt.rfind(end))
 
 
 def _rendered(config: PromptConfig, tokenizer: Tokenizer,

@@ -18,7 +18,7 @@ from tts.sampling.confidence import Statistics
 from tts.sampling.logits import SamplingConfig
 
 ACTIVE, STEP_ENDED, FINISHED, LIVE, GREEDY = 1, 2, 4, 8, 16  # bits of `Log.code`
-FIELDS = 8  # of a row that comes into a lane; see `filled`
+FIELDS = 12  # of a row that comes into a lane; see `filled`
 
 
 @flax.struct.dataclass
@@ -51,7 +51,7 @@ def empty(generator: Generator, count: int, width: int) -> Lanes:
   zeros, none = jnp.zeros(count, jnp.int32), jnp.zeros(count, bool)
   rows = decode.Rows(key=jnp.zeros((count, 2), jnp.uint32), step=zeros,
                      position=zeros, past_steps=zeros, past_positions=zeros, in_step=zeros,
-                     live=none, finished=none, half=none)
+                     live=none, finished=none, half=none, until=zeros, most=zeros)
   return Lanes(texts=texts, rows=rows, active=none, steps=zeros, ahead=zeros, saved=texts.carry)
 
 
@@ -121,14 +121,17 @@ def filled(lanes: Lanes, texts: Texts, fresh: jax.Array, fields: jax.Array) -> L
     texts: with those of the fresh ones.
     fresh: bool [L].
     fields: int32 [FIELDS, L]: the key's two words, what `decode.Rows` calls `step`, `position`,
-      `past_steps` and `past_positions`, and `steps` and `ahead` of `Lanes`.
+      `past_steps`, `past_positions`, `in_step`, `half`, `until` and `most`, and `steps` and
+      `ahead` of `Lanes`.
   """
-  *key, step, position, past_steps, past_positions, steps, ahead = fields
+  (*key, step, position, past_steps, past_positions, in_step, half, until, most, steps,
+   ahead) = fields
   key = jax.lax.bitcast_convert_type(jnp.stack(key, axis=-1), jnp.uint32)
   none = jnp.zeros_like(fresh)
   rows = decode.Rows(key=key, step=step, position=position,
                      past_steps=past_steps, past_positions=past_positions,
-                     in_step=jnp.zeros_like(step), live=fresh, finished=none, half=none)
+                     in_step=in_step, live=fresh, finished=none, half=half > 0, until=until,
+                     most=most)
   new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=texts.carry)
   over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))
   return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes).replace(

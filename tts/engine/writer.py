@@ -21,6 +21,7 @@ from tts.sampling.confidence import Statistics
 from tts.sampling.logits import SamplingConfig
 
 _NEVER = np.iinfo(np.int64).max
+_NO_ID, _NO_LIMIT = -1, np.iinfo(np.int32).max
 
 
 @dataclasses.dataclass
@@ -57,7 +58,8 @@ class Write(Job):
 
   def __init__(self, worker: Writer, group: int, node: Node, key: np.ndarray, *, steps: int,
                ahead: int = 0, greedy: bool = False, place: tuple[int, int, int, int] = (0,) * 4,
-               keep: bool = False, keep_ended: bool = False):
+               keep: bool = False, keep_ended: bool = False, inside: tuple[int, bool] = (0, False),
+               until: int = _NO_ID, most: int = _NO_LIMIT):
     """A job.
 
     Args:
@@ -71,10 +73,15 @@ class Write(Job):
       place: steps and tokens that the row has written before, and that its slot had before that.
       keep: whether the text with its own tokens is kept, if it goes on.
       keep_ended: whether it is kept where it does not, without its last token, which never entered.
+      inside: of the step that the text ends in: its tokens so far, and whether they end in a
+        delimiter's first half.
+      until: an id that the job ends with, as at a limit: it is drawn and does not enter.
+      most: so many tokens of the row, those before the job among them, end it in the same way.
     """
     self.worker, self.group, self.node, self.key = worker, group, node, key
     self.steps, self.ahead, self.greedy, self.place = steps, ahead, greedy, place
     self.keep, self.keep_ended = keep, keep_ended
+    self.inside, self.until, self.most = inside, until, most
 
 
 class Writer(Worker):
@@ -144,7 +151,8 @@ class Writer(Worker):
         self._begun[g, places] = self._dropped + len(self._logs)
         fields[g][:2, places] = np.array([job.key for _, job in of_group]).view(np.int32).T
         fields[g][2:, places] = np.array([
-            (*job.place, job.steps + job.ahead, job.ahead + job.steps * job.greedy)
+            (*job.place, *job.inside, job.until, job.most, job.steps + job.ahead,
+             job.ahead + job.steps * job.greedy)
             for _, job in of_group]).T
     self._widen(self._shape.to_write(int(self._ends.max())))
     if any(taken):

@@ -104,7 +104,7 @@ def texts(arch: Arch, width: int, rows: int, tokens: int, values: bool = False) 
 
 def lanes(arch: Arch, width: int, rows: int, tokens: int) -> int:
   """Bytes of `tts.engine.lanes.Lanes`: texts, what is drawn by and how far each is."""
-  return texts(arch, width, rows, tokens) + rows * (carry(arch, False) + 9 * _WORD + 4)
+  return texts(arch, width, rows, tokens) + rows * (carry(arch, False) + 11 * _WORD + 4)
 
 
 def pages(arch: Arch, width: int, count: int, values: bool = False) -> int:

@@ -57,7 +57,8 @@ class Texts:
     self._e, self._sampling = e, e.sampling
     self._questions = {LABELS: e.labels.questions, VERIFIERS: e.labels.questions,
                        'revision': e.revision.questions, 'revise': e.revision.asked,
-                       'revision_orms': e.revision.orm_questions}
+                       'revision_orms': e.revision.orm_questions,
+                       'budget_forcing': e.budget_forcing.questions}
     self.prompt, self.tokens = limits.max_prompt_tokens, limits.max_tokens
     self.whole = self.prompt + self.tokens
     self._step = pages_for(limits.max_step_tokens)
@@ -83,6 +84,16 @@ class Texts:
     return Use(stage, model, sampling or self._sampling, self.prompt, self.whole,
                tuple((num, pages_for(self.prompt)) for num in sorted(set(nums))),
                self.questions(stage), self._scoring(judge))
+
+  def forced(self, stage: str, model: str, num: int, thought: int, waits: int) -> Use:
+    """So many samples of a question with budget forcing.
+
+    A thought, `thought` tokens with a lead-in behind it, is kept between its pieces: its beginning,
+    and what stands behind each wait. These begin a page each, and so does what is read.
+    """
+    pages = pages_for(self.prompt) + num * (pages_for(thought) + 2 * (waits + 2))
+    return Use(stage, model, self._sampling, self.prompt + thought, self.whole, ((num, pages),),
+               self.questions(stage))
 
   def _scoring(self, judge: str | None) -> str | None:
     """The verifier, if it is one that scores while it is written."""

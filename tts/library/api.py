@@ -8,6 +8,7 @@ from typing import Any
 
 from tts import answers, methods
 from tts.answers import grading
+from tts.budget_forcing_config import BudgetForcing
 from tts.data.prompts import PromptConfig, Prompts
 from tts.library import calls, token_statistics
 from tts.library.calls import Limits, Questions, Scorer, Scores, spent
@@ -16,7 +17,7 @@ from tts.library.results import Result, Solution, voted
 from tts.library.tree_json import tree_page
 from tts.methods import Method
 from tts.models.latent import Head
-from tts.sampling import pool
+from tts.sampling import budget_forcing as forced, pool
 from tts.sampling.pool import Sample
 from tts.searching.search import Question, same_ids, Search
 from tts.searching.tree import Tree
@@ -26,7 +27,8 @@ from tts.types import InputError
 def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
            verifier: RewardModel | None = None, selection: str | None = None,
            grader: str = 'exact', limits: Limits = Limits(), seed: int = 0, ordered: bool = True,
-           progress: bool = True, **sampling: Any) -> Iterator[Result]:
+           progress: bool = True, budget_forcing: BudgetForcing | None = None,
+           **sampling: Any) -> Iterator[Result]:
   """n independent solutions of each question, and what they vote for.
 
   Sample i of a question is the same for every n and whatever else is asked, in whatever order. Of a
@@ -45,6 +47,8 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
     seed: of all that is drawn.
     ordered: results in the order of the questions, or as they are done.
     progress: show a bar where it takes more than a few seconds.
+    budget_forcing: how long the model thinks, `tts.BudgetForcing(thinking_tokens=2048, waits=1)`, of
+      one that was loaded with `thinking=`; None leaves it to the model.
     sampling: how tokens are drawn, options of `tts.sampling.logits.SamplingConfig`:
       `temperature=0.8` (0 is greedy), `top_k=40`, `top_p=0.95`, ...
 
@@ -57,13 +61,21 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   model, how = calls.language_model(generator), calls.sampling(sampling)
   _positive(n=n)
   asked, head = Questions(questions, model.prompts, limits, seed), _head(verifier)
+  forcing = budget_forcing and budget_forcing.forcing(model.prompts, asked.limits)
+  if forcing and (head is not None or how.statistics):
+    raise InputError('budget_forcing is given, and '
+                     + ('statistics too' if head is None else f'{verifier.source} scores what is '
+                        'drawn alone') + ': what is forced has none, leave one of the two out')
   writing, scorer = (model.at_work(how, asked.limits, verifier),
                      _scorer(verifier, asked, model.prompts))
   keys = asked.keys(range(n))
   selection = _selection(selection, verifier)
 
   async def one(i: int, group: int) -> tuple[list[Sample], Scores | None]:
-    found = await pool.samples(writing, group, asked.ids[i], keys[i], how.temperature == 0)
+    if forcing:
+      found = await forced.samples(writing, group, asked.ids[i], keys[i], forcing)
+    else:
+      found = await pool.samples(writing, group, asked.ids[i], keys[i], how.temperature == 0)
     if head is not None:
       return found, calls.written_scores(found, asked.limits)
     return found, scorer and await scorer.scored(i, group, [s.tokens for s in found])
@@ -73,10 +85,11 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
     steps = [()] * n if scores is None else scores.steps
     solutions = tuple(
         asked.solution(s.tokens, float(s.logprob.sum(dtype=float)), values,
-                       statistics=token_statistics.joined([(s.logprob, s.statistics)]))
+                       statistics=token_statistics.joined([(s.logprob, s.statistics)]),
+                       forced_tokens=s.forced.tokens if s.forced else 0)
         for s, values in zip(found, steps))
     total = lambda name: sum(getattr(s, name) for s in found)
-    written = sum(s.num_tokens for s in solutions)
+    written = sum(s.num_drawn for s in found)
     cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, total('entered'),
                   total('attended'), head)]
     if scorer is not None:

@@ -75,15 +75,19 @@ class Questions:
         [p.identity for p in self.problems]), slots)
 
   def solution(self, tokens: np.ndarray, logprob: float | None, steps: Sequence[float],
-               weight: int = 1, statistics: dict[str, Any] | None = None) -> Solution:
+               weight: int = 1, statistics: dict[str, Any] | None = None,
+               forced_tokens: int = 0) -> Solution:
     """A solution of its tokens, with a verifier's values at its steps."""
-    text, finished = self._prompts.tokenizer.decode(list(map(int, tokens))), (
-        self.limits.roles.finished(tokens))
+    roles, decode_ = self.limits.roles, lambda ids: self._prompts.tokenizer.decode(
+        list(map(int, ids)))
+    answer = roles.answer(tokens)
     return Solution(
-        text=text, answer=answers.extract(text) if finished else None, finished=finished,
+        text=decode_(tokens), answer=None if answer is None else answers.extract(decode_(answer)),
+        finished=roles.finished(tokens),
         score=float(steps[-1]) if len(steps) else None, step_scores=tuple(map(float, steps)),
-        logprob=logprob, num_tokens=len(tokens), weight=weight,
-        statistics=statistics)
+        logprob=logprob, num_tokens=len(tokens), weight=weight, statistics=statistics,
+        thinking_tokens=roles.thinking and roles.thinking.length(tokens),
+        forced_tokens=forced_tokens)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,6 +31,9 @@ class Solution:
     step_scores: at each step's end.
     logprob: of the text, summed, natural log at temperature 1; None of a text that was given.
     num_tokens: of the text.
+    thinking_tokens: of these, those of the thought with its marks; None of a model that does not
+      think, or is not said to.
+    forced_tokens: of these, those that budget forcing read into it: they were not drawn.
     weight: particles that it stands for; votes count them. 1 but in a particle filter.
     statistics: of its tokens with `statistics=True`, else None; `token_statistics.joined`.
   """
@@ -44,6 +47,8 @@ class Solution:
   num_tokens: int
   weight: int = 1
   statistics: dict[str, Any] | None = None
+  thinking_tokens: int | None = None
+  forced_tokens: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

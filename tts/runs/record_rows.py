@@ -41,9 +41,28 @@ def _statistics(parts: Sequence[token_statistics.Part]) -> dict[str, Any]:
   return {} if found is None else {'statistics': found}
 
 
-def _read(text: str, finished: bool) -> dict[str, Any]:
-  """`answer` and `truncated` of a solution."""
-  return {'answer': answers.extract(text) if finished else None, 'truncated': not finished}
+def _read(text: str | None, finished: bool) -> dict[str, Any]:
+  """`answer` and `truncated` of a solution. text: what its answer is read from; None for nothing."""
+  return {'answer': answers.extract(text) if finished and text is not None else None,
+          'truncated': not finished}
+
+
+def _written(sample: Sample) -> dict[str, int]:
+  """Counts of writing a sample.
+
+  What was forced is read and not drawn; what was dropped is drawn and never enters.
+  """
+  forced, dropped = (sample.forced.tokens, sample.forced.suppressed) if sample.forced else (0, 0)
+  return {'kept': len(sample.tokens) - forced, 'reencoded': forced, 'pruned': dropped,
+          'last': 1 + dropped, 'entered': sample.entered, 'attended': sample.attended}
+
+
+def _forced(sample: Sample) -> dict[str, Any]:
+  """A row's fields of what budget forcing did: `forced`, places of tokens as (begin, end) pairs."""
+  if sample.forced is None:
+    return {}
+  return {'forced': [list(span) for span in sample.forced.spans],
+          'suppressed': sample.forced.suppressed, 'waits': sample.forced.waits}
 
 
 def put_scores(row: dict[str, Any], name: str, values: np.ndarray, main: bool,
@@ -98,11 +117,12 @@ class RowMaker:
   grader: str
   seed: int
 
-  def judge(self, solutions: Sequence[tuple[str, bool, Problem]]) -> list[dict[str, Any]]:
+  def judge(self, solutions: Sequence[tuple[str | None, bool, Problem]]) -> list[dict[str, Any]]:
     """`answer`, `truncated` and `correct` of solutions, all graded together.
 
     Args:
-      solutions: (text, whether it is finished, question).
+      solutions: (text behind the thought, None where that was cut off; whether it is finished;
+        question).
     """
     found = [_read(text, finished) for text, finished, _ in solutions]
     self._grade([(row, problem) for row, (_, _, problem) in zip(found, solutions)])
@@ -111,9 +131,21 @@ class RowMaker:
   def read(self, rows: Rows) -> None:
     """Puts `answer` and `truncated` into rows that have none, of one question or of many."""
     unread = [row for row in rows if row['truncated'] is None]
-    texts = self.tokenizer.decode_batch([row['tokens'] for row in unread])
-    for row, text in zip(unread, texts):
+    for row, text in zip(unread, self._answers([row['tokens'] for row in unread])):
       row.update(_read(text, self.roles.finished(row['tokens'])))
+
+  def _answers(self, solutions: Sequence[Sequence[int]]) -> list[str | None]:
+    """The text that each one's answer is read from."""
+    found = [self.roles.answer(tokens) for tokens in solutions]
+    texts = self.tokenizer.decode_batch([[] if part is None else part for part in found])
+    return [None if part is None else text for part, text in zip(found, texts)]
+
+  def _thinking(self, tokens: Sequence[int]) -> dict[str, int]:
+    """`thinking_tokens` and `answer_tokens` of a row; no fields where nothing thinks."""
+    if self.roles.thinking is None:
+      return {}
+    thought = self.roles.thinking.length(tokens)
+    return {'thinking_tokens': thought, 'answer_tokens': len(tokens) - thought}
 
   def grade(self, block: Block, tables: Sequence[Rows]) -> Rows:
     """Puts `answer`, `truncated` and `correct` into rows that lack them, and gives all of them.
@@ -154,9 +186,9 @@ class RowMaker:
         'answer': None, 'truncated': None, 'correct': None, 'answer_score': None, 'verifier': None,
         'other_scores': {},
         'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
+        **self._thinking(sample.tokens), **_forced(sample),
         **_statistics([(sample.logprob, sample.statistics)]),
-        'counts': {model: add(counts, kept=len(sample.tokens), last=1, entered=sample.entered,
-                              attended=sample.attended)}}
+        'counts': {model: add(counts, **_written(sample))}}
 
   def sample_rows(self, block: Block, b: int, samples: Sequence[Sample], strategy: Strategy, *,
                   stream: str, model: str, split: str) -> Rows:
@@ -204,8 +236,8 @@ class RowMaker:
     paths = [tree.path(last) for last in found]
     solutions = [[tree.nodes[i] for i in path] for path in paths]
     tokens_of = [np.concatenate([node.tokens for node in steps]) for steps in solutions]
-    verdicts = self.judge([(self.tokenizer.decode(tokens.tolist()), steps[-1].finished, problem)
-                           for tokens, steps in zip(tokens_of, solutions)])
+    verdicts = self.judge([(text, steps[-1].finished, problem) for text, steps in zip(
+        self._answers([tokens.tolist() for tokens in tokens_of]), solutions)])
     rows, counted = [], set()
     ahead = [node.simulation for node in tree.nodes if node.simulation is not None]
     simulated = sum(len(s.tokens) for s in ahead)
@@ -225,7 +257,7 @@ class RowMaker:
           **verdict,
           'answer_score': scores[-1], 'verifier': verifier, 'other_scores': {},
           'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
-          'context': [],
+          'context': [], **self._thinking(tokens),
           **_statistics([(node.logprobs, node.statistics) for node in steps]),
           'counts': {m: add(prompt_counts(0), kept=kept) for m in (model, verifier)}})
     pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)

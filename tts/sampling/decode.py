@@ -53,6 +53,8 @@ class Rows:
   live: jax.Array      # [R] bool, may go on
   finished: jax.Array  # [R] bool, ended by itself; not live and not finished = truncated
   half: jax.Array      # [R] bool, the step so far ends in a delimiter's first half
+  until: jax.Array     # [R] int32, an id that is written no further than; negative for none
+  most: jax.Array      # [R] int32, tokens that `position` comes to at most, beside the limits
 
 
 def among(token: jax.Array, ids: tuple[int, ...]) -> jax.Array:
@@ -78,7 +80,8 @@ def advance(rows: Rows, token: jax.Array, active: jax.Array, limits: Limits) -> 
   position = rows.position + active
   in_step = jnp.where(delimiter, 0, rows.in_step + active)
   full = active & ((position >= limits.max_tokens) | (step >= limits.max_steps)
-                   | (in_step >= limits.max_step_tokens))
+                   | (in_step >= limits.max_step_tokens) | (position >= rows.most)
+                   | (token == rows.until))
   return rows.replace(step=step, position=position, in_step=in_step,
                       live=rows.live & ~finished & ~full, finished=rows.finished | finished,
                       half=half)

@@ -16,6 +16,26 @@ from tts.sampling.confidence import Statistics
 
 
 @dataclasses.dataclass(frozen=True)
+class Forced:
+  """What budget forcing did to a solution.
+
+  Attributes:
+    spans: (begin, end) of the tokens that were read and not drawn; their `logprob` is 0.
+    suppressed: tokens that were drawn and are not in the solution, and never entered.
+    waits: how often the thought was made to go on.
+  """
+
+  spans: tuple[tuple[int, int], ...]
+  suppressed: int
+  waits: int
+
+  @property
+  def tokens(self) -> int:
+    """That were read and not drawn."""
+    return sum(end - begin for begin, end in self.spans)
+
+
+@dataclasses.dataclass(frozen=True)
 class Sample:
   """One outcome. Counts are tokens of the generator."""
 
@@ -25,6 +45,13 @@ class Sample:
   attended: int        # keys that the tokens that entered attended to, summed
   statistics: Statistics | None = None  # [length], where they are asked for
   values: np.ndarray | None = None  # [length, ...], of a generator that scores what it writes
+  forced: Forced | None = None  # of budget forcing
+
+  @property
+  def num_drawn(self) -> int:
+    """Tokens that were drawn, those that are not in it among them."""
+    more = self.forced.suppressed - self.forced.tokens if self.forced else 0
+    return len(self.tokens) + more
 
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,

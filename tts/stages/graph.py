@@ -13,7 +13,7 @@ from tts.config import Experiment
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Use
 from tts.runs import verifiers
-from tts.stages import labels, restem, revise, search, train, train_revision, train_revision_orm, train_verifiers
+from tts.stages import budget_forcing, labels, restem, revise, search, train, train_revision, train_revision_orm, train_verifiers
 from tts.stages.stage import Stage
 
 
@@ -24,6 +24,7 @@ def stages(e: Experiment) -> list[Stage]:
       *train.stages(e), labels.stage(e), train_verifiers.stage(e),
       *(revisions if e.revision.enabled else ()),
       search.stage(e), search.difficulty_stage(e),
+      *([budget_forcing.stage(e)] if e.budget_forcing.settings() else ()),
       *([revise.stage(e)] if e.revision.enabled else ())]
 
 

@@ -113,9 +113,12 @@ def read(run: Run, solutions: Sequence[Solution], table: Sequence[list[pool_lib.
 
   table: per solution its rollouts, as `roll_out` gives them.
   """
-  num = run.experiment.labels.rollouts
-  texts = iter(run.tokenizer.decode_batch([r.tokens.tolist() for rs in table for r in rs]))
-  over = [[run.limits.roles.finished(r.tokens) for r in rs] for rs in table]
+  answer, num = run.limits.roles.answer, run.experiment.labels.rollouts
+  read_from = [[answer(r.tokens, solution.prefix(solution.steps[i // num]))
+                for i, r in enumerate(rs)] for solution, rs in zip(solutions, table)]
+  texts = iter(run.tokenizer.decode_batch([() if part is None else part.tolist()
+                                           for parts in read_from for part in parts]))
+  over = [[part is not None for part in parts] for parts in read_from]
   ended = [(text, solution.problem) for solution, flags in zip(solutions, over)
            for flag, text in zip(flags, texts) if flag]
   verdicts = iter(grading.are_correct(

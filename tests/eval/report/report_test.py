@@ -21,8 +21,9 @@ from tts.eval.report import report
 from tts.eval.storage import records
 
 ROOT = pathlib.Path(__file__).parents[3]
-# All but those of revisions, which tests/eval/revisions_test.py has.
-FIGURES = {name for name in all_figures.FILES if not name.startswith(('revision', 'mechanisms'))}
+# All but those of revisions, which tests/eval/revisions_test.py has, and of budget forcing.
+FIGURES = {name for name in all_figures.FILES if not name.startswith((
+    'revision', 'mechanisms', 'accuracy_vs_thinking'))}
 
 
 @pytest.fixture(scope='module')

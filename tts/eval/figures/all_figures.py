@@ -11,14 +11,14 @@ from typing import Any
 
 from tts.eval.figures import exchange_figures as exchange, policy_figures as policy
 from tts.eval.figures import revision_figures as revision, search_figures as search
-from tts.eval.figures import verifier_figures as verifier
+from tts.eval.figures import thinking_figures as thinking, verifier_figures as verifier
 from tts.eval.figures.figure import Figure
 
 # Files that a report may hold, and clears away where a run no longer has what they show.
 FILES = ('accuracy_vs_budget', 'accuracy_vs_budget_by_bin', 'compute_optimal', 'prm_vs_orm',
          'aggregation', 'auc_by_step', 'over_optimisation', 'calibration', 'accuracy_vs_flops',
          'accuracy_vs_seconds', 'exchange', 'revision_chain', 'revision_depth', 'revision_ratio',
-         'mechanisms', 'stages')
+         'mechanisms', 'accuracy_vs_thinking', 'stages')
 
 
 def _flops(results: Mapping[str, Any]) -> Figure | None:
@@ -40,7 +40,7 @@ _MAKERS = (
     verifier.aggregation_figure, verifier.auc_figure, verifier.over_optimisation_figure,
     verifier.calibration_figure, _flops, _seconds, exchange.exchange_figure,
     revision.chain_figure, revision.depth_figure, revision.ratio_figure, revision.policy_figure,
-    search.stages_figure)
+    thinking.thinking_figure, search.stages_figure)
 
 
 def _make(results: Mapping[str, Any], number: int) -> Figure | None:

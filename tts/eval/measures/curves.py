@@ -9,13 +9,14 @@ import numpy as np
 
 from tts.eval.measures import answer_choice, statistics
 from tts.eval.measures.outcomes import Outcome
+from tts.eval.storage.columns import THINKING
 from tts.model_kinds import REVISION_VERIFIER
 
 # N answers as p chains of s each: one chain, chains of one answer, all between.
 REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
 
-_MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered')
-_SELECTION = {'greedy': 'majority', **dict.fromkeys(REVISIONS, 'hierarchical'),
+_MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered', *THINKING)
+_SELECTION = {'greedy': 'majority', 'budget_forcing': 'majority', **dict.fromkeys(REVISIONS, 'hierarchical'),
               **{name: name for name in answer_choice.SELECTIONS}}
 
 
@@ -54,7 +55,8 @@ def _row(outcome: Outcome, bin_: int | None, use: np.ndarray,
       'flops': means['flops'],
       # Blocks are timed, and a block holds questions of every bin.
       'seconds': outcome.seconds if bin_ is None else None,
-      'truncated': means['truncated'], 'unanswered': means['unanswered']}
+      'truncated': means['truncated'], 'unanswered': means['unanswered'],
+      **{name: means[name] for name in THINKING}}
 
 
 class _Binner:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval.measures import answer_choice, flops, vote_groups
+from tts.eval.storage.columns import THINKING
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import COUNTS, Samples
 from tts.model_kinds import MAIN
@@ -49,6 +50,9 @@ class Outcome:
     flops: float64 [Q], or None where a model or its tokens are unknown.
     seconds: per question, or None where nothing was timed.
     main: the run's main verifier.
+    thinking_tokens, answer_tokens: float64 [Q], tokens of the candidates' thoughts, and behind them;
+      None of a model that does not think.
+    forced_tokens: float64 [Q], those of both that budget forcing read into them.
   """
 
   strategy: str
@@ -71,6 +75,9 @@ class Outcome:
   chain_length: int | None = None
   proposal: str | None = None
   main: str = MAIN
+  thinking_tokens: np.ndarray | None = None
+  answer_tokens: np.ndarray | None = None
+  forced_tokens: np.ndarray | None = None
 
   @property
   def how(self) -> Strategy:
@@ -186,7 +193,8 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
       # The pool was timed as a whole; its samples share the time evenly.
       seconds=seconds and samples.seconds * size / num,
       chains=length and (size // length if how.method == 'chains' else 1),
-      chain_length=length, proposal=proposal, main=samples.main)
+      chain_length=length, proposal=proposal, main=samples.main,
+      **{name: _tries(samples, values, size) for name, values in samples.thinking.items()})
 
 
 def _averaged(tries: list[Outcome]) -> Outcome:
@@ -196,7 +204,7 @@ def _averaged(tries: list[Outcome]) -> Outcome:
   ids = sorted(set.intersection(*(set(t.ids) for t in tries)))
   fields: dict[str, Any] = {'ids': tuple(ids), 'repeats': sum(t.repeats for t in tries)}
   for name in ('accuracy', 'unanswered', 'truncated', 'generated_tokens', 'verifier_tokens',
-               'flops'):
+               'flops', *THINKING):
     values = [getattr(t, name) for t in tries]
     fields[name] = None if values[0] is None else np.mean(
         [v[np.searchsorted(t.ids, ids)] for t, v in zip(tries, values)], axis=0)
@@ -249,6 +257,17 @@ def searches(run: RunFiles) -> Iterator[Outcome]:
       yield _averaged(found) if all(found) else None
 
 
+def forced(run: RunFiles) -> Iterator[Outcome | None]:
+  """Budget forcing by every cap and number of waits, the answers of several chosen in every way."""
+  for setting, samples in run.search.items():
+    if setting.strategy.method == 'budget_forcing':
+      for size in budgets(setting.strategy.budget):
+        made = functools.partial(outcome, samples, run.models, strategy='budget_forcing', size=size)
+        yield made(selection='majority')
+        yield made(selection='oracle')
+        yield made(selection='best_of_n_weighted', verifier=run.main, aggregation='last')
+
+
 def every(run: RunFiles) -> list[Outcome]:
   """All of these; see `revisions.every` for the rest."""
-  return [o for source in (greedy, pools, searches) for o in source(run) if o is not None]
+  return [o for source in (greedy, pools, searches, forced) for o in source(run) if o is not None]

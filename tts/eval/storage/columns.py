@@ -24,6 +24,8 @@ _Counts = msgspec.defstruct('_Counts', [(name, int) for name in COUNTS])
 _COUNTS = msgspec.json.Decoder(dict[str, _Counts])
 
 
+# What rows of a model that thinks count apart: `thinking` of `Columns`.
+THINKING = ('thinking_tokens', 'answer_tokens', 'forced_tokens')
 _THETA = msgspec.json.Decoder(dict[str, int | float | bool | str | None])
 
 
@@ -77,6 +79,10 @@ class Row(msgspec.Struct, gc=False):
   # Of a sample whose tokens nobody has.
   num_tokens: int | None = None
   statistics: Statistics | None = None
+  # Of a model that thinks, and of budget forcing.
+  thinking_tokens: int | None = None
+  answer_tokens: int | None = None
+  forced: list[tuple[int, int]] = []
 
 
 class Counted(msgspec.Struct, gc=False):
@@ -169,6 +175,7 @@ class Columns:
   steps: Ragged
   others: dict[str, Ragged]        # verifier -> its values; no numbers where it scored none
   counts: Words                    # as written; `counts` reads them
+  thinking: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)  # by THINKING, or empty
 
   @classmethod
   def of(cls, rows: Sequence[Row], counts: Words) -> Columns:
@@ -192,7 +199,7 @@ class Columns:
                         np.int64),
         steps=Ragged.of([r.step_scores or () for r in rows]),
         others={v: Ragged.of([s.get(v, ()) for s in scored]) for v in _names(scored)},
-        counts=counts)
+        counts=counts, thinking=_thinking(rows))
 
   @classmethod
   def joined(cls, parts: Sequence[Columns]) -> Columns:
@@ -201,6 +208,8 @@ class Columns:
       return parts[0]
     none = [Ragged(np.zeros(len(p.slot), np.int64), np.zeros(0)) for p in parts]
     fields: dict[str, Any] = {}
+    fields['thinking'] = {} if not all(p.thinking for p in parts) else {
+        name: np.concatenate([p.thinking[name] for p in parts]) for name in THINKING}
     for name in ('slot', 'weight', 'level', 'truncated', 'correct', 'answer_score', 'logprob',
                  'certainty', 'length'):
       fields[name] = np.concatenate([getattr(p, name) for p in parts])
@@ -211,6 +220,15 @@ class Columns:
         others={v: Ragged.joined([p.others.get(v, e) for p, e in zip(parts, none)])
                 for v in _names(p.others for p in parts)},
         counts=Words.joined([p.counts for p in parts]), **fields)
+
+
+def _thinking(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+  """Tokens of thoughts, of answers, and forced ones, int64 [R]; empty where rows do not say."""
+  if any(r.thinking_tokens is None or r.answer_tokens is None for r in rows):
+    return {}
+  found = ([r.thinking_tokens for r in rows], [r.answer_tokens for r in rows],
+           [sum(end - begin for begin, end in r.forced) for r in rows])
+  return {name: np.array(values, np.int64) for name, values in zip(THINKING, found)}
 
 
 def _names(dicts: Iterable[dict[str, Any]]) -> list[str]:

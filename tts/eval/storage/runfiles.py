@@ -17,7 +17,7 @@ from tts.model_kinds import Kind, MAIN
 from tts.types import InputError
 
 GIVEN = 'checkpoints'  # folder of what is known of models that were given, not trained here
-_ANSWERS = ('search', 'difficulty', 'revise')  # stages that answer reported questions
+_ANSWERS = ('search', 'difficulty', 'budget_forcing', 'revise')  # stages that answer reported questions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RunFiles:
     run: `run.json`.
     stages: name -> `stages/<name>.json`, in the order in which they run.
     models: name -> `model.json` of the models that are there.
-    search: settings measured on the reported questions, of revisions too.
+    search: settings measured on the reported questions, of revisions and budget forcing too.
     difficulty: pools that bins are estimated from.
     ledger: counts of every record.
     trees: search tree files.
@@ -137,7 +137,7 @@ def _order(kinds: model_kinds.Kinds) -> list[str]:
   """Stages in the order in which they run; others follow by name."""
   return ['data', *model_kinds.generators(kinds), 'labels', 'verifiers',
           *model_kinds.verifiers(kinds), 'revision', 'revision_orms', 'restem', 'search',
-          'difficulty', 'revise', 'report']
+          'difficulty', 'budget_forcing', 'revise', 'report']
 
 
 def _given(run: dict[str, Any], name: str) -> str | None:
@@ -212,7 +212,8 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
     timing = samples_lib.block_timing(root, path) or {}
     ledger.add_computed(stage_of(path), timing.get('computed'))
   return RunFiles(root=root, run=run, stages=stages, models=models,
-                  search=found['search'] | found['revise'], difficulty=found['difficulty'],
+                  search=found['search'] | found['revise'] | found['budget_forcing'],
+                  difficulty=found['difficulty'],
                   ledger=ledger,
                   trees=tuple(sorted(root.glob('trees/*.json'))),
                   verdicts=equal_answers.total(root, _ANSWERS))

@@ -88,6 +88,8 @@ class Samples:
     row_seconds: measured seconds per row, or None where no block was timed.
     files: per question the record file that holds it.
     main: the run's main verifier.
+    thinking: by `columns.THINKING` int64 [Q, N], tokens of thoughts, of answers and forced ones;
+      empty of a model that does not think.
     equal: id -> pairs of answers that are the same by the grader, though their normal forms differ;
       what a vote takes for one candidate is `grouping.tries`.
   """
@@ -111,6 +113,7 @@ class Samples:
   row_seconds: float | None
   files: tuple[pathlib.Path, ...] = ()
   main: str = MAIN
+  thinking: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
   equal: Mapping[str, Collection[tuple[int, int]]] = dataclasses.field(default_factory=dict)
 
   @property
@@ -215,8 +218,9 @@ def _dense(setting: Setting, c: Columns, files: dict[str, pathlib.Path],
       counts={model: spread(values[c.counts.which], 0, np.int64)
               for model, values in columns.counts(c.counts).items()},
       row_seconds=row_seconds, files=tuple(files[i] for i in ids), main=main,
+      thinking={name: spread(values, 0, np.int64) for name, values in c.thinking.items()},
       equal={name: pairs for name, pairs in equal.items() if pairs})
-  if strategy.method in ('sample', 'greedy', 'chains'):
+  if strategy.method in ('sample', 'greedy', 'chains', 'budget_forcing'):
     # Blocks cut a question's slots too: until the last of them is there it has no pool of N.
     samples = take(samples, np.flatnonzero(samples.present.all(axis=1)))
   return samples if samples.ids else None
@@ -276,7 +280,7 @@ def load(workdir: str | os.PathLike[str], stage: str,
 
   Args:
     workdir: the run's folder.
-    stage: `search`, `difficulty` or `revise`.
+    stage: `search`, `difficulty`, `budget_forcing` or `revise`.
     seen: called with the stage and the sum of each block's counts, those of rows that are left out
       too.
     mapped: `map`, or an executor's, to read blocks in several processes.
