@@ -246,9 +246,10 @@ _full_forward = jax.jit(_forward, static_argnums=0)
 
 
 def generator(make, params, limits, *, shape: Shape = SHAPE, groups: int = 1, model: int = 1,
-           sampling: SamplingConfig = SamplingConfig()) -> EngineGenerator:
+           sampling: SamplingConfig = SamplingConfig(), window: int = 0) -> EngineGenerator:
   """A generator at work. make: `TableGenerator`, or `writes`."""
-  return EngineGenerator(parallel.make_mesh(groups, model), make, params, shape, sampling, limits)
+  return EngineGenerator(parallel.make_mesh(groups, model), make, params, shape, sampling, limits,
+                         window=window)
 
 
 def verifier(make, params, *, shape: Shape = SHAPE, groups: int = 1,

@@ -21,6 +21,7 @@ _PUBLIC = {
     'load_generator': 'tts.library.models', 'load_verifier': 'tts.library.models',
     'LanguageModel': 'tts.library.models', 'RewardModel': 'tts.library.models',
     'sample': 'tts.library.api', 'score': 'tts.library.api', 'search': 'tts.library.api',
+    'deepconf': 'tts.library.confident',
     'grade': 'tts.library.api', 'train_latent': 'tts.library.latent',
     'logprob_verifier': 'tts.library.latent',
     'Limits': 'tts.library.calls', 'BudgetForcing': 'tts.budget_forcing_config',

@@ -24,9 +24,9 @@ from tts.sampling.logits import SamplingConfig
 
 
 @functools.cache
-def empty_lanes(mesh: parallel.Mesh, make: Make, count: int, width: int) -> Program:
+def empty_lanes(mesh: parallel.Mesh, make: Make, count: int, width: int, window: int) -> Program:
   """Parameters --> `Lanes` with nothing in them."""
-  return Program(lambda params: lanes_lib.empty(make(params), count, width), mesh)
+  return Program(lambda params: lanes_lib.empty(make(params), count, width, window), mesh)
 
 
 @functools.cache

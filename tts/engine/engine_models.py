@@ -69,16 +69,17 @@ class EngineGenerator(_Worker):
 
   def __init__(self, mesh: parallel.Mesh, make: MakeGenerator, params: Params, shape: Shape,
                sampling: SamplingConfig, limits: Limits, prefix: Sequence[int] = (),
-               judge: MakeVerifier | None = None):
+               judge: MakeVerifier | None = None, window: int = 0):
     """A generator.
 
     Args:
       mesh, make, params, shape, sampling, limits: of the model, and how it writes.
       prefix: ids that questions begin with; one that does not is read whole.
       judge: of a `JudgingGenerator`, the verifier on its texts, which reads what is given.
+      window: of a `Writer`.
     """
     super().__init__(mesh, shape, prefix)
-    self.writer = Writer(self._store, make, params, shape, sampling, limits)
+    self.writer = Writer(self._store, make, params, shape, sampling, limits, window)
     self.reader = Reader(self._store, judge or make, params, shape, values=judge is not None)
     self.limits = limits
 

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 
 from tts.engine import pages
 from tts.protocols import Carry, Generator, JudgingGenerator, Texts, Writing
-from tts.sampling import decode
-from tts.sampling.confidence import Statistics
+from tts.sampling import confidence, decode
+from tts.sampling.confidence import Statistics, Watch
 from tts.sampling.logits import SamplingConfig
 
-ACTIVE, STEP_ENDED, FINISHED, LIVE, GREEDY = 1, 2, 4, 8, 16  # bits of `Log.code`
-FIELDS = 12  # of a row that comes into a lane; see `filled`
+ACTIVE, STEP_ENDED, FINISHED, LIVE, GREEDY, STOPPED = 1, 2, 4, 8, 16, 32  # bits of `Log.code`
+FIELDS = 13  # of a row that comes into a lane; see `filled`
 
 
 @flax.struct.dataclass
@@ -31,6 +31,7 @@ class Lanes:
   steps: jax.Array     # [L] int32, steps that it still writes; the `ahead` last ones greedily
   ahead: jax.Array     # [L] int32
   saved: Carry         # the texts' `carry` at the end of the last step that was not greedy
+  watch: Watch | None = None  # where texts are ended that are too unsure
 
 
 @flax.struct.dataclass
@@ -45,14 +46,15 @@ class Log:
   value: jax.Array | None = None  # [m, L, ...], of a generator that scores what it writes
 
 
-def empty(generator: Generator, count: int, width: int) -> Lanes:
-  """Lanes with nothing in them, with room for texts of `width` tokens."""
+def empty(generator: Generator, count: int, width: int, window: int = 0) -> Lanes:
+  """Lanes with nothing in them, with room for texts of `width` tokens. window: of `Watch`, or 0."""
   texts = generator.empty(count, width)
   zeros, none = jnp.zeros(count, jnp.int32), jnp.zeros(count, bool)
   rows = decode.Rows(key=jnp.zeros((count, 2), jnp.uint32), step=zeros,
                      position=zeros, past_steps=zeros, past_positions=zeros, in_step=zeros,
                      live=none, finished=none, half=none, until=zeros, most=zeros)
-  return Lanes(texts=texts, rows=rows, active=none, steps=zeros, ahead=zeros, saved=texts.carry)
+  return Lanes(texts=texts, rows=rows, active=none, steps=zeros, ahead=zeros, saved=texts.carry,
+               watch=confidence.watch(count, window))
 
 
 def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig,
@@ -69,12 +71,12 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
     i, writing, lanes, log = carry
     active, greedy = lanes.active, lanes.steps <= lanes.ahead
     before = lanes.rows
-    writing, rows, token, logprob, found, value = decode.emit(
-        generator, writing, before, active, greedy, sampling, limits)
+    writing, rows, token, logprob, found, value, watch, stopped = decode.emit(
+        generator, writing, before, active, greedy, sampling, limits, lanes.watch)
     ended = rows.step > before.step
     steps = lanes.steps - ended
     code = active * (ACTIVE + STEP_ENDED * ended + FINISHED * rows.finished + LIVE * rows.live
-                     + GREEDY * greedy)
+                     + GREEDY * greedy + STOPPED * stopped)
     log = jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0),
         log, (token, logprob, code, found, value))
@@ -82,7 +84,7 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
     saved = jax.tree.map(lambda new, old: jnp.where(over(active & ~greedy, new), new, old),
                          writing.texts.carry, lanes.saved)
     lanes = lanes.replace(rows=rows, active=active & rows.live & (steps > 0), steps=steps,
-                          saved=saved)
+                          saved=saved, watch=watch)
     return i + 1, writing, lanes, log
 
   writing = generator.begin(lanes.texts, num)
@@ -121,18 +123,21 @@ def filled(lanes: Lanes, texts: Texts, fresh: jax.Array, fields: jax.Array) -> L
     texts: with those of the fresh ones.
     fresh: bool [L].
     fields: int32 [FIELDS, L]: the key's two words, what `decode.Rows` calls `step`, `position`,
-      `past_steps`, `past_positions`, `in_step`, `half`, `until` and `most`, and `steps` and
-      `ahead` of `Lanes`.
+      `past_steps`, `past_positions`, `in_step`, `half`, `until` and `most`, `steps` and `ahead` of
+      `Lanes`, and the bits of `least` of a `Watch`.
   """
-  (*key, step, position, past_steps, past_positions, in_step, half, until, most, steps,
-   ahead) = fields
+  (*key, step, position, past_steps, past_positions, in_step, half, until, most, steps, ahead,
+   least) = fields
   key = jax.lax.bitcast_convert_type(jnp.stack(key, axis=-1), jnp.uint32)
   none = jnp.zeros_like(fresh)
   rows = decode.Rows(key=key, step=step, position=position,
                      past_steps=past_steps, past_positions=past_positions,
                      in_step=in_step, live=fresh, finished=none, half=half > 0, until=until,
                      most=most)
-  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=texts.carry)
+  watch = lanes.watch and lanes.watch.replace(
+      least=jax.lax.bitcast_convert_type(least, jnp.float32))
+  new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=texts.carry,
+              watch=watch)
   over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))
   return jax.tree.map(lambda new, old: jnp.where(over(new), new, old), new, lanes).replace(
       texts=texts)

@@ -10,7 +10,7 @@ import numpy as np
 from tts import placement
 from tts.engine import all_programs, lanes, nodes as nodes_lib
 from tts.engine.coroutines import Job
-from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED
+from tts.engine.lanes import FINISHED, GREEDY, LIVE, STEP_ENDED, STOPPED
 from tts.engine.nodes import Node
 from tts.engine.shape import Shape
 from tts.engine.store import Store
@@ -22,6 +22,7 @@ from tts.sampling.logits import SamplingConfig
 
 _NEVER = np.iinfo(np.int64).max
 _NO_ID, _NO_LIMIT = -1, np.iinfo(np.int32).max
+_UNWATCHED = -np.inf
 
 
 @dataclasses.dataclass
@@ -36,6 +37,7 @@ class Written:
     live: whether the row may go on after these.
     finished: whether it ended by itself with them.
     ended: whether all that was written came to an end of the solution, or to a limit.
+    stopped: whether it ended where the model was too unsure, whatever else it ended by.
     node: the text with its own tokens, which the caller holds; None where it was not to be kept.
     statistics: [n], beside `logprob`, where they are asked for.
     values: [n, ...], the text's at every token, of a generator that scores what it writes.
@@ -48,6 +50,7 @@ class Written:
   live: bool
   finished: bool
   ended: bool
+  stopped: bool = False
   node: Node | None = None
   statistics: Statistics | None = None
   values: np.ndarray | None = None
@@ -59,7 +62,7 @@ class Write(Job):
   def __init__(self, worker: Writer, group: int, node: Node, key: np.ndarray, *, steps: int,
                ahead: int = 0, greedy: bool = False, place: tuple[int, int, int, int] = (0,) * 4,
                keep: bool = False, keep_ended: bool = False, inside: tuple[int, bool] = (0, False),
-               until: int = _NO_ID, most: int = _NO_LIMIT):
+               until: int = _NO_ID, most: int = _NO_LIMIT, least: float = _UNWATCHED):
     """A job.
 
     Args:
@@ -77,25 +80,34 @@ class Write(Job):
         delimiter's first half.
       until: an id that the job ends with, as at a limit: it is drawn and does not enter.
       most: so many tokens of the row, those before the job among them, end it in the same way.
+      least: a group of the writer's `window` tokens of less confidence ends it, likewise. Of a
+        solution that begins with the job.
     """
     self.worker, self.group, self.node, self.key = worker, group, node, key
     self.steps, self.ahead, self.greedy, self.place = steps, ahead, greedy, place
     self.keep, self.keep_ended = keep, keep_ended
-    self.inside, self.until, self.most = inside, until, most
+    self.inside, self.until, self.most, self.least = inside, until, most, least
 
 
 class Writer(Worker):
   """The lanes of one generator, in every group."""
 
   def __init__(self, store: Store, make: MakeGenerator, params: Params, shape: Shape,
-               sampling: SamplingConfig, limits: decode.Limits):
-    """make: parameters --> a generator, inside a compiled program; hashable."""
+               sampling: SamplingConfig, limits: decode.Limits, window: int = 0):
+    """Lanes without jobs.
+
+    Args:
+      store, params, shape: of the model.
+      make: parameters --> a generator, inside a compiled program; hashable.
+      sampling, limits: how it writes.
+      window: tokens of a group whose confidence may end a solution; 0 for none. With statistics.
+    """
     super().__init__(store, shape.lanes)
     self._params, self._shape, self._make, self._how = params, shape, make, (sampling, limits)
     self._logs: list[lanes.Log] = []  # of the calls that lanes' texts began in, and all after
     self._dropped = 0           # calls before these
     self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
-    self._state, self._log = None, None
+    self._state, self._log, self._window = None, None, window
 
   @property
   def worth(self) -> float:
@@ -152,8 +164,8 @@ class Writer(Worker):
         fields[g][:2, places] = np.array([job.key for _, job in of_group]).view(np.int32).T
         fields[g][2:, places] = np.array([
             (*job.place, *job.inside, job.until, job.most, job.steps + job.ahead,
-             job.ahead + job.steps * job.greedy)
-            for _, job in of_group]).T
+             job.ahead + job.steps * job.greedy,
+             np.float32(job.least).view(np.int32)) for _, job in of_group]).T
     self._widen(self._shape.to_write(int(self._ends.max())))
     if any(taken):
       pages, copies, rows = self._moves(self._state.texts, taken)
@@ -167,7 +179,7 @@ class Writer(Worker):
     self._width = width
     if self._state is None:
       self._state = all_programs.empty_lanes(
-          self._store.mesh, self._make, self._ends.shape[1], self._width)(self._params)
+          self._store.mesh, self._make, self._ends.shape[1], self._width, self._window)(self._params)
     else:
       self._state = self._state.replace(
           texts=all_programs.widen(self._store.mesh, self._width)((), self._state.texts))
@@ -221,7 +233,7 @@ class Writer(Worker):
           tokens=whole.token[place], logprob=whole.logprob[place], own=own[i], steps=steps[i],
           statistics=whole.statistics and whole.statistics.at(place),
           values=None if whole.value is None else whole.value[place],
-          live=bool(last & LIVE), finished=bool(last & FINISHED),
+          live=bool(last & LIVE), finished=bool(last & FINISHED), stopped=bool(last & STOPPED),
           ended=not codes[end - 1] & LIVE)))
       begin = end
     return found

@@ -67,8 +67,10 @@ class LanguageModel:
     return self.prompts.tokenizer
 
   def at_work(self, sampling: SamplingConfig, limits: Limits,
-              verifier: RewardModel | None = None) -> EngineGenerator:
+              verifier: RewardModel | None = None, window: int = 0) -> EngineGenerator:
     """What writes with it, for one call; with a latent verifier it scores what it writes.
+
+    window: of a `Writer`.
 
     Raises:
       InputError: such a verifier is of another generator.
@@ -81,7 +83,7 @@ class LanguageModel:
       params, judge = verifier.params, verifier.make
       make = Functions(latent.Generator, self.arch, verifier.head)
     return EngineGenerator(self.mesh, make, params, self.shape, sampling, limits,
-                           shared_prefix(self.prompts.encode), judge)
+                           shared_prefix(self.prompts.encode), judge, window)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

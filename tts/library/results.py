@@ -27,7 +27,8 @@ class Solution:
     text: as it was written.
     answer: the one found in it; None where there is none, or where it was cut off.
     finished: whether it ended by itself, and not at a limit.
-    score: the verifier's value at its end, a probability; None without a verifier.
+    score: the verifier's value at its end, a probability; None without a verifier. Of
+      `tts.deepconf`, how confident the model was of its least confident group of tokens.
     step_scores: at each step's end.
     logprob: of the text, summed, natural log at temperature 1; None of a text that was given.
     num_tokens: of the text.

@@ -29,6 +29,33 @@ class Statistics:
     return jax.tree.map(lambda x: x[place], self)
 
 
+@flax.struct.dataclass
+class Watch:
+  """How confident a model was of the newest tokens of R texts; they end where that is too little.
+
+  The mean of so many tokens in a row is a group's confidence (arXiv 2508.15260, section 3).
+  """
+
+  newest: jax.Array  # [R, w] float32, that of a text's token t at place t mod w
+  least: jax.Array   # [R] float32, what no group is to be below
+
+  def seen(self, confidence: jax.Array, position: jax.Array, active: jax.Array) -> Watch:
+    """With the confidence [R] of the active texts' newest tokens, before which they had `position`."""
+    here = jnp.arange(self.newest.shape[1])[None] == (position % self.newest.shape[1])[:, None]
+    return self.replace(newest=jnp.where(here & active[:, None], confidence[:, None], self.newest))
+
+  def below(self, position: jax.Array) -> jax.Array:
+    """Whether the group that ends texts of `position` int32 [R] tokens is too unsure, bool [R]."""
+    return (position >= self.newest.shape[1]) & (jnp.mean(self.newest, axis=1) < self.least)
+
+
+def watch(count: int, window: int) -> Watch | None:
+  """Of texts that have nothing; None where no tokens make a group."""
+  if not window:
+    return None
+  return Watch(jnp.zeros((count, window)), jnp.full(count, -jnp.inf))
+
+
 def statistics(logits: jax.Array, size: int | None = None) -> Statistics:
   """Of each of the distributions that logits are of.
 

@@ -96,10 +96,13 @@ class Emitted(NamedTuple):
   logprob: jax.Array  # [R] float32, natural log at temperature 1, 0 where not active
   statistics: confidence.Statistics | None  # [R] likewise; None where they are not asked for
   value: jax.Array | None  # [R, ...] likewise, of a `JudgingGenerator`: of the text with it
+  watch: confidence.Watch | None  # where texts are watched
+  stopped: jax.Array  # [R] bool, ended by that, whatever else they ended by
 
 
 def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, greedy: jax.Array,
-         sampling: logits_lib.SamplingConfig, limits: Limits) -> Emitted:
+         sampling: logits_lib.SamplingConfig, limits: Limits,
+         watch: confidence.Watch | None = None) -> Emitted:
   """Draws one token for each active row and feeds it, unless it was the row's last.
 
   Args:
@@ -110,6 +113,7 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
     greedy: bool [R], rows that take the likeliest token whatever `sampling` says.
     sampling: static.
     limits: static.
+    watch: of the rows, with `sampling.statistics`; None where none is watched.
   """
   logits = generator.logits(writing)
   uniforms = lambda attempt: rng.token_uniforms(
@@ -123,7 +127,12 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
   if isinstance(generator, JudgingGenerator):
     writing, value = generator.judge(writing, logits, token)
     value = jnp.where(active.reshape(active.shape + (1,) * (value.ndim - 1)), value, 0)
-  rows = advance(rows, token, active, limits)
+  position, rows = rows.position, advance(rows, token, active, limits)
+  stopped = jnp.zeros_like(active)
+  if watch is not None:
+    watch = watch.seen(found.confidence, position, active)
+    stopped = active & watch.below(rows.position)
+    rows = rows.replace(live=rows.live & ~stopped)
   writing = generator.extend(writing, token, active & rows.live)
   found = jax.tree.map(lambda x: jnp.where(active, x, 0.0), found)
-  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value)
+  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value, watch, stopped)

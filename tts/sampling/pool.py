@@ -46,6 +46,7 @@ class Sample:
   statistics: Statistics | None = None  # [length], where they are asked for
   values: np.ndarray | None = None  # [length, ...], of a generator that scores what it writes
   forced: Forced | None = None  # of budget forcing
+  stopped: bool = False  # where the model was too unsure
 
   @property
   def num_drawn(self) -> int:
@@ -55,13 +56,13 @@ class Sample:
 
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,
-               greedy: bool = False) -> Sample:
-  """A solution's rest behind a text, which the caller holds. key: uint32 [2]."""
+               greedy: bool = False, **ends: float) -> Sample:
+  """A solution's rest behind a text, which the caller holds. key: uint32 [2]; ends: of `Write`."""
   written = await Write(generator.writer, group, node, key, steps=generator.limits.max_steps,
-                        greedy=greedy)
+                        greedy=greedy, **ends)
   entered = len(written.tokens) - 1  # the last one never does
   return Sample(written.tokens, written.logprob, entered, attended(node.end, entered),
-                written.statistics, written.values)
+                written.statistics, written.values, stopped=written.stopped)
 
 
 async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int], keys: np.ndarray,

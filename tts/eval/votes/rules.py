@@ -18,6 +18,7 @@ from tts.eval.storage.samples import NO_ANSWER, Samples
 from tts.eval.votes import adaptive, early_stopping, trace_confidence
 
 WARM_UP = 16  # of DeepConf online, as published; of fewer samples than 64 a quarter
+CONSENSUS = 0.95  # of DeepConf online, as published
 POWER = 0.5   # of Borda votes, as published
 _SHARE = 8    # a window is the mean solution's length over this; published: 2,048 tokens
 
@@ -160,16 +161,23 @@ def warm_up(size: int) -> int:
 
 def _deepconf_online(keep: float, tries: Tries) -> Drawn:
   """Samples behind the warm-up are stopped at the first group that is less confident than most of
-  the warm-up's least confident ones; those that are not stopped vote, by their confidence."""
+  the warm-up's least confident ones; those that are not stopped vote, by their confidence. No more
+  are begun, as many at a time as the warm-up has, once the leader has nearly all of the votes."""
   pool, first = tries.pool, warm_up(tries.size)
   score, answer = tries.picked(_measured(pool, 'lowest')), tries.answer
   least = threshold(score[:, :first], keep)
   stopped = trace_confidence.stopped(pool.confidence, window(pool),
                                      np.broadcast_to(least, pool.length.shape))
+  answer = np.where(score >= least, answer, NO_ANSWER)
+  begun = np.ones(answer.shape, bool)
+  for count in range(first, tries.size, first):
+    leader = answer_choice.two_largest(answer[:, :count], score[:, :count])[1, :, -1]
+    total = np.where(answer[:, :count] != NO_ANSWER, score[:, :count], 0.0).sum(axis=1)
+    begun[:, count:] &= ~((total > 0) & (leader >= CONSENSUS * total))[:, None]
   tokens = np.where(np.arange(tries.size) < first, tries.picked(pool.length),
                     tries.picked(stopped))
-  return Drawn(tokens, np.ones(answer.shape, bool), answer_choice.vote(
-      np.where(score >= least, answer, NO_ANSWER), score))
+  return Drawn(tokens * begun, begun, answer_choice.vote(
+      np.where(begun, answer, NO_ANSWER), score))
 
 
 def _sure(pool: Samples) -> bool:
