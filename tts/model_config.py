@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import dataclasses
 import re
 
-from tts.model_kinds import Kind, KINDS, LEARNS
+from tts.model_kinds import Kind, KINDS, LEARNS, STATES
 from tts.models.arch import Arch, decoder
 from tts.train.latent_config import LatentConfig
 from tts.train.steps import TrainConfig
@@ -108,6 +108,11 @@ class Models(dict[str, ModelConfig]):
     """Those of `names`, or of all, that the run trains: enabled, and not given as a checkpoint."""
     return tuple(name for name in (self if names is None else names)
                  if self[name].enabled and not self[name].checkpoint)
+
+  @property
+  def learning_states(self) -> tuple[str, ...]:
+    """Latent verifiers that the run fits on hidden states."""
+    return tuple(name for name in self.trained() if self[name].learns == STATES)
 
 
 def _checked(name: str, model: ModelConfig) -> ModelConfig:

@@ -11,9 +11,8 @@ import shutil
 
 import numpy as np
 
-from tts import hosts, model_kinds
+from tts import hosts
 from tts.data import files
-from tts.model_kinds import STATES
 from tts.models.latent import Head
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
@@ -24,11 +23,9 @@ _FOLDER = 'states'
 def to_learn(run: Run) -> Head | None:
   """What the first latent verifier that the run trains reads; None where it trains none."""
   models = run.experiment.models
-  names = [name for name in models.trained(model_kinds.verifiers(models.kinds))
-           if models[name].learns == STATES]
-  if not names:
+  if not models.learning_states:
     return None
-  return models[names[0]].latent.head(run.model('base').arch.num_layers)
+  return models[models.learning_states[0]].latent.head(run.model('base').arch.num_layers)
 
 
 def _path(run: Run, mark: str, head: Head, question: str) -> str:

@@ -26,7 +26,7 @@ from tts.estimates.uses import Texts, Use
 from tts.eval.measures import flops
 from tts.eval.storage import records
 from tts.eval.storage.samples import COUNTS
-from tts.model_kinds import LABELS, STATES
+from tts.model_kinds import LABELS
 from tts.runs import blocks as blocks_lib, record_rows
 from tts.runs.blocks import Block
 from tts.runs.models_at_work import PerQuestion, Workers
@@ -248,7 +248,7 @@ def stage(e: Experiment) -> Stage:
       kept = ((config.samples, pages_for(texts.prompt)),)
       if config.rollouts:  # a question's solutions are kept while all of them are rolled out
         kept = ((config.samples * config.rollouts, config.samples * texts.solution()),)
-      learns = next((name for name in e.models.trained() if e.models[name].learns == STATES), None)
+      learns = next(iter(e.models.learning_states), None)
       yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions, learns)
       if learns and config.rollouts:
         yield Use(LABELS, 'base', sampling, texts.whole, texts.whole, kept, config.questions)

@@ -10,7 +10,7 @@ from tts.config import Experiment
 from tts.estimates import cost as costs
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Texts, Use
-from tts.model_kinds import STATES, VERIFIERS
+from tts.model_kinds import VERIFIERS
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
 from tts.stages import kept_states, labels, train as train_lib, train_latent
@@ -57,7 +57,7 @@ def stage(e: Experiment) -> Stage:
   kinds = e.models.kinds
   names = [name for name in model_kinds.verifiers(kinds) if e.models[name].enabled]
   decoders = tuple(name for name in names if not kinds[name].latent)
-  heads = [name for name in e.models.trained(names) if e.models[name].learns == STATES]
+  heads = e.models.learning_states
 
   def train_all(run: Run) -> None:
     for name in names:
