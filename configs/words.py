@@ -4,8 +4,8 @@
     --config.models.base.checkpoint=F.gguf
 
 F.gguf is SmolLM2-135M-Instruct, as a file, a folder or hf://org/name. A larger model to compare it
-with is --config.models.large.checkpoint=G.gguf --config.models.large.enabled=True. `:small` looks
-at `dev`, with a tenth of the questions.
+with, of the same tokenizer, is --config.models.large.checkpoint=G.gguf
+--config.models.large.enabled=True. `:small` looks at `dev`, with a tenth of the questions.
 
 The problems are our own (`tts.data.words`): stories of one or two operations, behind three worked
 examples. Which operations, the prompt and the temperature were set on `dev` for 0.2 to 0.4 of
