@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tts import answers, methods
@@ -13,6 +13,7 @@ from tts.library import calls, token_statistics
 from tts.library.calls import Limits, Questions, Scorer, Scores, spent
 from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Result, Solution, voted
+from tts.library.served import ServedModel
 from tts.library.tree_json import tree_page
 from tts.methods import Method
 from tts.models.latent import Head
@@ -23,7 +24,7 @@ from tts.searching.tree import Tree
 from tts.types import InputError
 
 
-def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
+def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: int = 16, *,
            verifier: RewardModel | None = None, selection: str | None = None,
            grader: str = 'exact', limits: Limits = Limits(), seed: int = 0, ordered: bool = True,
            progress: bool = True, **sampling: Any) -> Iterator[Result]:
@@ -33,7 +34,7 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   text that is asked twice, the first and the second are drawn apart.
 
   Args:
-    generator: of `tts.load_generator`.
+    generator: of `tts.load_generator`, or of `tts.connect_generator`.
     questions: texts.
     n: solutions of each.
     verifier: of `tts.load_verifier`; scores each step of them.
@@ -54,7 +55,7 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   Raises:
     tts.InputError: a question is too long, or an argument is no good; the message says why.
   """
-  model, how = calls.language_model(generator), calls.sampling(sampling)
+  model, how = calls.generator_of(generator), calls.sampling(sampling)
   _positive(n=n)
   asked, head = Questions(questions, model.prompts, limits, seed), _head(verifier)
   writing, scorer = (model.at_work(how, asked.limits, verifier),
@@ -75,8 +76,8 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
         asked.solution(s.tokens, float(s.logprob.sum(dtype=float)), values,
                        statistics=token_statistics.joined([(s.logprob, s.statistics)]))
         for s, values in zip(found, steps))
-    total = lambda name: sum(getattr(s, name) for s in found)
-    written = sum(s.num_tokens for s in solutions)
+    total = lambda name: _known_sum(getattr(s, name) for s in found)
+    written = sum(s.num_tokens for s in solutions) + total('discarded')
     cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, total('entered'),
                   total('attended'), head)]
     if scorer is not None:
@@ -88,14 +89,15 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   return calls.results(one, result, Result, len(asked.ids), models, n, ordered, progress)
 
 
-def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[str], *,
-           method: Method = methods.beam(), budget: int = 16, selection: str | None = None,
-           grader: str = 'exact', limits: Limits = Limits(), seed: int = 0, ordered: bool = True,
-           progress: bool = True, **sampling: Any) -> Iterator[Result]:
+def search(generator: LanguageModel | ServedModel, verifier: RewardModel,
+           questions: Sequence[str], *, method: Method = methods.beam(), budget: int = 16,
+           selection: str | None = None, grader: str = 'exact', limits: Limits = Limits(),
+           seed: int = 0, ordered: bool = True, progress: bool = True,
+           **sampling: Any) -> Iterator[Result]:
   """What a step-level search of each question, guided by a verifier, ends with.
 
   Args:
-    generator: of `tts.load_generator`.
+    generator: of `tts.load_generator`, or of `tts.connect_generator`.
     verifier: of `tts.load_verifier`.
     questions: texts.
     method: of `tts.methods`, or one of your own: `tts.methods.rebase(temperature=0.1)`.
@@ -110,7 +112,7 @@ def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[
   Raises:
     tts.InputError: as of `sample`; or the budget pays for no row.
   """
-  model, how = calls.language_model(generator), calls.sampling(sampling)
+  model, how = calls.generator_of(generator), calls.sampling(sampling)
   strategy = methods.strategy(method, budget)
   num = strategy.num_candidates
   if num < 1:
@@ -143,10 +145,10 @@ def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[
       rows.append({'problem_id': asked.problems[i].id, 'slot': slots[0],
                    'answer': solution.answer, 'truncated': not solution.finished,
                    'answer_score': solution.score, 'weight': solution.weight})
-    written = sum(len(n.tokens) + (len(n.simulation.tokens) if n.simulation else 0)
-                  for n in tree.nodes)
-    cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, int(tree.entered[0]),
-                  int(tree.attended[0]), head)]
+    written = tree.discarded + sum(
+        len(n.tokens) + (len(n.simulation.tokens) if n.simulation else 0) for n in tree.nodes)
+    cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, _number(tree.entered[0]),
+                  _number(tree.attended[0]), head)]
     if scorer is not None:
       cost.append(spent(scorer.arch, 'prm', len(scorer.prompt(i)), 0, int(tree.entered[1]),
                         int(tree.attended[1])))
@@ -231,6 +233,15 @@ def grade(predictions: Sequence[str], gold: Sequence[str], grader: str = 'exact'
   found = [answers.find(text) for text in predictions]
   verdicts = grading.are_right(grader, [(f and f.answer, g) for f, g in zip(found, gold)], questions)
   return [Grade(right, f and f.answer, f and f.rule) for right, f in zip(verdicts, found)]
+
+
+def _known_sum(numbers: Iterable[int | None]) -> int | None:
+  numbers = list(numbers)
+  return None if None in numbers else sum(numbers)
+
+
+def _number(value: Any) -> int | None:
+  return None if value is None else int(value)
 
 
 def _positive(**numbers: int) -> None:
