@@ -21,6 +21,7 @@ def main(_):
   if not (topology := experiment.TOPOLOGY).value:
     raise InputError(f'--topology is missing: {topology.help}')
   config = experiment.read()
+  config.models.check_here('its programs are not ours, drop it')
   common.compile_only()
   from tts.estimates import compile_all
   compile_all.run(config, topology.value, ONLY.value, _OUTPUT.value)

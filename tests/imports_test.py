@@ -21,6 +21,8 @@ FORBIDDEN = {
     # Of models an engine knows the sizes alone; what it runs are functions that it is given.
     'tts/engine': (('tts.models', 'tts.data', 'tts.eval', 'tts.train', 'tts.searching',
                     'tts.revision', 'tts.answers', *STUDY), ('tts.models.arch.Arch',)),
+    'tts/remote': (('tts.models', 'tts.data', 'tts.eval', 'tts.train', 'tts.searching',
+                    'tts.revision', 'tts.answers', *STUDY), ()),
     'tts/sampling': (('tts.models', 'tts.data', 'tts.eval', 'tts.train', *STUDY), ()),
     'tts/searching': (('tts.models', 'tts.data', 'tts.eval', 'tts.train', *STUDY), ()),
     'tts/revision': (('tts.models', 'tts.data', 'tts.eval', 'tts.train', *STUDY), ()),
@@ -235,6 +237,7 @@ def test_data_and_eval_work_without_jax():
     ('tts/engine/a.py', 'import tts.runs.blocks'),
     ('tts/engine/a.py', 'from tts.searching import search'),
     ('tts/models/a.py', 'from tts.engine.nodes import Node'),
+    ('tts/remote/a.py', 'from tts.models.arch import Arch'),
     ('tts/searching/a.py', 'import tts.stages.whole_texts'),
     ('tts/data/a.py', 'import jax.numpy as jnp'),
     ('tts/data/deeper/a.py', 'import jax'),

@@ -19,6 +19,7 @@ from typing import Any
 # Name --> the module that has it; None is a module of its own.
 _PUBLIC = {
     'load_generator': 'tts.library.models', 'load_verifier': 'tts.library.models',
+    'connect_generator': 'tts.library.served', 'ServedModel': 'tts.library.served',
     'LanguageModel': 'tts.library.models', 'RewardModel': 'tts.library.models',
     'sample': 'tts.library.api', 'score': 'tts.library.api', 'search': 'tts.library.api',
     'deepconf': 'tts.library.confident',

@@ -10,6 +10,7 @@ from tts.model_kinds import Kind, KINDS, LEARNS, STATES
 from tts.models.arch import Arch, decoder
 from tts.train.latent_config import LatentConfig
 from tts.train.steps import TrainConfig
+from tts.types import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,10 @@ class ModelConfig:
       whole solutions); see `tts.model_kinds`. None is what the model of this name always learns.
     checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; or
       a GGUF file, F.gguf or hf://org/name/F.gguf; its training is skipped.
+    server: of a language model that is on a completions server, its address,
+      `http://localhost:8000/v1`; `checkpoint` is the folder of the same model, of which
+      tokenizer and shape are read and no weights. `Experiment.lanes` is how many requests are on their way.
+    served_as: the server's name for the model; None is the only one that it has.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
       has more are fresh.
     arch: shape of the decoder; vocab_size 0 takes the tokenizer's, num_layers 0 (`AS_INIT`) all of
@@ -35,6 +40,8 @@ class ModelConfig:
   enabled: bool = True
   learns: str | None = None
   checkpoint: str | None = None
+  server: str | None = None
+  served_as: str | None = None
   init: str = 'scratch'
   arch: Arch = decoder(layers=2, width=32, heads=4)
   train: TrainConfig = TrainConfig(learning_rate=1e-2, tokens=1_000_000)
@@ -104,6 +111,16 @@ class Models(dict[str, ModelConfig]):
     """What each is for, in order."""
     return {name: KINDS[model.learns] for name, model in self.items()}
 
+  @property
+  def served(self) -> tuple[str, ...]:
+    """Those that are on a server, and enabled."""
+    return tuple(name for name, model in self.items() if model.enabled and model.server)
+
+  def check_here(self, what: str) -> None:
+    """Raises InputError where a model is on a server; `what` says why it may not be."""
+    if served := self.served:
+      raise InputError(f'config.models.{served[0]}.server is given: {what}')
+
   def trained(self, names: Iterable[str] | None = None) -> tuple[str, ...]:
     """Those of `names`, or of all, that the run trains: enabled, and not given as a checkpoint."""
     return tuple(name for name in (self if names is None else names)
@@ -130,4 +147,9 @@ def _checked(name: str, model: ModelConfig) -> ModelConfig:
   if KINDS[found].latent and model.init != 'base':
     raise ValueError(f'{name}.init is {model.init!r}: what reads the hidden states of the model that '
                      'writes starts from it; set it to base')
+  if model.server and not (KINDS[found].writes and not KINDS[found].revises and model.checkpoint):
+    raise ValueError(f'{name}.server is given: it is for a model that learns solutions, and its '
+                     f'{name}.checkpoint is to be the folder of the same model, for the tokenizer')
+  if model.served_as and not model.server:
+    raise ValueError(f'{name}.served_as is given, and {name}.server is not')
   return dataclasses.replace(model, learns=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 
 from tts import parallel
 from tts.engine.coroutines import Shared
@@ -10,10 +11,31 @@ from tts.engine.nodes import Node
 from tts.engine.reader import Read, Reader
 from tts.engine.shape import Shape
 from tts.engine.store import Store
-from tts.engine.writer import Writer
+from tts.engine.writer import Writer, Written
 from tts.protocols import MakeGenerator, MakeVerifier, Params
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Spent:
+  """What jobs cost a model, so many of them added up.
+
+  Attributes:
+    entered: tokens that entered it; None where that is not known.
+    attended: keys that these attended to; likewise.
+    discarded: tokens that it wrote behind the end of what was asked for.
+  """
+
+  entered: int | None = 0
+  attended: int | None = 0
+  discarded: int = 0
+
+  def __add__(self, other: Spent) -> Spent:
+    known = None not in (self.entered, other.entered)
+    return Spent(self.entered + other.entered if known else None,
+                 self.attended + other.attended if known else None,
+                 self.discarded + other.discarded)
 
 
 class _Worker:
@@ -86,6 +108,16 @@ class EngineGenerator(_Worker):
   @property
   def workers(self) -> list[Writer | Reader]:
     return [self.reader, self.writer]
+
+  def opening(self, prompt: Sequence[int]) -> Spent:
+    """What the jobs behind a question's ids cost without it, beside what `spent` says of each."""
+    del prompt
+    return Spent()
+
+  def spent(self, node: Node, written: Written) -> Spent:
+    """What a job behind a text cost: every token enters once, but for the last of all."""
+    entered = len(written.tokens) - written.ended
+    return Spent(entered, attended(node.end, entered))
 
 
 class EngineVerifier(_Worker):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tts import answers, methods
@@ -14,6 +14,7 @@ from tts.library import calls, token_statistics
 from tts.library.calls import Limits, Questions, Scorer, Scores, spent
 from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Result, Solution, voted
+from tts.library.served import ServedModel
 from tts.library.tree_json import tree_page
 from tts.methods import Method
 from tts.models.latent import Head
@@ -24,7 +25,7 @@ from tts.searching.tree import Tree
 from tts.types import InputError
 
 
-def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
+def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: int = 16, *,
            verifier: RewardModel | None = None, selection: str | None = None,
            grader: str = 'exact', limits: Limits = Limits(), seed: int = 0, ordered: bool = True,
            progress: bool = True, budget_forcing: BudgetForcing | None = None,
@@ -35,7 +36,7 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   text that is asked twice, the first and the second are drawn apart.
 
   Args:
-    generator: of `tts.load_generator`.
+    generator: of `tts.load_generator`, or of `tts.connect_generator`.
     questions: texts.
     n: solutions of each.
     verifier: of `tts.load_verifier`; scores each step of them.
@@ -58,10 +59,13 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   Raises:
     tts.InputError: a question is too long, or an argument is no good; the message says why.
   """
-  model, how = calls.language_model(generator), calls.sampling(sampling)
+  model, how = calls.generator_of(generator), calls.sampling(sampling)
   _positive(n=n)
   asked, head = Questions(questions, model.prompts, limits, seed), _head(verifier)
   forcing = budget_forcing and budget_forcing.forcing(model.prompts, asked.limits)
+  if forcing and isinstance(model, ServedModel):
+    raise InputError(f'budget_forcing is given, and {model.source} is on a server, which is not asked '
+                     'to go on behind what is forced: load it by tts.load_generator')
   if forcing and (head is not None or how.statistics):
     raise InputError('budget_forcing is given, and '
                      + ('statistics too' if head is None else f'{verifier.source} scores what is '
@@ -88,8 +92,8 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
                        statistics=token_statistics.joined([(s.logprob, s.statistics)]),
                        forced_tokens=s.forced.tokens if s.forced else 0)
         for s, values in zip(found, steps))
-    total = lambda name: sum(getattr(s, name) for s in found)
-    written = sum(s.num_drawn for s in found)
+    total = lambda name: _known_sum(getattr(s, name) for s in found)
+    written = total('num_drawn')
     cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, total('entered'),
                   total('attended'), head)]
     if scorer is not None:
@@ -101,14 +105,15 @@ def sample(generator: LanguageModel, questions: Sequence[str], n: int = 16, *,
   return calls.results(one, result, Result, len(asked.ids), models, n, ordered, progress)
 
 
-def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[str], *,
-           method: Method = methods.beam(), budget: int = 16, selection: str | None = None,
-           grader: str = 'exact', limits: Limits = Limits(), seed: int = 0, ordered: bool = True,
-           progress: bool = True, **sampling: Any) -> Iterator[Result]:
+def search(generator: LanguageModel | ServedModel, verifier: RewardModel,
+           questions: Sequence[str], *, method: Method = methods.beam(), budget: int = 16,
+           selection: str | None = None, grader: str = 'exact', limits: Limits = Limits(),
+           seed: int = 0, ordered: bool = True, progress: bool = True,
+           **sampling: Any) -> Iterator[Result]:
   """What a step-level search of each question, guided by a verifier, ends with.
 
   Args:
-    generator: of `tts.load_generator`.
+    generator: of `tts.load_generator`, or of `tts.connect_generator`.
     verifier: of `tts.load_verifier`.
     questions: texts.
     method: of `tts.methods`, or one of your own: `tts.methods.rebase(temperature=0.1)`.
@@ -123,7 +128,7 @@ def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[
   Raises:
     tts.InputError: as of `sample`; or the budget pays for no row.
   """
-  model, how = calls.language_model(generator), calls.sampling(sampling)
+  model, how = calls.generator_of(generator), calls.sampling(sampling)
   strategy = methods.strategy(method, budget)
   num = strategy.num_candidates
   if num < 1:
@@ -156,10 +161,10 @@ def search(generator: LanguageModel, verifier: RewardModel, questions: Sequence[
       rows.append({'problem_id': asked.problems[i].id, 'slot': slots[0],
                    'answer': solution.answer, 'truncated': not solution.finished,
                    'answer_score': solution.score, 'weight': solution.weight})
-    written = sum(len(n.tokens) + (len(n.simulation.tokens) if n.simulation else 0)
-                  for n in tree.nodes)
-    cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, int(tree.entered[0]),
-                  int(tree.attended[0]), head)]
+    written = tree.discarded + sum(
+        len(n.tokens) + (len(n.simulation.tokens) if n.simulation else 0) for n in tree.nodes)
+    cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, _number(tree.entered[0]),
+                  _number(tree.attended[0]), head)]
     if scorer is not None:
       cost.append(spent(scorer.arch, 'prm', len(scorer.prompt(i)), 0, int(tree.entered[1]),
                         int(tree.attended[1])))
@@ -244,6 +249,15 @@ def grade(predictions: Sequence[str], gold: Sequence[str], grader: str = 'exact'
   found = [answers.find(text) for text in predictions]
   verdicts = grading.are_right(grader, [(f and f.answer, g) for f, g in zip(found, gold)], questions)
   return [Grade(right, f and f.answer, f and f.rule) for right, f in zip(verdicts, found)]
+
+
+def _known_sum(numbers: Iterable[int | None]) -> int | None:
+  numbers = list(numbers)
+  return None if None in numbers else sum(numbers)
+
+
+def _number(value: Any) -> int | None:
+  return None if value is None else int(value)
 
 
 def _positive(**numbers: int) -> None:

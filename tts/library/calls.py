@@ -22,6 +22,7 @@ from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier
 from tts.engine.reader import Read
 from tts.eval.measures import flops
 from tts.library.models import given, LanguageModel, RewardModel
+from tts.library.served import ServedModel
 from tts.library.results import Solution
 from tts.models.arch import Arch
 from tts.models.latent import Head
@@ -168,20 +169,20 @@ def encoded(prompts: Prompts, text: str, i: int, limits: Limits) -> Sequence[int
   return tokens
 
 
-def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int,
-          seen: int, head: Head | None = None) -> int | None:
-  """FLOPs of a model on one question, its prompt included; None without an architecture.
+def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int | None,
+          seen: int | None, head: Head | None = None) -> int | None:
+  """FLOPs of a model on one question, its prompt included; None where they are not known.
 
   Args:
-    arch: of the model.
+    arch: of the model; None where it is not known.
     kind: `lm` or `prm`.
     prompt: tokens of the question.
     written: tokens that it wrote; 0 of a verifier.
-    entered: tokens of solutions that entered it.
+    entered: tokens of solutions that entered it; None where a server does not say.
     seen: keys that these attended to.
     head: that scores what it writes; its FLOPs are among them.
   """
-  if arch is None:
+  if arch is None or entered is None:
     return None
   counts = {'kept': written, 'pruned': 0, 'simulated': 0, 'entered': prompt + entered,
             'attended': attended(0, prompt) + seen}
@@ -256,6 +257,11 @@ def _in_turn(found: Iterator[tuple[int, T]], ordered: bool) -> Iterator[T]:
     while following in waiting:
       yield waiting.pop(following)
       following += 1
+
+
+def generator_of(model: Any) -> LanguageModel | ServedModel:
+  """The argument, if it can write; else InputError."""
+  return model if isinstance(model, ServedModel) else language_model(model)
 
 
 def language_model(model: Any) -> LanguageModel:

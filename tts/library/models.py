@@ -127,9 +127,9 @@ class RewardModel:
     Raises:
       InputError: the generator is no decoder of ours, or has no such layer.
     """
-    if generator.arch is None:
-      raise InputError(f'{generator.source} is a model of your own: a latent verifier needs one '
-                       'that tts.load_generator has loaded')
+    if not isinstance(generator, LanguageModel) or generator.arch is None:
+      raise InputError(f'{generator.source} is a model of your own or on a server: a latent '
+                       'verifier needs one that tts.load_generator has loaded')
     head.check_fits(generator.arch.num_layers)
     own = {latent.NAME: placement.replicate(params, generator.mesh)}
     return cls(Functions(latent.Verifier, generator.arch, head), generator.params | own,
@@ -219,7 +219,7 @@ def _latent(source: Source, generator: LanguageModel | None,
   if given_too:
     raise InputError(f'{given_too[0]} is given, and a latent verifier runs as its generator does: '
                      'leave it out')
-  if generator.arch is None:
+  if not isinstance(generator, LanguageModel) or generator.arch is None:
     raise InputError(f'{generator.source} has no states that {source} could read: load it by '
                      'tts.load_generator')
   head, params, _ = latent_folder.load(folder, generator.arch, latent_folder.fingerprint(

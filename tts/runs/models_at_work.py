@@ -74,6 +74,8 @@ class Workers:
   def _generator(self, name: str, sampling: SamplingConfig, judge: str | None,
                  states: Head | None) -> EngineGenerator:
     model = self.run.model(judge or name)
+    if model.served is not None:
+      return model.served.at_work(sampling, self.run.limits)
     kind = latent.Generator if judge else latent_states.Collecting if states else Generator
     make = Functions(kind, model.arch, states or model.head)
     generator = EngineGenerator(self.run.mesh, make, model.params,

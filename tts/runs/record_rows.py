@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any
 
@@ -22,17 +22,34 @@ from tts.types import Problem, Strategy
 
 
 Rows = list[dict[str, Any]]  # of one question
+Counts = dict[str, int | None]
 
 
-def prompt_counts(prompt_tokens: int) -> dict[str, int]:
+def prompt_counts(prompt_tokens: int) -> Counts:
   """Counts of reading a question's prompt, once."""
   return {'prompt': prompt_tokens, 'kept': 0, 'pruned': 0, 'simulated': 0, 'reencoded': 0,
           'last': 0, 'entered': prompt_tokens,
           'attended': prompt_tokens * (prompt_tokens + 1) // 2}
 
 
-def add(counts: dict[str, int], **more: int) -> dict[str, int]:
-  return {**counts, **{k: counts[k] + int(v) for k, v in more.items()}}
+def add(counts: Counts, **more: int | None) -> Counts:
+  """Counts and more of them; what is not known in one of the two is not known."""
+  return {**counts, **{k: None if counts[k] is None or v is None else counts[k] + int(v)
+                       for k, v in more.items()}}
+
+
+def entering(counts: Counts, entered: int | None, attended: int | None, kept: int = 0) -> Counts:
+  """Adds what entered a generator for what it wrote; None where a server does not say.
+
+  Here every token that is drawn enters once; what is forced enters too, and is `reencoded`. A server
+  reads some again, which is that as well, and less than none of it where it had read them for
+  another question. kept: tokens that are in other rows' counts.
+  """
+  found = add(counts, entered=entered, attended=attended)
+  if found['entered'] is None:
+    return found
+  once = kept + sum(found[k] for k in ('prompt', 'kept', 'pruned', 'simulated')) - found['last']
+  return add(found, reencoded=found['entered'] - once)
 
 
 def _statistics(parts: Sequence[token_statistics.Part]) -> dict[str, Any]:
@@ -48,13 +65,13 @@ def _read(text: str | None, finished: bool) -> dict[str, Any]:
 
 
 def _written(sample: Sample) -> dict[str, int]:
-  """Counts of writing a sample.
+  """Counts of writing a sample, but for what entered.
 
   What was forced is read and not drawn; what was dropped is drawn and never enters.
   """
   forced, dropped = (sample.forced.tokens, sample.forced.suppressed) if sample.forced else (0, 0)
-  return {'kept': len(sample.tokens) - forced, 'reencoded': forced, 'pruned': dropped,
-          'last': 1 + dropped, 'entered': sample.entered, 'attended': sample.attended}
+  return {'kept': len(sample.tokens) - forced, 'pruned': dropped + sample.discarded,
+          'last': 1 + dropped}
 
 
 def _forced(sample: Sample) -> dict[str, Any]:
@@ -110,12 +127,19 @@ class RowMaker:
     roles: what its ids mean to a sampler.
     grader: how answers are compared, of `graders.GRADERS`.
     seed: of the run.
+    engine: a model's name --> what wrote for it, its rows' field `engine`; None where it was this
+      program, whose rows have no such field.
   """
 
   tokenizer: Tokenizer
   roles: Roles
   grader: str
   seed: int
+  engine: Callable[[str], dict[str, Any] | None] = lambda model: None
+
+  def _engine(self, model: str) -> dict[str, Any]:
+    engine = self.engine(model)
+    return {} if engine is None else {'engine': engine}
 
   def judge(self, solutions: Sequence[tuple[str | None, bool, Problem]]) -> list[dict[str, Any]]:
     """`answer`, `truncated` and `correct` of solutions, all graded together.
@@ -187,8 +211,9 @@ class RowMaker:
         'other_scores': {},
         'logprob': f32(sample.logprob.sum(dtype=np.float64)), 'level': problem.level, 'context': [],
         **self._thinking(sample.tokens), **_forced(sample),
-        **_statistics([(sample.logprob, sample.statistics)]),
-        'counts': {model: add(counts, **_written(sample))}}
+        **_statistics([(sample.logprob, sample.statistics)]), **self._engine(model),
+        'counts': {model: entering(add(counts, **_written(sample)), sample.entered,
+                                   sample.attended)}}
 
   def sample_rows(self, block: Block, b: int, samples: Sequence[Sample], strategy: Strategy, *,
                   stream: str, model: str, split: str) -> Rows:
@@ -259,18 +284,21 @@ class RowMaker:
           'logprob': f32(sum(node.logprob for node in steps)), 'level': problem.level,
           'context': [], **self._thinking(tokens),
           **_statistics([(node.logprobs, node.statistics) for node in steps]),
+          **self._engine(model),
           'counts': {m: add(prompt_counts(0), kept=kept) for m in (model, verifier)}})
     pruned = sum(len(n.tokens) for i, n in enumerate(tree.nodes) if i not in counted)
-    for m, name in enumerate((model, verifier)):
-      share = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated,
-                  entered=tree.entered[m], attended=tree.attended[m],
-                  last=ended if name == model else 0)
-      if name == verifier and own_prompt is not None:
-        share = add(prompt_counts(own_prompt), reencoded=tree.entered[m], entered=tree.entered[m],
-                    attended=tree.attended[m])
-        for row in rows:
-          row['counts'][name]['kept'] = 0
-      rows[0]['counts'][name] = add(rows[0]['counts'][name], **share)
+    kept = sum(row['counts'][model]['kept'] for row in rows)
+    written = add(prompt_counts(prompt_tokens), pruned=pruned, simulated=simulated)
+    (entered, read), (attended, seen) = tree.entered, tree.attended
+    share = {
+        model: entering(add(written, pruned=tree.discarded, last=ended), entered, attended, kept),
+        verifier: add(written, entered=read, attended=seen)}
+    if own_prompt is not None:
+      share[verifier] = add(prompt_counts(own_prompt), reencoded=read, entered=read, attended=seen)
+      for row in rows:
+        row['counts'][verifier]['kept'] = 0
+    for name, counts in share.items():
+      rows[0]['counts'][name] = add(rows[0]['counts'][name], **counts)
     if latent:
       for row in rows:
         count_states(row, verifier)

@@ -15,11 +15,14 @@ from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.data.verifier_format import Reader
 from tts.eval.storage import runfiles
+from tts.library.served import connected, ServedModel
 from tts.models import latent
 from tts.models.arch import Arch
 from tts.models.latent import Head
+from tts.models.transformer import abstract, num_params
 from tts.models.verifier import Verifier
 from tts.runs import verifiers, workdir as workdir_lib
+from tts.remote.client import ServerConfig
 from tts.runs.record_rows import RowMaker
 from tts.sampling.decode import Limits
 from tts.sampling.logits import GROUP
@@ -33,13 +36,14 @@ class Model:
   """A trained model on the devices."""
 
   name: str
-  arch: Arch
-  params: Any
+  arch: Arch | None  # None of one on a server whose shape is not known
+  params: Any        # None of one on a server
   mark: str  # fingerprint
   reader: Reader | None = None  # of a verifier with a tokenizer of its own
   open: dict[str, Any] | None = None  # of an open checkpoint, or of what was finetuned from one
   make: verifiers.Make = Verifier  # how it is read as a verifier
   head: Head | None = None  # of a latent verifier, whose other parameters are its generator's
+  served: ServedModel | None = None  # what is on a server
 
   def own_prompt(self, problem: Problem) -> int | None:
     """Ids of a question where they are not the generator's, else None."""
@@ -94,6 +98,8 @@ class Run:
     given = self.model_config(name).checkpoint
     if not given:
       return self.workdir.path('models', name)
+    if self.model_config(name).server:
+      return hub.local(given)  # nothing but its tokenizer and its shape are wanted
     return open_checkpoint.imported(given, self.workdir.root,
                                     self.experiment.models.kinds[name].writes)
 
@@ -119,6 +125,8 @@ class Run:
     if not config.checkpoint and not os.path.isdir(folder):
       raise InputError(f'{folder} is missing: train it first (launch.reproduce does all stages), '
                        f'or give --config.models.{name}.checkpoint')
+    if config.server:
+      return self._served(name)
     if self.experiment.models.kinds[name].latent:
       return self._latent(name, folder)
     arch, params, meta, tokenizer = checkpoint.load_model(folder, self.mesh)
@@ -140,6 +148,35 @@ class Run:
     if arch.vocab_size > GROUP:  # smaller ones are drawn from as in runs from before groups
       mark = workdir_lib.fingerprint(mark, GROUP)
     return Model(name, arch, params, mark, reader, meta.get('open'))
+
+  @functools.cache
+  def served(self, name: str) -> ServedModel:
+    """A model on a server, if it can be used; raises as `tts.library.served.connected`."""
+    config = self.model_config(name)
+    server = ServerConfig(url=config.server, model=config.served_as,
+                          requests=self.experiment.lanes or ServerConfig.requests)
+    return connected(server, config.checkpoint, self.mesh, self.experiment.prompts)
+
+  def engine(self, name: str) -> dict[str, Any] | None:
+    """What wrote for a model, as its records have it; None where it was this program."""
+    if not self.model_config(name).server:
+      return None
+    return self.served(name).engine.as_record()
+
+  def _served(self, name: str) -> Model:
+    """A model on a server: its tokens depend on what the server computes beside them."""
+    found, folder = self.served(name), self.model_folder(name)
+    if found.tokenizer.proto != self.tokenizer.proto:
+      raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
+                       'one run must share theirs')
+    if hosts.is_first():
+      self._write_given(name, {
+          'kind': 'lm', 'arch': found.arch and dataclasses.asdict(found.arch),
+          'params': found.arch and num_params(abstract(found.arch)), 'metrics': {},
+          'engine': self.engine(name)}, found.tokenizer)
+    engine = self.engine(name)
+    return Model(name, found.arch, None,
+                 workdir_lib.fingerprint('server', engine['name'], engine['model']), served=found)
 
   def _latent(self, name: str, folder: str) -> Model:
     """A head on the base's hidden states."""
@@ -192,7 +229,8 @@ class Run:
 
   @functools.cached_property
   def rows(self) -> RowMaker:
-    return RowMaker(self.tokenizer, self.limits.roles, self.experiment.data.grader, self.seed)
+    return RowMaker(self.tokenizer, self.limits.roles, self.experiment.data.grader, self.seed,
+                    self.engine)
 
   def problems(self, split: str, count: int | None = None,
                field: str = 'search.questions') -> list[Problem]:

@@ -101,6 +101,31 @@ def main(experiment: Experiment) -> str:
   return experiment.verifier
 
 
+def check_served(experiment: Experiment) -> None:
+  """Raises InputError where a model on a server is to be learnt from, or read inside."""
+  models = experiment.models
+  if not models.served:
+    return
+  where = f'config.models.{models.served[0]}.server is given'
+  for name, model in models.items():
+    if model.enabled and models.kinds[name].latent:
+      raise InputError(f'{where}, and {name} reads hidden states, which a server does not give: '
+                       f'set --config.models.{name}.enabled=False')
+  if untaught := models.trained():
+    raise InputError(f'{where}, and there are no weights to train {untaught[0]} from: use '
+                     f'launch.evaluate, or give --config.models.{untaught[0]}.checkpoint')
+  for name, of in added(experiment).items():
+    if of in models.served:
+      raise InputError(f'{where}, and the verifier {name} of config.plugins reads that model here: '
+                       'leave the plugin out')
+  if experiment.revision.enabled and models['base'].server:
+    raise InputError(f'{where}, and revisions are made of a model that is here: set '
+                     '--config.revision.enabled=False')
+  if experiment.budget_forcing.thinking_tokens and models['base'].server:
+    raise InputError(f'{where}, and a server is not asked to go on behind what budget forcing has '
+                     'it read: set --config.budget_forcing.thinking_tokens="()"')
+
+
 def beside(experiment: Experiment) -> list[str]:
   """The others that searches can follow."""
   return [name for name in _followed(experiment) if name != main(experiment)]

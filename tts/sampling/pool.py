@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from tts.engine.coroutines import together
-from tts.engine.engine_models import attended, EngineGenerator
+from tts.engine.engine_models import EngineGenerator, Spent
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
 from tts.engine.writer import Write
@@ -41,18 +41,19 @@ class Sample:
 
   tokens: np.ndarray   # [length] int32, its own tokens, the end-of-sequence included
   logprob: np.ndarray  # [length] float32, natural log at temperature 1
-  entered: int
-  attended: int        # keys that the tokens that entered attended to, summed
+  entered: int | None  # None where a server does not say
+  attended: int | None  # keys that the tokens that entered attended to, summed
   statistics: Statistics | None = None  # [length], where they are asked for
   values: np.ndarray | None = None  # [length, ...], of a generator that scores what it writes
   forced: Forced | None = None  # of budget forcing
   stopped: bool = False  # where the model was too unsure
+  discarded: int = 0     # tokens that a server wrote behind its end
 
   @property
   def num_drawn(self) -> int:
     """Tokens that were drawn, those that are not in it among them."""
     more = self.forced.suppressed - self.forced.tokens if self.forced else 0
-    return len(self.tokens) + more
+    return len(self.tokens) + more + self.discarded
 
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,
@@ -60,9 +61,10 @@ async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarr
   """A solution's rest behind a text, which the caller holds. key: uint32 [2]; ends: of `Write`."""
   written = await Write(generator.writer, group, node, key, steps=generator.limits.max_steps,
                         greedy=greedy, **ends)
-  entered = len(written.tokens) - 1  # the last one never does
-  return Sample(written.tokens, written.logprob, entered, attended(node.end, entered),
-                written.statistics, written.values, stopped=written.stopped)
+  spent = generator.spent(node, written)
+  return Sample(written.tokens, written.logprob, spent.entered, spent.attended,
+                written.statistics, written.values, stopped=written.stopped,
+                discarded=spent.discarded)
 
 
 async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int], keys: np.ndarray,
@@ -71,6 +73,9 @@ async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int],
   question = await generator.opened(group, prompt)
   found = await together([draw(generator, group, question, key, greedy) for key in keys])
   generator.release(group, question)
+  if found:
+    spent = Spent(found[0].entered, found[0].attended) + generator.opening(prompt)
+    found[0] = dataclasses.replace(found[0], entered=spent.entered, attended=spent.attended)
   return found
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tts import rng
 from tts.engine.coroutines import together
-from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier
+from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier, Spent
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
 from tts.engine.writer import Write, Written
@@ -85,7 +85,7 @@ class Search:
     self._generator, self._verifier, self._question = generator, verifier, question
     self._method, self._group, self._rewrite = method, group, rewrite
     self._nodes: list[tree.Node] = []
-    self._counts = np.zeros((2, 2), np.int64)  # entered, attended to; of generator and verifier
+    self._spent = [generator.opening(question.prompt), Spent()]  # by generator and verifier
 
   async def run(self) -> tree.Tree:
     """Rounds until none of the rows that are kept goes on."""
@@ -111,7 +111,7 @@ class Search:
         break
     self._drop(rows)
     return tree.Tree(
-        nodes=self._nodes, entered=self._counts[0], attended=self._counts[1],
+        nodes=self._nodes, **self._costs(),
         candidates=[(n, row.node) for n, row in enumerate(rows)
                     if row is not None and not row.live])
 
@@ -120,7 +120,7 @@ class Search:
     ahead = self._method.lookahead
     written = await Write(self._generator.writer, self._group, row.text, key, steps=1, ahead=ahead,
                           place=(row.step, row.position, 0, 0), keep=True)
-    self._count(0, row.text.end, len(written.tokens) - written.ended)
+    self._spent[0] += self._generator.spent(row.text, written)
     self._generator.release(self._group, row.text)
     own, more = written.tokens[:written.own], written.tokens[written.own:]
     row.written, row.text = written, written.node
@@ -149,7 +149,7 @@ class Search:
     if not len(ids):
       return
     seen = await Read(self._verifier.reader, self._group, row.read, ids, own=True, keep=True)
-    self._count(1, row.read.end, len(ids))
+    self._spent[1] += Spent(len(ids), attended(row.read.end, len(ids)))
     self._release(row.read)
     row.read, row.score = seen.node, float(_sound(seen.values)[-1])
     row.steps_read, row.ids_read = row.steps_read + 1, row.ids_read + len(ids)
@@ -162,9 +162,11 @@ class Search:
     if self._verifier is not None:
       self._verifier.release(self._group, read)
 
-  def _count(self, model: int, start: int, tokens: int) -> None:
-    """So many tokens entered a model behind a text of `start`."""
-    self._counts[:, model] += tokens, attended(start, tokens)
+  def _costs(self) -> dict[str, Any]:
+    """Fields of a tree."""
+    return {'entered': np.array([spent.entered for spent in self._spent]),
+            'attended': np.array([spent.attended for spent in self._spent]),
+            'discarded': self._spent[0].discarded}
 
   def _record(self, rows: list[_Row | None], index: int) -> None:
     """The steps of this round as nodes of the tree."""

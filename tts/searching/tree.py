@@ -48,8 +48,11 @@ class Tree:
   nodes: list[Node]
   candidates: list[tuple[int, int]]  # (slot, index of its last node), slots ascending; a node that
                                      # several slots have is as many particles of one generation
-  entered: np.ndarray                # [2] int, own and simulated tokens: generator, verifier
-  attended: np.ndarray               # [2] int, and what those attended to
+  # [2] of generator and verifier: own and simulated tokens, and what those attended to; int, or
+  # objects where a server does not say, None then.
+  entered: np.ndarray
+  attended: np.ndarray
+  discarded: int = 0  # tokens that a server wrote behind steps' ends
 
   def path(self, index: int) -> list[int]:
     """Node indices from the first step to `index`."""

@@ -94,6 +94,7 @@ class Solver:
                        'launch.reproduce makes one')
     written = records.read_object(os.path.join(folder, 'run.json'), 'config')
     experiment = config_lib.from_config_dict(ml_collections.ConfigDict(written['config']))
+    experiment.models.check_here('launch.solve needs the models of the run here; use tts.search')
     self._run = Run(experiment, Workdir(folder), experiment.seeds[0])
     self._workers = Workers(self._run)
     self._policy: Policy = policy_lib.load(os.path.join(folder, 'policy.json'))

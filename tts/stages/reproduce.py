@@ -22,6 +22,7 @@ from tts.eval.claims.claims import Claim
 from tts.eval.policy import estimators
 from tts.eval.report import report, votes_file
 from tts.model_kinds import NOTHING, VERIFIERS
+from tts.remote.generator import check_sampling
 from tts.runs import blocks, verifiers, work as work_lib
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint, Usage, Workdir
@@ -46,6 +47,10 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   config = config_lib.as_json(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
   verifiers.main(experiment)  # a mistake is to show now, while nothing has changed
+  verifiers.check_served(experiment)
+  for name in experiment.models.served:
+    check_sampling(experiment.sampling, 'config.sampling')
+    run.served(name)
   estimators.checked(experiment.difficulty.estimator, 'config.difficulty.estimator')
   run.data_mark(experiment.search.split)
   folder.write_json('run.json', {

@@ -214,6 +214,11 @@ def read_meta(directory: str | os.PathLike[str]) -> dict[str, Any]:
                                 {'kind': str, 'arch': dict, 'files': dict})
 
 
+def read_arch(directory: str | os.PathLike[str]) -> Arch:
+  """The architecture of a published model; its weights are not read. Errors as of `read_meta`."""
+  return _read_arch(pathlib.Path(directory), read_meta(directory)['arch'])
+
+
 def check_files(directory: str | os.PathLike[str]) -> None:
   """Looks at every file of a published model.
 

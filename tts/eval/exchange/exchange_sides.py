@@ -43,7 +43,8 @@ def larger_sides(run: RunFiles) -> Iterator[Larger]:
   """
   base = run.models.get('base')
   for name in run.generators[1:]:
-    if base is None or name not in run.models:
+    if base is None or name not in run.models or None in (
+        base['params'], run.models[name]['params']):  # a server may have a shape of its own
       continue
     greedy, pool = run.setting(name, 'greedy'), run.setting(name, 'sample')
     several = pool is not None and pool.setting.strategy.budget > 1

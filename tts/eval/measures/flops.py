@@ -60,6 +60,8 @@ def counted(arch: Mapping[str, Any], kind: str, counts: Mapping[str, Any]) -> An
 
 def of_token(meta: Mapping[str, Any]) -> int | None:
   """Of one token that enters the model of a `model.json`, keys apart; None where it is unknown."""
+  if meta.get('uncounted'):
+    return None
   if is_latent(meta):
     return spent(meta, {'entered': 1, 'kept': 1, 'pruned': 0, 'simulated': 0})
   if meta.get('arch') is None:
@@ -88,9 +90,12 @@ def is_latent(meta: Mapping[str, Any] | None) -> bool:
 def spent(meta: Mapping[str, Any], counts: Mapping[str, Any]) -> Any:
   """`counted` by a model's `model.json`; 2 n a token, the paper's count, where that has no `arch`.
 
-  Of a model that is not here only the number of parameters may be known. Of a latent verifier,
-  `latent` of its generator's counts.
+  Of a model that is not here only the number of parameters may be known; None where neither is, or
+  where it is `uncounted`: a server does not say what entered it. Of a latent verifier, `latent` of
+  its generator's counts.
   """
+  if meta.get('uncounted') or meta.get('arch') is meta.get('params') is None:
+    return None
   if is_latent(meta):
     return latent(meta['head'], counts)
   if meta.get('arch') is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tts.eval.measures import flops
-from tts.eval.storage.samples import COUNTS
+from tts.eval.storage.columns import COUNTS, MAYBE_UNKNOWN
 
 
 class Ledger:
@@ -18,11 +18,19 @@ class Ledger:
     self._labelled: list[tuple[int, float | None]] = []
     self._rolled_out: collections.Counter = collections.Counter()
     self._computed: dict = collections.defaultdict(collections.Counter)
+    self._unknown: set[tuple[str, str]] = set()  # of which it is not known what entered
     self._uncounted: set[str] = set()  # stages of which some block does not say what it computed
 
   def add(self, stage: str, row: Mapping[str, Any]) -> None:
     for model, counts in row['counts'].items():
-      self._sums[stage][model].update({name: counts[name] for name in COUNTS})
+      self._sums[stage][model].update({name: counts[name] or 0 for name in COUNTS})
+      if counts['entered'] is None:
+        self._unknown.add((stage, model))
+
+  @property
+  def unknown(self) -> set[str]:
+    """Models of which it is not known what entered them: a server does not say it."""
+    return {model for _, model in self._unknown}
 
   def add_labelled(self, steps: int, seconds: float | None,
                    counts: Mapping[str, Mapping[str, int]] | None = None) -> None:
@@ -65,7 +73,8 @@ class Ledger:
     `computed` are the tokens that the model's programs computed for `entered`: those, and the
     padding of programs whose shapes are fixed. It depends on the devices, and where a run was
     killed, as the sums do not. None where a block of the stage does not say, as in older runs, and
-    of a latent verifier, whose sums are of its generator's tokens: those that it scored.
+    of a latent verifier, whose sums are of its generator's tokens: those that it scored; and of a
+    model on a server.
     The generator of the stage `labels` has `labelled_steps` and `labelled_steps_per_second` too.
 
     Args:
@@ -76,11 +85,14 @@ class Ledger:
       out[stage] = {}
       for model, sums in sorted(by_model.items()):
         entry = {name: sums[name] for name in COUNTS}
+        if (stage, model) in self._unknown:
+          entry |= dict.fromkeys(MAYBE_UNKNOWN)
         meta = models.get(model)
         out[stage][model] = {
             **entry, 'flops': meta and flops.spent(meta, entry),
             'ratio': ledger_ratio(entry),
-            'computed': None if flops.is_latent(meta) else self._computed_by(stage, model)}
+            'computed': (None if flops.is_latent(meta) or (meta or {}).get('engine')
+                         else self._computed_by(stage, model))}
     if 'base' in out.get('labels', ()):
       out['labels']['base'] |= self._labelled_steps()
     return out
@@ -90,8 +102,10 @@ def ledger_ratio(entry: Mapping[str, int]) -> float | None:
   """Tokens that entered over tokens that should have; 1 exactly, or some were not accounted for.
 
   A sampled token enters when the next one is drawn, so the last one of every row never does.
-  None where nothing should have entered.
+  None where nothing should have entered, or it is not known what did.
   """
+  if entry['entered'] is None:
+    return None
   expected = (entry['prompt'] + entry['kept'] + entry['pruned'] + entry['simulated']
               + entry['reencoded'] - entry['last'])
   return entry['entered'] / expected if expected else None

@@ -137,7 +137,7 @@ def _flops(meta: Mapping[str, Any]) -> list[float]:
 
 def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
   return {'params': meta.get('params'), 'reads': not flops.is_latent(meta),
-          'flops': None if meta.get('params') is None else _flops(meta)}
+          'flops': None if flops.of_token(meta) is None else _flops(meta)}
 
 
 def _resampling(questions: int) -> dict[str, Any]:

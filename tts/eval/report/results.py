@@ -33,6 +33,11 @@ def _model(run: RunFiles, name: str, reasons: dict[str, str]) -> dict[str, Any] 
   if meta is not None and meta.get('arch') is not None:
     out['checkpoint'] = run.checkpoint(name) or f'models/{name}'
     out['quantisation'] = (meta.get('open') or {}).get('quantisation')
+  if engine := (meta or {}).get('engine'):
+    out['engine'] = engine
+    reasons[f'models.{name}.engine'] = (
+        f'{engine["name"]} {engine["version"] or ""} wrote for this model: its records are not '
+        'reproducible bit for bit'.replace('  ', ' '))
   for field, samples in measured.items():
     out.update({field: None, f'{field}_ci95': None, f'{field}_n': 0})
     if samples is None:

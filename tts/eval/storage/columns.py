@@ -20,7 +20,10 @@ from tts.types import Strategy
 
 COUNTS = ('prompt', 'kept', 'pruned', 'simulated', 'reencoded', 'last', 'entered', 'attended')
 _counted = operator.attrgetter(*COUNTS)
-_Counts = msgspec.defstruct('_Counts', [(name, int) for name in COUNTS])
+# Null where a server wrote and does not say what entered it.
+MAYBE_UNKNOWN = ('entered', 'attended')
+_Counts = msgspec.defstruct('_Counts', [
+    (name, int | None if name in MAYBE_UNKNOWN else int) for name in COUNTS])
 _COUNTS = msgspec.json.Decoder(dict[str, _Counts])
 
 
@@ -243,17 +246,26 @@ def written(rows: Sequence[Row | Counted]) -> Words:
 def counts(words: Words) -> dict[str, np.ndarray]:
   """Per model int64 [len(words.different), len(COUNTS)], zeros where there is none of it.
 
+  Zeros, too, where it is not known: `total` says of which models.
+
   Raises:
     One of `ROW_ERRORS`: they are not counts.
   """
   held = [_COUNTS.decode(raw) for raw in words.different]
   none = _Counts(*[0] * len(COUNTS))
-  return {model: np.array([_counted(h.get(model, none)) for h in held], np.int64)
+  return {model: np.array([[n or 0 for n in _counted(h.get(model, none))] for h in held], np.int64)
           for model in _names(held)}
 
 
 def total(words: Words) -> dict[str, Any]:
-  """One row that counts as much as all of them, for the ledger; raises as `counts`."""
+  """One row that counts as much as all of them, for the ledger; raises as `counts`.
+
+  None for what is not known of some of them.
+  """
   rows = np.bincount(words.which, minlength=len(words.different))
   sums = {model: (rows @ values).tolist() for model, values in counts(words).items()}
-  return {'counts': {model: dict(zip(COUNTS, values)) for model, values in sums.items()}}
+  unknown = {model for raw in words.different if b'null' in raw
+             for model, found in _COUNTS.decode(raw).items() if found.entered is None}
+  return {'counts': {
+      model: dict(zip(COUNTS, values)) | dict.fromkeys(MAYBE_UNKNOWN if model in unknown else ())
+      for model, values in sums.items()}}

@@ -211,6 +211,8 @@ def load(workdir: str | os.PathLike[str], mapped: Callable = map) -> RunFiles:
   for path in records.blocks(root):
     timing = samples_lib.block_timing(root, path) or {}
     ledger.add_computed(stage_of(path), timing.get('computed'))
+  for name in ledger.unknown & set(models):
+    models[name] = {**models[name], 'uncounted': True}
   return RunFiles(root=root, run=run, stages=stages, models=models,
                   search=found['search'] | found['revise'] | found['budget_forcing'],
                   difficulty=found['difficulty'],
