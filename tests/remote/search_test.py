@@ -105,7 +105,7 @@ def test_the_rule_is_the_sampler_s(roles):
   zeros, none = np.zeros(400, np.int32), np.zeros(400, bool)
   state = decode.Rows(key=np.zeros((400, 2), np.uint32), step=zeros, position=zeros,
                       past_steps=zeros, past_positions=zeros, in_step=zeros, live=~none,
-                      finished=none, half=none)
+                      finished=none, half=none, until=zeros - 1, most=zeros + 1000)
   rows = [cut.Row(limits, 0, 0) for _ in range(400)]
   advance = jax.jit(decode.advance, static_argnums=3)
   for column in tokens.T:

@@ -76,7 +76,9 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
     ended = rows.step > before.step
     steps = lanes.steps - ended
     code = active * (ACTIVE + STEP_ENDED * ended + FINISHED * rows.finished + LIVE * rows.live
-                     + GREEDY * greedy + STOPPED * stopped)
+                     + GREEDY * greedy)
+    if stopped is not None:
+      code += STOPPED * stopped
     log = jax.tree.map(
         lambda old, new: jax.lax.dynamic_update_index_in_dim(old, new, i, 0),
         log, (token, logprob, code, found, value))

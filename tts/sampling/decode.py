@@ -97,7 +97,7 @@ class Emitted(NamedTuple):
   statistics: confidence.Statistics | None  # [R] likewise; None where they are not asked for
   value: jax.Array | None  # [R, ...] likewise, of a `JudgingGenerator`: of the text with it
   watch: confidence.Watch | None  # where texts are watched
-  stopped: jax.Array  # [R] bool, ended by that, whatever else they ended by
+  stopped: jax.Array | None  # [R] bool, ended by that, whatever else they ended by
 
 
 def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, greedy: jax.Array,
@@ -128,7 +128,7 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
     writing, value = generator.judge(writing, logits, token)
     value = jnp.where(active.reshape(active.shape + (1,) * (value.ndim - 1)), value, 0)
   position, rows = rows.position, advance(rows, token, active, limits)
-  stopped = jnp.zeros_like(active)
+  stopped = None
   if watch is not None:
     watch = watch.seen(found.confidence, position, active)
     stopped = active & watch.below(rows.position)
