@@ -196,6 +196,17 @@ def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_pat
   assert sorted(line['predicted_bin'] for line in lines) == [1, 2, 4]
 
 
+def test_a_larger_model_of_another_tokenizer_is_refused_before_anything_runs(models, tmp_path):
+  made = open_config.get_config('chat')
+  made.data.test = str(tmp_path / 'test.jsonl')
+  (tmp_path / 'test.jsonl').write_text(json.dumps({'problem': '1+1', 'answer': '2'}) + '\n')
+  made.models.base.checkpoint = str(models / 'base')
+  made.models.large.checkpoint = str(models / 'prm')
+  with pytest.raises(InputError, match='prm has another tokenizer than .*base: models of one run'):
+    evaluate(config.from_config_dict(made), str(tmp_path / 'w'))
+  assert not (tmp_path / 'w' / 'stages').exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('family', ['llama', 'gemma3'])
 def test_the_exchange_between_two_models_of_a_family(tmp_path, family):

@@ -100,7 +100,8 @@ def trees():
   return list(zip(found, prompt_len.tolist()))
 
 
-TOKENIZER = types.SimpleNamespace(decode=lambda tokens: ' '.join(map(str, tokens)) + '\n')
+decoded = lambda tokens: ' '.join(map(str, tokens)) + '\n'
+TOKENIZER = types.SimpleNamespace(decode=decoded, decode_batch=lambda many: list(map(decoded, many)))
 
 
 def rows_of(tree, number, prompt_tokens):

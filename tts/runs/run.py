@@ -7,7 +7,7 @@ import functools
 import os
 from typing import Any
 
-from tts import hosts, parallel, placement
+from tts import hosts, model_kinds, parallel, placement
 from tts.answers.graders import GRADERS
 from tts.config import Experiment, ModelConfig
 from tts.data import benchmarks, hub, problems as problems_lib
@@ -138,9 +138,8 @@ class Run:
       reader = Reader(meta['open']['format'], tokenizer, self.tokenizer,
                       limits.max_prompt_tokens, limits.max_step_tokens, limits.max_tokens,
                       limits.max_steps)
-    elif tokenizer.proto != self.tokenizer.proto:
-      raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
-                       'one run must share theirs')
+    else:
+      self._check_shared(folder, tokenizer)
     mark = (self._given_mark(folder) if config.checkpoint
             else self.workdir.mark(f'models/{name}', 'model.json'))
     if reader is not None:
@@ -148,6 +147,19 @@ class Run:
     if arch.vocab_size > GROUP:  # smaller ones are drawn from as in runs from before groups
       mark = workdir_lib.fingerprint(mark, GROUP)
     return Model(name, arch, params, mark, reader, meta.get('open'))
+
+  def check_tokenizers(self) -> None:
+    """Raises InputError where a given generator has another tokenizer than a given base."""
+    models = self.experiment.models
+    for name in model_kinds.generators(models.kinds) if models['base'].checkpoint else ():
+      if models[name].enabled and models[name].checkpoint:
+        folder = self.model_folder(name)
+        self._check_shared(folder, Tokenizer.load(folder))
+
+  def _check_shared(self, folder: str, tokenizer: Tokenizer) -> None:
+    if tokenizer.proto != self.tokenizer.proto:
+      raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
+                       'one run must share theirs')
 
   @functools.cache
   def served(self, name: str) -> ServedModel:
@@ -166,9 +178,7 @@ class Run:
   def _served(self, name: str) -> Model:
     """A model on a server: its tokens depend on what the server computes beside them."""
     found, folder = self.served(name), self.model_folder(name)
-    if found.tokenizer.proto != self.tokenizer.proto:
-      raise InputError(f'{folder} has another tokenizer than {self.tokenizer_folder}: models of '
-                       'one run must share theirs')
+    self._check_shared(folder, found.tokenizer)
     if hosts.is_first():
       self._write_given(name, {
           'kind': 'lm', 'arch': found.arch and dataclasses.asdict(found.arch),

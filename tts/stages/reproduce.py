@@ -62,6 +62,7 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   for name, model in experiment.models.items():  # no two processes are to import one model
     if model.enabled and model.checkpoint:
       run.model_folder(name)
+  run.check_tokenizers()  # before hours of labels
   return run
 
 
