@@ -1,11 +1,13 @@
 """A grader of one's own, the whole way to the report."""
 
 import numpy as np
+import pytest
 
 from tests.launch.conftest import SMOKE
 from tts.eval.storage import records
 
 
+@pytest.mark.slow
 def test_a_grader_is_in_every_accuracy(launcher, smoke, tmp_path):
   """By the same samples; what `exact` takes for right is right by this one, and more is."""
   models = [f'--config.models.{name}.checkpoint={smoke / "models" / name}' for name in ('base', 'prm')]

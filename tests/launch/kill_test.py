@@ -41,6 +41,7 @@ def kill_and_finish(launcher, module, workdir, reference, kills, seconds, seed):
   assert record_hashes(workdir) == record_hashes(reference)
 
 
+@pytest.mark.slow
 def test_three_kills(launcher, smoke, tmp_path):
   """One of a training, two of a search."""
   workdir = shutil.copytree(smoke, tmp_path / 'w')

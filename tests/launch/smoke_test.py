@@ -128,6 +128,7 @@ def test_another_seed_leaves_the_first_as_it_is_and_is_pooled_with_it(launcher, 
     raise AssertionError('no pooled majority')
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_same_rows_on_another_number_of_devices(launcher, smoke, tmp_path):
   flags = [f'--config.models.{m}.checkpoint={smoke / "models" / m}' for m in MODELS]
   launcher.ok('evaluate', SMOKE, f'--workdir={tmp_path / "w"}', '--config.mesh.data=1', *flags)
