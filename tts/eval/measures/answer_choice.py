@@ -223,6 +223,11 @@ def best_of_n_weighted_answer(rows: list[dict[str, Any]], equal: Pairs = ()) -> 
   return rows[int(vote(answer, score)[0])]['answer']
 
 
+def first_slots(answer: np.ndarray) -> np.ndarray:
+  """The first slot of a row that has each one's answer, int64 [R, N]; answer as of `two_largest`."""
+  return (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)
+
+
 def two_largest(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
   """The totals of the second and the first answer of a vote after each sample, float64 [2, R, N].
 
@@ -232,8 +237,7 @@ def two_largest(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
     weight: float64 [R, N], read where there is an answer.
   """
   rows, size = answer.shape
-  # Answers of a row by the slot that has them first, so that totals are [R, N].
-  first = (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)
+  first = first_slots(answer)  # so that totals are [R, N]
   totals = np.zeros((rows, size + 1))  # one more that nobody gives
   out = np.zeros((2, rows, size))
   for n in range(size):

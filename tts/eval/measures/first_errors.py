@@ -35,9 +35,14 @@ def f1(hit: np.ndarray, wrong: np.ndarray) -> np.ndarray:
   """
   parts = [hit[..., mine].mean(axis=-1) if mine.any() else np.full(hit.shape[:-1], np.nan)
            for mine in (wrong, ~wrong)]
+  return _harmonic(*parts)
+
+
+def _harmonic(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Harmonic mean of shares; 0 of two that are 0, NaN where one is."""
+  total = first + second
   with np.errstate(invalid='ignore'):
-    return np.where(sum(parts) > 0, 2 * parts[0] * parts[1] / np.maximum(sum(parts), 1e-300),
-                    sum(parts))
+    return np.where(total > 0, 2 * first * second / np.maximum(total, 1e-300), total)
 
 
 def _resampled(hit: np.ndarray, wrong: np.ndarray, group: np.ndarray) -> list[float] | None:
@@ -48,7 +53,7 @@ def _resampled(hit: np.ndarray, wrong: np.ndarray, group: np.ndarray) -> list[fl
   with np.errstate(invalid='ignore', divide='ignore'):
     shares = [(weight[:, mine] * hit[mine]).sum(axis=1) / weight[:, mine].sum(axis=1)
               for mine in (wrong, ~wrong)]
-    values = np.where(sum(shares) > 0, 2 * shares[0] * shares[1] / sum(shares), sum(shares))
+  values = _harmonic(*shares)
   return statistics.interval(values[~np.isnan(values)]) if size > 1 else None
 
 

@@ -88,7 +88,7 @@ def bayes_factors(answer: np.ndarray) -> np.ndarray:
   answer: as of `after_each`.
   """
   rows, size = answer.shape
-  first = (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)  # an answer's first slot
+  first = answer_choice.first_slots(answer)
   total = np.zeros((rows, size), np.int64)
   votes = np.zeros((rows, size + 1), np.int64)
   out = np.zeros((rows, size))

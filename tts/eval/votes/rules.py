@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tts.eval.measures import answer_choice
-from tts.eval.storage import equal_answers
+from tts.eval.measures import answer_choice, vote_groups
 from tts.eval.storage.samples import NO_ANSWER, Samples
 from tts.eval.votes import adaptive, early_stopping, trace_confidence
 
@@ -44,7 +43,7 @@ class Tries:
   @property
   def answer(self) -> np.ndarray:
     """int64 [Q, n], equal where the grader takes answers for one."""
-    return self.picked(_answers(self.pool))
+    return self.picked(vote_groups.tries(self.pool, self.pool.answer.shape[1]))
 
   @property
   def chance(self) -> np.ndarray:
@@ -55,15 +54,6 @@ class Tries:
   def factor(self) -> np.ndarray:
     """`adaptive.bayes_factors` of these, float64 [Q, n]."""
     return _after_each(adaptive.bayes_factors, self.pool, self.start)[:, :self.size]
-
-
-@functools.lru_cache(4)
-def _answers(pool: Samples) -> np.ndarray:
-  answer = pool.answer.copy()
-  for question, name in enumerate(pool.ids):
-    if name in pool.equal:
-      answer[question] = equal_answers.grouped(answer[question:question + 1], pool.equal[name])[0]
-  return answer
 
 
 @functools.lru_cache(128)  # what is said after n samples is the same in every try that has them
