@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import placement
+from tts.models import in_place
 from tts.protocols import Carry, Columns, Texts
 
 SIZE = 16
@@ -63,8 +64,8 @@ def load(texts: Texts, pages: Pages, copies: jax.Array, fresh: jax.Array, length
   def one(i, columns):
     lane, page, column = copies[i]
     return jax.tree.map(
-        lambda old, new: jax.lax.dynamic_update_slice(
-            old, jax.lax.dynamic_slice_in_dim(new, page, 1, axis=1), (0, lane, 0, column, 0)),
+        lambda old, new: in_place.put(old, in_place.cut_row(new, page, 1),
+                                      (0, lane, 0, column, 0)),
         columns, pages.columns)
 
   columns = jax.lax.fori_loop(0, _count(copies), one, texts.columns)
@@ -89,12 +90,11 @@ def save(pages: Pages, texts: Texts, carry: Carry, copies: jax.Array) -> Pages:
 
     def columns(old, new):
       one_page = (old.shape[0], 1, *old.shape[2:])
-      some = jax.lax.dynamic_slice(new, (0, lane, 0, column, 0), one_page)
-      return jax.lax.dynamic_update_slice(old, some, (0, page, 0, 0, 0))
+      some = in_place.cut(new, (0, lane, 0, column, 0), one_page)
+      return in_place.put(old, some, (0, page, 0, 0, 0))
 
     def row(old, new):
-      return jax.lax.dynamic_update_slice_in_dim(
-          old, jax.lax.dynamic_slice_in_dim(new, lane, 1), page, 0)
+      return in_place.put_row(old, in_place.cut_row(new, lane, 0), page, 0)
 
     return Pages(columns=jax.tree.map(columns, pages.columns, texts.columns),
                  carry=jax.tree.map(row, pages.carry, carry))
@@ -112,8 +112,8 @@ def picked(texts: Texts, lanes: jax.Array) -> Texts:
 
   def one(i, new):
     return jax.tree.map(
-        lambda new, old: jax.lax.dynamic_update_slice_in_dim(
-            new, jax.lax.dynamic_slice_in_dim(old, lanes[i], 1, axis=1), i, 1), new, texts.columns)
+        lambda new, old: in_place.put_row(new, in_place.cut_row(old, lanes[i], 1), i, 1),
+        new, texts.columns)
 
   columns = jax.lax.fori_loop(0, count, one, jax.tree.map(
       lambda x: placement.constrain(
@@ -124,8 +124,7 @@ def picked(texts: Texts, lanes: jax.Array) -> Texts:
 def returned(texts: Texts, some: Texts, lanes: jax.Array, count: jax.Array) -> Texts:
   """The texts with the first `count` of those that were `picked`, changed or not."""
   def put(i, axis):
-    return lambda old, new: jax.lax.dynamic_update_slice_in_dim(
-        old, jax.lax.dynamic_slice_in_dim(new, i, 1, axis), lanes[i], axis)
+    return lambda old, new: in_place.put_row(old, in_place.cut_row(new, i, axis), lanes[i], axis)
 
   def one(i, texts):
     rest = jax.tree.map(put(i, 0), texts.replace(columns=()), some.replace(columns=()))

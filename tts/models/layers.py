@@ -30,7 +30,9 @@ def held_back(x, weights):
 
 
 def _product(x, kernel, *how, **more):
-  return jax.lax.dot_general(*held_back(x, kernel), *how, **more)
+  if parallel.for_cpu():  # which multiplies bfloat16 itself where the sum is float32
+    more['preferred_element_type'] = jnp.float32
+  return jax.lax.dot_general(*held_back(x, kernel), *how, **more).astype(x.dtype)
 
 
 def _dense(arch, features, axes, name, bias_axes=()):

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from tts import parallel, placement
-from tts.models import stacks
+from tts.models import in_place, stacks
 from tts.models.attention import MASKED, softcap
 from tts.models.transformer import Decoder
 from tts.protocols import Carry, Params, Texts
@@ -77,8 +77,8 @@ class View:
       ([R, n, K_kv, G, E], the stack's chunk after it). cap: of `softcap`.
     """
     chunk = tuple(
-        jax.lax.dynamic_update_slice(old, jnp.swapaxes(new, 1, 2)[None].astype(old.dtype),
-                                     (self.place, 0, 0, self.column, 0))
+        in_place.put(old, jnp.swapaxes(new, 1, 2)[None].astype(old.dtype),
+                     (self.place, 0, 0, self.column, 0))
         for old, new in zip(self.chunk, (k, v)))
     own = lambda x: jax.lax.dynamic_index_in_dim(x, self.place, keepdims=False)
     rows, num, heads, group, size = q.shape
@@ -86,15 +86,16 @@ class View:
     # each product then, twice to six times as fast.
     q = jnp.moveaxis(q, 1, 3).reshape(rows, heads, group * num, size)
     parts = [tuple(map(own, part)) for part in (self.past, chunk)]
-    scores = [jnp.swapaxes(_apart(jnp.einsum('rkqe,rkte->rktq', q, keys)), 2, 3)
+    product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+    scores = [jnp.swapaxes(_apart(product('rkqe,rkte->rktq', q, keys)), 2, 3)
               for keys, _ in parts]
     weights = _softmax([
         jnp.where(mask[:, None, None],
-                  softcap(s, cap).reshape(rows, heads, group, num, -1).astype(jnp.float32), MASKED)
+                  softcap(s, cap).reshape(rows, heads, group, num, -1), MASKED)
         for s, mask in zip(scores, self.masks)])
-    out = sum(jnp.einsum('rkqt,rkte->rkqe',
-                         w.reshape(rows, heads, group * num, -1).astype(q.dtype), values)
-              for w, (_, values) in zip(weights, parts))
+    out = sum(product('rkqt,rkte->rkqe',
+                      w.reshape(rows, heads, group * num, -1).astype(q.dtype), values)
+              for w, (_, values) in zip(weights, parts)).astype(q.dtype)
     return jnp.moveaxis(out.reshape(rows, heads, group, num, size), 3, 1), chunk
 
 
@@ -161,8 +162,8 @@ def append(texts: Texts, chunk: Chunk) -> Texts:
   # than one for all.
   def one(r, columns):
     return jax.tree.map(
-        lambda old, new: jax.lax.dynamic_update_slice(
-            old, jax.lax.dynamic_slice_in_dim(new, r, 1, axis=1), (0, r, 0, texts.length[r], 0)),
+        lambda old, new: in_place.put(old, in_place.cut_row(new, r, 1),
+                                      (0, r, 0, texts.length[r], 0)),
         columns, chunk.columns)
 
   columns = jax.lax.fori_loop(0, texts.length.shape[0], one, texts.columns)
