@@ -12,7 +12,9 @@ from tts import parallel
 
 def put(array: jax.Array, part: jax.Array, start: Sequence[jax.Array | int]) -> jax.Array:
   """`lax.dynamic_update_slice` of one dtype."""
-  return _as_bits(lambda array, part: jax.lax.dynamic_update_slice(array, part, start), array, part)
+  if not _by_bits(array):
+    return jax.lax.dynamic_update_slice(array, part, start)
+  return _back(jax.lax.dynamic_update_slice(_bits(array), _bits(part), start))
 
 
 def put_row(array: jax.Array, part: jax.Array, index: jax.Array | int, axis: int) -> jax.Array:
@@ -22,7 +24,11 @@ def put_row(array: jax.Array, part: jax.Array, index: jax.Array | int, axis: int
 
 def cut(array: jax.Array, start: Sequence[jax.Array | int], size: Sequence[int]) -> jax.Array:
   """`lax.dynamic_slice`."""
-  return _as_bits(lambda array: jax.lax.dynamic_slice(array, start, size), array)
+  if not _by_bits(array):
+    return jax.lax.dynamic_slice(array, start, size)
+  # Without a barrier the bits of all of an array are taken before a loop that never changes it.
+  array, start = jax.lax.optimization_barrier((array, tuple(map(jnp.int32, start))))
+  return _back(jax.lax.dynamic_slice(_bits(array), start, size))
 
 
 def cut_row(array: jax.Array, index: jax.Array | int, axis: int) -> jax.Array:
@@ -31,10 +37,14 @@ def cut_row(array: jax.Array, index: jax.Array | int, axis: int) -> jax.Array:
              [1 if i == axis else size for i, size in enumerate(array.shape)])
 
 
-def _as_bits(move, *arrays):
+def _by_bits(array: jax.Array) -> bool:
   """A CPU's compiler moves bfloat16 as float32, and converts all of an array for a part of it."""
-  dtype = arrays[0].dtype
-  if dtype != jnp.bfloat16 or not parallel.for_cpu():
-    return move(*arrays)
-  bits = (jax.lax.bitcast_convert_type(x, jnp.uint16) for x in arrays)
-  return jax.lax.bitcast_convert_type(move(*bits), dtype)
+  return array.dtype == jnp.bfloat16 and parallel.for_cpu()
+
+
+def _bits(array: jax.Array) -> jax.Array:
+  return jax.lax.bitcast_convert_type(array, jnp.uint16)
+
+
+def _back(bits: jax.Array) -> jax.Array:
+  return jax.lax.bitcast_convert_type(bits, jnp.bfloat16)
