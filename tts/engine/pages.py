@@ -13,8 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts import placement
-from tts.models import in_place
+from tts import in_place, placement
 from tts.protocols import Carry, Columns, Texts
 
 SIZE = 16

@@ -22,8 +22,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tts import parallel, placement
-from tts.models import in_place, stacks
+from tts import in_place, parallel, placement
+from tts.models import stacks
 from tts.models.attention import MASKED, softcap
 from tts.models.transformer import Decoder
 from tts.protocols import Carry, Params, Texts

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tts import parallel
-from tts.models import in_place
+from tts import in_place, parallel
 
 DTYPES = (jnp.float32, jnp.bfloat16)
 
