@@ -106,6 +106,11 @@ def _check_model(name: str, models: Mapping[str, Any]) -> None:
   if len(a.rope_scaling) not in (0, 1, 4):
     raise InputError(f'{where}.arch.rope_scaling is {a.rope_scaling}: it is to have 0, 1 or 4 '
                      'numbers')
+  if model.dtype not in (None, 'float32', 'bfloat16'):
+    raise InputError(f'{where}.dtype is {model.dtype!r}: it is to be float32 or bfloat16')
+  if model.dtype and not model.checkpoint:
+    raise InputError(f'{where}.dtype is {model.dtype!r}: it is of an open checkpoint, and '
+                     f'{where}.checkpoint is missing')
   if not a.num_layers:
     seen = [name]
     while model.init != 'scratch' and not model.arch.num_layers and not model.checkpoint:

@@ -25,6 +25,8 @@ class ModelConfig:
       whole solutions); see `tts.model_kinds`. None is what the model of this name always learns.
     checkpoint: folder of a trained model, or of an open one, hf://org/name[@revision] or gs://; or
       a GGUF file, F.gguf or hf://org/name/F.gguf; its training is skipped.
+    dtype: `float32` or `bfloat16`, in which an open checkpoint is imported; None is its own, and
+      float32 for a GGUF file.
     server: of a language model that is on a completions server, its address,
       `http://localhost:8000/v1`; `checkpoint` is the folder of the same model, of which
       tokenizer and shape are read and no weights. `Experiment.lanes` is how many requests are on their way.
@@ -40,6 +42,7 @@ class ModelConfig:
   enabled: bool = True
   learns: str | None = None
   checkpoint: str | None = None
+  dtype: str | None = None
   server: str | None = None
   served_as: str | None = None
   init: str = 'scratch'

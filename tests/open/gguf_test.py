@@ -121,8 +121,14 @@ def test_a_run_imports_a_file_once_and_again_when_it_changes(tmp_path):
   assert checkpoint.read_meta(first)['open']['quantisation'] == 'Q8_0'
   assert open_checkpoint.imported(str(path), str(tmp_path / 'w'), lm=True) == first
   planned = open_checkpoint.planned_arch(str(path), lm=True)
-  assert json.loads(json.dumps(planned | {'param_dtype': None})) == (
-      checkpoint.read_meta(first)['arch'])
+  assert json.loads(json.dumps(planned)) == checkpoint.read_meta(first)['arch']
+  halves = open_checkpoint.imported(str(path), str(tmp_path / 'w'), True, 'bfloat16')
+  assert halves != first
+  assert checkpoint.read_meta(halves)['arch'] == json.loads(json.dumps(
+      open_checkpoint.planned_arch(str(path), True, 'bfloat16')))
+  assert checkpoint.load_model(halves)[0].stored == 'bfloat16'
+  with pytest.raises(InputError, match='model of ours'):
+    open_checkpoint.imported(first, str(tmp_path / 'w'), True, 'bfloat16')
   gguf_files.write(path, 'qwen2', gguf_files.weights('qwen2', True), 'Q4_0')
   assert open_checkpoint.imported(str(path), str(tmp_path / 'w'), lm=True) != first
   with pytest.raises(InputError, match='verifier'):

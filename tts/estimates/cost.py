@@ -84,7 +84,7 @@ def arch(e: Experiment, name: str) -> dict:
   config = e.models[name]
   if config.checkpoint:
     return dataclasses.asdict(config.arch) | open_checkpoint.planned_arch(
-        config.checkpoint, e.models.kinds[name].writes)
+        config.checkpoint, e.models.kinds[name].writes, config.dtype)
   if not config.arch.num_layers and config.init != 'scratch':
     return arch(e, config.init)
   found = dataclasses.asdict(config.arch)

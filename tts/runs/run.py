@@ -101,7 +101,8 @@ class Run:
     if self.model_config(name).server:
       return hub.local(given)  # nothing but its tokenizer and its shape are wanted
     return open_checkpoint.imported(given, self.workdir.root,
-                                    self.experiment.models.kinds[name].writes)
+                                    self.experiment.models.kinds[name].writes,
+                                    self.model_config(name).dtype)
 
   def has_model(self, name: str) -> bool:
     """Whether the model is part of the experiment and there to be used."""

@@ -84,10 +84,7 @@ def read(source: str, kind: str = 'lm', dtype: str | None = None,
   fields, found, shards = _described(folder, kind in open_heads.OF_WORDS)
   if kind != 'lm':
     layout = layout or verifier_format.default(kind, fields['model_type'])
-  dtype = dtype or _stored(fields)
-  trunk = dataclasses.replace(found, dtype=dtype,
-                              param_dtype=None if dtype == 'float32' else dtype)
-  arch = open_heads.arch_of(kind, trunk)
+  arch = open_heads.arch_of(kind, _in_dtype(found, dtype or _stored(fields)))
   tokenizer = Tokenizer.load(folder)
   tokenizer.check_fits(arch.vocab_size, str(folder))
   logging.info('importing %s (%s), about %.1f GB of memory', source, kind,
@@ -108,7 +105,7 @@ def read(source: str, kind: str = 'lm', dtype: str | None = None,
   return Opened(arch, {'params': params}, meta, tokenizer)
 
 
-def imported(path: str, workdir: str, lm: bool) -> str:
+def imported(path: str, workdir: str, lm: bool, dtype: str | None = None) -> str:
   """The folder of a model of ours: `path` itself, or what is made of an open checkpoint, once.
 
   Args:
@@ -116,21 +113,26 @@ def imported(path: str, workdir: str, lm: bool) -> str:
       so are a GGUF file and `hf://org/name[@revision]`.
     workdir: of the run; imports are in its `IMPORTED`, each called by its `identity`.
     lm: whether it is to be a language model, or a verifier of the kind that its tensors say.
+    dtype: as of `import_model`.
 
   Raises:
-    InputError: as `import_model`; a verifier without a head of its own.
+    InputError: as `import_model`; a verifier without a head of its own; a dtype for a model of
+      ours.
   """
   folder = pathlib.Path(hub.local(path))
   if not is_open(folder):
+    if dtype is not None:
+      raise InputError(f'{folder} is a model of ours and has its dtype: leave dtype={dtype} out, or '
+                       'give the open checkpoint')
     return str(folder)
-  target = pathlib.Path(workdir, IMPORTED, identity(folder, lm))
+  target = pathlib.Path(workdir, IMPORTED, identity(folder, lm, dtype))
   if not target.exists():
     kind = 'lm' if lm else open_heads.kind_of(folder, open_weights.shards(folder))
-    import_model(str(folder), str(target), kind)
+    import_model(str(folder), str(target), kind, dtype)
   return str(target)
 
 
-def identity(folder: pathlib.Path, lm: bool) -> str:
+def identity(folder: pathlib.Path, lm: bool, dtype: str | None = None) -> str:
   """A hash of an open checkpoint's tensors, config and tokenizer, and of what is made of them.
 
   `folder` may be a GGUF file, which has all three. Of the files' bytes: neither
@@ -141,10 +143,12 @@ def identity(folder: pathlib.Path, lm: bool) -> str:
   shards = [folder] if gguf_file.is_gguf(folder) else open_weights.Shards(folder).files
   small = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in beside]
   found = [_FORMAT, lm, list(zip(beside, small)), sorted(content.digests(shards))]
+  if dtype is not None:
+    found.append(dtype)
   return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
-def planned_arch(path: str, lm: bool) -> dict[str, Any]:
+def planned_arch(path: str, lm: bool, dtype: str | None = None) -> dict[str, Any]:
   """The architecture, as JSON, of what `imported` gives or would give.
 
   No weights are read, but for the two tables of a tied model that has both.
@@ -153,9 +157,13 @@ def planned_arch(path: str, lm: bool) -> dict[str, Any]:
   if not is_open(folder):
     return checkpoint.read_meta(str(folder))['arch']
   fields, found, shards = _described(folder, lm)
-  trunk = dataclasses.replace(found, param_dtype=_stored(fields))
   kind = 'lm' if lm else open_heads.kind_of(folder, shards)
-  return dataclasses.asdict(open_heads.arch_of(kind, trunk))
+  return dataclasses.asdict(open_heads.arch_of(kind, _in_dtype(found, dtype or _stored(fields))))
+
+
+def _in_dtype(arch: Arch, dtype: str) -> Arch:
+  """With parameters and activations of one dtype."""
+  return dataclasses.replace(arch, dtype=dtype, param_dtype=None if dtype == 'float32' else dtype)
 
 
 def _described(folder: pathlib.Path,
