@@ -61,7 +61,7 @@ def test_config_files_are_within(name, args):
     ('models.base.arch.final_softcap', 0.0, 'above 0'),
     ('models.base.arch.rope_scaling', (8.0, 1.0), '0, 1 or 4'),
     ('models.base.dtype', 'float16', 'float32 or bfloat16'),
-    ('models.base.dtype', 'bfloat16', 'checkpoint is missing'),
+    ('models.base.dtype', 'bfloat16', 'and is missing'),
     ('models.base.arch.windows', (4,), 'each of 2 layers'),
     ('models.revision_orm.arch.surprise_layer', 4, 'at most num_layers, 3'),
     ('models.prm.init', 'bse', 'scratch or one of base, mid'), ('models.prm.init', '', 'scratch'),

@@ -109,8 +109,8 @@ def _check_model(name: str, models: Mapping[str, Any]) -> None:
   if model.dtype not in (None, 'float32', 'bfloat16'):
     raise InputError(f'{where}.dtype is {model.dtype!r}: it is to be float32 or bfloat16')
   if model.dtype and not model.checkpoint:
-    raise InputError(f'{where}.dtype is {model.dtype!r}: it is of an open checkpoint, and '
-                     f'{where}.checkpoint is missing')
+    raise InputError(f'{where}.dtype is {model.dtype!r}: {where}.checkpoint is to '
+                     'be an open checkpoint, and is missing')
   if not a.num_layers:
     seen = [name]
     while model.init != 'scratch' and not model.arch.num_layers and not model.checkpoint:
