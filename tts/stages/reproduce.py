@@ -113,8 +113,9 @@ def run_stages(runs: Sequence[Run], stages: Sequence[Stage], reports: bool = Fal
     planned = dict(run.experiment.stage_seconds)
     if reports:
       seed = f', seed {run.seed}' if len(runs) > 1 else ''
-      logging.info('[%d/%d%s] about %d s left', i + 1, len(work) + 1, seed,
-                   sum(planned.get(s.name, 0) for _, s in work[i:]))
+      left = sum(planned.get(s.name, 0) for _, s in work[i:])
+      logging.info('[%d/%d%s]%s', i + 1, len(work) + 1, seed,
+                   f' about {left} s left' if left else '')  # a config may plan no seconds
     with _timed(run, stage) as there:
       for works in stage.works(run):
         there.append(work_lib.run(run.workdir, works, run.mesh))
