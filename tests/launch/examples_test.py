@@ -13,8 +13,9 @@ import pytest
 
 import tts
 from examples.my_verifier import MeanValue
-from tests.launch.plugins_test import DIVERSE, experiment
 from tests.launch.conftest import ROOT, SMOKE, copied_for_solving, record_hashes
+from tests.launch.plugins_test import DIVERSE, experiment
+from tests.open import gguf_files
 from tts import answers, plugins
 from tts.data import problems, tasks
 from tts.eval.figures import figure
@@ -201,8 +202,9 @@ def test_questions_are_answered_by_the_main_verifier(ruled):
   assert answered and solution.verifier_tokens > 0
 
 
-def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged):
+def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged, tmp_path):
   """Its cells, one after the other, as a script: no Jupyter is needed."""
+  gguf_files.write(tmp_path / 'm.gguf', 'qwen2', gguf_files.weights('qwen2', True))
   choice = policy_lib.Choice(Strategy.of(DIVERSE, 4, beam_width=2, penalty=0.5),
                              'best_of_n_weighted')
   fit = policy_lib.Fit((choice,) * 5, 0.5, None, 9)
@@ -212,7 +214,8 @@ def test_the_notebook_runs_and_answers_by_the_strategy(launcher, plugged):
   assert (notebook['nbformat'], notebook['nbformat_minor']) == (4, 5)
   cells = [''.join(c['source']) for c in notebook['cells'] if c['cell_type'] == 'code']
   done = subprocess.run([sys.executable, '-c', '\n'.join(cells)], cwd=ROOT, text=True,
-                        env=launcher.env | {'TTS_RUN': str(plugged), 'MPLBACKEND': 'agg'},
+                        env=launcher.env | {'TTS_RUN': str(plugged), 'MPLBACKEND': 'agg',
+                                           'TTS_MODEL': str(tmp_path / 'm.gguf')},
                         capture_output=True, timeout=600)
   assert done.returncode == 0, done.stderr[-3000:]
   assert f'{DIVERSE}-m2-penalty0.5-n4' in done.stdout
