@@ -6,6 +6,12 @@ import pytest
 from tts.stages import probe
 
 
+def test_long_prompts_are_fewer_at_a_time():
+  assert probe.prompts_a_call(20) == 256
+  assert probe.prompts_a_call(1024) == 32
+  assert probe.prompts_a_call(10**6) == 1
+
+
 def test_no_penalty_is_least_squares():
   rng = np.random.default_rng(0)
   x, y = rng.normal(size=(80, 4)) * [1, 5, 0.1, 2] + 3, rng.normal(size=80)

@@ -37,10 +37,9 @@ from tts.models.transformer import Decoder
 from tts.roles import Roles
 from tts.runs import verifiers
 from tts.sampling.decode import Limits
-from tts.stages import graph, whole_texts
+from tts.stages import graph, probe, whole_texts
 from tts.types import EOS_ID, InputError
 
-_PROBE = 256  # prompts of a call of stage `difficulty`'s probe
 # Stands in for a tokenizer that is yet to be trained: its ids are constants of a program.
 _ROLES = Roles(ends=(EOS_ID,), delimiters=(EOS_ID + 2,))
 
@@ -184,14 +183,15 @@ class _Programs:
 
   def probe(self):
     base, columns = architecture(self._e, 'base'), self._e.limits.max_prompt_tokens
+    prompts = probe.prompts_a_call(columns)
     of = lambda *size: jax.ShapeDtypeStruct(size, jnp.int32)
     yield ('probe', base), DeviceProgram(
         'difficulty', 'difficulty/probe', lambda mesh, doubled=None: Program(
             whole_texts.prompt_step(Decoder(base, doubled=doubled)), mesh).lower(
                 placed_weights.shapes(base, mesh),
-                *placement.stacked((of(_PROBE, columns), of(_PROBE)), mesh)),
+                *placement.stacked((of(prompts, columns), of(prompts)), mesh)),
         lambda rows, width: memory.prompts(base, width, problems=rows, columns=columns),
-        _PROBE, '', ('base',), stacks.loops(base))
+        prompts, '', ('base',), stacks.loops(base))
 
   def at_work(self):
     """The engine's programs of each stage's models."""

@@ -23,7 +23,7 @@ from tts.runs.workdir import fingerprint
 from tts.stages import whole_texts
 from tts.types import InputError, Problem
 
-_BLOCK = 256
+_PROMPTS, _TOKENS = 256, 2**15  # of a call on a group of devices, at most
 _COLUMNS = 16  # prompts are padded to a multiple: few programs, little padding
 _PENALTIES = tuple(10.0**p for p in range(-3, 5))
 _FORMAT = 1
@@ -63,6 +63,11 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
   return features @ weights[:-1] + weights[-1]
 
 
+def prompts_a_call(longest: int) -> int:
+  """How many prompts a group of devices reads at once, where one has at most `longest` tokens."""
+  return max(1, min(_PROMPTS, _TOKENS // longest))
+
+
 @functools.cache
 def _program(arch: Arch, mesh: Any) -> Program:
   return Program(whole_texts.prompt_step(Decoder(arch)), mesh)
@@ -72,12 +77,14 @@ def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
   """The base model's state at the end of each prompt, float64 [Q, D], in order."""
   model = run.model('base')
   program = _program(model.arch, run.mesh)
-  blocks = blocks_lib.cut(problems, run.prompts, run.experiment.limits.max_prompt_tokens, _BLOCK)
+  limit = run.experiment.limits.max_prompt_tokens
+  rows = prompts_a_call(limit)
+  blocks = blocks_lib.cut(problems, run.prompts, limit, rows)
   found: dict[str, np.ndarray] = {}
   for first in range(0, len(blocks), run.groups):
     group = blocks[first:first + run.groups]
     longest = max(len(prompt) for block in group for prompt in block.prompts)
-    prefix = np.zeros((run.groups, _BLOCK, -(-longest // _COLUMNS) * _COLUMNS), np.int32)
+    prefix = np.zeros((run.groups, rows, -(-longest // _COLUMNS) * _COLUMNS), np.int32)
     lengths = np.ones(prefix.shape[:2], np.int32)
     for g, block in enumerate(group):
       for b, prompt in enumerate(block.prompts):
