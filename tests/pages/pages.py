@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 from typing import NamedTuple
@@ -43,9 +44,24 @@ def without_code(text: str) -> str:
   return _SPAN.sub('', _FENCE.sub('', text))
 
 
+def spans(text: str) -> list[str]:
+  """What stands between backticks within lines."""
+  return [span.strip('`') for span in _SPAN.findall(_FENCE.sub('', text))]
+
+
 def links(text: str) -> list[str]:
   """Targets of links and images."""
   return [target for _, target in _LINK.findall(without_code(text))]
+
+
+def items(text: str) -> list[str]:
+  """First lines of what lists have."""
+  return re.findall(r'^(?:- |\d+\. ).*$', _FENCE.sub('', text), re.MULTILINE)
+
+
+def tables(text: str) -> list[str]:
+  """Lines below the heads of tables."""
+  return re.findall(r'^\|(?:---\|)+$', _FENCE.sub('', text), re.MULTILINE)
 
 
 def anchors(text: str) -> set[str]:
@@ -81,3 +97,20 @@ def grade(sentences: list[str]) -> float:
   words = [w for s in sentences for w in re.findall(r"[A-Za-z][A-Za-z'-]*", s)]
   return (0.39 * len(words) / len(sentences)
           + 11.8 * sum(map(syllables, words)) / len(words) - 15.59)
+
+
+RUN = '/tmp/tts-quickstart'  # of the pages' examples
+_ELSEWHERE = ('hf://', 'http://')
+
+
+def runs_on_a_run(block: Block) -> bool:
+  """Whether a block of Python reads a finished run, and nothing else that is not there."""
+  return RUN in block.text and not any(x in block.text.replace('or hf://', '') for x in _ELSEWHERE)
+
+
+def runs_alone(block: Block) -> bool:
+  return RUN not in block.text and not any(x in block.text for x in _ELSEWHERE)
+
+
+def environment() -> dict[str, str]:
+  return os.environ | {'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'}

@@ -20,7 +20,8 @@ from tests.pages.pages import Block, blocks, ROOT
 SHELL, OURS = 'bash', ('launch', 'benchmarks', 'examples')
 # Not ours: what they take is not checked.
 OTHERS = ('pip', 'pytest', 'vllm', 'cp', 'cd', 'git', 'export', '.')
-_SCRIPTS = {'launch/tpu_pod.sh': 2, 'launch/xpk.sh': 3, 'launch/slurm.sh': 0}  # words before the launcher
+# Words before the launcher.
+_SCRIPTS = {'launch/tpu_pod.sh': 2, 'launch/xpk.sh': 3, 'launch/slurm.sh': 0}
 _SPAN = re.compile(r'`(python -m [^`]+|pip install [^`]+)`')
 
 
