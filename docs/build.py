@@ -74,6 +74,8 @@ def _html(page: pathlib.Path, folder: pathlib.Path) -> str:
   body = markdown.markdown(text, extensions=['tables', 'fenced_code', 'toc', 'sane_lists'],
                            extension_configs={'toc': {'slugify': slug}})
   body = _LINK.sub(lambda m: m[1] + (_target(m[2], page, folder) if m[2] else '') + m[3], body)
+  # What scrolls is to be reached by keys too.
+  body = re.sub(r'<(pre|table)>', r'<\1 tabindex="0">', body)
   title = re.search(r'^# (.+)$', text, re.MULTILINE)[1]
   menu = '\n'.join(f'<a href="{file}"{" aria-current=page" if other == page else ""}>'
                    f'{"tts" if file == "index.html" else other.stem}</a>'
