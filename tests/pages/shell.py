@@ -15,7 +15,7 @@ import sys
 from absl import flags
 
 from launch import common
-from tests.pages.pages import Block, blocks, ROOT
+from tests.pages.pages import Block, blocks, name, PAGES
 
 SHELL, OURS = 'bash', ('launch', 'benchmarks', 'examples')
 # Not ours: what they take is not checked.
@@ -43,9 +43,9 @@ def commands(block: Block) -> Iterator[list[str]]:
 def every() -> list[tuple[str, list[str]]]:
   """(Where it stands, words) of all commands, those within sentences too."""
   found = [(b.where, words) for b in blocks(SHELL) for words in commands(b)]
-  for page in {ROOT / b.page for b in blocks()} | {ROOT / 'README.md'}:
+  for page in PAGES:
     for number, line in enumerate(page.read_text('utf-8').splitlines(), 1):
-      found += [(f'{page.relative_to(ROOT)}:{number}', shlex.split(said))
+      found += [(f'{name(page)}:{number}', shlex.split(said))
                 for said in _SPAN.findall(line)]
   return found
 
