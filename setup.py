@@ -29,6 +29,7 @@ setuptools.setup(
         'tqdm>=4.66',
     ],
     extras_require={
+        'docs': ['markdown>=3.6'],  # README and docs as a site: docs/build.py
         'engine': ['httpx>=0.28'],  # a completions server as generator
         'gcs': ['google-cloud-storage>=3.4'],  # gs:// paths
         'gguf': ['gguf>=0.17', 'jinja2>=3.1.6', 'tokenizers>=0.21'],  # F.gguf as a checkpoint
@@ -41,9 +42,9 @@ setuptools.setup(
         'peers': ['ctranslate2>=4.6', 'torch>=2.5', 'transformers>=5.0', 'xllamacpp>=2025.10'],
         'tensorboard': ['tensorboardX>=2.6'],  # event files beside W/metrics/*.jsonl
         'test': ['gcp-storage-emulator>=2024.8', 'gguf>=0.17', 'google-cloud-storage>=3.4',
-                 'httpx>=0.28', 'huggingface_hub>=0.34', 'jinja2>=3.1.6', 'math-verify>=0.9',
-                 'pytest>=8', 'pytest-xdist>=3.6', 'safetensors>=0.5', 'tensorboardX>=2.6',
-                 'tokenizers>=0.21'],
+                 'httpx>=0.28', 'huggingface_hub>=0.34', 'jinja2>=3.1.6', 'markdown>=3.6',
+                 'math-verify>=0.9', 'pytest>=8', 'pytest-xdist>=3.6', 'safetensors>=0.5',
+                 'tensorboardX>=2.6', 'tokenizers>=0.21'],
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
     },
 )

@@ -3,7 +3,7 @@
   python -m launch.reproduce --config=configs/quickstart.py --workdir=/tmp/tts-quickstart
 
 Fifteen to twenty minutes on two CPU cores, a third less with
---config.revision.enabled=False. README.md has the numbers to expect.
+--config.revision.enabled=False. docs/results.md has the numbers to expect.
 """
 
 from tts import config

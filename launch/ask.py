@@ -60,7 +60,9 @@ def main() -> None:
   print(result.question)
   common.print_tree(result.tree)
   answers = ', '.join(f'{answer} {weight:.2f}' for answer, weight in result.votes.items())
-  print(f'answer {result.answer}' + (f'  (votes: {answers})' if answers else ''))
+  print(f'answer {result.answer}' + (
+      f'  (votes: {answers})' if answers else ': no solution marks one, as "The answer is 12." does. '
+      'A larger --model, --prompts=few_shot or more --max_tokens may help'))
   print(f'{result.tokens} tokens written, {result.verifier_tokens} read by the verifier, '
         f'{result.flops:.3g} FLOPs; {loaded - begun:.1f} s to load, '
         f'{time.monotonic() - loaded:.1f} s to compile and search')

@@ -35,7 +35,8 @@ _FAST = (
     'answers/answers_test.py', 'answers/compare_test.py', 'answers/find_test.py', 'data/',
     'roles_test.py', 'config_bounds_test.py', 'config_test.py', 'imports_test.py', 'results_test.py',
     'machine_test.py', 'searching/beam_test.py', 'searching/tree_test.py', 'sampling/pool_test.py',
-    'engine/nodes_test.py', 'engine/shape_test.py', 'runs/workdir_test.py', 'eval/')
+    'engine/nodes_test.py', 'engine/shape_test.py', 'runs/workdir_test.py', 'eval/',
+    'pages/commands_test.py', 'pages/links_test.py', 'pages/reading_test.py', 'pages/site_test.py')
 _NOT = (
     'eval/storage/equal_answers_test.py', 'eval/report/report_test.py', 'eval/coverage_test.py',
     'eval/report/results_test.py', 'eval/measures/chain_strategies_test.py',

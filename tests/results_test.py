@@ -27,7 +27,7 @@ TEMPLATE = '''# A page
 def test_pages_have_the_committed_results(page):
   """Where this fails: python -m benchmarks.pages."""
   found = (pages.ROOT / page).read_text('utf-8')
-  assert pages.template(page).count('{{') > 30
+  assert pages.template(page).count('{{') > (15 if page == 'README.md' else 300)
   assert writer.written(page, found) == found
 
 

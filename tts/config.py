@@ -153,7 +153,7 @@ class Experiment:
     seeds: of models, labels and search; the first one's files lie in the workdir itself, the
       others' in `seeds/<s>` there.
     plugins: modules of yours that add search methods, verifiers, graders or task families; see
-      README.md.
+      docs/extending.md.
     verifier: the main one, which guides every search and scores the pools: prm, prm_plain, latent,
       logprob, one of your own, or a plugin's. The others are ablations.
     mesh: devices.

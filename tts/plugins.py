@@ -111,4 +111,4 @@ def load(names: Sequence[str]) -> None:
                        f'{type(error).__name__}: {error}') from error
     if not any(name in registry.modules() for registry in _REGISTRIES):
       raise InputError(f'config.plugins has {name!r}, which registers nothing of its own: '
-                       'README.md says how one does')
+                       'docs/extending.md says how one does')

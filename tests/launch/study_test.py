@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.eval import synthetic
+from tests.pages import pages
 from tts.eval.report import results
 from tts.eval.storage import records, runfiles
 
@@ -141,16 +142,16 @@ EXAMPLE = ('--params=base=1.5e9,large=20e9',)
 
 @pytest.fixture(scope='module')
 def example(tmp_path_factory):
-  """README's lines and the folder of their study."""
+  """The lines of docs/samples.md and the folder of their study."""
   folder = tmp_path_factory.mktemp('example')
-  text = (ROOT / 'README.md').read_text('utf-8').split('## Samples from elsewhere')[1]
-  (folder / 'f.jsonl').write_text(text.split('```')[1].lstrip('\n'))
+  block, = (b for b in pages.blocks('json') if b.page == 'docs/samples.md')
+  (folder / 'f.jsonl').write_text(block.text)
   done = study(f'--samples={folder / "f.jsonl"}', f'--workdir={folder / "w"}', *EXAMPLE)
   assert done.returncode == 0, done.stderr
   return folder
 
 
-def test_the_readmes_example(example):
+def test_the_pages_example(example):
   made = json.loads((example / 'w/report/results.json').read_text())
   assert made['models']['base']['pass_at_1'] == 4 / 6 and made['models']['large']['greedy'] == 1
   assert made['compute_optimal'] and made['flops_matched']

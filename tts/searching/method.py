@@ -50,8 +50,9 @@ class Rows:
     ones, none = jnp.ones(num, jnp.int32), jnp.zeros(num, bool)
     given = {'score': jnp.asarray(score, jnp.float32), 'logprob': jnp.zeros(num),
              'token': ones[:, None], 'length': ones, 'parent': jnp.arange(num), 'live': ~none,
-             'finished': none, 'truncated': none, 'carry': (), 'round': 0, 'max_rounds': 40}
-    return cls(**given | {name: jax.tree.map(jnp.asarray, x) for name, x in fields.items()})
+             'finished': none, 'truncated': none, 'round': 0, 'max_rounds': 40}
+    carry = jax.tree.map(jnp.asarray, fields.pop('carry', ()))  # a tree; the others are one array
+    return cls(carry=carry, **{name: jnp.asarray(x) for name, x in (given | fields).items()})
 
 
 @flax.struct.dataclass
