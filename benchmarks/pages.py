@@ -52,18 +52,64 @@ def _difference(row: dict[str, Any]) -> tuple:
 
 
 def _strategy(names: tuple[str, ...]) -> dict[str, Any]:
-  return {k: v if k == 'strategy' else int(v) for k, v in zip(_FIRST, names)} | {'bin': None}
+  return {k: v if k == 'strategy' else int(v) for k, v in zip(_FIRST, names)}
+
+
+def _of_curve(results: dict[str, Any], *names: str) -> dict[str, Any]:
+  return _row(results, 'curves', _strategy(names) | {'bin': None})
+
+
+def _of_vote(results: dict[str, Any], verifier: str, *names: str) -> dict[str, Any]:
+  own = 'best_of_n' if names[0] == 'best_of_n' else 'best_of_n_weighted'
+  return _row(results, 'ablations', _strategy(names) | {
+      'bin': None, 'verifier': verifier, 'aggregation': 'last', 'selection': own,
+      'bins': 'oracle', 'proposal': None})
+
+
+def _of_rule(results: dict[str, Any], name: str, *names: str) -> dict[str, Any]:
+  *values, budget = names
+  plain = lambda x: f'{x:g}' if isinstance(x, float) else str(x)
+  return _one([r for r in results['votes'] if (r['rule'], r['budget']) == (name, int(budget))
+               and list(map(plain, r['parameters'].values())) == values], f'votes {name} {names}')
+
+
+_ROWS = {'curve': _of_curve, 'vote': _of_vote, 'rule': _of_rule}
 
 
 def _curve(results: dict[str, Any], *names: str) -> tuple:
-  return _mean(_row(results, 'curves', _strategy(names)))
+  return _mean(_of_curve(results, *names))
 
 
-def _vote(results: dict[str, Any], verifier: str, *names: str) -> tuple:
-  own = 'best_of_n' if names[0] == 'best_of_n' else 'best_of_n_weighted'
-  return _mean(_row(results, 'ablations', _strategy(names) | {
-      'verifier': verifier, 'aggregation': 'last', 'selection': own, 'bins': 'oracle',
-      'proposal': None}))
+def _vote(results: dict[str, Any], *names: str) -> tuple:
+  return _mean(_of_vote(results, *names))
+
+
+def _equal_flops(results: dict[str, Any], *names: str) -> tuple:
+  return _difference(_row(results, 'equal_flops', _strategy(names)))
+
+
+def _rule(results: dict[str, Any], *names: str) -> tuple:
+  row = _of_rule(results, *names)
+  return row['accuracy'], row['accuracy_ci95'], row['n']
+
+
+def _rule_minus(results: dict[str, Any], *names: str) -> tuple:
+  row = _of_rule(results, *names)
+  return row['difference'], row['difference_ci95'], row['n']
+
+
+def _samples(results: dict[str, Any], *names: str) -> tuple:
+  return _of_rule(results, *names)['generations'], None, None
+
+
+def _seconds(results: dict[str, Any], kind: str, *names: str) -> tuple:
+  return _ROWS[kind](results, *names)['seconds'], None, None
+
+
+def _flops(results: dict[str, Any], kind: str, *names: str) -> tuple | None:
+  spent = _ROWS[kind](results, *names)['flops']
+  one = _of_curve(results, 'majority', '1')['flops']
+  return None if None in (spent, one) else (spent / one, None, None)
 
 
 def _contrast(results: dict[str, Any], name: str) -> tuple:
@@ -127,7 +173,9 @@ def _verdict(results: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 _KINDS = {
-    'curve': _curve, 'vote': _vote, 'contrast': _contrast, 'revision': _revision, 'chain': _chain,
+    'curve': _curve, 'vote': _vote, 'equal_flops': _equal_flops, 'rule': _rule,
+    'rule_minus': _rule_minus, 'samples': _samples, 'flops': _flops, 'seconds': _seconds,
+    'contrast': _contrast, 'revision': _revision, 'chain': _chain,
     'model': _described('models'), 'verifier': _described('verifier'), 'scale': _scale,
     'efficiency': _ratio('efficiency'), 'shares': _ratio('efficiency', True),
     'moved_efficiency': _ratio('moved_efficiency'),

@@ -4,6 +4,9 @@ Nothing here is the software's: definitions are written a second time, so that a
 the two shows. `python results/recompute.py` compares.
 
   votes      which answer each way to choose gives
+  drawing    samples drawn one after the other, and rules that end it
+  confident  votes by how sure the model was
+  replayed   these votes beside a majority of the same cost
   study      a published folder: what was measured of every strategy, question by question
   intervals  means, intervals, tests
   menu       what a compute-optimal policy may choose from, and what it costs

@@ -19,11 +19,18 @@
   verdict ID                    what became of it, with difference, n and p
   chain STEP                    accuracy of one answer of a chain of revisions
   revision ID                   a paired difference between revisions
+  equal_flops STRATEGY N [M [K]]  minus a majority at as many FLOPs
+  rule NAME [VALUE]... N        accuracy of a vote without a verifier, by its parameters' values
+  rule_minus NAME [VALUE]... N  minus a majority of the same mean cost
+  samples NAME [VALUE]... N     that it draws of a question
+  flops KIND NAMES              of a `curve`, `vote` or `rule`, over those of one sample
+  seconds KIND NAMES            of a question, of a `curve` or `vote`
   n KIND NAMES                  over how many questions a number is
   claims [WHERE]...             a table of what became of every claim, here and in each WHERE
 
 `cost FIELD` is measured time and memory, and `given TEXT` what stands elsewhere: neither can be
-rebuilt. A number that the folder has no data for is None here; its page marks it.
+rebuilt. Seconds are those that the per-question data say each setting took. A number that the
+folder has no data for is None here; its page marks it.
 """
 
 import functools
@@ -33,11 +40,12 @@ import re
 
 import numpy as np
 
-from . import chains, claims, exchange, intervals, menu, parts, policy, worth
+from . import chains, claims, exchange, intervals, menu, parts, policy, replayed, worth
 from .study import Study
 
 _HARD = (3, 4, 5)
 _AT = 16
+_NEAR = 1.01  # a majority's FLOPs may be short of what they are compared with by so much
 # What a table of outcomes, without the answers themselves, is enough for.
 _OF_OUTCOMES = ('curve', 'vote', 'contrast', 'efficiency', 'shares', 'moved_efficiency',
                 'moved_shares', 'part', 'at', 'claim', 'verdict')
@@ -46,7 +54,7 @@ _READ = ('scale', 'cost', 'given')  # neither counted nor estimated over questio
 
 def rebuilt(folder, kind, names):
   """Whether a number can be rebuilt from what a folder publishes."""
-  kind, names = (names[0], names[1:]) if kind == 'n' else (kind, names)
+  kind, names = (names[0], names[1:]) if kind in ('n', 'flops', 'seconds') else (kind, names)
   if kind in _READ or (kind, names[-1:]) == ('model', ['params']):
     return True
   folder = pathlib.Path(folder)
@@ -76,6 +84,7 @@ class Numbers:
     self.study = Study(folder)
     self.study.outcomes += chains.outcomes(self.study)
     self._cuts, self._trials = {}, {}
+    self._rules = replayed.Rules(self.study)
 
   def of(self, kind, names):
     if kind == 'n':
@@ -117,17 +126,62 @@ class Numbers:
   def claims(self):
     return claims.Claims(self.study, self._by_scheme)
 
-  def _curve(self, strategy, budget, width=None, lookahead=None):
-    whole = lambda x: None if x is None else int(x)
-    o = self.study.find(strategy, int(budget), whole(width), whole(lookahead))
-    return o and intervals.mean(o.right)
-
-  def _vote(self, verifier, strategy, budget, width=None):
+  def _outcome(self, kind, *names):
+    """Of a `curve` or `vote`; None if not measured."""
+    if kind == 'curve':
+      strategy, *whole = names
+      return self.study.find(strategy, *(None if x is None else int(x) for x in whole))
+    verifier, strategy, budget, *width = names
     selection = strategy if strategy in ('best_of_n', 'best_of_n_weighted') else (
         'best_of_n_weighted')
-    o = self.study.find(strategy, int(budget), width and int(width), None, verifier,
-                        selection=selection)
+    return self.study.find(strategy, int(budget), int(width[0]) if width else None, None, verifier,
+                           selection=selection)
+
+  def _curve(self, *names):
+    o = self._outcome('curve', *names)
     return o and intervals.mean(o.right)
+
+  def _vote(self, *names):
+    o = self._outcome('vote', *names)
+    return o and intervals.mean(o.right)
+
+  def _seconds(self, kind, *names):
+    o = self._outcome(kind, *names)
+    return o and (o.seconds, None, None)
+
+  def _flops(self, kind, *names):
+    if kind == 'rule':
+      spent = self._rules.row(*names).flops
+    else:
+      o = self._outcome(kind, *names)
+      spent = None if o is None or o.flops is None else float(o.flops.mean())
+    one = self.study.find('majority', 1).flops
+    return None if spent is None or one is None else (spent / float(one.mean()), None, None)
+
+  def _equal_flops(self, *names):
+    o = self._outcome('curve', *names)
+    if o is None:
+      return None
+    both = sorted((v for v in self.study.outcomes if v.label == 'majority'
+                   and np.isin(o.at, v.at).all()), key=lambda v: v.budget)
+    spent = [float(v.on(o.at, v.flops).mean()) for v in both]
+    mine = float(o.flops.mean())
+    if not spent or mine < spent[0] / _NEAR or mine > spent[-1] * _NEAR:
+      return None, None, len(o.at)
+    place = float(np.interp(np.log(mine), np.log(spent), np.arange(len(spent))))
+    low, high = int(np.floor(place)), int(np.ceil(place))
+    weight = place - low
+    return intervals.difference(
+        o.right - (1 - weight) * both[low].on(o.at) - weight * both[high].on(o.at))
+
+  def _rule(self, *names):
+    return self._rules.row(*names).accuracy
+
+  def _rule_minus(self, *names):
+    return self._rules.row(*names).difference
+
+  def _samples(self, *names):
+    return self._rules.row(*names).samples, None, None
 
   def _minus(self, a, b, bins=None):
     """Paired difference of two outcomes; `bins`: of the oracle that count."""

@@ -13,13 +13,17 @@ PAGES = {'README.md': 'readme.md', 'docs/results.md': 'results.md'}
 BEGIN, END = '<!-- written by python -m benchmarks.pages -->\n', '<!-- end -->\n'
 _BEGUN = re.compile(r'<!-- written by .*-->\n')
 FIELD = re.compile(r'\{\{(.+?)\}\}')
+_SECTION = re.compile(r'\{\{(\S+) section (\S+)\}\}\n')  # a study, and a file beside this template
 _TYPED = re.compile(r'(?<![\w.])[+-]?\d*\.\d{3,}')  # a result that no field has made
 
 
 def template(page):
-  """A page's template, tables of claims and of openings spelt out."""
-  written = (RESULTS / 'pages' / PAGES[page]).read_text('utf-8').replace(
-      '{{openings}}', _openings())
+  """A page's template, its sections and tables of claims and of openings spelt out."""
+  read = lambda name: (RESULTS / 'pages' / name).read_text('utf-8')
+  # A section about a study that is not published is left out.
+  written = _SECTION.sub(
+      lambda m: read(m[2]) if (RESULTS / m[1] / 'results.json').exists() else '',
+      read(PAGES[page])).replace('{{openings}}', _openings())
   return re.sub(r'\{\{(\S+) claims(.*?)\}\}', lambda m: _claims([m[1], *m[2].split()]), written)
 
 
@@ -41,12 +45,15 @@ def _claims(studies):
   """A row per claim that any of some studies has measured: its words, and a field per study."""
   found = [{row['id']: row for row in json.loads(
       (RESULTS / where / 'results.json').read_text('utf-8'))['claims']} for where in studies]
-  names = ' | '.join(f'`{where.split("/")[-1]}`' for where in studies)
+  last = [where.split('/')[-1] for where in studies]
+  names = ' | '.join(f'`{name if last.count(name) == 1 else where}`'
+                     for name, where in zip(last, studies))
   lines = [f'| the paper says | {names} |', '|---' * (1 + len(studies)) + '|']
   for id_, row in found[0].items():
-    if any(rows[id_]['effect'] is not None for rows in found):
-      lines.append(f'| {row["claim"]} | '
-                   + ' | '.join(f'{{{{{where} verdict {id_}}}}}' for where in studies) + ' |')
+    if any(id_ in rows and rows[id_]['effect'] is not None for rows in found):
+      said = (f'{{{{{where} verdict {id_}}}}}' if id_ in rows else 'not claimed'
+              for where, rows in zip(studies, found))
+      lines.append(f'| {row["claim"]} | {" | ".join(said)} |')
   return '\n'.join(lines)
 
 

@@ -228,11 +228,14 @@ class Study:
     if greedy is not None:
       yield greedy.outcome(self.about['models'], 'greedy', 1, 'majority')
 
-  def _pooled(self):
-    pools = [s for s in self.settings if (s.about['stage'], s.about['model'], s.about['method'])
+  def pools(self):
+    """The base's independent samples, those of more questions first."""
+    found = [s for s in self.settings if (s.about['stage'], s.about['model'], s.about['method'])
              == ('search', 'base', 'sample')]
-    pools.sort(key=lambda s: (-len(s.at), -s.slots))
-    size = 1
+    return sorted(found, key=lambda s: (-len(s.at), -s.slots))
+
+  def _pooled(self):
+    pools, size = self.pools(), 1
     while size <= max((p.slots for p in pools), default=0):
       pool = next(p for p in pools if p.slots >= size)
       for how in ('majority', 'logprob_weighted', 'oracle'):

@@ -1,7 +1,9 @@
 """How numbers are printed in the pages, whoever computed them."""
 
 AWAITS = '†'  # after a number whose per-question data are not published
-_DIFFERENCES = ('contrast', 'part', 'exchange', 'claim', 'verdict', 'revision')
+_DIFFERENCES = ('contrast', 'part', 'exchange', 'claim', 'verdict', 'revision', 'rule_minus',
+                'equal_flops')
+_DIGITS = {'scale': 1, 'samples': 1, 'flops': 2, 'seconds': 2}
 _SAID = {True: '**held**', False: '**did not hold**', 'inconclusive': '**inconclusive**'}
 _CENSORED = {'below': 'never reached', 'above': 'passed at once'}
 
@@ -29,7 +31,7 @@ def _p(p):
 def _measured(kind, value, interval):
   if isinstance(value, int):
     return f'{value:,}'
-  sign, digits = '', 2 if kind.endswith('efficiency') else 1 if kind == 'scale' else 3
+  sign, digits = '', 2 if kind.endswith('efficiency') else _DIGITS.get(kind, 3)
   if kind in _DIFFERENCES:
     sign, digits = '+', 4 if abs(value) < 0.01 else 3
   text = f'{value:{sign}z.{digits}f}'

@@ -89,6 +89,21 @@ def test_curves_and_costs(made):
           [r['generated_tokens'], r['verifier_tokens'], r['flops']])
 
 
+def test_at_equal_flops(made):
+  results_, rebuilt = made
+  rows = results_['equal_flops']
+  assert len({r['difference'] is None for r in rows}) == 2  # the PRM's are dearer than any majority
+  assert {r['strategy'] for r in rows} > {'beam', 'best_of_n_weighted', 'logprob_weighted'}
+  for r in rows:
+    names = [r['strategy'], r['budget'], *([r['beam_width']] if r['beam_width'] else [])]
+    agree(rebuilt.of('equal_flops', names), [r['difference'], r['ci95'], r['n']])
+    if r['strategy'] == 'logprob_weighted':
+      other, = (o for o in rebuilt.study.outcomes if o.label == 'majority'
+                and o.budget == r['budget'])
+      mine = rebuilt.study.find(*names)
+      assert r['difference'] == pytest.approx(np.mean(mine.right - other.right))
+
+
 def test_ablations(made):
   results_, rebuilt = made
   key = lambda o, width: (o['strategy'], o['budget'], width, o['verifier'], o['aggregation'],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tts.data import sample_statistics
 from tts.eval.storage import traces as traces_lib
 from tts.eval.storage.traces import Traces
 from tts.eval.votes import trace_confidence
@@ -68,3 +69,16 @@ def test_rows_are_put_at_their_places():
   assert found.length.tolist() == [[1, 0, 0], [2, 0, 3]]
   assert found.of(np.array([1])).value.tolist() == [1, 2, 4, 5, 6]
   assert traces_lib.spread(np.zeros(0), np.array([0, 0]), np.array([0, 1]), (1, 2)) is None
+
+
+@pytest.mark.parametrize('name', trace_confidence.MEASURES)
+def test_equal_solutions_are_equally_confident_wherever_they_stand(name):
+  """Or rounding would decide which of them a threshold keeps."""
+  rng = np.random.default_rng(0)
+  draw = lambda size: sample_statistics.rounded({'confidence': rng.gamma(5.0, size=size)})[
+      'confidence']
+  same = draw(12)
+  solutions_ = [same if i % 2 else draw(int(rng.integers(3, 20))) for i in range(200)]
+  found = trace_confidence.MEASURES[name](
+      Traces(np.concatenate(solutions_), np.array([[len(s) for s in solutions_]])), WINDOW)
+  assert len(set(found[0, 1::2])) == 1

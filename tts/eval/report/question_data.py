@@ -25,6 +25,9 @@ Of setting k, Q questions by N slots:
   k/score/V     float32 [Q, N], verifier V at the last step; NaN where it has none
   k/least/V, k/product/V   float32 [Q, N], of its steps; of independent samples by the main one
   k/logprob     float32 [Q, N]; k/length [Q, N], tokens: of what no search wrote
+  k/certainty   float16 [Q, N], self-certainty; k/confidence float16 [tokens], of each token, one
+                sample's behind the other's; of the base's pools, where they are known. Such a
+                number stands for its shortest decimal, as records have it
   k/equal       int32 [E, 3], question and two numbers in `answer` that the grader takes for one
   k/counts/M    int64 [Q, U, 4], of model M in the first `used[u]` slots: tokens sampled; tokens that
                 entered, keys that these attended to, both without the prompt; tokens of the prompt
@@ -51,6 +54,7 @@ from tts.eval.policy import crossfit, over_bins
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import COUNTS, NO_ANSWER, Samples
+from tts.eval.votes import rules
 
 FILE = 'questions.npz'
 _FORM = 1  # of this file
@@ -129,6 +133,14 @@ def _arrays(samples: Samples, place: Mapping[str, int]) -> Iterator[tuple[str, n
     yield f'counts/{model}', _counts(samples, model)
 
 
+def _confidence(samples: Samples) -> Iterator[tuple[str, np.ndarray]]:
+  """What votes without a verifier read of a pool beside answers and lengths."""
+  if rules.sure(samples):
+    yield 'certainty', samples.certainty.astype(np.float16)
+  if rules.traced(samples):
+    yield 'confidence', samples.confidence.value.astype(np.float16)
+
+
 def _flops(meta: Mapping[str, Any]) -> list[float]:
   """What one token that entered costs, one key, one token that was sampled."""
   one = lambda **more: flops.spent(meta, dict.fromkeys(COUNTS, 0) | more)
@@ -181,8 +193,10 @@ def encode(run: RunFiles, estimators: Sequence[Estimator], claims: Sequence[Clai
   place = {name: i for i, name in enumerate(ids)}
   levels = np.zeros(len(ids), np.int64)
   arrays: dict[str, np.ndarray] = {}
+  voting = run.pools('base')
   for k, samples in enumerate(settings):
-    arrays.update({f'{k}/{name}': values for name, values in _arrays(samples, place)})
+    kept = [*_arrays(samples, place), *(_confidence(samples) if samples in voting else ())]
+    arrays.update({f'{k}/{name}': values for name, values in kept})
     levels[[place[i] for i in samples.ids]] = samples.level
   about = {
       'form': _FORM, 'ids': ids, 'main': run.main, 'seeds': run.run.get('seeds'),

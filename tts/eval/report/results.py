@@ -12,7 +12,7 @@ from typing import Any
 from tts.eval.claims import claim_sides
 from tts.eval.exchange import exchange, exchange_sides
 from tts.eval.measures import chain_strategies, chains, contrasts, curves
-from tts.eval.measures import difficulty_agreement, outcomes as outcomes_lib
+from tts.eval.measures import difficulty_agreement, equal_flops, outcomes as outcomes_lib
 from tts.eval.measures import statistics, verifier_quality
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.policy import compute_optimal, decomposition, difficulty, estimators, mechanisms
@@ -144,6 +144,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'curves': curves.curve_rows(found, schemes),
       'ablations': curves.ablation_rows(found, schemes),
       'contrasts': contrasts.rows(found, run.setting('base', 'sample'), schemes),
+      'equal_flops': list(equal_flops.rows(found)),
       'ledger': run.ledger.table(run.models),
       'difficulty': difficulty_agreement.rows(run.difficulty_pool),
       'compute_optimal': policies, 'efficiency': distances,

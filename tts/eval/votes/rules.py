@@ -170,11 +170,13 @@ def _deepconf_online(keep: float, tries: Tries) -> Drawn:
       np.where(begun, answer, NO_ANSWER), score))
 
 
-def _sure(pool: Samples) -> bool:
+def sure(pool: Samples) -> bool:
+  """Whether the self-certainty of each sample that votes is known."""
   return not np.isnan(pool.certainty[pool.votes]).any()
 
 
-def _traced(pool: Samples) -> bool:
+def traced(pool: Samples) -> bool:
+  """Whether the confidence of every token is known."""
   return pool.confidence is not None and bool((pool.confidence.length == pool.length).all())
 
 
@@ -186,11 +188,11 @@ def every() -> Iterator[Rule]:
   for factor in (3.0, 10.0, 30.0, 100.0):
     yield Rule('best_of_infinity', (('bayes_factor', factor),), functools.partial(
         _best_of_infinity, factor))
-  yield Rule('self_certainty_borda', (('power', POWER),), _borda, _sure)
+  yield Rule('self_certainty_borda', (('power', POWER),), _borda, sure)
   for measure in trace_confidence.MEASURES:
     for keep in (0.1, 0.9):
       yield Rule('deepconf', (('measure', measure), ('keep', keep)), functools.partial(
-          _deepconf, measure, keep), _traced)
+          _deepconf, measure, keep), traced)
   for keep in (0.1, 0.9):
     yield Rule('deepconf_online', (('keep', keep),), functools.partial(_deepconf_online, keep),
-               _traced, smallest=8)
+               traced, smallest=8)

@@ -13,16 +13,21 @@ import numpy as np
 from tts.eval.storage.traces import Traces
 
 LOWEST_SHARE = 0.1
+# Confidences are decimals of at most so many places (`data.sample_statistics`). Summed as whole
+# numbers, groups of equal tokens are equal wherever they stand, and so are those of equal sums.
+_UNITS = 10**8
 
 
 def groups(traces: Traces, window: int) -> np.ndarray:
   """Confidence of the group that ends at each token, float64 [T]; NaN where none does."""
   start, length = _places(traces)
-  total = np.concatenate([[0.0], np.cumsum(traces.value)])
+  units = np.rint(traces.value * _UNITS).astype(np.int64)
+  total = np.concatenate([[0], np.cumsum(units)])
   place = np.arange(len(traces.value)) - np.repeat(start, length)  # of a token in its sample
   size = np.repeat(np.minimum(window, length), length)
   end = np.arange(1, len(traces.value) + 1)
-  return np.where(place + 1 >= size, (total[end] - total[np.maximum(end - size, 0)]) / size, np.nan)
+  summed = total[end] - total[np.maximum(end - size, 0)]
+  return np.where(place + 1 >= size, summed / (_UNITS * size), np.nan)
 
 
 def lowest(traces: Traces, window: int) -> np.ndarray:
