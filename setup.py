@@ -1,14 +1,33 @@
-"""Installs `tts`; `pip install -e .` also makes `python -m launch.*` work anywhere."""
+"""Installs `tts` and the command `tts-scaling`.
+
+`pip install -e .` puts this folder on the path, so that `python -m launch.*` works anywhere too.
+"""
 
 import setuptools
+from setuptools.command import build_py
+
+
+class BuildPy(build_py.build_py):
+  """Puts `launch` and `configs`, names that others have too, into `tts` where a wheel is built."""
+
+  def finalize_options(self):
+    super().finalize_options()
+    for name in ('launch', 'configs'):
+      self.packages = [*self.packages, f'tts.{name}']
+      self.package_dir[f'tts.{name}'] = name
+
 
 setuptools.setup(
-    name='tts',
+    name='tts-scaling',  # `tts` is another's; the import is `tts` all the same
     version='0.1.0',
     description='Test-time scaling of language models in JAX: search, verifiers, allocation.',
     license='Apache-2.0',
     python_requires='>=3.11',
-    packages=setuptools.find_packages(include=['tts', 'tts.*', 'launch', 'configs']),
+    cmdclass={'build_py': BuildPy},
+    packages=setuptools.find_packages(include=['tts', 'tts.*']),
+    package_dir={'': '.'},
+    package_data={'tts': ['py.typed']},
+    entry_points={'console_scripts': ['tts-scaling = tts.command:main']},
     install_requires=[
         'absl-py>=2.1',
         'array_record>=0.8; platform_system != "Windows"',  # the only TFDS format without TensorFlow

@@ -13,7 +13,7 @@ import time
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.types import InputError
 
 _QUESTION = flags.DEFINE_string('question', None, 'The question.')

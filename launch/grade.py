@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 import tqdm
 
-from launch import common
+from . import common
 from tts import answers
 from tts.answers import grading
 from tts.data import files

@@ -21,7 +21,7 @@ import json
 from absl import flags
 import numpy as np
 
-from launch import common
+from . import common
 from tts.data import files, hub, jsonl, labelled_steps
 from tts.types import InputError
 
