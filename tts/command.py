@@ -44,6 +44,6 @@ def _help() -> str:
   lines = [f'{COMMAND} NAME --flag=value ...; NAME --help has the flags.', '']
   for name in launchers():
     text = (presets.ROOT / 'launch' / f'{name}.py').read_text(encoding='utf-8')
-    first = ast.get_docstring(ast.parse(text)).splitlines()[0]
+    first, *_ = (ast.get_docstring(ast.parse(text)) or '').splitlines()
     lines.append(f'  {name:<18} {as_started(first)}')
   return '\n'.join([*lines, '', 'Presets for --config: ' + ', '.join(presets.names())])

@@ -82,6 +82,8 @@ def parsed(text: str, where: str) -> tuple[str, dict[str, Any]]:
   """
   found = re.fullmatch(r'([\w.]+)(?:\((.*)\))?', text.strip()) if isinstance(text, str) else None
   try:
+    if found is None:
+      raise ValueError('it is no name with parameters')
     each = [part.split('=', 1) for part in (found[2] or '').split(',') if part.strip()]
     given = {key.strip(): ast.literal_eval(value.strip()) for key, value in each}
     if not all(isinstance(value, (int, float, str, type(None))) for value in given.values()):

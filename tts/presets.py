@@ -52,6 +52,7 @@ def module(name: str) -> types.ModuleType:
   It is read by its path, since a preset may be read as a file of no package (`--config=PATH`).
   """
   spec = importlib.util.spec_from_file_location(f'configs.{name}', ROOT / 'configs' / f'{name}.py')
+  assert spec is not None and spec.loader is not None
   found = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(found)
   return found

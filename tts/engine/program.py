@@ -25,6 +25,7 @@ class Program:
   def __init__(self, function: Callable, mesh: parallel.Mesh, donate: tuple[int, ...] = ()):
     self.function = function  # of one group
     # Left to the compiler, where results are would change from call to call: programs again.
+    self._mapped: Any
     self._mapped, self._mesh = parallel.pmapped(
         lambda *args: jax.tree_util.tree_map_with_path(
             lambda path, x: placement.constrain(x, *pages.axes(path)), function(*args)),

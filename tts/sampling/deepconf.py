@@ -94,7 +94,9 @@ async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int],
   for first in range(0, len(keys), how.warm_up):
     found += await together([pool.draw(generator, group, question, key, least=least)
                              for key in keys[first:first + how.warm_up]])
-    confidence += [lowest(sample.statistics.confidence, how.window) for sample in found[first:]]
+    for sample in found[first:]:
+      assert sample.statistics is not None
+      confidence.append(lowest(sample.statistics.confidence, how.window))
     if first == 0:
       least = float(np.percentile(confidence, 100 * (1 - how.keep)))
     voting = [answer(sample) if sure >= least and not sample.stopped else None

@@ -9,7 +9,7 @@ calls it once a round and needs to know no more of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
@@ -73,6 +73,7 @@ class Method:
   """
 
   lookahead = 0
+  __dataclass_fields__: ClassVar[dict[str, Any]]  # of the subclasses, which are dataclasses
 
   def begin(self, num: int) -> Any:
     """What is carried with each of N rows at first, a tree of arrays [N, ...]; () for nothing.
