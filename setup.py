@@ -30,7 +30,8 @@ setuptools.setup(
     entry_points={'console_scripts': ['tts-scaling = tts.command:main']},
     install_requires=[
         'absl-py>=2.1',
-        'array_record>=0.8; platform_system != "Windows"',  # the only TFDS format without TensorFlow
+        # The only format of TFDS without TensorFlow.
+        'array_record>=0.8; platform_system != "Windows"',
         'flax>=0.12',
         'importlib_resources',  # TFDS needs it and does not say so
         'jax>=0.10',
@@ -51,6 +52,7 @@ setuptools.setup(
         'engine': ['httpx>=0.28'],  # a completions server as generator
         'gcs': ['google-cloud-storage>=3.4'],  # gs:// paths
         'gguf': ['gguf>=0.17', 'jinja2>=3.1.6', 'tokenizers>=0.21'],  # F.gguf as a checkpoint
+        'lint': ['mypy==2.4.1', 'ruff==0.17.6'],  # what .ci/run checks before it tests
         'math': ['math-verify>=0.9'],  # knows algebra: --config.data.grader=math
         # Checkpoints, tokenizers and data from elsewhere, hf:// paths among them.
         'open': ['huggingface_hub>=0.34', 'jinja2>=3.1.6', 'safetensors>=0.5', 'tokenizers>=0.21'],
@@ -61,8 +63,8 @@ setuptools.setup(
         'tensorboard': ['tensorboardX>=2.6'],  # event files beside W/metrics/*.jsonl
         'test': ['gcp-storage-emulator>=2024.8', 'gguf>=0.17', 'google-cloud-storage>=3.4',
                  'httpx>=0.28', 'huggingface_hub>=0.34', 'jinja2>=3.1.6', 'math-verify>=0.9',
-                 'pytest>=8', 'pytest-xdist>=3.6', 'safetensors>=0.5', 'tensorboardX>=2.6',
-                 'tokenizers>=0.21'],
+                 'pytest>=8', 'pytest-xdist>=3.6', 'safetensors>=0.5', 'setuptools>=70.1',
+                 'tensorboardX>=2.6', 'tokenizers>=0.21'],
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
     },
 )

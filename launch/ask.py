@@ -21,8 +21,9 @@ _MODEL = flags.DEFINE_string(
     'model', 'hf://HuggingFaceTB/SmolLM2-135M-Instruct',
     'The model: hf://org/name, a folder of a checkpoint, or a GGUF file.')
 _VERIFIER = flags.DEFINE_string(
-    'verifier', None, 'A verifier: a process reward model, or a latent verifier of this model. None '
-    'is how likely the model finds what it writes.')
+    'verifier', None,
+    'A verifier: a process reward model, or a latent verifier of this model. None is how '
+    'likely the model finds what it writes.')
 _METHOD = flags.DEFINE_string('method', 'beam(beam_width=2)', 'A method of tts.methods.')
 _BUDGET = flags.DEFINE_integer('budget', 4, 'Solutions to spend.')
 _PROMPTS = flags.DEFINE_enum(

@@ -53,8 +53,8 @@ def opened(planned: Callable[[Experiment], Plan] = lambda experiment: (experimen
            ) -> Iterator[tuple[Experiment, str]]:
   """The experiment and the workdir that the flags say, for the job inside.
 
-  With `--describe` and `--dry_run` there is none: the program ends. `planned` says what the job makes
-  of an experiment, for `--dry_run`.
+  With `--describe` and `--dry_run` there is none: the program ends. `planned` says what the job
+  makes of an experiment, for `--dry_run`.
   """
   with common.started(words='--describe') as argv:
     experiment = _begun(planned, argv[1:])

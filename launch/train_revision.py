@@ -12,4 +12,5 @@ if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
     if not config.revision.enabled:
       raise InputError('this config has no revisions: give --config.revision.enabled=True')
-    reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'train_revision'))
+    reproduce.run_stages(
+        reproduce.open_runs(config, workdir), graph.launched(config, 'train_revision'))

@@ -8,4 +8,5 @@ from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
-    reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'train_verifier'))
+    reproduce.run_stages(
+        reproduce.open_runs(config, workdir), graph.launched(config, 'train_verifier'))

@@ -30,7 +30,7 @@ _PUBLIC = {
     'Result': 'tts.library.results', 'Solution': 'tts.library.results',
     'methods': None, 'protocols': None, 'make_mesh': 'tts.parallel',
     'InputError': 'tts.types'}
-__all__ = (*_PUBLIC, 'solve')
+__all__ = (*_PUBLIC, 'solve')  # noqa: PLE0604, all are strings
 
 if TYPE_CHECKING:  # the same names once more, for those that read hints and run nothing
   from tts import methods as methods, protocols as protocols

@@ -25,7 +25,8 @@ from tts.sampling.logits import SamplingConfig
 
 
 @functools.cache
-def empty_lanes(mesh: parallel.Mesh, make: MakeGenerator, count: int, width: int, window: int) -> Program:
+def empty_lanes(mesh: parallel.Mesh, make: MakeGenerator, count: int, width: int,
+                window: int) -> Program:
   """Parameters --> `Lanes` with nothing in them."""
   return Program(lambda params: lanes_lib.empty(make(params), count, width, window), mesh)
 
@@ -114,7 +115,8 @@ def fill(mesh: parallel.Mesh) -> Program:
   return Program(function, mesh, donate=(1,))
 
 
-def fills(make: MakeGenerator, params: Params, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
+def fills(make: MakeGenerator, params: Params, shape: Shape, width: int,
+          count: int) -> tuple[Any, ...]:
   """Shapes of what `fill` is called with, where all lanes want a long text."""
   lanes, = writes(make, params, shape, width)
   return (lanes, _pages(lanes.texts, count), _copies(shape.lanes, width),

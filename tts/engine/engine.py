@@ -9,7 +9,7 @@ import collections
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tts.engine.coroutines import Job, Task
+from tts.engine.coroutines import Task
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
 
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine

@@ -142,5 +142,5 @@ def in_flight(models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> 
 
 
 def attended(before: int, tokens: int) -> int:
-  """Keys that so many tokens attend to behind a text of `before`: each all before it, and itself."""
+  """Keys that so many tokens attend to behind a text of `before`: all before each, and itself."""
   return tokens * before + tokens * (tokens + 1) // 2

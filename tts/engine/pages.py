@@ -118,7 +118,8 @@ def picked(texts: Texts, lanes: jax.Array) -> Texts:
   columns = jax.lax.fori_loop(0, count, one, jax.tree.map(
       lambda x: placement.constrain(
           jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype), *_AXES), texts.columns))
-  return jax.tree.map(lambda x: x[lanes], dataclasses.replace(texts, columns=())).replace(columns=columns)
+  rest = jax.tree.map(lambda x: x[lanes], dataclasses.replace(texts, columns=()))
+  return rest.replace(columns=columns)
 
 
 def returned(texts: Texts, some: Texts, lanes: jax.Array, count: jax.Array) -> Texts:

@@ -1,4 +1,4 @@
-"""Device programs: a pure function of one group's arrays, mapped over the mesh and compiled once."""
+"""Device programs: a pure function of one group's arrays, mapped over the mesh, compiled once."""
 
 from __future__ import annotations
 

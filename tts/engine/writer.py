@@ -1,4 +1,4 @@
-"""Writes steps and solutions: the generator's lanes, the jobs that wait for one, what they wrote."""
+"""Writes steps and solutions: the generator's lanes, and the jobs that wait for one."""
 
 from __future__ import annotations
 
@@ -182,7 +182,8 @@ class Writer(Worker):
     self._width = width
     if self._state is None:
       self._state = all_programs.empty_lanes(
-          self._store.mesh, self._make, self._ends.shape[1], self._width, self._window)(self._params)
+          self._store.mesh, self._make, self._ends.shape[1], self._width,
+          self._window)(self._params)
     else:
       self._state = self._state.replace(
           texts=all_programs.widen(self._store.mesh, self._width)((), self._state.texts))

@@ -48,8 +48,8 @@ def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: 
     seed: of all that is drawn.
     ordered: results in the order of the questions, or as they are done.
     progress: show a bar where it takes more than a few seconds.
-    budget_forcing: how long the model thinks, `tts.BudgetForcing(thinking_tokens=2048, waits=1)`, of
-      one that was loaded with `thinking=`; None leaves it to the model.
+    budget_forcing: how long the model thinks, `tts.BudgetForcing(thinking_tokens=2048, waits=1)`,
+      of one that was loaded with `thinking=`; None leaves it to the model.
     sampling: how tokens are drawn, options of `tts.sampling.logits.SamplingConfig`:
       `temperature=0.8` (0 is greedy), `top_k=40`, `top_p=0.95`, ...
 
@@ -64,8 +64,8 @@ def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: 
   asked, head = Questions(questions, model.prompts, limits, seed), _head(verifier)
   forcing = budget_forcing and budget_forcing.forcing(model.prompts, asked.limits)
   if forcing and isinstance(model, ServedModel):
-    raise InputError(f'budget_forcing is given, and {model.source} is on a server, which is not asked '
-                     'to go on behind what is forced: load it by tts.load_generator')
+    raise InputError(f'budget_forcing is given, and {model.source} is on a server, which is not '
+                     'asked to go on behind what is forced: load it by tts.load_generator')
   if forcing and (head is not None or how.statistics):
     raise InputError('budget_forcing is given, and '
                      + ('statistics too' if verifier is None or head is None else

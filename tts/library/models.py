@@ -98,8 +98,8 @@ class RewardModel:
     make: parameters --> a `tts.protocols.Verifier`.
     params, mesh, shape, arch, source: as of a `LanguageModel`.
     tokenizer: its own.
-    layout: how it reads a solution, a name of `tts.data.verifier_format.FORMATS`; None for a verifier
-      that reads the generator's ids.
+    layout: how it reads a solution, a name of `tts.data.verifier_format.FORMATS`; None for a
+      verifier that reads the generator's ids.
     head: of a latent verifier, which reads the hidden states of its generator; else None. Where
       that generator writes, it reads nothing; a solution that is given is read by the generator.
     generator: of a latent verifier, the one that it is of.
@@ -192,7 +192,8 @@ def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: s
   Args:
     source, mesh, dtype, lanes: as of `load_generator`.
     kind: of an open checkpoint, of `tts.models.open_heads.KINDS`; None is what its tensors say.
-    layout: how an open one reads a solution, of `tts.data.verifier_format.FORMATS`; None is its kind's.
+    layout: how an open one reads a solution, of `tts.data.verifier_format.FORMATS`; None is its
+      kind's.
     reads: a class like `tts.models.verifier.Verifier` that reads the model in another way, called
       with (decoder, parameters).
     generator: the model whose states a latent verifier reads, which is given nothing else; others
@@ -232,7 +233,7 @@ def _latent(source: Source, generator: LanguageModel | None,
 
 
 def _writing(functions: Functions) -> MakeGenerator:
-  """The same, for type checkers: what a model writes is of its own class, a `Writing` for others."""
+  """The same, for type checkers: a model's writing is of its own class, a `Writing` for others."""
   return cast(MakeGenerator, functions)
 
 

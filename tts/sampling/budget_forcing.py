@@ -34,7 +34,8 @@ class Forcing:
     cap: tokens of a thought, its marks among them, at most.
     waits: k, how often a thought that would end goes on; it does as long as the cap leaves room for
       `wait` and a token after it.
-    wait: what is read in the place of the end of a thought that goes on; with waits one id at least.
+    wait: what is read in the place of the end of a thought that goes on; with waits one id at
+      least.
     lead_in: what is read behind an end that the model has not written.
   """
 

@@ -41,7 +41,7 @@ class Watch:
   least: jax.Array   # [R] float32, what no group is to be below
 
   def seen(self, confidence: jax.Array, position: jax.Array, active: jax.Array) -> Watch:
-    """With the confidence [R] of the active texts' newest tokens, before which they had `position`."""
+    """With the confidence [R] of active texts' newest tokens, before which they had `position`."""
     here = jnp.arange(self.newest.shape[1])[None] == (position % self.newest.shape[1])[:, None]
     return dataclasses.replace(self, newest=jnp.where(
         here & active[:, None], confidence[:, None], self.newest))

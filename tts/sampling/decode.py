@@ -136,4 +136,5 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
     rows = dataclasses.replace(rows, live=rows.live & ~stopped)
   writing = generator.extend(writing, token, active & rows.live)
   found = jax.tree.map(lambda x: jnp.where(active, x, 0.0), found)
-  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value, watch, stopped)
+  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value, watch,
+                 stopped)

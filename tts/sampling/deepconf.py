@@ -26,8 +26,8 @@ class DeepConf:
 
   Attributes:
     warm_up: samples that are written whole; as many more are begun at a time.
-    keep: share of the warm-up's samples that a later sample is to be as confident as; published: 0.1
-      ("low") and 0.9 ("high").
+    keep: share of the warm-up's samples that a later sample is to be as confident as; published:
+      0.1 ("low") and 0.9 ("high").
     window: tokens of a group.
     consensus: share of the votes with which the leader ends it; published: 0.95. Above 1, never.
   """

@@ -67,9 +67,10 @@ class Method:
   """A search method: a frozen dataclass whose fields are the method's own parameters.
 
   Only `allocate` has to be written; of a subclass of `Beam`, only `priority`. A field `beam_width`
-  is M, a field `lookahead` is k: the latter has each row rolled out greedily so many steps before it
-  is scored, and is charged N (k + 1) generations; every other method is charged N. A parameter that
-  is off is None; one that has to be a number above 0 is checked by `positive` in `__post_init__`.
+  is M, a field `lookahead` is k: the latter has each row rolled out greedily so many steps before
+  it is scored, and is charged N (k + 1) generations; every other method is charged N. A parameter
+  that is off is None; one that has to be a number above 0 is checked by `positive` in
+  `__post_init__`.
   """
 
   lookahead = 0

@@ -26,8 +26,9 @@ Of setting k, Q questions by N slots:
   k/least/V, k/product/V   float32 [Q, N], of its steps; of independent samples by the main one
   k/logprob     float32 [Q, N]; k/length [Q, N], tokens: of what no search wrote
   k/equal       int32 [E, 3], question and two numbers in `answer` that the grader takes for one
-  k/counts/M    int64 [Q, U, 4], of model M in the first `used[u]` slots: tokens sampled; tokens that
-                entered, keys that these attended to, both without the prompt; tokens of the prompt
+  k/counts/M    int64 [Q, U, 4], of model M in the first `used[u]` slots: tokens sampled; tokens
+                that entered, keys that these attended to, both without the prompt; tokens of the
+                prompt
 
 and `levels` int64 [ids], 0 = none; `folds` int8 [SPLITS, ids]; `estimate/i` float64 [ids] of
 estimator i, NaN where it knows nothing; `bins/i` int8 [ids] where bins are given and not cut.
