@@ -1,17 +1,37 @@
-"""Installs `tts`; `pip install -e .` also makes `python -m launch.*` work anywhere."""
+"""Installs `tts` and the command `tts-scaling`.
+
+`pip install -e .` puts this folder on the path, so that `python -m launch.*` works anywhere too.
+"""
 
 import setuptools
+from setuptools.command import build_py
+
+
+class BuildPy(build_py.build_py):
+  """Puts `launch` and `configs`, names that others have too, into `tts` where a wheel is built."""
+
+  def finalize_options(self):
+    super().finalize_options()
+    for name in ('launch', 'configs'):
+      self.packages = [*self.packages, f'tts.{name}']
+      self.package_dir[f'tts.{name}'] = name
+
 
 setuptools.setup(
-    name='tts',
+    name='tts-scaling',  # `tts` is another's; the import is `tts` all the same
     version='0.1.0',
     description='Test-time scaling of language models in JAX: search, verifiers, allocation.',
     license='Apache-2.0',
     python_requires='>=3.11',
-    packages=setuptools.find_packages(include=['tts', 'tts.*', 'launch', 'configs']),
+    cmdclass={'build_py': BuildPy},
+    packages=setuptools.find_packages(include=['tts', 'tts.*']),
+    package_dir={'': '.'},
+    package_data={'tts': ['py.typed']},
+    entry_points={'console_scripts': ['tts-scaling = tts.command:main']},
     install_requires=[
         'absl-py>=2.1',
-        'array_record>=0.8; platform_system != "Windows"',  # the only TFDS format without TensorFlow
+        # The only format of TFDS without TensorFlow.
+        'array_record>=0.8; platform_system != "Windows"',
         'flax>=0.12',
         'importlib_resources',  # TFDS needs it and does not say so
         'jax>=0.10',
@@ -33,6 +53,7 @@ setuptools.setup(
         'engine': ['httpx>=0.28'],  # a completions server as generator
         'gcs': ['google-cloud-storage>=3.4'],  # gs:// paths
         'gguf': ['gguf>=0.17', 'jinja2>=3.1.6', 'tokenizers>=0.21'],  # F.gguf as a checkpoint
+        'lint': ['mypy==2.4.1', 'ruff==0.17.6'],  # what .ci/run checks before it tests
         'math': ['math-verify>=0.9'],  # knows algebra: --config.data.grader=math
         # Checkpoints, tokenizers and data from elsewhere, hf:// paths among them.
         'open': ['huggingface_hub>=0.34', 'jinja2>=3.1.6', 'safetensors>=0.5', 'tokenizers>=0.21'],
@@ -44,6 +65,7 @@ setuptools.setup(
         'test': ['gcp-storage-emulator>=2024.8', 'gguf>=0.17', 'google-cloud-storage>=3.4',
                  'httpx>=0.28', 'huggingface_hub>=0.34', 'jinja2>=3.1.6', 'markdown>=3.6',
                  'math-verify>=0.9', 'pytest>=8', 'pytest-xdist>=3.6', 'safetensors>=0.5',
+                 'setuptools>=70.1',
                  'tensorboardX>=2.6', 'tokenizers>=0.21'],
         'tpu': ['libtpu>=0.0.52'],  # compiles for TPU topologies on a machine that has none
     },

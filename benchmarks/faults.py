@@ -54,7 +54,7 @@ def _start(workdir: pathlib.Path, num: int) -> list[subprocess.Popen]:
 
 
 def _finish(workdir: pathlib.Path, num: int) -> None:
-  if any([p.wait() for p in _start(workdir, num)]):
+  if any([p.wait() for p in _start(workdir, num)]):  # noqa: C419, all are waited for
     sys.exit(f'a run failed, see {workdir}.*.log')
 
 

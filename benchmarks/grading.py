@@ -27,7 +27,8 @@ def _integers(rng: random.Random, right: bool) -> tuple[str, str]:
 
 def _fractions(rng: random.Random, right: bool) -> tuple[str, str]:
   top, bottom, by = rng.randint(1, 10**4), rng.randint(1, 10**4), rng.randint(2, 9)
-  return rf'\frac{{{top}}}{{{bottom}}}', rf'\frac{{{by * top + (not right) * bottom}}}{{{by * bottom}}}'
+  other = by * top + (not right) * bottom
+  return rf'\frac{{{top}}}{{{bottom}}}', rf'\frac{{{other}}}{{{by * bottom}}}'
 
 
 def _pairs(rng: random.Random, right: bool) -> tuple[str, str]:

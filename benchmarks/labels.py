@@ -31,7 +31,7 @@ from tts.runs.workdir import Workdir
 from tts.sampling import pool as pool_lib
 from tts.sampling.logits import SamplingConfig
 from tts.sampling.pool import Sample
-from tts.stages import rollouts, sample_pool, search
+from tts.stages import rollouts, sample_pool
 from tts.types import Strategy
 
 _ROLLOUTS = (1, 4, 16)

@@ -98,7 +98,8 @@ class _Setting:
     make = Functions(latent.Generator, model.arch, self.head) if head else model.make
     params = self.verifier.params if head else model.params
     limits = decode.Limits(10**6, 10**6, 10**6, Roles((), ()))
-    program = all_programs.write(model.mesh, make, shape.write, SamplingConfig(temperature=0.8), limits)
+    program = all_programs.write(
+        model.mesh, make, shape.write, SamplingConfig(temperature=0.8), limits)
     state = all_programs.empty_lanes(model.mesh, make, shape.lanes, 256)(params)
     steps = np.full_like(state.steps, 10**6)
     on = np.ones_like(state.active)

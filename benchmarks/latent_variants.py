@@ -4,12 +4,12 @@
 
 W has stage `labels`, in which the states that config.models.latent.latent reads were kept, until
 stage `verifiers` has learnt from them; those of other --layers, or lost ones, are read once, which
-takes as long as writing them did. Give it beside=('logprob', 'entropy') to compare these, too. Every
-variant is fitted on four fifths of the questions and asked about the last one, five times over, so
-that each question with right and wrong solutions counts. Printed: the AUC within questions, and its
-difference to the mean log-probability of a solution, each with a 95% bootstrap interval over
-questions. Many variants on the same questions: the best of them is flattered, look at `test` with
-one alone.
+takes as long as writing them did. Give it beside=('logprob', 'entropy') to compare these, too.
+Every variant is fitted on four fifths of the questions and asked about the last one, five times
+over, so that each question with right and wrong solutions counts. Printed: the AUC within
+questions, and its difference to the mean log-probability of a solution, each with a 95% bootstrap
+interval over questions. Many variants on the same questions: the best of them is flattered, look at
+`test` with one alone.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 
 The pages' templates are in `results/pages`; `results/rebuild/numbers.py` says what their fields
 mean. Here a field is what a study's `results.json` says, or, of studies from before today's
-estimators, its `reread.json` (`python -m benchmarks.reread`). `python results/recompute.py` rebuilds
-the same numbers from per-question data, and fails where one differs. One that cannot be rebuilt is
-marked.
+estimators, its `reread.json` (`python -m benchmarks.reread`). `python results/recompute.py`
+rebuilds the same numbers from per-question data, and fails where one differs. One that cannot be
+rebuilt is marked.
 """
 
 from __future__ import annotations

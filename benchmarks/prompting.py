@@ -73,7 +73,8 @@ def _print_spread(e: Experiment, of: _Answered) -> None:
   votes = tts.grade([f'The answer is {r.answer}.' for r in of.results],
                     [p.answer for p in of.problems], e.data.grader)
   print(f'of the questions {np.mean(share == 0):.2f} have no right sample, '
-        f'{np.mean(share == 1):.2f} no wrong one; majority {np.mean([vote.correct for vote in votes]):.3f}')
+        f'{np.mean(share == 1):.2f} no wrong one; majority '
+        f'{np.mean([vote.correct for vote in votes]):.3f}')
   for level in sorted({p.level for p in of.problems if p.level}):
     at = [i for i, p in enumerate(of.problems) if p.level == level]
     print(f'level {level}: {share[at].mean():.3f} of {len(at)} questions')

@@ -2,8 +2,8 @@
 
   python -m benchmarks.seeds --workdirs=/tmp/seed4,/tmp/seed5,/tmp/seed6
 
-Each folder is a run on a benchmark of its own, with all its training seeds and their reports. Prints
-a line per claim: its verdict, from the crossed design alone, and the mean of each cell.
+Each folder is a run on a benchmark of its own, with all its training seeds and their reports.
+Prints a line per claim: its verdict, from the crossed design alone, and the mean of each cell.
 """
 
 from __future__ import annotations

@@ -11,13 +11,14 @@ Everything was chosen on `dev` of the family `arith` under another seed (BUILD_N
 "Verifier"); `plan` runs as it comes.
 """
 
-from configs.quickstart import revised, revision_judge
-from tts import config
+from tts import config, presets
 from tts.data.arith import ArithConfig
 from tts.data.plan import PlanConfig
 from tts.data.problems import DataConfig
 from tts.models.arch import decoder
 from tts.train.steps import TrainConfig
+
+_QUICKSTART = presets.module('quickstart')
 
 
 def get_config():
@@ -36,8 +37,10 @@ def get_config():
       train=TrainConfig(learning_rate=3e-3, batch_size=16, row_length=96, steps=600,
                         eval_every=100))
   # Of 1,800,000 places none was longer than a question and its answer, so contexts take more.
-  reviser = lambda length, tokens: revised(base, length, tokens, 3840 // length, eval_every=500)
-  its_judge = lambda init, length: revision_judge(init, length, 16, 600, eval_every=100)
+  reviser = lambda length, tokens: _QUICKSTART.revised(
+      base, length, tokens, 3840 // length, eval_every=500)
+  its_judge = lambda init, length: _QUICKSTART.revision_judge(
+      init, length, 16, 600, eval_every=100)
   return config.to_config_dict(config.Experiment(
       name='arithmetic',
       data=DataConfig(

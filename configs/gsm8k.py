@@ -19,14 +19,14 @@ folder prm800k/math_splits, whose training problems are dealt in the same way):
   --config.limits.max_prompt_tokens=1536 --config.models.latent.enabled=False
 """
 
-from configs.words import given
-from tts import config
+from tts import config, presets
 from tts.config import ModelConfig
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
 from tts.sampling.logits import SamplingConfig
 from tts.types import InputError
 
+given = presets.module('words').given
 SIZES = ('full', 'small')
 TEMPERATURE = 0.7
 

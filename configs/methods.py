@@ -7,12 +7,11 @@
 Models as in configs/arithmetic.py, trained once for it. What to expect: results/methods/.
 """
 
-from configs import arithmetic
-from tts import config
+from tts import config, presets
 
 
 def get_config():
-  found = arithmetic.get_config()
+  found = presets.module('arithmetic').get_config()
   found.name = 'methods'
   for name in ('mid', 'orm', 'orm_more', 'prm_plain'):
     found.models[name].enabled = False

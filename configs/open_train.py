@@ -14,8 +14,7 @@ an update takes 16 GB for the PRM's rows of 1,536 tokens and 38 GB for the revis
 7,680; smaller chips share one with --config.mesh.train=-1.
 """
 
-from configs.open import SYSTEM
-from tts import config
+from tts import config, presets
 from tts.config import ModelConfig
 from tts.data.problems import DataConfig
 from tts.data.prompts import PromptConfig
@@ -23,6 +22,7 @@ from tts.models.arch import AS_INIT
 from tts.sampling.logits import SamplingConfig
 from tts.train.steps import TrainConfig
 
+SYSTEM = presets.module('open').SYSTEM
 _PROMPT, _ANSWER = 384, 1152  # tokens
 
 

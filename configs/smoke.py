@@ -2,8 +2,8 @@
 
   python -m launch.reproduce --config=configs/smoke.py --workdir=/tmp/tts-smoke
 
-About two minutes on two CPU cores, nearly all of it compiling. `--config=configs/smoke.py:revisions`
-has revisions too, and takes twice as long.
+About two minutes on two CPU cores, nearly all of it compiling.
+`--config=configs/smoke.py:revisions` has revisions too, and takes twice as long.
 """
 
 from tts import config

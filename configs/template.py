@@ -37,7 +37,8 @@ def get_config():
       limits=config.LimitsConfig(
           max_prompt_tokens=32, max_tokens=72, max_steps=8, max_step_tokens=16),
 
-      # WHO ANSWERS. A model is trained here, or given: checkpoint='hf://org/name', a folder, F.gguf.
+      # WHO ANSWERS. A model is trained here, or given: checkpoint='hf://org/name', a folder,
+      # F.gguf.
       models=config.Models(
           # Test-time compute is spent on this one.
           base=config.ModelConfig(
@@ -57,7 +58,8 @@ def get_config():
           # next to nothing; verifier='latent' makes it the main one.
           latent=config.ModelConfig(enabled=False, init='base')
           # One more is one entry more, under a name of its own that says what it learns from:
-          # prm_wide=config.ModelConfig(learns='rollouts', init='base', arch=decoder(...), train=...)
+          # prm_wide=config.ModelConfig(
+          #     learns='rollouts', init='base', arch=decoder(...), train=...)
           ),
       # Which verifier guides searches and scores samples; a plugin's has a name of its own.
       verifier='prm',
@@ -72,7 +74,8 @@ def get_config():
           # Independent samples of each: best-of-N and votes are computed from them, for every N.
           pool=16,
           # `tts.methods`, with parameters where they are not the default's.
-          methods=('beam', 'dvts', 'rebase(temperature=0.1)'), budgets=(1, 4, 16), beam_widths=(4,)),
+          methods=('beam', 'dvts', 'rebase(temperature=0.1)'), budgets=(1, 4, 16),
+          beam_widths=(4,)),
       # Samples that say how hard a question is, apart from those that are scored.
       difficulty=config.DifficultyConfig(samples=16),
   ))

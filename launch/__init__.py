@@ -1,7 +1,4 @@
-"""Launchers. `configs`, which they read, lies beside this package, wherever they are started."""
+"""Launchers: `python -m launch.NAME` in a checkout, `tts-scaling NAME` wherever it is installed.
 
-import pathlib
-import sys
-
-# Last, so that modules of the user's come first.
-sys.path.append(str(pathlib.Path(__file__).parents[1]))
+In a wheel this package is `tts.launch`, so its modules import each other relatively.
+"""

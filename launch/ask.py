@@ -13,7 +13,7 @@ import time
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.types import InputError
 
 _QUESTION = flags.DEFINE_string('question', None, 'The question.')
@@ -21,8 +21,9 @@ _MODEL = flags.DEFINE_string(
     'model', 'hf://HuggingFaceTB/SmolLM2-135M-Instruct',
     'The model: hf://org/name, a folder of a checkpoint, or a GGUF file.')
 _VERIFIER = flags.DEFINE_string(
-    'verifier', None, 'A verifier: a process reward model, or a latent verifier of this model. None '
-    'is how likely the model finds what it writes.')
+    'verifier', None,
+    'A verifier: a process reward model, or a latent verifier of this model. None is how '
+    'likely the model finds what it writes.')
 _METHOD = flags.DEFINE_string('method', 'beam(beam_width=2)', 'A method of tts.methods.')
 _BUDGET = flags.DEFINE_integer('budget', 4, 'Solutions to spend.')
 _PROMPTS = flags.DEFINE_enum(
@@ -61,7 +62,8 @@ def main() -> None:
   common.print_tree(result.tree)
   answers = ', '.join(f'{answer} {weight:.2f}' for answer, weight in result.votes.items())
   print(f'answer {result.answer}' + (
-      f'  (votes: {answers})' if answers else ': no solution marks one, as "The answer is 12." does. '
+      f'  (votes: {answers})' if answers else
+      ': no solution marks one, as "The answer is 12." does. '
       'A larger --model, --prompts=few_shot or more --max_tokens may help'))
   print(f'{result.tokens} tokens written, {result.verifier_tokens} read by the verifier, '
         f'{result.flops:.3g} FLOPs; {loaded - begun:.1f} s to load, '

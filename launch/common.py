@@ -8,7 +8,6 @@ import difflib
 import gc
 import logging as python_logging
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -20,10 +19,9 @@ from typing import Any
 
 from absl import flags, logging
 
-from tts import machine
+from tts import command, machine, presets
 from tts.types import InputError, LostError
 
-_ROOT = pathlib.Path(__file__).parents[1]  # of `launch` and `configs`
 _CONFIG_FLAGS = ('--config', '-config')
 _TERMINATED = 128 + signal.SIGTERM
 _UNWIND_SECONDS = 5.0  # a compiler or a block may hold the main thread for minutes
@@ -111,40 +109,24 @@ def _parse(argv: list[str], arguments: tuple[str, ...], words: str | None = None
 
 
 def _with_config(argv: list[str]) -> list[str]:
-  """The same, with `--config` as a path from here.
-
-  A file that is not here is looked for where this program lies, and it is said if it is taken.
-  """
+  """The same, with `--config` as a path, of a preset where no file here is called so."""
   found = list(argv)
   for i, given in enumerate(argv[1:], 1):
     flag, equals, value = given.partition('=')
     if flag in _CONFIG_FLAGS and value:
-      found[i] = f'{flag}{equals}{_config_file(value)}'
+      found[i] = f'{flag}{equals}{presets.resolved(value)}'
     elif argv[i - 1] in _CONFIG_FLAGS:
-      found[i] = _config_file(given)
+      found[i] = presets.resolved(given)
   return found
-
-
-def _config_file(given: str) -> str:
-  """`PATH` or `PATH:ARGUMENT`, of a file that there is."""
-  path, colon, argument = given.partition(':')
-  beside = _ROOT / path
-  if os.path.isfile(path):
-    return given
-  if not beside.is_file():
-    tried = dict.fromkeys((os.getcwd(), str(_ROOT)))
-    raise InputError(f'--config={path}: there is no such file in {" or ".join(tried)}: give the path of an experiment file, e.g. configs/quickstart.py')
-  logging.info('--config=%s is not in this folder: %s is taken', path, beside)
-  return f'{beside}{colon}{argument}'
 
 
 def _help() -> str:
   """The launcher's docstring and the flags of this package."""
   lines = [(sys.modules['__main__'].__doc__ or '').strip(), '', 'Flags:']
   for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
-    if module.startswith('launch') or module == sys.argv[0] or '/launch/' in module:
+    if module.startswith(f'{__package__}.') or module == sys.argv[0] or '/launch/' in module:
       lines += [f'  --{f.name}: {f.help}' for f in defined]
-  return '\n'.join(lines)
+  return command.as_started('\n'.join(lines))
 
 
 def plainly(error: Exception) -> str:
@@ -199,7 +181,7 @@ def _end_at_sigterm() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-  print('error: ' + ' '.join(message.split()), file=sys.stderr)
+  print('error: ' + command.as_started(' '.join(message.split())), file=sys.stderr)
   _leave(status)
 
 

@@ -6,7 +6,7 @@ It measures what is not in W yet, with the models that are trained there, and pr
 differences; W/report has every row of them.
 """
 
-from launch import experiment
+from . import experiment
 from tts.eval.figures import exchange_figures
 from tts.stages import graph, reproduce
 

@@ -9,7 +9,7 @@ formula of --dry_run says. `pip install -e ".[tpu]"` brings the compiler.
 
 from absl import flags
 
-from launch import common, experiment
+from . import common, experiment
 from tts.types import InputError
 
 ONLY = flags.DEFINE_string(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.data import hub
 from tts.eval.report import diff, results
 from tts.eval.storage import runfiles

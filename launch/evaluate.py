@@ -8,7 +8,7 @@ A model without a checkpoint is left out. Without data.test the config's own tes
 with the same blocks and keys as in launch.reproduce, so the same rows come out.
 """
 
-from launch import experiment
+from . import experiment
 from tts.stages import reproduce
 
 if __name__ == '__main__':

@@ -12,14 +12,15 @@ from absl import flags
 import ml_collections
 from ml_collections import config_flags
 
-from launch import common
+from . import common
 from tts import config as config_lib
 from tts.data import buckets
 from tts.types import InputError
 
 _CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'Experiment file, e.g. configs/quickstart.py. Any field can be overridden: '
-    '--config.search.budgets="(1, 4, 16)". --describe lists them all.', lock_config=True)
+    'config', None, 'Experiment file, or the name of a preset, e.g. quickstart. Any field can be '
+    'overridden: --config.search.budgets="(1, 4, 16)". --describe lists them all.',
+    lock_config=True)
 _WORKDIR = flags.DEFINE_string(
     'workdir', None,
     'Folder of the run, here or gs://. Started again with the same folder, a run goes on.')
@@ -52,8 +53,8 @@ def opened(planned: Callable[[Experiment], Plan] = lambda experiment: (experimen
            ) -> Iterator[tuple[Experiment, str]]:
   """The experiment and the workdir that the flags say, for the job inside.
 
-  With `--describe` and `--dry_run` there is none: the program ends. `planned` says what the job makes
-  of an experiment, for `--dry_run`.
+  With `--describe` and `--dry_run` there is none: the program ends. `planned` says what the job
+  makes of an experiment, for `--dry_run`.
   """
   with common.started(words='--describe') as argv:
     experiment = _begun(planned, argv[1:])
@@ -75,7 +76,7 @@ def _read_config() -> ml_collections.ConfigDict:
 def read() -> config_lib.Experiment:
   """The experiment that the flags say."""
   if _CONFIG.value is None:
-    raise InputError('--config is missing, e.g. --config=configs/quickstart.py')
+    raise InputError('--config is missing, e.g. --config=quickstart')
   return config_lib.from_config_dict(_read_config())
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.data import buckets, hub
 from tts.serving import open_checkpoint
 from tts.types import InputError

@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 import tqdm
 
-from launch import common
+from . import common
 from tts import answers
 from tts.answers import grading
 from tts.data import files
@@ -29,8 +29,8 @@ _OUTPUT = flags.DEFINE_string(
     None,
     'JSONL file to write, in an existing folder: the same lines in the same order '
     'and three fields more: "extracted" (the answer in the prediction, null if '
-    'there is none), "found_by" (what marked it: box, marker, tag, label, sentence, bold, bare) and '
-    '"correct"; of a list of texts they are lists.',
+    'there is none), "found_by" (what marked it: box, marker, tag, label, sentence, bold, bare) '
+    'and "correct"; of a list of texts they are lists.',
 )
 _GRADER = flags.DEFINE_enum(
     'grader',
@@ -70,7 +70,8 @@ def main(argv: list[str]) -> None:
           _GRADER.value, [(f and f.answer, gold) for *_, gold, found in asked for f in found]))
       for where, row, listed, texts, _, found in asked:
         said = {'extracted': [f and f.answer for f in found],
-                'found_by': [f and f.rule for f in found], 'correct': [next(verdicts) for _ in texts]}
+                'found_by': [f and f.rule for f in found],
+                'correct': [next(verdicts) for _ in texts]}
         row |= said if listed else {name: values[0] for name, values in said.items()}
         with bad.left_out():
           output.write(jsonl.dumped(row, where).encode() + b'\n')

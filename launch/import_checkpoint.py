@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.data import buckets, verifier_format
 from tts.models import open_heads
 from tts.serving import open_checkpoint

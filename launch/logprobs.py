@@ -11,7 +11,7 @@ or after as many tokens as the line's "prompt_tokens" says.
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.types import InputError
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of a model, e.g. W/models/prm.')

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from launch import common
+from . import common
 from tts.runs import packing
 from tts.types import InputError
 

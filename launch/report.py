@@ -9,7 +9,7 @@ import pathlib
 from absl import flags
 from tqdm import tqdm
 
-from launch import common
+from . import common
 from tts import machine
 from tts.data import buckets
 from tts.eval.report import report

@@ -4,7 +4,7 @@
     --config.revision.enabled=True
 """
 
-from launch import experiment
+from . import experiment
 from tts.stages import graph, reproduce
 from tts.types import InputError
 

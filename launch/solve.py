@@ -16,7 +16,7 @@ import sys
 from absl import flags
 from tqdm import tqdm
 
-from launch import common
+from . import common
 from tts.answers import grading
 from tts.data import files, problems as problems_lib
 from tts.types import InputError, Problem

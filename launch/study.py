@@ -43,9 +43,9 @@ import pathlib
 
 from absl import flags
 
-from configs import claims
-from launch import common
-from launch import report
+from . import common
+from . import report
+from tts import presets
 from tts.answers import grading
 from tts.data import buckets, hub, samples_file
 from tts.eval.claims import claim_sides
@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
     else:
       for line in external_samples.write(source, workdir):
         print(line)
-      claim_sides.save(claims.CLAIMS, pathlib.Path(workdir))
+      claim_sides.save(presets.module('claims').CLAIMS, pathlib.Path(workdir))
     report.write(workdir)
 
 

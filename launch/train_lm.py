@@ -3,7 +3,7 @@
   python -m launch.train_lm --config=configs/quickstart.py --workdir=W
 """
 
-from launch import experiment
+from . import experiment
 from tts.stages import graph, reproduce
 
 if __name__ == '__main__':

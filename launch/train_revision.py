@@ -4,7 +4,7 @@
     --config.revision.enabled=True
 """
 
-from launch import experiment
+from . import experiment
 from tts.stages import graph, reproduce
 from tts.types import InputError
 
@@ -12,4 +12,5 @@ if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
     if not config.revision.enabled:
       raise InputError('this config has no revisions: give --config.revision.enabled=True')
-    reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'train_revision'))
+    reproduce.run_stages(
+        reproduce.open_runs(config, workdir), graph.launched(config, 'train_revision'))

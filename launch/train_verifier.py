@@ -3,9 +3,10 @@
   python -m launch.train_verifier --config=configs/quickstart.py --workdir=W
 """
 
-from launch import experiment
+from . import experiment
 from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
-    reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'train_verifier'))
+    reproduce.run_stages(
+        reproduce.open_runs(config, workdir), graph.launched(config, 'train_verifier'))

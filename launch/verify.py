@@ -21,7 +21,7 @@ import json
 from absl import flags
 import numpy as np
 
-from launch import common
+from . import common
 from tts.data import files, hub, jsonl, labelled_steps
 from tts.types import InputError
 
@@ -89,7 +89,8 @@ def _scored(problems: list[str], of: list[list[labelled_steps.Labelled]]) -> lis
     for x, solution in zip(mine, solutions):
       if len(solution.step_scores) != len(x.steps):
         raise InputError(f'a solution of {len(x.steps)} steps was read as '
-                         f'{len(solution.step_scores)}: {x.steps[0]!r} ...: try the other --delimiter')
+                         f'{len(solution.step_scores)}: {x.steps[0]!r} ...: try the other '
+                         '--delimiter')
     found.append([np.array(solution.step_scores, float) for solution in solutions])
   return found
 
@@ -106,11 +107,11 @@ def _lines(said: dict) -> list[str]:
   number = lambda name: ('not measured' if said[name] is None
                          else f'{said[name]:.3f}{span(said.get(f"{name}_ci95"))}')
   return [
-      f'{said["solutions"]} solutions of {said["questions"]} questions, {said["with_error"]} with a '
-      f'wrong step, {said["steps"]} steps',
-      f'first error: F1 {number("f1")} at {said["threshold"]:g} (found in {number("found")} of those '
-      f'with one, none found in {number("none_found")} of the others), F1 {number("f1_chosen")} at a '
-      'threshold chosen on the other half of the questions',
+      f'{said["solutions"]} solutions of {said["questions"]} questions, {said["with_error"]} with '
+      f'a wrong step, {said["steps"]} steps',
+      f'first error: F1 {number("f1")} at {said["threshold"]:g} (found in {number("found")} of '
+      f'those with one, none found in {number("none_found")} of the others), '
+      f'F1 {number("f1_chosen")} at a threshold chosen on the other half of the questions',
       f'AUC within questions {number("auc_within")} (n = {said["auc_within_n"]}), of steps '
       f'{number("auc_steps")}; calibration error {number("ece")}']
 

@@ -159,7 +159,7 @@ def beam_search(table, prompt, uniforms, beam_width, limits, lookahead=0) -> Sea
                           for row, (_, ahead) in zip(rows, simulated))]))
     if not any(live):
       return Search(rounds, rows, 'none live')
-    if not any(k and l for k, l in zip(kept, live)):
+    if not any(k and x for k, x in zip(kept, live)):
       return Search(rounds, rows, 'none kept live')
     parent = deal(kept, live)
     rows = [copy.deepcopy(rows[p]) for p in parent]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 import os
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 # Name --> the module that has it; None is a module of its own.
 _PUBLIC = {
@@ -30,7 +30,25 @@ _PUBLIC = {
     'Result': 'tts.library.results', 'Solution': 'tts.library.results',
     'methods': None, 'protocols': None, 'make_mesh': 'tts.parallel',
     'InputError': 'tts.types'}
-__all__ = (*_PUBLIC, 'solve')
+__all__ = (*_PUBLIC, 'solve')  # noqa: PLE0604, all are strings
+
+if TYPE_CHECKING:  # the same names once more, for those that read hints and run nothing
+  from tts import methods as methods, protocols as protocols
+  from tts.budget_forcing_config import BudgetForcing as BudgetForcing
+  from tts.library.api import (
+      Grade as Grade, grade as grade, sample as sample, score as score, search as search)
+  from tts.library.calls import Limits as Limits
+  from tts.library.confident import deepconf as deepconf
+  from tts.library.latent import (
+      logprob_verifier as logprob_verifier, train_latent as train_latent)
+  from tts.library.models import (
+      LanguageModel as LanguageModel, load_generator as load_generator,
+      load_verifier as load_verifier, RewardModel as RewardModel)
+  from tts.library.results import Result as Result, Solution as Solution
+  from tts.library.served import (
+      connect_generator as connect_generator, ServedModel as ServedModel)
+  from tts.parallel import make_mesh as make_mesh
+  from tts.types import InputError as InputError
 
 
 def __getattr__(name: str) -> Any:

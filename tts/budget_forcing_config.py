@@ -17,8 +17,8 @@ class BudgetForcing:
   Attributes:
     thinking_tokens: the cap: a thought, with the tokens that open and end it, has so many at most.
       Once it has one fewer, its end is read and the model writes its answer.
-    waits: how often a thought that would end goes on: the end is dropped and `wait` is read instead,
-      as long as the cap leaves room.
+    waits: how often a thought that would end goes on: the end is dropped and `wait` is read
+      instead, as long as the cap leaves room.
     wait: what is read there.
     lead_in: what is read behind an end that the model has not written itself, e.g. "Final answer:".
   """
@@ -30,7 +30,8 @@ class BudgetForcing:
 
   def strategy(self, samples: int) -> Strategy:
     """So many solutions of a question, as records and results call it."""
-    return Strategy.of('budget_forcing', samples, thinking_tokens=self.thinking_tokens, waits=self.waits)
+    return Strategy.of('budget_forcing', samples, thinking_tokens=self.thinking_tokens,
+                       waits=self.waits)
 
   def forcing(self, prompts: Prompts, limits: Limits, where: str = 'budget_forcing') -> Forcing:
     """In ids.

@@ -51,7 +51,8 @@ class LabelsConfig:
   Attributes:
     questions: training questions (the split `verifier`); the last tenth is held out.
     samples: solutions per question (the paper: 16).
-    rollouts: continuations per step (the paper: 16); 0 where whole solutions are all that is learnt.
+    rollouts: continuations per step (the paper: 16); 0 where whole solutions are all that is
+      learnt.
     temperature: of solutions and rollouts.
     block: questions per block.
     in_flight: changes nothing any more: `Experiment.lanes` is how many texts are written at a time.

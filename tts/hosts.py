@@ -1,8 +1,9 @@
 """Several processes of one run: who is first, and where they wait for each other.
 
 A run exchanges nothing but files: every process writes its own blocks, and the first one does all
-that is done once. The library has no files, so its results are `exchanged`. What processes compute together is `tts.parallel`'s. The runtime, its
-heartbeats and its barriers are `jax.distributed`'s. With one process everything here does nothing.
+that is done once. The library has no files, so its results are `exchanged`. What processes compute
+together is `tts.parallel`'s. The runtime, its heartbeats and its barriers are `jax.distributed`'s.
+With one process everything here does nothing.
 """
 
 from __future__ import annotations

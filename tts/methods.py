@@ -23,8 +23,9 @@ from tts.plugins import Registry
 from tts.searching.beam import Beam, Lookahead
 from tts.searching.best_of_n import BestOfN
 from tts.searching.dvts import DVTS
-from tts.searching.method import EMPTY, Allocation, Method, Rows, going_on, in_order, positive
-from tts.searching.method import shares
+from tts.searching.method import (
+    EMPTY as EMPTY, Allocation as Allocation, Method, Rows as Rows, going_on as going_on,
+    in_order as in_order, positive as positive, shares as shares)
 from tts.searching.particle_filter import EntropicParticleFilter, ParticleFilter
 from tts.searching.rebase import Rebase
 from tts.types import InputError, Strategy
@@ -82,6 +83,8 @@ def parsed(text: str, where: str) -> tuple[str, dict[str, Any]]:
   """
   found = re.fullmatch(r'([\w.]+)(?:\((.*)\))?', text.strip()) if isinstance(text, str) else None
   try:
+    if found is None:
+      raise ValueError('it is no name with parameters')
     each = [part.split('=', 1) for part in (found[2] or '').split(',') if part.strip()]
     given = {key.strip(): ast.literal_eval(value.strip()) for key, value in each}
     if not all(isinstance(value, (int, float, str, type(None))) for value in given.values()):

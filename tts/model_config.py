@@ -29,7 +29,8 @@ class ModelConfig:
       float32 for a GGUF file.
     server: of a language model that is on a completions server, its address,
       `http://localhost:8000/v1`; `checkpoint` is the folder of the same model, of which
-      tokenizer and shape are read and no weights. `Experiment.lanes` is how many requests are on their way.
+      tokenizer and shape are read and no weights. `Experiment.lanes` is how many requests are on
+      their way.
     served_as: the server's name for the model; None is the only one that it has.
     init: `scratch`, or the model whose weights it starts from, e.g. `base`; layers that this one
       has more are fresh.
@@ -148,8 +149,8 @@ def _checked(name: str, model: ModelConfig) -> ModelConfig:
   if usual is not None and found != usual:
     raise ValueError(f'{name}.learns is {found!r}: this model learns {usual}; give another name')
   if KINDS[found].latent and model.init != 'base':
-    raise ValueError(f'{name}.init is {model.init!r}: what reads the hidden states of the model that '
-                     'writes starts from it; set it to base')
+    raise ValueError(f'{name}.init is {model.init!r}: what reads the hidden states of the model '
+                     'that writes starts from it; set it to base')
   if model.server and not (KINDS[found].writes and not KINDS[found].revises and model.checkpoint):
     raise ValueError(f'{name}.server is given: it is for a model that learns solutions, and its '
                      f'{name}.checkpoint is to be the folder of the same model, for the tokenizer')

@@ -14,8 +14,8 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import Any, Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -81,8 +81,9 @@ def search_mesh(data: int, model: int) -> Mesh:
     return make_mesh(data, model)
   team = model // own
   if model % own or count % team or data not in (-1, 1) or len(jax.devices()) != own * count:
-    raise ValueError(f'model={model}, data={data} on {count} processes of {own} devices: a model on '
-                     'more than one has takes all devices of so many that divide them, and data=-1')
+    raise ValueError(f'model={model}, data={data} on {count} processes of {own} devices: a model '
+                     'on more than one has takes all devices of so many that divide them, and '
+                     'data=-1')
   first = jax.process_index() // team * team
   return make_mesh(1, model, [d for d in every_device() if first <= d.process_index < first + team])
 

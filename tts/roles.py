@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import functools
+from typing import TypeAlias
 
 import numpy as np
+
+Ids: TypeAlias = Sequence[int] | np.ndarray  # a text's tokens, int32 [n] where an array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Thinking:
   end: int
   opened: bool
 
-  def length(self, tokens: Sequence[int]) -> int:
+  def length(self, tokens: Ids) -> int:
     """Tokens of the thought of a solution, its marks among them; all where it was never ended."""
     tokens = np.asarray(tokens)
     ends = np.flatnonzero(tokens == self.end)
@@ -33,7 +36,7 @@ class Thinking:
       return int(ends[0]) + 1
     return len(tokens) if self.opened or (tokens == self.begin).any() else 0
 
-  def cut_off(self, tokens: Sequence[int]) -> bool:
+  def cut_off(self, tokens: Ids) -> bool:
     """Whether a solution has a thought that was never ended."""
     return self.length(tokens) > 0 and self.end not in tokens
 
@@ -62,12 +65,12 @@ class Roles:
   size: int | None = None
   thinking: Thinking | None = None
 
-  def step_ends(self, tokens: Sequence[int]) -> list[int]:
+  def step_ends(self, tokens: Ids) -> list[int]:
     """Exclusive ends of a text's steps; the last step ends where the text does."""
     ends = self._delimited(tokens)
     return ends if ends and ends[-1] == len(tokens) else [*ends, len(tokens)]
 
-  def progress(self, tokens: Sequence[int]) -> tuple[int, int, bool]:
+  def progress(self, tokens: Ids) -> tuple[int, int, bool]:
     """How far a text is that is to be gone on with.
 
     Returns:
@@ -77,7 +80,7 @@ class Roles:
     inside = len(tokens) - (ends[-1] if ends else 0)
     return len(ends), inside, inside > 0 and tokens[-1] in self.first_halves
 
-  def answer(self, tokens: Sequence[int], before: Sequence[int] = ()) -> Sequence[int] | None:
+  def answer(self, tokens: Ids, before: Ids = ()) -> Ids | None:
     """What an answer is read from: of a solution's tokens those behind its thought.
 
     None where the solution was cut off, or its thought was. before: what the solution has before
@@ -91,7 +94,7 @@ class Roles:
     thought = self.thinking.length(whole)
     return None if self.thinking.cut_off(whole) else tokens[max(0, thought - len(before)):]
 
-  def _delimited(self, tokens: Sequence[int]) -> list[int]:
+  def _delimited(self, tokens: Ids) -> list[int]:
     """Exclusive ends of the steps that a delimiter has ended."""
     tokens = np.asarray(tokens, int)
     whole = _among(self._delimiters, tokens)
@@ -107,7 +110,7 @@ class Roles:
       ends = (np.flatnonzero(whole) + 1).tolist()
     return ends
 
-  def finished(self, tokens: Sequence[int]) -> bool:
+  def finished(self, tokens: Ids) -> bool:
     """Whether a solution ended by itself."""
     last = int(tokens[-1])
     begins = len(tokens) == 1 or int(tokens[-2]) in self.delimiters

@@ -102,8 +102,8 @@ class Results:
     aside = self._path.with_suffix('.new')
     aside.write_text(json.dumps(self._rows))
     os.replace(aside, self._path)
-    print(f'{row.engine}, {row.task} of {row.num} a question: {row.written or row.read:,} tokens in '
-          f'{row.seconds:.1f} s ({row.cpu_seconds:.1f} CPU-seconds) {row.note}', file=sys.stderr,
+    print(f'{row.engine}, {row.task} of {row.num} a question: {row.written or row.read:,} tokens '
+          f'in {row.seconds:.1f} s ({row.cpu_seconds:.1f} CPU-seconds) {row.note}', file=sys.stderr,
           flush=True)
 
 

@@ -234,7 +234,7 @@ def test_workers_have_a_limit_of_memory_and_end_with_their_parent(library):
         f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]:
       return
     time.sleep(0.1)
-  assert False, 'the worker outlives its parent'
+  raise AssertionError('the worker outlives its parent')
 
 
 def test_exact_starts_nothing(monkeypatch):

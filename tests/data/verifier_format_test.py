@@ -17,7 +17,6 @@ import shutil
 import pytest
 
 from tests.data import open_folders
-from tts.data import verifier_format
 from tts.data.tokenizer import Tokenizer
 from tts.data.verifier_format import Reader
 from tts.serving import open_checkpoint

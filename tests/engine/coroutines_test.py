@@ -83,4 +83,4 @@ def test_a_question_that_raises_says_so():
   except ValueError as error:
     assert str(error) == 'broken'
   else:
-    assert False, 'it was lost'
+    raise AssertionError('it was lost')

@@ -164,7 +164,7 @@ def write_revisions(workdir, questions=40, pools=((2, 4), (8, 2)), gain=0.1, see
       score, = made['other_scores'].pop('orm')
       spent = made['counts'].pop('orm')
       made['other_scores'] = {'revision_orm': [score], 'revision_orm_alone': [score**2]}
-      made['counts'] |= {name: spent for name in judges}
+      made['counts'] |= dict.fromkeys(judges, spent)
       if turn:
         spent = made['counts']['revision']
         spent |= {'reencoded': PROMPT + 1, 'entered': spent['entered'] + PROMPT + 1}

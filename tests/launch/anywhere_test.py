@@ -1,4 +1,4 @@
-"""Launchers start from any folder once the project is installed."""
+"""Launchers start from any folder once the project is installed, in a checkout or as a wheel."""
 
 from concurrent import futures
 import json
@@ -10,26 +10,47 @@ import sys
 import pytest
 
 from tests.launch.conftest import ROOT, command, environment
+from tts.command import COMMAND, launchers
 
-LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py')
-                   if p.stem not in ('__init__', 'common', 'experiment'))
+PLACE = 'from tts import presets; print(presets.ROOT)'
+
+
+def installed_wheel(folder: pathlib.Path) -> pathlib.Path:
+  """Builds the wheel and installs it where else only what this process imports is; its bin."""
+  pytest.importorskip('setuptools', '70.1')  # older ones need another package to build a wheel
+  pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+  for words in (
+      [*pip, 'wheel', '-q', '--no-deps', '--no-build-isolation', f'--wheel-dir={folder}', str(ROOT)],
+      [sys.executable, '-m', 'venv', '--without-pip', str(folder / 'env')]):
+    subprocess.run(words, check=True, capture_output=True, timeout=300)
+  wheel, = folder.glob('*.whl')
+  packages, = folder.glob('env/lib/python*/site-packages')
+  # As lines of a file, so that an editable install among them is none there.
+  (packages / 'others.pth').write_text(''.join(
+      f'{path}\n' for path in sys.path if path.endswith('-packages')))
+  python = folder / 'env/bin/python'
+  subprocess.run([*pip, f'--python={python}', 'install', '-q', '--no-deps', '--no-index',
+                  str(wheel)], check=True, capture_output=True, timeout=300)
+  assert {p.name for p in packages.iterdir()} - {'__pycache__', 'others.pth'} == {
+      'tts', wheel.name.removesuffix('-py3-none-any.whl') + '.dist-info'}
+  return python.parent
 
 
 @pytest.fixture(scope='module', params=[
     'editable', pytest.param('wheel', marks=pytest.mark.slow)])
 def start(request, shared, tmp_path_factory):
-  """Runs a launcher in a folder: of `pip install -e .`, or of the packages that a wheel has."""
+  """Runs a launcher in a folder: of `pip install -e .`, or of a wheel."""
   env = {k: v for k, v in environment(shared / 'cache').items() if k != 'PYTHONPATH'}
   if request.param == 'wheel':
-    pytest.importorskip('setuptools')
-    built = tmp_path_factory.mktemp('built')
-    subprocess.run([sys.executable, 'setup.py', '-q', 'build', f'--build-base={built}'], cwd=ROOT,
-                   check=True, capture_output=True)
-    env['PYTHONPATH'] = str(built / 'lib')
-  run = lambda folder, *words: subprocess.run(words, cwd=folder, env=env, text=True,
-                                              capture_output=True, timeout=300)
-  found = run('/', sys.executable, '-c', 'import launch; print(launch.__file__)').stdout.strip()
-  run.root = pathlib.Path(found).parents[1] if found else None
+    binaries = installed_wheel(tmp_path_factory.mktemp('built'))
+    python, started = binaries / 'python', lambda name: [binaries / COMMAND, name]
+  else:
+    python, started = sys.executable, command
+  at = lambda folder, *words: subprocess.run(words, cwd=folder, env=env, text=True,
+                                             capture_output=True, timeout=300)
+  run = lambda folder, name, *flags: at(folder, *started(name), *flags)
+  found = at('/', python, '-c', PLACE).stdout.strip()
+  run.root = pathlib.Path(found) if found else None
   if request.param == 'editable' and run.root != ROOT:
     pytest.skip('what is installed is not this checkout')
   return run
@@ -37,36 +58,37 @@ def start(request, shared, tmp_path_factory):
 
 @pytest.mark.slow
 def test_every_launcher(start, tmp_path):
-  assert len(LAUNCHERS) > 15
+  assert len(launchers()) > 15
   with futures.ThreadPoolExecutor(2) as pool:
-    for name, done in zip(LAUNCHERS, pool.map(
-        lambda name: start(tmp_path, *command(name, '--help')), LAUNCHERS)):
+    for name, done in zip(launchers(), pool.map(
+        lambda name: start(tmp_path, name, '--help'), launchers())):
       assert done.returncode == 0 and 'Flags:\n' in done.stdout, (name, done.stderr[-2000:])
 
 
 def test_a_config_is_found_where_the_launchers_lie(start, tmp_path):
   (tmp_path / 'configs').mkdir()  # of the user's own, and not in the way
-  done = start(tmp_path, *command('reproduce', '--config=configs/smoke.py:revisions', '--describe'))
-  assert done.returncode == 0 and '--config.name=' in done.stdout, done.stderr[-2000:]
-  assert f'{start.root}/configs/smoke.py is taken' in done.stderr
+  (tmp_path / 'configs/__init__.py').touch()
+  for given in ('smoke:revisions', 'configs/smoke.py:revisions'):
+    done = start(tmp_path, 'reproduce', f'--config={given}', '--describe', 'revision')
+    assert done.returncode == 0 and '--config.revision.enabled=True' in done.stdout, done.stderr
+    assert f'{start.root}/configs/smoke.py is taken' in done.stderr
   # One that reads another; and one of the user's comes first.
-  assert start(tmp_path, *command('reproduce', '--config', 'configs/arithmetic.py', '--describe')
-               ).returncode == 0
+  assert start(tmp_path, 'reproduce', '--config', 'methods', '--describe').returncode == 0
   (tmp_path / 'configs/smoke.py').write_text(
-      'from configs import quickstart\n\ndef get_config():\n  made = quickstart.get_config()\n'
-      '  made.name = "mine"\n  return made\n')
-  done = start(tmp_path, *command('reproduce', '--config=configs/smoke.py', '--describe'))
+      'from tts import presets\n\ndef get_config():\n'
+      '  made = presets.module("quickstart").get_config()\n  made.name = "mine"\n  return made\n')
+  done = start(tmp_path, 'reproduce', '--config=configs/smoke.py', '--describe')
   assert "--config.name='mine'" in done.stdout and 'is taken' not in done.stderr
-  done = start(tmp_path, *command('evaluate', '--config=configs/none.py', '--describe'))
+  done = start(tmp_path, 'evaluate', '--config=configs/none.py', '--describe')
   said, = done.stderr.splitlines()
   assert done.returncode == 2 and said.startswith('error: --config=configs/none.py: there is no')
-  assert os.fspath(tmp_path) in said and os.fspath(start.root) in said
+  assert os.fspath(tmp_path) in said and 'one of arithmetic, ' in said
 
 
 def test_a_study(start, tmp_path):
   (tmp_path / 'f.jsonl').write_text(''.join(
       json.dumps({'problem': q, 'answer': '1', 'responses': ['#### 1', '#### 2'] * 2,
                   'scores': [0.9, 0.2, 0.8, 0.1]}) + '\n' for q in ('a?', 'b?', 'c?')))
-  done = start(tmp_path, *command('study', '--samples=f.jsonl', '--workdir=w'))
+  done = start(tmp_path, 'study', '--samples=f.jsonl', '--workdir=w')
   assert done.returncode == 0, done.stderr[-2000:]
   assert (tmp_path / 'w/report/index.html').exists()

@@ -61,7 +61,7 @@ def both(tmp_path_factory):
   # Searches hold every second slot of some questions; a file's candidates have no gaps.
   for path in records.blocks(run, 'search'):
     if 'beam' in path.parent.name:
-      rows, last = records.read_block(path), None
+      rows, last, slot = records.read_block(path), None, 0
       for row in rows:
         slot = slot + 1 if row['problem_id'] == last else 0
         last, row['slot'] = row['problem_id'], slot

@@ -3,11 +3,11 @@
 import pytest
 
 import tts
-from tests.library.latent_test import generator, LIMITS, QUESTIONS  # pylint: disable=unused-import
+from tests.library.latent_test import generator, LIMITS, QUESTIONS  # noqa: F401, a fixture
 from tts.sampling import deepconf
 
 
-def test_solutions_are_beginnings_of_those_of_sample(generator):
+def test_solutions_are_beginnings_of_those_of_sample(generator):  # noqa: F811
   plain = list(tts.sample(generator, QUESTIONS, 12, limits=LIMITS, progress=False, statistics=True))
   found = list(tts.deepconf(generator, QUESTIONS, 12, window=2, keep=0.5, warm_up=4, consensus=2.0,
                             limits=LIMITS, progress=False))
@@ -34,6 +34,6 @@ def test_solutions_are_beginnings_of_those_of_sample(generator):
     ({'window': 0, 'warm_up': 4}, 'window is 0: give 1 to 40'), ({'window': 2, 'warm_up': 9}, 'warm_up is 9'),
     ({'window': 2, 'warm_up': 4, 'keep': 1.5}, 'keep is 1.5'),
     ({'window': 2, 'warm_up': 4, 'temperature': 0.0}, 'temperature is 0')])
-def test_what_it_cannot_do_is_said(generator, given, why):
+def test_what_it_cannot_do_is_said(generator, given, why):  # noqa: F811
   with pytest.raises(tts.InputError, match=why):
     next(tts.deepconf(generator, QUESTIONS, 8, limits=LIMITS, progress=False, **given))

@@ -134,5 +134,5 @@ def test_new_weights_are_a_new_model(folder, tmp_path, monkeypatch, moved):
   after = texts(workdir)
   assert before.keys() == after.keys() and all(before[k] != after[k] for k in before)
   assert len([*(workdir / 'imported').iterdir()]) == 2
-  stale = [p for p in (workdir / 'stale').rglob('block-*.jsonl.gz')]
+  stale = list((workdir / 'stale').rglob('block-*.jsonl.gz'))
   assert {p.parent.name.partition('-20')[0] for p in stale} >= {'greedy-n1', 'sample-n2'}

@@ -87,9 +87,9 @@ def parsed(name: str, arguments: list[str]) -> list[str]:
 def main() -> None:
   """Reads (module, arguments) of commands; writes what is no flag of each, or what was wrong."""
   verdicts = []
-  for name, arguments in json.load(sys.stdin):
+  for module, arguments in json.load(sys.stdin):
     try:
-      verdicts.append(parsed(name, arguments))
+      verdicts.append(parsed(module, arguments))
     except Exception as error:  # pylint: disable=broad-except
       verdicts.append(f'{type(error).__name__}: {error}')
   json.dump(verdicts, sys.stdout)

@@ -26,7 +26,7 @@ def test_results_of_another_config_are_moved_to_stale(tmp_path):
     (tmp_path / 'w/records/search/x' / f'{mark}.txt').write_text(mark)
     assert folder == str(tmp_path / 'w/records/search/x')
   assert workdir.mark('records/search/x') == 'three'
-  stale = [p for p in (tmp_path / 'w/stale').rglob('*.txt')]
+  stale = list((tmp_path / 'w/stale').rglob('*.txt'))
   assert sorted(p.read_text() for p in stale) == ['one', 'two']
 
 

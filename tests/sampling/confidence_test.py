@@ -11,7 +11,7 @@ import pytest
 
 from tests import device_programs, reference, toy
 from tests.sampling import decode_test
-from tts import methods, parallel, rng
+from tts import methods, rng
 from tts.engine import all_programs, lanes as lanes_lib
 from tts.engine.shape import Shape
 from tts.models.functions import Functions
@@ -246,7 +246,7 @@ def write_without(generator, lanes, num, sampling, limits):
 @pytest.mark.parametrize('sampling', [SamplingConfig(), device_programs.DRAWN])
 def test_off_the_program_is_the_one_without(sampling):
   """To the letter, so that nothing is paid for what nobody asked for; on it is another."""
-  make, mesh = Functions(Generator, toy.ARCH), parallel.make_mesh(1)
+  make = Functions(Generator, toy.ARCH)
   shape, limits = device_programs.SHAPE, device_programs.LIMITS
   block = all_programs.writes(make, toy.decoder_params(), shape, device_programs.WIDTH)
   text = lambda step: jax.jit(step).lower(toy.decoder_params(), *block).as_text()

@@ -99,8 +99,8 @@ def test_deal_properties(num):
   assert np.take_along_axis(kept, parents, axis=1).all()
   children = (parents[:, :, None] == np.arange(num)).sum(axis=1)
   assert (children[kept & ~live] == 1).all()  # an answer is never copied nor lost
-  for counts, k, l in zip(children, kept, live):
-    shares = counts[k & l]
+  for counts, k, x in zip(children, kept, live):
+    shares = counts[k & x]
     assert shares.min() >= 1 and shares.max() - shares.min() <= 1
     assert (np.diff(shares) <= 0).all()  # the first ones take what does not divide
     assert counts.sum() == num

@@ -72,8 +72,8 @@ def test_the_reference_shows_every_case(expected):
       for each in want.rounds:
         seen.update(each['stopped_by'])
         seen.update(len(steps) for steps in each['simulated'])
-        status = ['live' if l else 'finished' if f else 'truncated'
-                  for l, f in zip(each['live'], each['finished'])]
+        status = ['live' if x else 'finished' if f else 'truncated'
+                  for x, f in zip(each['live'], each['finished'])]
         seen['tie'] += reference.tie_at_the_cut(each['judged'], status, max(1, N // width))
         own = [reference.Row([], 0, s, x) for s, x in zip(status, each['score'])]
         seen['other choice'] += each['kept'] != reference.best(

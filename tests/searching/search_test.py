@@ -66,8 +66,8 @@ def test_the_reference_shows_every_case(expected):
       seen[found.stop] += 1
       seen.update(row.rule or row.status for row in found.rows)
       for r, each in enumerate(found.rounds):
-        status = ['live' if l else 'finished' if f else 'truncated'
-                  for l, f in zip(each['live'], each['finished'])]
+        status = ['live' if x else 'finished' if f else 'truncated'
+                  for x, f in zip(each['live'], each['finished'])]
         seen['tie'] += reference.tie_at_the_cut(each['score'], status, num_kept)
         seen['truncated kept'] += 'truncated' in np.array(status)[each['kept']]
         if r + 1 < len(found.rounds):

@@ -52,7 +52,7 @@ def test_every_problem_is_there_once_with_the_loss_on_its_solution(tokenizer):
 @pytest.mark.parametrize('last_only', [False, True])
 def test_labels_stand_on_the_ends_of_steps(last_only):
   data = packed.pack_labels(ITEMS, 17, seed=3, last_only=last_only)
-  wanted = {tuple([*i.prompt, *i.tokens]): i for i in ITEMS}
+  wanted = {(*i.prompt, *i.tokens): i for i in ITEMS}
   found = list(texts(data))
   assert len(found) == 20 == len(wanted)
   for text in found:

@@ -22,13 +22,15 @@ _FENCE = re.compile(r'[ \t*_`>#:~=—-]*(?:```\w*)?[ \t]*\n')
 
 _FILLERS = re.compile(
     r'(?:(?:,|(?:is|therefore|thus|hence|so|then|simply|indeed|actually|equal to|probably|clearly|'
-    r'now|still|just|also|found to be|that|we get|we have|which means|and)(?![A-Za-z]))[ ,]*)+(?=\S)',
+    r'now|still|just|also|found to be|that|we get|we have|which means|and)'
+    r'(?![A-Za-z]))[ ,]*)+(?=\S)',
     re.IGNORECASE)
 # Said of an answer, not an answer.
 _REMARK = re.compile(
     r'(?:reasonable|unique|valid|exact|verified|consistent|found|checked|confirmed|easy|independent|'
-    r'rounded|sensible|plausible|obtained|derived|based|expressed|simplified|the same|close|already|'
-    r'in the|of the|greater than zero|supported|clear|unknown|as expected)\b', re.IGNORECASE)
+    r'rounded|sensible|plausible|obtained|derived|based|expressed|simplified|the same|close|'
+    r'already|in the|of the|greater than zero|supported|clear|unknown|as expected)\b',
+    re.IGNORECASE)
 # `The answer is correct`, or an unfinished mark of another kind.
 _NO_ANSWER = re.compile(
     r'(?:in)?correct\b|right\b|wrong\b|not\b|clear\b|unknown\b|see (?:above|below)\b|'
@@ -38,7 +40,8 @@ _SAYS_SOMETHING = re.compile(
 _NUMERAL = re.compile(rf'(?:{"|".join(quantity.NUMERALS)})\b', re.IGNORECASE)
 BOLD = re.compile(r'\*\*([^*\n]{1,80})\*\*')
 _MATHEMATICS = re.compile(r'\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)')
-_IS = re.compile(r'\s(?:is|are|was|were|equals|makes?|gives?)\s+|(?<![<>=!\\])=(?!=)', re.IGNORECASE)
+_IS = re.compile(
+    r'\s(?:is|are|was|were|equals|makes?|gives?)\s+|(?<![<>=!\\])=(?!=)', re.IGNORECASE)
 # What comes before the number that a sentence is about, two words between them at most.
 _VERB = re.compile(
     r'(?:^|\b(?:is|are|was|were|be|has|have|had|makes?|earns?|needs?|takes?|gets?|costs?|keeps?|'

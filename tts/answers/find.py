@@ -1,8 +1,9 @@
 """Finds the answer in what a model wrote.
 
 Answers are marked in many ways, and `RULES` ranks these: a box outranks a marker, that a label,
-that a sentence. Of the highest-ranked kind the last one counts. A remark (`The answer is positive.`)
-has no number, formula or option, and never takes the place of one that has, however it is marked.
+that a sentence. Of the highest-ranked kind the last one counts. A remark (`The answer is
+positive.`) has no number, formula or option, and never takes the place of one that has, however it
+is marked.
 
 What a model thinks is not what it answers: all up to `</think>` is passed over, and so is all after
 a `<think>` that does not end. Where a text runs on to a question of its own (`Question: ...` after
@@ -65,7 +66,8 @@ _OPENING = re.compile(
     re.IGNORECASE)
 _HEADING = re.compile(
     r'(?:step|part|case|method|solution|section|example|problem|question|approach|phase|verif|check|'
-    r'conclusion|summary|explanation|note|given|find)\w*\b|\d{1,2}[.)]\s+[A-Za-z]|.*:$', re.IGNORECASE)
+    r'conclusion|summary|explanation|note|given|find)\w*\b|'
+    r'\d{1,2}[.)]\s+[A-Za-z]|.*:$', re.IGNORECASE)
 _EDGES = ' \n\t\r*`"\'_~>'
 _BARE_LENGTH = 80
 _BARE_VALUE = re.compile(r'\d|\\|\$|^\(?[A-J]\)?\.?$')
@@ -89,10 +91,10 @@ def find(text: str) -> Found | None:
   """Returns the answer that a text gives, or None.
 
   An answer stands in `\\boxed{}` or `\\fbox{}`; after `####` on its line, where that is no heading;
-  between `<answer>` tags; after a label (`Answer:`, `**Final Answer**`, a heading `## Answer`), on its
-  line or on the next; in a sentence (`The answer is 7.`, `7 is the answer.`); or it is a bold number
-  in the last line. An unfinished one does not count. A text that is a number, a formula or an option
-  and nothing else is its own answer. Linear in the text.
+  between `<answer>` tags; after a label (`Answer:`, `**Final Answer**`, a heading `## Answer`), on
+  its line or on the next; in a sentence (`The answer is 7.`, `7 is the answer.`); or it is a bold
+  number in the last line. An unfinished one does not count. A text that is a number, a formula or
+  an option and nothing else is its own answer. Linear in the text.
   """
   text = text[-_MAX_TEXT:].replace('\x08oxed', '\\boxed')  # JSON's \b
   if '<' in text:

@@ -16,7 +16,7 @@ import os
 import resource
 import signal
 import sys
-from typing import Callable
+from collections.abc import Callable
 
 
 def main(seconds: float, memory: int) -> None:
@@ -70,7 +70,7 @@ def _comparer() -> Callable[[str, str], bool]:
 
 
 def _numbers_differ(gold, prediction) -> bool:
-  """Whether two constants are not the same one: the library takes small and close ones for equal."""
+  """Whether two constants are not the same one: the library takes small, close ones for equal."""
   if getattr(gold, 'free_symbols', True) or getattr(prediction, 'free_symbols', True):
     return False
   a, b = gold.evalf(40), prediction.evalf(40)

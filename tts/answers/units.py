@@ -43,7 +43,8 @@ _TABLE = {
     'liter': {'1': 'L l liter liters litre litres', '1/1000': 'mL ml milliliter milliliters '
               'millilitre millilitres'},
     'dollar': {'1': 'dollar dollars usd buck bucks', '1/100': 'cent cents penny pennies'},
-    'euro': {'1': 'euro euros eur'}, 'sterling': {'1': 'gbp quid', '1/100': 'pence'}, 'yen': {'1': 'yen'},
+    'euro': {'1': 'euro euros eur'}, 'sterling': {'1': 'gbp quid', '1/100': 'pence'},
+    'yen': {'1': 'yen'},
     'rupee': {'1': 'inr rupee rupees rs'},
     'degree': {'1': 'degree degrees deg'}, 'radian': {'1': 'radian radians rad'},
 }

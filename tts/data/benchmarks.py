@@ -96,7 +96,8 @@ class WordProblems(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _generate_examples(self, split: str, problems: list[Problem]):
     for index, problem in enumerate(tqdm(problems, desc=f'{self.builder_config.name}/{split}',
                                          unit='problem', delay=5, leave=False)):
-      yield index, family.row(problem) | {'level': problem.level or 0, 'solution': problem.solution or ''}
+      yield index, family.row(problem) | {
+          'level': problem.level or 0, 'solution': problem.solution or ''}
 
 
 def load(name: str, path: str | None, columns: tuple[tuple[str, str], ...], split: str,

@@ -72,7 +72,7 @@ def _place(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def _remembered(path: str | os.PathLike[str]) -> str | None:
-  """The hash of a file that has not changed since; None where nothing, or nothing whole, says so."""
+  """The hash of a file that has not changed since; None where nothing whole says so."""
   stamp = _stamp(path)
   try:
     found = json.loads(_place(path).read_bytes())

@@ -76,7 +76,8 @@ def _first_error(row: dict[str, Any], size: int, where: str) -> int:
   if 'label' in row:
     label = row['label']
     if type(label) is not int or not NONE <= label < size:
-      raise InputError(f'{where}: field "label" is {label!r}: give -1 to {size - 1}, of {size} steps')
+      raise InputError(f'{where}: field "label" is {label!r}: give -1 to {size - 1}, of {size} '
+                       'steps')
     return label
   labels = row['labels']
   number = lambda x: type(x) in (int, float) and math.isfinite(x) and 0 <= x <= 1

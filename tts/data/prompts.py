@@ -39,10 +39,11 @@ class PromptConfig:
       of examples of our own, `math`, `gsm8k` or `words`. None is `math`.
     layout: for `few_shot`, what stands before questions and solutions: `problem` is "Problem:" and
       "Solution:", on lines of their own, `question` is "Question: " and "Answer: ".
-    delimiter: what ends a step: `newline` or `blank_line`, which makes a thought's paragraphs steps.
-    thinking: of a model that thinks before it answers, the two tokens that open and end its thought,
-      e.g. ('<think>', '</think>'); the prompt may open it, or the model. () for any other. An answer
-      is then read from what stands behind the thought.
+    delimiter: what ends a step: `newline` or `blank_line`, which makes a thought's paragraphs
+      steps.
+    thinking: of a model that thinks before it answers, the two tokens that open and end its
+      thought, e.g. ('<think>', '</think>'); the prompt may open it, or the model. () for any other.
+      An answer is then read from what stands behind the thought.
   """
 
   kind: str = 'plain'
@@ -178,8 +179,8 @@ def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:
   unread = next((name for name in config.arguments() if not re.search(
       rf'\b{re.escape(name)}\b', tokenizer.chat_template)), None)
   if unread is not None:
-    raise InputError(f'config.prompts.template_arguments has {unread!r}, which the chat template of '
-                     'the tokenizer does not read: drop it')
+    raise InputError(f'config.prompts.template_arguments has {unread!r}, which the chat template '
+                     'of the tokenizer does not read: drop it')
   user = {'role': 'user', 'content': _STAND_IN}
   text, error = _rendered(config, tokenizer, user)
   if config.system:
@@ -205,8 +206,8 @@ def _thinking(marks: tuple[str, ...], tokenizer: Tokenizer, prompt: str) -> Thin
   place = {tokenizer.token(i): i for i in range(tokenizer.vocab_size)}
   missing = next((mark for mark in marks if mark not in place), None)
   if missing is not None:
-    raise InputError(f'config.prompts.thinking has {missing!r}, which is no token of the tokenizer: '
-                     'give the two tokens that open and end a thought of this model')
+    raise InputError(f'config.prompts.thinking has {missing!r}, which is no token of the '
+                     'tokenizer: give the two tokens that open and end a thought of this model')
   begin, end = marks
   return Thinking(place[begin], place[end], prompt.rfind(begin) > prompt.rfind(end))
 
@@ -225,8 +226,8 @@ def within(prompts: Prompts, question: str, most: int, called: str, fix: str) ->
   """Ids of one question's prompt, `most` at most.
 
   Raises:
-    InputError: it is longer, or as `encode_batch`; `called` names it, `fix` and a number say what to
-      do.
+    InputError: it is longer, or as `encode_batch`; `called` names it, `fix` and a number say what
+      to do.
   """
   try:
     ids = prompts.encode(question)

@@ -153,15 +153,16 @@ def _question(known: Mapping[str, Any], where: str) -> tuple[str, Question]:
 def _strategy(known: Mapping[str, Any], where: str) -> Strategy:
   method = known.get('strategy', 'sample')
   if not isinstance(method, str) or method not in METHODS:
-    raise InputError(f'{where}: strategy {str(method)[:40]!r} is unknown: choose of {tuple(METHODS)}')
+    raise InputError(f'{where}: strategy {str(method)[:40]!r} is unknown: choose of '
+                     f'{tuple(METHODS)}')
   if method in ('sample', 'greedy'):
     return Strategy(method, int(method == 'greedy'))
   theta = known.get('theta', {})
   if not isinstance(theta, dict) or any(
       not isinstance(value, (int, float, str)) or name in ('beam_width', 'lookahead')
       or not name.isidentifier() for name, value in theta.items()):
-    raise InputError(f'{where}: field "theta" is to be an object of the method\'s other parameters, '
-                     'as {"temperature": 0.1}')
+    raise InputError(f'{where}: field "theta" is to be an object of the method\'s other '
+                     'parameters, as {"temperature": 0.1}')
   given = {name: whole(known, name, where, 1, _MOST) for name in METHODS[method]}
   found = Strategy.of(method, whole(known, 'budget', where, 1, _MOST), **theta | given)
   if not found.num_candidates:

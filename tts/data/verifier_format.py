@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tts.data import chat_template
+from tts.roles import Ids
 from tts.types import InputError
 
 
@@ -164,16 +165,16 @@ class Reader:
     text = begin + text.removeprefix(begin.lstrip()) + f.close  # models may number steps too
     return [*(self._control(f.resume) if before else []), *encode(text), *end]
 
-  def step(self, tokens: Sequence[int], before: int, room: int) -> list[int]:
+  def step(self, tokens: Ids, before: int, room: int) -> list[int]:
     """Ids of one step in the generator's tokens after `before` others, the last `room` of them."""
     ids = self._step(np.asarray(tokens, np.int32).tobytes(), before)
     return ids[max(0, len(ids) - max(room, 0)):]
 
-  def search_step(self, tokens: Sequence[int], before: int, used: int) -> list[int]:
+  def search_step(self, tokens: Ids, before: int, used: int) -> list[int]:
     """`step` of a solution of which `used` ids have been read."""
     return self.step(tokens, before, min(self.width, self.past - used))
 
-  def solution(self, tokens: Sequence[int], ends: Sequence[int]) -> tuple[list[int], list[int]]:
+  def solution(self, tokens: Ids, ends: Sequence[int]) -> tuple[list[int], list[int]]:
     """A whole solution: its ids, and per step how many of them are read when its value is.
 
     tokens are the generator's, ends how many of them each step ends at.

@@ -6,6 +6,7 @@ of memory) has it from here. The shapes are of one device group: `stacked` makes
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -18,13 +19,14 @@ from tts.engine.lanes import Lanes
 from tts.engine.pages import Pages
 from tts.engine.program import Program
 from tts.engine.shape import Shape
-from tts.protocols import Make, Params, Texts
+from tts.protocols import Make, MakeGenerator, Params, Texts
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 
 
 @functools.cache
-def empty_lanes(mesh: parallel.Mesh, make: Make, count: int, width: int, window: int) -> Program:
+def empty_lanes(mesh: parallel.Mesh, make: MakeGenerator, count: int, width: int,
+                window: int) -> Program:
   """Parameters --> `Lanes` with nothing in them."""
   return Program(lambda params: lanes_lib.empty(make(params), count, width, window), mesh)
 
@@ -42,14 +44,14 @@ def empty_pages(mesh: parallel.Mesh, count: int) -> Program:
 
 
 @functools.cache
-def write(mesh: parallel.Mesh, make: Make, num: int, sampling: SamplingConfig,
+def write(mesh: parallel.Mesh, make: MakeGenerator, num: int, sampling: SamplingConfig,
           limits: decode.Limits) -> Program:
   """Parameters, `Lanes` --> (the lanes after up to `num` tokens, `Log`)."""
   return Program(lambda params, lanes: lanes_lib.write(make(params), lanes, num, sampling, limits),
                  mesh, donate=(1,))
 
 
-def writes(make: Make, params: Params, shape: Shape, width: int) -> tuple[Lanes]:
+def writes(make: MakeGenerator, params: Params, shape: Shape, width: int) -> tuple[Lanes]:
   """Shapes of what `write` is called with behind the parameters."""
   return (jax.eval_shape(lambda p: lanes_lib.empty(make(p), shape.lanes, width), params),)
 
@@ -108,12 +110,13 @@ def fill(mesh: parallel.Mesh) -> Program:
   """(), `Lanes`, pages, copies, int32 [3 + FIELDS, L] --> the lanes; `load` and `lanes.filled`."""
   def function(_, lanes, pages, copies, rows):
     texts = _load(lanes.texts, pages, copies, rows[:3])
-    return lanes_lib.filled(lanes.replace(texts=None), texts, rows[0] > 0, rows[3:])
+    return lanes_lib.filled(dataclasses.replace(lanes, texts=None), texts, rows[0] > 0, rows[3:])
 
   return Program(function, mesh, donate=(1,))
 
 
-def fills(make: Make, params: Params, shape: Shape, width: int, count: int) -> tuple[Any, ...]:
+def fills(make: MakeGenerator, params: Params, shape: Shape, width: int,
+          count: int) -> tuple[Any, ...]:
   """Shapes of what `fill` is called with, where all lanes want a long text."""
   lanes, = writes(make, params, shape, width)
   return (lanes, _pages(lanes.texts, count), _copies(shape.lanes, width),
@@ -150,7 +153,7 @@ def resize(mesh: parallel.Mesh) -> Program:
   return Program(lambda _, *args: lanes_lib.resized(*args), mesh)
 
 
-def resizes(make: Make, params: Params, shape: Shape, width: int) -> tuple[Any, ...]:
+def resizes(make: MakeGenerator, params: Params, shape: Shape, width: int) -> tuple[Any, ...]:
   """Shapes of what `resize` is called with to have as many lanes as there may be."""
   of = lambda count: jax.eval_shape(lambda p: lanes_lib.empty(make(p), count, width), params)
   return of(shape.sizes[-2]), _ints(shape.lanes)

@@ -14,6 +14,7 @@ class Job:
   """Work for a worker, which sets `result`. Awaiting it hands it over."""
 
   worker: Any  # with `submit(job)`
+  group: int   # of devices
   result: Any = None
   _task: Task
 
@@ -64,7 +65,8 @@ class Shared:
   """A coroutine that several await and that runs once, at the first of them."""
 
   def __init__(self, coroutine: Coroutine):
-    self._coroutine, self._waiting = coroutine, []
+    self._coroutine = coroutine
+    self._waiting: list[Task] = []
     self._begun, self._over, self._result = False, False, None
 
   def __await__(self):

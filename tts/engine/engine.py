@@ -9,7 +9,7 @@ import collections
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tts.engine.coroutines import Job, Task
+from tts.engine.coroutines import Task
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
 
 Begin = Callable[[int], Coroutine]  # a group of devices --> a question's coroutine
@@ -19,7 +19,7 @@ _FULL = 0.999  # `Shape.worth` of a program with a job for every row, but for ro
 class Done(NamedTuple):
   """A question that is done."""
 
-  index: int   # of the questions, from 0
+  index: int   # type: ignore[assignment]  # of the questions, from 0
   result: Any  # what its coroutine returned
 
 
@@ -39,7 +39,8 @@ def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | Engine
     Questions as they are done, in any order. Nothing goes on while the caller does not.
   """
   workers = [worker for model in models for worker in model.workers]
-  waiting, found = iter(enumerate(questions)), collections.deque()
+  waiting = iter(enumerate(questions))
+  found: collections.deque[Done] = collections.deque()
   running = done = 0
 
   def begin(group: int) -> None:
@@ -61,7 +62,7 @@ def stream(questions: Iterable[Begin], models: Sequence[EngineGenerator | Engine
   for _ in range(in_flight):
     for group in range(models[0].groups):
       begin(group)
-  over: list[tuple[Job, Any]] = []  # jobs that are done and not handed in
+  over: list[Any] = []  # (job, result) of those that are done and not handed in
 
   def hand_in() -> None:
     for job, result in over:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+from typing import TypeVar
 
 from tts import parallel
 from tts.engine.coroutines import Shared
@@ -15,6 +16,8 @@ from tts.engine.writer import Writer, Written
 from tts.protocols import MakeGenerator, MakeVerifier, Params
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
+
+N = TypeVar('N', bound=Node | None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +35,13 @@ class Spent:
   discarded: int = 0
 
   def __add__(self, other: Spent) -> Spent:
-    known = None not in (self.entered, other.entered)
-    return Spent(self.entered + other.entered if known else None,
-                 self.attended + other.attended if known else None,
+    return Spent(_added(self.entered, other.entered), _added(self.attended, other.attended),
                  self.discarded + other.discarded)
+
+
+def _added(one: int | None, other: int | None) -> int | None:
+  """Their sum; None where one is not known."""
+  return None if one is None or other is None else one + other
 
 
 class _Worker:
@@ -75,7 +81,7 @@ class _Worker:
     """What computes with it, readers first."""
     return [self.reader]
 
-  def hold(self, node: Node | None, times: int = 1) -> Node | None:
+  def hold(self, node: N, times: int = 1) -> N:
     """So many more hold the text."""
     if node is not None:
       node.uses += times
@@ -136,5 +142,5 @@ def in_flight(models: Sequence[EngineGenerator | EngineVerifier], rows: int) -> 
 
 
 def attended(before: int, tokens: int) -> int:
-  """Keys that so many tokens attend to behind a text of `before`: each all before it, and itself."""
+  """Keys that so many tokens attend to behind a text of `before`: all before each, and itself."""
   return tokens * before + tokens * (tokens + 1) // 2

@@ -7,6 +7,9 @@ computes does not depend on the others, so the same text gives the same bytes in
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -25,7 +28,7 @@ FIELDS = 13  # of a row that comes into a lane; see `filled`
 class Lanes:
   """L texts that a generator is writing."""
 
-  texts: Texts | None  # the generator's, of L rows; None where they are handed on apart
+  texts: Any           # the generator's `Texts`, of L rows; None where they are handed on apart
   rows: decode.Rows    # [L]
   active: jax.Array    # [L] bool, it is to write on; who is not waits to be unloaded
   steps: jax.Array     # [L] int32, steps that it still writes; the `ahead` last ones greedily
@@ -85,19 +88,19 @@ def write(generator: Generator, lanes: Lanes, num: int, sampling: SamplingConfig
     over = lambda flag, x: flag.reshape(flag.shape + (1,) * (x.ndim - 1))
     saved = jax.tree.map(lambda new, old: jnp.where(over(active & ~greedy, new), new, old),
                          writing.texts.carry, lanes.saved)
-    lanes = lanes.replace(rows=rows, active=active & rows.live & (steps > 0), steps=steps,
-                          saved=saved, watch=watch)
+    lanes = dataclasses.replace(lanes, rows=rows, active=active & rows.live & (steps > 0),
+                                steps=steps, saved=saved, watch=watch)
     return i + 1, writing, lanes, log
 
   writing = generator.begin(lanes.texts, num)
   zeros = blank.astype(jnp.float32)
   nothing = Statistics(zeros, zeros, zeros) if sampling.statistics else None
   value = _no_values(generator, writing, num) if isinstance(generator, JudgingGenerator) else None
-  first = (jnp.zeros((), jnp.int32), writing, lanes.replace(texts=None),
+  first = (jnp.zeros((), jnp.int32), writing, dataclasses.replace(lanes, texts=None),
            (blank, zeros, blank, nothing, value))
   _, writing, lanes, (token, logprob, code, found, value) = jax.lax.while_loop(going, body, first)
-  return lanes.replace(texts=generator.end(writing)), Log(token, logprob, code, lanes.active, found,
-                                                          value)
+  return (dataclasses.replace(lanes, texts=generator.end(writing)),
+          Log(token, logprob, code, lanes.active, found, value))
 
 
 def _no_values(generator: JudgingGenerator, writing: Writing, num: int) -> jax.Array:
@@ -113,8 +116,9 @@ def resized(lanes: Lanes, order: jax.Array) -> Lanes:
   order: int32 [L'], so many lanes as there are to be.
   """
   source = jnp.maximum(order, 0)
-  rest = jax.tree.map(lambda x: x[source], lanes.replace(texts=None))
-  return rest.replace(active=rest.active & (order >= 0), texts=pages.picked(lanes.texts, source))
+  rest = jax.tree.map(lambda x: x[source], dataclasses.replace(lanes, texts=None))
+  return dataclasses.replace(
+      rest, active=rest.active & (order >= 0), texts=pages.picked(lanes.texts, source))
 
 
 def filled(lanes: Lanes, texts: Texts, fresh: jax.Array, fields: jax.Array) -> Lanes:
@@ -136,8 +140,8 @@ def filled(lanes: Lanes, texts: Texts, fresh: jax.Array, fields: jax.Array) -> L
                      past_steps=past_steps, past_positions=past_positions,
                      in_step=in_step, live=fresh, finished=none, half=half > 0, until=until,
                      most=most)
-  watch = lanes.watch and lanes.watch.replace(
-      least=jax.lax.bitcast_convert_type(least, jnp.float32))
+  watch = lanes.watch and dataclasses.replace(
+      lanes.watch, least=jax.lax.bitcast_convert_type(least, jnp.float32))
   new = Lanes(texts=None, rows=rows, active=fresh, steps=steps, ahead=ahead, saved=texts.carry,
               watch=watch)
   over = lambda x: fresh.reshape(fresh.shape + (1,) * (x.ndim - 1))

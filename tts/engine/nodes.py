@@ -39,7 +39,10 @@ class Node:
   @property
   def last_page(self) -> int:
     """The page of its last token; a node may have none of its own."""
-    return self.pages[-1] if self.pages else self.parent.last_page
+    if self.pages:
+      return self.pages[-1]
+    assert self.parent is not None  # a text has a token
+    return self.parent.last_page
 
 
 def common(one: Node | None, other: Node | None) -> Node | None:
@@ -60,6 +63,7 @@ def missing(node: Node | None, base: Node | None) -> list[tuple[int, int]]:
   """(page, column) of all that a text has beyond `base`, which it begins with, in order."""
   found: list[tuple[int, int]] = []
   while node is not base:
+    assert node is not None  # before it comes to `base`
     start = node.start
     for i in range(len(node.pages) - 1, -1, -1):
       found.append((node.pages[i], start + SIZE * i))

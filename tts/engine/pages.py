@@ -7,6 +7,7 @@ Nothing moves when a search branches: its children are paths with the same begin
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -75,7 +76,7 @@ def load(texts: Texts, pages: Pages, copies: jax.Array, fresh: jax.Array, length
                     jnp.zeros((), old.dtype))
     return jnp.where(over(fresh), new, old)
 
-  return texts.replace(columns=columns, length=jnp.where(fresh, length, texts.length),
+  return dataclasses.replace(texts, columns=columns, length=jnp.where(fresh, length, texts.length),
                        carry=jax.tree.map(carried, texts.carry, pages.carry))
 
 
@@ -117,7 +118,8 @@ def picked(texts: Texts, lanes: jax.Array) -> Texts:
   columns = jax.lax.fori_loop(0, count, one, jax.tree.map(
       lambda x: placement.constrain(
           jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype), *_AXES), texts.columns))
-  return jax.tree.map(lambda x: x[lanes], texts.replace(columns=())).replace(columns=columns)
+  rest = jax.tree.map(lambda x: x[lanes], dataclasses.replace(texts, columns=()))
+  return rest.replace(columns=columns)
 
 
 def returned(texts: Texts, some: Texts, lanes: jax.Array, count: jax.Array) -> Texts:
@@ -134,7 +136,7 @@ def returned(texts: Texts, some: Texts, lanes: jax.Array, count: jax.Array) -> T
 
 def widened(texts: Texts, width: int) -> Texts:
   """The texts with room for `width` tokens."""
-  return texts.replace(columns=_grown(texts.columns, 3, width))
+  return dataclasses.replace(texts, columns=_grown(texts.columns, 3, width))
 
 
 def more(pages: Pages, count: int) -> Pages:

@@ -1,4 +1,4 @@
-"""Device programs: a pure function of one group's arrays, mapped over the mesh and compiled once."""
+"""Device programs: a pure function of one group's arrays, mapped over the mesh, compiled once."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Program:
   def __init__(self, function: Callable, mesh: parallel.Mesh, donate: tuple[int, ...] = ()):
     self.function = function  # of one group
     # Left to the compiler, where results are would change from call to call: programs again.
+    self._mapped: Any
     self._mapped, self._mesh = parallel.pmapped(
         lambda *args: jax.tree_util.tree_map_with_path(
             lambda path, x: placement.constrain(x, *pages.axes(path)), function(*args)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ from tts.engine.shape import Shape
 from tts.engine.store import Store
 from tts.engine.worker import Worker
 from tts.protocols import Make, Params
+from tts.roles import Ids
 
 
 @dataclasses.dataclass
@@ -35,7 +37,7 @@ class Seen:
 class Read(Job):
   """Tokens behind a text; awaited it gives a `Seen`."""
 
-  def __init__(self, worker: Reader, group: int, node: Node | None, tokens: Sequence[int], *,
+  def __init__(self, worker: Reader, group: int, node: Node | None, tokens: Ids, *,
                own: bool = False, keep: bool = True):
     """A job.
 
@@ -62,7 +64,8 @@ class Reader(Worker):
     groups, count = self._ends.shape
     self._left = np.zeros((groups, count), np.int64)  # tokens of each lane's job that are not read
     self._found: list[list[list[np.ndarray]]] = [[[] for _ in range(count)] for _ in range(groups)]
-    self._texts, self._reading = None, None
+    self._texts: Any = None    # `Texts`, once there are jobs
+    self._reading: Any = None  # of the newest call: whose tokens, how many, and the values
 
   @property
   def worth(self) -> float:
@@ -75,7 +78,7 @@ class Reader(Worker):
             for queue, left in zip(self._queues, self._left)]
     return max(tiles, self._worth(long, 1, shape.long))
 
-  def _worth(self, texts: Sequence[int], rows: int, size: int) -> float:
+  def _worth(self, texts: Sequence[int] | np.ndarray, rows: int, size: int) -> float:
     """Of reading `size` tokens in `rows` lanes where each group has so many texts."""
     used = sum(min(rows, n) for n in texts) / len(texts)
     most = max(self._shape.readers * self._shape.tile, self._shape.long)
@@ -93,7 +96,7 @@ class Reader(Worker):
     long = (self._left >= shape.long) & (shape.long > 0)
     tiles = (self._left > 0) & ~long
     rows = self._rows(int(tiles.sum(axis=1).max()))
-    if self._worth(long.any(axis=1), 1, shape.long) > self._worth(
+    if self._worth(long.sum(axis=1), 1, shape.long) > self._worth(
         tiles.sum(axis=1), rows, shape.tile):
       self._read(long, 1, shape.long)
     else:

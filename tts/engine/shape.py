@@ -92,8 +92,8 @@ class Shape:
 def of(arch: Arch, lanes: int = 0, platform: str | None = None) -> Shape:
   """The shape for a model on a platform's devices, this process's if not given.
 
-  lanes: of `Shape`; 0 chooses. On a CPU an odd number has one more: the last of an odd number of rows
-    is multiplied in another order.
+  lanes: of `Shape`; 0 chooses. On a CPU an odd number has one more: the last of an odd number of
+    rows is multiplied in another order.
   """
   if (platform or jax.default_backend()) == 'cpu':
     lanes += lanes % 2

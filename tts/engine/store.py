@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tts import parallel
@@ -25,7 +27,8 @@ class Store:
     """first: pages that a group begins with."""
     self.mesh = mesh
     self.tables = [Table(first) for _ in range(parallel.num_groups(mesh))]
-    self._count, self._pages = first, None
+    self._count = first
+    self._pages: Any = None  # `Pages`, once there are texts
 
   def copies(self, texts: Texts, width: int, wanted: list[list[tuple[int, Node | None]]],
              held: list[list[Node | None]]) -> tuple[Pages, np.ndarray, np.ndarray]:

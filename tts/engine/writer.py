@@ -1,8 +1,9 @@
-"""Writes steps and solutions: the generator's lanes, the jobs that wait for one, what they wrote."""
+"""Writes steps and solutions: the generator's lanes, and the jobs that wait for one."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -107,7 +108,9 @@ class Writer(Worker):
     self._logs: list[lanes.Log] = []  # of the calls that lanes' texts began in, and all after
     self._dropped = 0           # calls before these
     self._begun = np.full(self._ends.shape, _NEVER)  # call of each lane's job
-    self._state, self._log, self._window = None, None, window
+    self._state: Any = None  # `Lanes`, once there are jobs
+    self._log: Any = None    # of the newest call, on the devices
+    self._window = window
 
   @property
   def worth(self) -> float:
@@ -122,7 +125,7 @@ class Writer(Worker):
     if count == now or count < max(self._busy):
       return
     # Lanes that have a job come first; what new ones have is nothing.
-    order = np.array([sorted(range(now), key=lambda lane, jobs=jobs: jobs[lane] is None)
+    order = np.array([sorted(range(now), key=[job is None for job in jobs].__getitem__)
                       + [-1] * max(0, count - now) for jobs in self._jobs])[:, :count]
     moved = lambda of, none: [[none if lane < 0 else each[lane] for lane in lanes]
                               for each, lanes in zip(of, order.tolist())]
@@ -131,7 +134,7 @@ class Writer(Worker):
     self._begun = np.array(moved(self._begun, _NEVER))
     places = np.maximum(order, 0)
     self._logs = [jax.tree.map(lambda x: np.stack([of[:, lanes] for of, lanes in zip(x, places)]),
-                               log.replace(active=None)) for log in self._logs]
+                               dataclasses.replace(log, active=None)) for log in self._logs]
     if self._state is not None:
       self._state = all_programs.resize(self._store.mesh)((), self._state, order.astype(np.int32))
 
@@ -179,7 +182,8 @@ class Writer(Worker):
     self._width = width
     if self._state is None:
       self._state = all_programs.empty_lanes(
-          self._store.mesh, self._make, self._ends.shape[1], self._width, self._window)(self._params)
+          self._store.mesh, self._make, self._ends.shape[1], self._width,
+          self._window)(self._params)
     else:
       self._state = self._state.replace(
           texts=all_programs.widen(self._store.mesh, self._width)((), self._state.texts))
@@ -213,7 +217,7 @@ class Writer(Worker):
   def _collect(self, over: np.ndarray) -> list[tuple[int, int, Write, Written]]:
     """(group, lane, job, what it wrote) of the lanes that are over, bool [G, L]."""
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1),  # [G, calls x m, L]
-                         *(log.replace(active=None) for log in self._logs))
+                         *(dataclasses.replace(log, active=None) for log in self._logs))
     groups, places = np.nonzero(over)
     jobs = [self._jobs[g][lane] for g, lane in zip(groups.tolist(), places.tolist())]
     first = (self._begun[groups, places] - self._dropped) * self._shape.write

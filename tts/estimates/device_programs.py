@@ -231,7 +231,8 @@ class _Programs:
     needed = max(begun(rows) * pages for rows, pages in use.kept)
     return ModelAtWork(
         Functions(kind, arch, cost.head(e, use.judge or use.model)), shape,
-        shape.to_write(use.writes) if use.writes else 0, shape.to_read(use.reads), store.room(needed, shape.pages), use.sampling)
+        shape.to_write(use.writes) if use.writes else 0, shape.to_read(use.reads),
+        store.room(needed, shape.pages), use.sampling)
 
   def _footprint(self, use: Use, name: str, lanes: int, width: int) -> Footprint:
     """A program's memory, with all that its stage has on the device."""

@@ -210,7 +210,8 @@ def _used(text: Text, each: Instruction, index: int, whole: int) -> int:
   if each.op != 'fusion':
     return whole
   body = text[dict(_calls(each))['calls']]
-  parameter = next((p.name for p in body if p.op == 'parameter' and f'parameter({index})' in p.line),
+  parameter = next((p.name for p in body
+                    if p.op == 'parameter' and f'parameter({index})' in p.line),
                    None)
   return min(whole, _read_by(text, body, parameter, whole))
 

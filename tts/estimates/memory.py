@@ -1,10 +1,10 @@
 """Memory of a device program on one device, by the shapes alone: one formula for everybody.
 
 `--dry_run` refuses by it what will not fit, and `launch.compile` prints it beside the compiler's
-own figure. Arguments and outputs are exact up to the padding of a device's layouts; an output that takes an
-argument's place is none. `working` is what is made beside them: the new tokens' keys and values,
-and one layer's attention weights, or the logits. What the compiler saves or adds is not known
-before it has run, and while lanes or pages grow their old ones are there too.
+own figure. Arguments and outputs are exact up to the padding of a device's layouts; an output that
+takes an argument's place is none. `working` is what is made beside them: the new tokens' keys and
+values, and one layer's attention weights, or the logits. What the compiler saves or adds is not
+known before it has run, and while lanes or pages grow their old ones are there too.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from tts.answers import grading
 from tts.budget_forcing_config import BudgetForcing
 from tts.data.prompts import PromptConfig, Prompts
 from tts.library import calls, token_statistics
-from tts.library.calls import Limits, Questions, Scorer, Scores, spent
+from tts.library.calls import Limits, Questions, Scorer, Scores, spent, Values
 from tts.library.models import given, LanguageModel, RewardModel
 from tts.library.results import Result, Solution, voted
 from tts.library.served import ServedModel
@@ -48,8 +48,8 @@ def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: 
     seed: of all that is drawn.
     ordered: results in the order of the questions, or as they are done.
     progress: show a bar where it takes more than a few seconds.
-    budget_forcing: how long the model thinks, `tts.BudgetForcing(thinking_tokens=2048, waits=1)`, of
-      one that was loaded with `thinking=`; None leaves it to the model.
+    budget_forcing: how long the model thinks, `tts.BudgetForcing(thinking_tokens=2048, waits=1)`,
+      of one that was loaded with `thinking=`; None leaves it to the model.
     sampling: how tokens are drawn, options of `tts.sampling.logits.SamplingConfig`:
       `temperature=0.8` (0 is greedy), `top_k=40`, `top_p=0.95`, ...
 
@@ -64,14 +64,15 @@ def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: 
   asked, head = Questions(questions, model.prompts, limits, seed), _head(verifier)
   forcing = budget_forcing and budget_forcing.forcing(model.prompts, asked.limits)
   if forcing and isinstance(model, ServedModel):
-    raise InputError(f'budget_forcing is given, and {model.source} is on a server, which is not asked '
-                     'to go on behind what is forced: load it by tts.load_generator')
+    raise InputError(f'budget_forcing is given, and {model.source} is on a server, which is not '
+                     'asked to go on behind what is forced: load it by tts.load_generator')
   if forcing and (head is not None or how.statistics):
     raise InputError('budget_forcing is given, and '
-                     + ('statistics too' if head is None else f'{verifier.source} scores what is '
-                        'drawn alone') + ': what is forced has none, leave one of the two out')
-  writing, scorer = (model.at_work(how, asked.limits, verifier),
-                     _scorer(verifier, asked, model.prompts))
+                     + ('statistics too' if verifier is None or head is None else
+                        f'{verifier.source} scores what is drawn alone')
+                     + ': what is forced has none, leave one of the two out')
+  writing: Any = model.at_work(how, asked.limits, verifier)  # a server's is as good as ours
+  scorer = _scorer(verifier, asked, model.prompts)
   keys = asked.keys(range(n))
   selection = _selection(selection, verifier)
 
@@ -82,21 +83,23 @@ def sample(generator: LanguageModel | ServedModel, questions: Sequence[str], n: 
       found = await pool.samples(writing, group, asked.ids[i], keys[i], how.temperature == 0)
     if head is not None:
       return found, calls.written_scores(found, asked.limits)
-    return found, scorer and await scorer.scored(i, group, [s.tokens for s in found])
+    if scorer is not None:
+      return found, await scorer.scored(i, group, [s.tokens for s in found])
+    return found, None
 
   def result(i: int, done: tuple[list[Sample], Scores | None]) -> Result:
     found, scores = done
-    steps = [()] * n if scores is None else scores.steps
+    steps: Sequence[Values] = [()] * n if scores is None else scores.steps
     solutions = tuple(
         asked.solution(s.tokens, float(s.logprob.sum(dtype=float)), values,
                        statistics=token_statistics.joined([(s.logprob, s.statistics)]),
                        forced_tokens=s.forced.tokens if s.forced else 0)
         for s, values in zip(found, steps))
     total = lambda name: _known_sum(getattr(s, name) for s in found)
-    written = total('num_drawn')
+    written = sum(s.num_drawn for s in found)
     cost = [spent(model.arch, 'lm', len(asked.ids[i]), written, total('entered'),
                   total('attended'), head)]
-    if scorer is not None:
+    if scorer is not None and scores is not None:
       cost.append(spent(scorer.arch, 'prm', scores.prompt, 0, scores.entered, scores.attended))
     return _result(asked, i, solutions, selection, grader, written,
                    scores.entered if scores else 0, cost)
@@ -138,11 +141,11 @@ def search(generator: LanguageModel | ServedModel, verifier: RewardModel,
   if verifier is None:
     raise InputError('a search needs a verifier: load one by tts.load_verifier')
   head = _head(verifier)
-  writing, scorer = (model.at_work(how, asked.limits, verifier),
-                     _scorer(verifier, asked, model.prompts))
+  writing: Any = model.at_work(how, asked.limits, verifier)  # as in `sample`
+  scorer = _scorer(verifier, asked, model.prompts)
   selection = _selection(selection, verifier)
   keys = asked.keys(range(-1, num))  # the method draws by the first
-  reading, reader = scorer and scorer.reading, scorer and scorer.reader
+  reading, reader = (None, None) if scorer is None else (scorer.reading, scorer.reader)
   rewrite = same_ids if reader is None else reader.search_step
 
   async def one(i: int, group: int) -> Tree:
@@ -172,7 +175,7 @@ def search(generator: LanguageModel | ServedModel, verifier: RewardModel,
     return _result(asked, i, tuple(solutions), selection, grader, written, int(tree.entered[1]),
                    cost, page)
 
-  models = [writing, *([] if scorer is None else [reading])]
+  models = [writing, *([] if reading is None else [reading])]
   return calls.results(one, result, Result, len(asked.ids), models, num, ordered, progress)
 
 
@@ -247,13 +250,19 @@ def grade(predictions: Sequence[str], gold: Sequence[str], grader: str = 'exact'
   if isinstance(predictions, str) or len(predictions) != len(gold):
     raise InputError('predictions and gold are to be lists of the same length')
   found = [answers.find(text) for text in predictions]
-  verdicts = grading.are_right(grader, [(f and f.answer, g) for f, g in zip(found, gold)], questions)
-  return [Grade(right, f and f.answer, f and f.rule) for right, f in zip(verdicts, found)]
+  said = [f.answer if f else None for f in found]
+  verdicts = grading.are_right(grader, list(zip(said, gold)), questions)
+  return [Grade(right, answer, f.rule if f else None)
+          for right, answer, f in zip(verdicts, said, found)]
 
 
 def _known_sum(numbers: Iterable[int | None]) -> int | None:
-  numbers = list(numbers)
-  return None if None in numbers else sum(numbers)
+  total = 0
+  for number in numbers:
+    if number is None:
+      return None
+    total += number
+  return total
 
 
 def _number(value: Any) -> int | None:
@@ -297,4 +306,4 @@ def _result(asked: Questions, i: int, solutions: tuple[Solution, ...], selection
       question=asked.problems[i].prompt.rstrip('\n'),
       answer=None if winner is None else solutions[winner].answer, solutions=solutions,
       votes=votes, tokens=tokens, verifier_tokens=verifier_tokens,
-      flops=None if None in cost else sum(cost), tree=tree)
+      flops=_known_sum(cost), tree=tree)

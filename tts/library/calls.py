@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ from tts.library.served import ServedModel
 from tts.library.results import Solution
 from tts.models.arch import Arch
 from tts.models.latent import Head
+from tts.roles import Ids
 from tts.sampling import decode
 from tts.sampling.logits import SamplingConfig
 from tts.sampling.pool import Sample
@@ -34,6 +35,7 @@ from tts.types import InputError, Problem
 _STREAM = 'library'
 _SHOWN_SECONDS = 1
 T = TypeVar('T')
+Values: TypeAlias = Sequence[float] | np.ndarray  # of a verifier, at the ends of steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Questions:
     return rng.slot_keys(self._seed, _STREAM, rng.problem_words(
         [p.identity for p in self.problems]), slots)
 
-  def solution(self, tokens: np.ndarray, logprob: float | None, steps: Sequence[float],
+  def solution(self, tokens: Ids, logprob: float | None, steps: Values,
                weight: int = 1, statistics: dict[str, Any] | None = None,
                forced_tokens: int = 0) -> Solution:
     """A solution of its tokens, with a verifier's values at its steps."""
@@ -87,7 +89,7 @@ class Questions:
         finished=roles.finished(tokens),
         score=float(steps[-1]) if len(steps) else None, step_scores=tuple(map(float, steps)),
         logprob=logprob, num_tokens=len(tokens), weight=weight, statistics=statistics,
-        thinking_tokens=roles.thinking and roles.thinking.length(tokens),
+        thinking_tokens=roles.thinking.length(tokens) if roles.thinking else None,
         forced_tokens=forced_tokens)
 
 
@@ -117,13 +119,14 @@ class Scorer:
       return self._questions.ids[i]
     return self.reader.prompt(self._questions.problems[i].prompt)
 
-  async def scored(self, i: int, group: int, solutions: Sequence[np.ndarray]) -> Scores:
+  async def scored(self, i: int, group: int, solutions: Sequence[Ids]) -> Scores:
     """The values of question i's solutions, int32 [n] each."""
     prompt, step_ends = self.prompt(i), self._questions.limits.roles.step_ends
     ends = [step_ends(tokens) for tokens in solutions]
     # Ids, and how many of them are read at each step's end.
-    texts = list(zip(solutions, ends)) if self.reader is None else [
-        self.reader.solution(tokens, of) for tokens, of in zip(solutions, ends)]
+    texts: list[tuple[Ids, list[int]]] = [
+        (tokens, of) if self.reader is None else self.reader.solution(tokens, of)
+        for tokens, of in zip(solutions, ends)]
     found = map(_sound, await values(self.reading, group, prompt, [ids for ids, _ in texts]))
     # Before it has read anything a verifier is undecided, as in a search.
     steps = [np.array([seen[r - 1] if r else 0.5 for r in read], np.float32)
@@ -138,19 +141,20 @@ def written_scores(samples: Sequence[Sample], limits: decode.Limits) -> Scores:
                  for s in samples], 0, 0, 0)
 
 
-def _sound(values: np.ndarray) -> np.ndarray:
-  """A verifier's values, none of which is NaN."""
+def _sound(values: np.ndarray | None) -> np.ndarray:
+  """A verifier's values, which are there, and none of which is NaN."""
+  assert values is not None
   if np.isnan(values).any():
     raise FloatingPointError('the verifier gave NaN: its weights are broken')
   return values
 
 
 async def values(verifier: EngineVerifier, group: int, prompt: Sequence[int],
-                 solutions: Sequence[Sequence[int]]) -> list[np.ndarray]:
+                 solutions: Sequence[Ids]) -> list[np.ndarray]:
   """A verifier's value at every token of solutions after one prompt; ids, float32 [n] each."""
   node = await verifier.opened(group, prompt)
 
-  async def of(tokens: Sequence[int]) -> np.ndarray:
+  async def of(tokens: Ids) -> np.ndarray:
     if not len(tokens):
       return np.zeros(0, np.float32)
     return (await Read(verifier.reader, group, node, tokens, own=True, keep=False)).values
@@ -182,7 +186,7 @@ def spent(arch: Arch | None, kind: str, prompt: int, written: int, entered: int 
     seen: keys that these attended to.
     head: that scores what it writes; its FLOPs are among them.
   """
-  if arch is None or entered is None:
+  if arch is None or entered is None or seen is None:
     return None
   counts = {'kept': written, 'pruned': 0, 'simulated': 0, 'entered': prompt + entered,
             'attended': attended(0, prompt) + seen}
@@ -227,7 +231,7 @@ def results(coroutine: Callable[[int, int], Coroutine], result: Callable[[int, A
       mine = msgspec.msgpack.encode(dict(computed(places[team::teams])))
       found: dict[int, T] = {}
       for theirs in hosts.exchanged(mine):
-        found |= msgspec.msgpack.decode(theirs, type=dict[int, kind])
+        found |= msgspec.msgpack.decode(theirs, type=dict[int, kind])  # type: ignore[valid-type]
       yield from (found[i] for i in places)
 
 

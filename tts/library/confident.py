@@ -51,9 +51,9 @@ def deepconf(generator: LanguageModel, questions: Sequence[str], n: int = 64, *,
   for name, value, most in (('warm_up', warm_up, n), ('window', window, limits.max_tokens)):
     if not 1 <= value <= most:
       raise InputError(f'{name} is {value}: give 1 to {most}')
-  for name, value in (('keep', keep), ('consensus', consensus)):
-    if value <= 0 or (name == 'keep' and value > 1):
-      raise InputError(f'{name} is {value}: give a share')
+  for name, share in (('keep', keep), ('consensus', consensus)):
+    if share <= 0 or (name == 'keep' and share > 1):
+      raise InputError(f'{name} is {share}: give a share')
   asked = Questions(questions, model.prompts, limits, seed)
   writing = model.at_work(how, asked.limits, window=window)
   keys, conf = asked.keys(range(n)), DeepConf(warm_up, keep, window, consensus)
@@ -63,12 +63,12 @@ def deepconf(generator: LanguageModel, questions: Sequence[str], n: int = 64, *,
     return await deepconf_lib.samples(writing, group, asked.ids[i], keys[i], conf, answer)
 
   def result(i: int, found: Found) -> Result:
-    solutions = [dataclasses.replace(
+    scored = [dataclasses.replace(
         asked.solution(s.tokens, float(s.logprob.sum(dtype=float)), (),
                        statistics=token_statistics.joined([(s.logprob, s.statistics)])),
         score=float(sure)) for s, sure in zip(found.samples, found.confidence)]
     solutions = tuple(s if votes else dataclasses.replace(s, answer=None)
-                      for s, votes in zip(solutions, found.votes))
+                      for s, votes in zip(scored, found.votes))
     winner, votes = voted(solutions, 'best_of_n_weighted', grader)
     total = lambda name: sum(getattr(s, name) for s in found.samples)
     written = sum(s.num_drawn for s in found.samples)

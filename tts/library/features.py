@@ -81,6 +81,7 @@ class _Store:
   def __init__(self, folder: str | os.PathLike[str] | None, shape: tuple[int, int], identity: str):
     self.done, self._identity = 0, identity
     self._folder = None if folder is None else pathlib.Path(folder)
+    self.features: np.ndarray
     if self._folder is None:
       self.features = np.zeros(shape, np.float16)
       return
@@ -102,6 +103,7 @@ class _Store:
     self.done = questions
     if self._folder is None:
       return
+    assert isinstance(self.features, np.memmap)
     self.features.flush()
     with files.written_aside(self._folder / _DONE) as file:
       file.write(json.dumps({'identity': self._identity, 'questions': questions}).encode())

@@ -78,8 +78,8 @@ def train_latent(generator: LanguageModel, questions: Sequence[str],
          for i, of in enumerate(solutions)]
   mark = latent_folder.fingerprint(model.arch, model.params)
   work = pathlib.Path(f'{os.fspath(folder)}.work')
-  reading = EngineVerifier(model.mesh, Functions(latent_states.States, model.arch, head), model.params,
-                           model.shape, shared_prefix(model.prompts.encode))
+  reading = EngineVerifier(model.mesh, Functions(latent_states.States, model.arch, head),
+                           model.params, model.shape, shared_prefix(model.prompts.encode))
   examples = features.read(reading, latent.num_features(head, model.arch.width), asked.ids, ids,
                            labels, work / _FEATURES, f'{mark} {head}', progress)
   params = latent_fit.fit(head, model.arch.width, examples, config, work / _FIT)

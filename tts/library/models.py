@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import Any, TypeVar
+from typing import Any, cast, TYPE_CHECKING, TypeVar
 
 from tts import parallel, placement
 from tts.data import hub
@@ -27,8 +27,11 @@ from tts.sampling.logits import SamplingConfig
 from tts.train import checkpoint, latent_folder
 from tts.types import InputError
 
+if TYPE_CHECKING:
+  from _typeshed import DataclassInstance
+
 Source = str | os.PathLike[str]
-T = TypeVar('T')
+T = TypeVar('T', bound='DataclassInstance')
 _SHAPE = Shape(lanes=32, write=8, readers=16, tile=16)  # of models that are not a decoder of ours
 
 
@@ -77,11 +80,12 @@ class LanguageModel:
     """
     make, params, judge = self.make, self.params, None
     if verifier is not None and verifier.head is not None:
-      if verifier.generator is not self:
-        raise InputError(f'{verifier.source} reads the states of {verifier.generator.source}: give '
-                         'the generator that it was loaded with')
+      if (own := verifier.generator) is not self:
+        raise InputError(f'{verifier.source} reads the states of {own and own.source}: give the '
+                         'generator that it was loaded with')
+      assert self.arch is not None  # else it could have no head
       params, judge = verifier.params, verifier.make
-      make = Functions(latent.Generator, self.arch, verifier.head)
+      make = _writing(Functions(latent.Generator, self.arch, verifier.head))
     return EngineGenerator(self.mesh, make, params, self.shape, sampling, limits,
                            shared_prefix(self.prompts.encode), judge, window)
 
@@ -94,8 +98,8 @@ class RewardModel:
     make: parameters --> a `tts.protocols.Verifier`.
     params, mesh, shape, arch, source: as of a `LanguageModel`.
     tokenizer: its own.
-    layout: how it reads a solution, a name of `tts.data.verifier_format.FORMATS`; None for a verifier
-      that reads the generator's ids.
+    layout: how it reads a solution, a name of `tts.data.verifier_format.FORMATS`; None for a
+      verifier that reads the generator's ids.
     head: of a latent verifier, which reads the hidden states of its generator; else None. Where
       that generator writes, it reads nothing; a solution that is given is read by the generator.
     generator: of a latent verifier, the one that it is of.
@@ -174,7 +178,7 @@ def load_generator(source: Source, *, mesh: parallel.Mesh | None = None, dtype: 
   """
   mesh = _mesh(mesh)
   found = _read(source, 'lm', mesh, dtype)
-  return LanguageModel(Functions(Generator, found.arch), found.params, mesh,
+  return LanguageModel(_writing(Functions(Generator, found.arch)), found.params, mesh,
                        Prompts(given(PromptConfig, prompts), found.tokenizer),
                        shape_lib.of(found.arch, lanes), found.arch, str(source))
 
@@ -188,7 +192,8 @@ def load_verifier(source: Source, *, mesh: parallel.Mesh | None = None, dtype: s
   Args:
     source, mesh, dtype, lanes: as of `load_generator`.
     kind: of an open checkpoint, of `tts.models.open_heads.KINDS`; None is what its tensors say.
-    layout: how an open one reads a solution, of `tts.data.verifier_format.FORMATS`; None is its kind's.
+    layout: how an open one reads a solution, of `tts.data.verifier_format.FORMATS`; None is its
+      kind's.
     reads: a class like `tts.models.verifier.Verifier` that reads the model in another way, called
       with (decoder, parameters).
     generator: the model whose states a latent verifier reads, which is given nothing else; others
@@ -227,6 +232,11 @@ def _latent(source: Source, generator: LanguageModel | None,
   return RewardModel.of_head(generator, head, params, str(source))
 
 
+def _writing(functions: Functions) -> MakeGenerator:
+  """The same, for type checkers: a model's writing is of its own class, a `Writing` for others."""
+  return cast(MakeGenerator, functions)
+
+
 def _mesh(mesh: parallel.Mesh | None) -> parallel.Mesh:
   return parallel.make_mesh() if mesh is None else mesh
 
@@ -262,10 +272,11 @@ def _read(source: Source, kind: str | None, mesh: parallel.Mesh, dtype: str | No
   folder = pathlib.Path(hub.local(os.fspath(source)))
   if open_checkpoint.is_open(folder):
     kind = kind or open_heads.kind_of(folder, open_weights.shards(folder))
-    found = open_checkpoint.read(os.fspath(source), kind, dtype, layout=layout)
+    opened = open_checkpoint.read(os.fspath(source), kind, dtype, layout=layout)
     params = placement.shared(placement.place(
-        found.params, abstract(found.arch), placement.holders(mesh)), mesh)
-    return _Found(found.arch, placed_weights.hold(params, found.arch, mesh), found.meta, found.tokenizer)
+        opened.params, abstract(opened.arch), placement.holders(mesh)), mesh)
+    return _Found(opened.arch, placed_weights.hold(params, opened.arch, mesh), opened.meta,
+                  opened.tokenizer)
   for name, value in (('dtype', dtype), ('layout', layout)):
     if value is not None:
       raise InputError(f'{name} is given, and {source} is no open checkpoint: leave it out')

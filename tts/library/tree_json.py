@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ def f32(x: float) -> float:
 
 
 def tree_page(tokenizer: Tokenizer, grader: str, problem: Problem, strategy: Strategy, tree: Tree,
-              rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+              rows: list[dict[str, Any]]) -> dict[str, Any]:
   """A search tree as JSON.
 
   Where the grader takes different normal forms for the same answer, the gold one among them, these

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import jax
 
@@ -13,11 +14,14 @@ from tts.models.arch import Arch
 from tts.models.latent import Head
 from tts.models.stacks import Stack
 from tts.models.transformer import Decoder
-from tts.protocols import Generator, Params, Verifier
+from tts.protocols import Params
+
+
+M = TypeVar('M')  # of `tts.protocols`: a Generator or a Verifier
 
 
 @dataclasses.dataclass(frozen=True)
-class Functions:
+class Functions(Generic[M]):
   """A `tts.protocols.Make`: parameters --> a model's functions. Equal ones share their programs.
 
   Attributes:
@@ -27,13 +31,13 @@ class Functions:
     doubled: as of the decoder.
   """
 
-  kind: Callable[..., Generator | Verifier]
+  kind: Callable[..., M]
   arch: Arch
   head: Head | None = None
   doubled: Stack | None = None
 
   @property
-  def reader(self) -> Functions:
+  def reader(self) -> Functions[Any]:
     """What reads with it: of a generator with a head the verifier on its texts, else itself."""
     return (dataclasses.replace(self, kind=latent.Verifier) if self.kind is latent.Generator
             else self)
@@ -48,6 +52,6 @@ class Functions:
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
         for name, x in latent.zeros(self.head, self.arch.width).items()}}
 
-  def __call__(self, params: Params) -> Generator | Verifier:
+  def __call__(self, params: Params) -> M:
     more = () if self.head is None else (self.head,)
     return self.kind(Decoder(self.arch, doubled=self.doubled), params, *more)

@@ -93,8 +93,8 @@ LOGPROB = Head((1,), ('logprob',))
 def of_logprob(width: int) -> tuple[Head, dict[str, jax.Array]]:
   """A head that nobody has to fit, and its parameters: every token counts the same.
 
-  A score is sigmoid(10 m), m the mean log-probability of the tokens so far: it orders solutions as m
-  does, and the factor says how much more a likelier one counts in a weighted vote. width: D.
+  A score is sigmoid(10 m), m the mean log-probability of the tokens so far: it orders solutions as
+  m does, and the factor says how much more a likelier one counts in a weighted vote. width: D.
   """
   params = zeros(LOGPROB, width)
   return LOGPROB, params | {'beside': params['beside'].at[0, 1].set(_SLOPE)}  # of gate and value
@@ -217,7 +217,8 @@ class Verifier(_WithHead):
     read = read_states(self._own, hidden.states)  # [R, n, 2]
     beside = None
     if self._head.beside:
-      beside = observed_own(self._decoder, self._params, self._head, before(carry.hidden, hidden.lm),
+      beside = observed_own(self._decoder, self._params, self._head,
+                            before(carry.hidden, hidden.lm),
                          tokens, own & (lengths > 0))
     sums = carry.sums[:, None] + jnp.cumsum(
         added(self._own, before(carry.read, read), beside), axis=1)

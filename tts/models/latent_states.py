@@ -1,4 +1,4 @@
-"""What heads of latent verifiers are fitted on: hidden states, of texts that are read or written."""
+"""What heads of latent verifiers are fitted on: hidden states of texts, read or written."""
 
 from __future__ import annotations
 

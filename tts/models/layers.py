@@ -61,7 +61,7 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-  """Returns (output, what `View.attend` gives beside it). Without a `view` the input sees itself."""
+  """Returns (output, what `View.attend` gives beside it). Without `view` the input sees itself."""
 
   arch: Arch
   window: int | None

@@ -68,7 +68,8 @@ def layout(arch: Arch, prefix: str = 'model.') -> Iterator[Tensor]:
         yield Tensor((f'attn_{i}', ours, 'bias'), f'{name}.bias', (count * head,), (count, head))
     yield matrix((f'attn_{i}', 'o'), f'{layer}self_attn.o_proj', width, arch.num_heads * head)
     for ours in ('q_norm', 'k_norm') if arch.qk_norm else ():
-      yield Tensor((f'attn_{i}', ours, 'scale'), f'{layer}self_attn.{ours}.weight', (head,), (head,))
+      yield Tensor((f'attn_{i}', ours, 'scale'), f'{layer}self_attn.{ours}.weight', (head,),
+                   (head,))
     yield matrix((f'mlp_{i}', 'gate'), f'{layer}mlp.gate_proj', arch.mlp_width, width)
     yield matrix((f'mlp_{i}', 'up'), f'{layer}mlp.up_proj', arch.mlp_width, width)
     yield matrix((f'mlp_{i}', 'down'), f'{layer}mlp.down_proj', width, arch.mlp_width)
@@ -118,14 +119,16 @@ class Shards:
     found = sorted(self._directory.glob('*.safetensors'))
     if found:
       return found
-    pickles = sorted(p.name for end in ('bin', 'pt', 'pth') for p in self._directory.glob(f'*.{end}'))
+    pickles = sorted(p.name for end in ('bin', 'pt', 'pth')
+                     for p in self._directory.glob(f'*.{end}'))
     if pickles:
       raise InputError(
           f'{self._directory} has {pickles[0]} and no *.safetensors: a pickle can run code and is '
           'not read; convert it where you trust it: python -c "from transformers import '
           f'AutoModelForCausalLM as M; M.from_pretrained(\'{self._directory}\', '
           'torch_dtype=\'auto\').save_pretrained(\'OUT\')"')
-    raise InputError(f'{self._directory} has no *.safetensors: give the folder of an open checkpoint')
+    raise InputError(f'{self._directory} has no *.safetensors: give the folder of an open '
+                     'checkpoint')
 
   @property
   def files(self) -> list[pathlib.Path]:
@@ -225,7 +228,7 @@ def _opened(path: pathlib.Path):
 
 
 def trunk(arch: Arch, shards: Shards, seen: Callable[[Tensor], None] = lambda _: None) -> Any:
-  """Parameters of the trunk in `arch.stored`, on the CPU; at no time is there a second copy of them.
+  """Parameters of the trunk in `arch.stored`, on the CPU; there is never a second copy of them.
 
   Args:
     arch: from `open_config.to_arch`.

@@ -19,7 +19,10 @@ class Tokenizer(Protocol):
   """What is asked of a `tts.data.tokenizer.Tokenizer`."""
 
   vocab_size: int
-  special_texts: tuple[str, ...]
+
+  @property
+  def special_texts(self) -> tuple[str, ...]:
+    """Texts of control tokens."""
 
   def encode_prompt(self, text: str) -> list[int]:
     """Ids of a text that begins."""

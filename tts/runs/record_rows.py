@@ -41,9 +41,9 @@ def add(counts: Counts, **more: int | None) -> Counts:
 def entering(counts: Counts, entered: int | None, attended: int | None, kept: int = 0) -> Counts:
   """Adds what entered a generator for what it wrote; None where a server does not say.
 
-  Here every token that is drawn enters once; what is forced enters too, and is `reencoded`. A server
-  reads some again, which is that as well, and less than none of it where it had read them for
-  another question. kept: tokens that are in other rows' counts.
+  Here every token that is drawn enters once; what is forced enters too, and is `reencoded`. A
+  server reads some again, which is that as well, and less than none of it where it had read them
+  for another question. kept: tokens that are in other rows' counts.
   """
   found = add(counts, entered=entered, attended=attended)
   if found['entered'] is None:
@@ -59,7 +59,7 @@ def _statistics(parts: Sequence[token_statistics.Part]) -> dict[str, Any]:
 
 
 def _read(text: str | None, finished: bool) -> dict[str, Any]:
-  """`answer` and `truncated` of a solution. text: what its answer is read from; None for nothing."""
+  """`answer` and `truncated` of a solution. text: what its answer is read from, or None."""
   return {'answer': answers.extract(text) if finished and text is not None else None,
           'truncated': not finished}
 

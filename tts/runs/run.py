@@ -198,7 +198,8 @@ class Run:
       self._write_given(name, meta, self.tokenizer)
     mark = (self._given_mark(folder) if given else
             self.workdir.mark(f'models/{name}', 'model.json'))
-    return Model(name, base.arch, base.params | {latent.NAME: placement.replicate(params, self.mesh)},
+    return Model(name, base.arch,
+                 base.params | {latent.NAME: placement.replicate(params, self.mesh)},
                  workdir_lib.fingerprint(base.mark, mark), make=latent.Verifier, head=head)
 
   def _given_mark(self, folder: str) -> str:

@@ -51,8 +51,8 @@ def register(name: str, of: str = 'prm') -> Callable[[Make], Make]:
   """
   def reading(make: Make) -> Reading:
     if name in model_kinds.LEARNS:
-      raise InputError(f'{make.__module__} registers the verifier {name!r}, which is a model: choose '
-                       'another name')
+      raise InputError(f'{make.__module__} registers the verifier {name!r}, which is a model: '
+                       'choose another name')
     return Reading(make, of)
 
   return VERIFIERS.register(name, reading)

@@ -91,7 +91,9 @@ class Pace:
   @property
   def seconds_left(self) -> float:
     """By the share of the questions that is done."""
-    return (time.monotonic() - self._begun) * (1 - self._share) / self._share if self._share else 0.0
+    if not self._share:
+      return 0.0
+    return (time.monotonic() - self._begun) * (1 - self._share) / self._share
 
   def add(self, tokens: int, done: int) -> None:
     """So many tokens more have been written or read; so many questions are done in all."""

@@ -181,7 +181,7 @@ class Workdir:
               file, 'sha256').hexdigest()
     return found
 
-  def finish_stage(self, name: str, usage: 'Usage', budget_seconds: int | None = None,
+  def finish_stage(self, name: str, usage: Usage, budget_seconds: int | None = None,
                    **seconds: float) -> None:
     """Records what a stage took, added to what earlier, interrupted starts took."""
     relative = f'stages/{name}.json'

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class Forcing:
     cap: tokens of a thought, its marks among them, at most.
     waits: k, how often a thought that would end goes on; it does as long as the cap leaves room for
       `wait` and a token after it.
-    wait: what is read in the place of the end of a thought that goes on; with waits one id at least.
+    wait: what is read in the place of the end of a thought that goes on; with waits one id at
+      least.
     lead_in: what is read behind an end that the model has not written.
   """
 
@@ -64,7 +66,8 @@ class _Solution:
                forcing: Forcing):
     self._generator, self._group, self._key, self._forcing = generator, group, key, forcing
     self._limits, self._roles = generator.limits, generator.limits.roles
-    self._begins, self._text = question.end, generator.hold(question)
+    self._begins = question.end
+    self._text: Node | None = generator.hold(question)
     self._tokens: list[int] = []
     self._logprob: list[float] = []
     self._unread = 0  # the last so many tokens have not entered
@@ -74,6 +77,7 @@ class _Solution:
   async def written(self) -> Sample:
     """The whole solution."""
     thinking, forcing, waits = self._roles.thinking, self._forcing, 0
+    assert thinking is not None  # a `Forcing` is of a model that thinks
     if not thinking.opened:
       self._force((thinking.begin,))
     while True:
@@ -116,16 +120,17 @@ class _Solution:
     self._logprob += [0.0] * len(more)
     self._unread += len(more)
 
-  async def _write(self, keep_ended: bool = True, **ends: int) -> int:
+  async def _write(self, keep_ended: bool = True, **ends: Any) -> int:
     """Reads what is unread, and writes until one of the ends; the last token written."""
     if self._unread:
       seen = await Read(self._generator.reader, self._group, self._text,
                         self._tokens[-self._unread:], own=True)
       self._hold(seen.node)
-    steps, *inside = self._roles.progress(self._tokens)
+    assert self._text is not None  # it goes on
+    steps, count, half = self._roles.progress(self._tokens)
     written = await Write(
         self._generator.writer, self._group, self._text, self._key, steps=self._limits.max_steps,
-        place=(steps, len(self._tokens), 0, 0), inside=tuple(inside), keep_ended=keep_ended, **ends)
+        place=(steps, len(self._tokens), 0, 0), inside=(count, half), keep_ended=keep_ended, **ends)
     self._hold(written.node)
     self._tokens += written.tokens.tolist()
     self._logprob += written.logprob.tolist()

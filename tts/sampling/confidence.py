@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -40,9 +41,10 @@ class Watch:
   least: jax.Array   # [R] float32, what no group is to be below
 
   def seen(self, confidence: jax.Array, position: jax.Array, active: jax.Array) -> Watch:
-    """With the confidence [R] of the active texts' newest tokens, before which they had `position`."""
+    """With the confidence [R] of active texts' newest tokens, before which they had `position`."""
     here = jnp.arange(self.newest.shape[1])[None] == (position % self.newest.shape[1])[:, None]
-    return self.replace(newest=jnp.where(here & active[:, None], confidence[:, None], self.newest))
+    return dataclasses.replace(self, newest=jnp.where(
+        here & active[:, None], confidence[:, None], self.newest))
 
   def below(self, position: jax.Array) -> jax.Array:
     """Whether the group that ends texts of `position` int32 [R] tokens is too unsure, bool [R]."""

@@ -82,9 +82,9 @@ def advance(rows: Rows, token: jax.Array, active: jax.Array, limits: Limits) -> 
   full = active & ((position >= limits.max_tokens) | (step >= limits.max_steps)
                    | (in_step >= limits.max_step_tokens) | (position >= rows.most)
                    | (token == rows.until))
-  return rows.replace(step=step, position=position, in_step=in_step,
-                      live=rows.live & ~finished & ~full, finished=rows.finished | finished,
-                      half=half)
+  return dataclasses.replace(
+      rows, step=step, position=position, in_step=in_step, live=rows.live & ~finished & ~full,
+      finished=rows.finished | finished, half=half)
 
 
 class Emitted(NamedTuple):
@@ -130,9 +130,11 @@ def emit(generator: Generator, writing: Writing, rows: Rows, active: jax.Array, 
   position, rows = rows.position, advance(rows, token, active, limits)
   stopped = None
   if watch is not None:
+    assert found is not None
     watch = watch.seen(found.confidence, position, active)
     stopped = active & watch.below(rows.position)
-    rows = rows.replace(live=rows.live & ~stopped)
+    rows = dataclasses.replace(rows, live=rows.live & ~stopped)
   writing = generator.extend(writing, token, active & rows.live)
   found = jax.tree.map(lambda x: jnp.where(active, x, 0.0), found)
-  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value, watch, stopped)
+  return Emitted(writing, rows, token, jnp.where(active, logprob, 0.0), found, value, watch,
+                 stopped)

@@ -26,8 +26,8 @@ class DeepConf:
 
   Attributes:
     warm_up: samples that are written whole; as many more are begun at a time.
-    keep: share of the warm-up's samples that a later sample is to be as confident as; published: 0.1
-      ("low") and 0.9 ("high").
+    keep: share of the warm-up's samples that a later sample is to be as confident as; published:
+      0.1 ("low") and 0.9 ("high").
     window: tokens of a group.
     consensus: share of the votes with which the leader ends it; published: 0.95. Above 1, never.
   """
@@ -94,7 +94,9 @@ async def samples(generator: EngineGenerator, group: int, prompt: Sequence[int],
   for first in range(0, len(keys), how.warm_up):
     found += await together([pool.draw(generator, group, question, key, least=least)
                              for key in keys[first:first + how.warm_up]])
-    confidence += [lowest(sample.statistics.confidence, how.window) for sample in found[first:]]
+    for sample in found[first:]:
+      assert sample.statistics is not None
+      confidence.append(lowest(sample.statistics.confidence, how.window))
     if first == 0:
       least = float(np.percentile(confidence, 100 * (1 - how.keep)))
     voting = [answer(sample) if sure >= least and not sample.stopped else None

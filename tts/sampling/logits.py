@@ -140,7 +140,7 @@ def _draw(weights: jax.Array, uniform: jax.Array) -> jax.Array:
 
 
 def _invert(probs: jax.Array, uniform: jax.Array) -> jax.Array:
-  """Where the cumulative sum of probabilities [..., G], of any total, passes a share of it [...]."""
+  """Where the cumulative sum of probabilities [..., G], of any total, passes its share [...]."""
   # The backend may sum in blocks, so rounding can lift the sum at a token of probability zero:
   # such tokens are left out. The largest entry rather than 1: the sum is off by rounding.
   total = jnp.where(probs > 0, jnp.cumsum(probs, axis=-1), 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Sample:
 
 
 async def draw(generator: EngineGenerator, group: int, node: Node, key: np.ndarray,
-               greedy: bool = False, **ends: float) -> Sample:
+               greedy: bool = False, **ends: Any) -> Sample:
   """A solution's rest behind a text, which the caller holds. key: uint32 [2]; ends: of `Write`."""
   written = await Write(generator.writer, group, node, key, steps=generator.limits.max_steps,
                         greedy=greedy, **ends)

@@ -46,7 +46,8 @@ class Beam(Method):
     kept = best(self.priority(rows), rows, self.kept(num))
     stop = ~jnp.any(kept & rows.live)
     parent = in_order(children(kept, rows.live))
-    return going_on(rows, jnp.where(stop, jnp.arange(num), parent)).replace(stop=stop)
+    return dataclasses.replace(
+        going_on(rows, jnp.where(stop, jnp.arange(num), parent)), stop=stop)
 
 
 @dataclasses.dataclass(frozen=True)

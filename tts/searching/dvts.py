@@ -38,6 +38,7 @@ class DVTS(Method):
     # To a subtree the others' rows are as if they had been cut off.
     kept = jax.vmap(lambda own: jnp.argmax(best(
         jnp.where(own, rows.score, -jnp.inf),
-        rows.replace(live=rows.live & own, finished=rows.finished & own), 1)))(own)[tree]
+        dataclasses.replace(rows, live=rows.live & own, finished=rows.finished & own),
+        1)))(own)[tree]
     stays = jnp.where(rows.finished | rows.truncated, slots, EMPTY)
     return going_on(rows, jnp.where(rows.live[kept], kept, stays))

@@ -9,7 +9,7 @@ calls it once a round and needs to know no more of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
@@ -68,12 +68,14 @@ class Method:
   """A search method: a frozen dataclass whose fields are the method's own parameters.
 
   Only `allocate` has to be written; of a subclass of `Beam`, only `priority`. A field `beam_width`
-  is M, a field `lookahead` is k: the latter has each row rolled out greedily so many steps before it
-  is scored, and is charged N (k + 1) generations; every other method is charged N. A parameter that
-  is off is None; one that has to be a number above 0 is checked by `positive` in `__post_init__`.
+  is M, a field `lookahead` is k: the latter has each row rolled out greedily so many steps before
+  it is scored, and is charged N (k + 1) generations; every other method is charged N. A parameter
+  that is off is None; one that has to be a number above 0 is checked by `positive` in
+  `__post_init__`.
   """
 
   lookahead = 0
+  __dataclass_fields__: ClassVar[dict[str, Any]]  # of the subclasses, which are dataclasses
 
   def begin(self, num: int) -> Any:
     """What is carried with each of N rows at first, a tree of arrays [N, ...]; () for nothing.

@@ -23,6 +23,7 @@ from tts.engine.engine_models import attended, EngineGenerator, EngineVerifier, 
 from tts.engine.nodes import Node
 from tts.engine.reader import Read
 from tts.engine.writer import Write, Written
+from tts.roles import Ids
 from tts.searching import tree
 from tts.searching.method import Allocation, EMPTY, Method, Rows
 from tts.types import NO_PARENT, PAD_ID
@@ -47,10 +48,10 @@ class Question:
 
 # A step's tokens, how many steps the verifier has read of the row before, and how many of its own
 # ids --> the ids that it is to read.
-Rewrite = Callable[[np.ndarray, int, int], Sequence[int]]
+Rewrite = Callable[[Ids, int, int], Ids]
 
 
-def same_ids(tokens: np.ndarray, before: int, used: int) -> np.ndarray:
+def same_ids(tokens: Ids, before: int, used: int) -> Ids:
   """`Rewrite` for a verifier with the generator's tokenizer."""
   del before, used
   return tokens
@@ -118,6 +119,7 @@ class Search:
   async def _step(self, row: _Row, key: np.ndarray) -> None:
     """A row's step, read; with lookahead where it leads, too."""
     ahead = self._method.lookahead
+    assert row.text is not None  # it goes on
     written = await Write(self._generator.writer, self._group, row.text, key, steps=1, ahead=ahead,
                           place=(row.step, row.position, 0, 0), keep=True)
     self._spent[0] += self._generator.spent(row.text, written)
@@ -148,6 +150,7 @@ class Search:
     ids = self._rewrite(tokens, row.steps_read, row.ids_read)
     if not len(ids):
       return
+    assert self._verifier is not None and row.read is not None
     seen = await Read(self._verifier.reader, self._group, row.read, ids, own=True, keep=True)
     self._spent[1] += Spent(len(ids), attended(row.read.end, len(ids)))
     self._release(row.read)

@@ -96,8 +96,8 @@ def read(source: str, kind: str = 'lm', dtype: str | None = None,
   params |= open_heads.read(kind, arch, shards, np.asarray(params['embed']), found.tied, ids)
   unread = shards.check_all_read(found.tied or kind not in open_heads.OF_WORDS)
   if unread:
-    logging.warning('%s: %d tensors are passed over, as a model of text of this kind has no use for '
-                    'them: %s', folder, len(unread), _few(unread))
+    logging.warning('%s: %d tensors are passed over, as a model of text of this kind has no use '
+                    'for them: %s', folder, len(unread), _few(unread))
   checkpoint.check_finite(params, str(folder))
   meta = {'kind': 'lm' if kind == 'lm' else 'prm', 'metrics': {},
           'open': {'kind': kind, 'config': fields, 'format': layout,
@@ -122,8 +122,8 @@ def imported(path: str, workdir: str, lm: bool, dtype: str | None = None) -> str
   folder = pathlib.Path(hub.local(path))
   if not is_open(folder):
     if dtype is not None:
-      raise InputError(f'{folder} is a model of ours and has its dtype: leave dtype={dtype} out, or '
-                       'give the open checkpoint')
+      raise InputError(f'{folder} is a model of ours and has its dtype: leave dtype={dtype} out, '
+                       'or give the open checkpoint')
     return str(folder)
   target = pathlib.Path(workdir, IMPORTED, identity(folder, lm, dtype))
   if not target.exists():

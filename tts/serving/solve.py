@@ -235,7 +235,8 @@ class Solver:
         estimate=estimate,
         generations=strategy.budget + charge - (min(self._policy.stay, strategy.budget)
                                                 if pooled else 0),
-        tokens=cost['kept'] + cost['pruned'] + cost['simulated'], verifier_tokens=0 if self._latent else read['entered'],
+        tokens=cost['kept'] + cost['pruned'] + cost['simulated'],
+        verifier_tokens=0 if self._latent else read['entered'],
         flops=int(total), tree=tree,
         candidates=[{'text': text(r), 'answer': r['answer'], 'score': r['answer_score']}
                     for r in answers])

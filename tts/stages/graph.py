@@ -13,7 +13,9 @@ from tts.config import Experiment
 from tts.estimates.cost import Cost, Lengths
 from tts.estimates.uses import Use
 from tts.runs import verifiers
-from tts.stages import budget_forcing, labels, restem, revise, search, train, train_revision, train_revision_orm, train_verifiers
+from tts.stages import (
+    budget_forcing, labels, restem, revise, search, train, train_revision, train_revision_orm,
+    train_verifiers)
 from tts.stages.stage import Stage
 
 

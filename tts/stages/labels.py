@@ -4,8 +4,8 @@ A step's label is the fraction of continuations from its end that reach the gold
 of the prefix under the generator itself (paper, section 5.1 and appendix D). The samples that went
 through a prefix are continuations of it as well, and count. Records: `labels/rollouts`.
 
-An outcome reward model needs no rollouts. For one that learns `more_outcomes` their FLOPs buy further
-samples instead, labelled by whether they are right: `labels/outcomes`.
+An outcome reward model needs no rollouts. For one that learns `more_outcomes` their FLOPs buy
+further samples instead, labelled by whether they are right: `labels/outcomes`.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def _with_dropped(rows: Rows, samples: Rows, **unlabelled: Any) -> Rows:
 def works(run: Run) -> Iterator[list[Work]]:
   """Labels by rollouts; then outcomes of as many samples as these cost, if a verifier learns them.
 
-  A block without a solution that has an answer has one row without labels, which carries its counts.
+  A block without a solution that has an answer has one row without labels, which carries its
+  counts.
   """
   config, limits = run.experiment.labels, run.experiment.limits
   sampling = run.experiment.sampling.to_learn_from(temperature=config.temperature)

@@ -1,7 +1,8 @@
 """Stage `restem`: a revision model on its predecessor's own chains (ReST-EM; paper, appendix K).
 
-Of the chains that the revision verifiers learn from (`tts.stages.train_revision_orm`) each is kept as
-far as its first right answer, as many of every length, and the base learns that answer in its context.
+Of the chains that the revision verifiers learn from (`tts.stages.train_revision_orm`) each is kept
+as far as its first right answer, as many of every length, and the base learns that answer in its
+context.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def sampler(workers: Workers, model: str, stream: str, num: int, sampling: Sampl
             first: int = 0, judge: str | None = None, states: Head | None = None) -> PerQuestion:
   """A question's samples of slots `first` and on, a list of `Sample`.
 
-  judge: a latent verifier that scores them, too. states: what one learns from, which they then have.
+  judge: a latent verifier that scores them, too. states: what one learns from, which they then
+    have.
   """
   run = workers.run
   greedy = sampling.temperature == 0

@@ -82,14 +82,15 @@ def search_work(workers: Workers, blocks: list[Block], mark: str, strategy: Stra
         run.workdir.write_json(f'trees/{_file_name(problem)}-{strategy.name}.json', page)
     return rows
 
-  # Trees of the main verifier's searches are shown. Its searches and those of the usual main one are
-  # made anew where the config has another main verifier than before.
+  # Trees of the main verifier's searches are shown. Its searches and those of the usual main one
+  # are made anew where the config has another main verifier than before.
   usual = run.main == MAIN or verifier not in (run.main, MAIN)
   mark = fingerprint(mark, base.mark, guide.mark, run.experiment.sampling,
                      strategy.name, run.seed, _FORMAT, *methods.METHODS.mark(strategy.method),
                      *([] if usual else [run.main]))
   name = strategy.name if verifier == MAIN else f'{verifier}-{strategy.name}'
-  return Work(f'search/{name}', mark, blocks, searcher(workers, strategy, verifier, 'test'), rows_of,
+  return Work(f'search/{name}', mark, blocks, searcher(workers, strategy, verifier, 'test'),
+              rows_of,
               {'strategy': strategy.method, 'budget': strategy.budget,
                'theta': strategy.theta, 'verifier': verifier}, workers,
               run.experiment.data.grader)

@@ -67,8 +67,8 @@ def with_heads(run: Run, name: str, heads: tuple[str, ...], trunk: Model | None 
   arch = run.model_config(name).arch
   if not arch.num_layers:
     if trunk is None:
-      raise InputError(f'config.models.{name}.arch.num_layers is 0: give it layers, or set .init to '
-                       'the model that it starts from')
+      raise InputError(f'config.models.{name}.arch.num_layers is 0: give it layers, or set .init '
+                       'to the model that it starts from')
     arch = trunk.arch
   return dataclasses.replace(arch, vocab_size=size, heads=heads)
 
@@ -110,7 +110,8 @@ def _publish(run: Run, name: str, mark: str, arch: Arch, params: Any, kind: str,
   What was finetuned from an open checkpoint stays one: its tables are padded, it can be exported.
   """
   origin = {'open': {**trunk.open, 'format': None}} if trunk and trunk.open else {}
-  meta = {**origin, 'kind': kind, 'params': num_params(params), 'metrics': metrics, 'seed': run.seed,
+  meta = {**origin, 'kind': kind, 'params': num_params(params), 'metrics': metrics,
+          'seed': run.seed,
           'fingerprint': mark}
   checkpoint.save_model(run.workdir.path('models', name), arch, params, meta, run.tokenizer)
   fit_lib.forget(run.workdir.root, name)

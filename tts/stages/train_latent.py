@@ -1,4 +1,4 @@
-"""Part of stage `verifiers`: heads that read the base's hidden states, fitted on labelled solutions.
+"""Part of stage `verifiers`: heads that read the base's hidden states, fitted on solutions.
 
 The states were kept as the solutions were written (`tts.stages.kept_states`); those that are lost,
 or of other layers, are read again. A training that was ended goes on behind the last question whose
@@ -48,7 +48,8 @@ def train_latent(run: Run, name: str) -> None:
     return
   how = dataclasses.replace(how, fit=dataclasses.replace(how.fit, seed=how.fit.seed + run.seed))
   head = how.head(base.arch.num_layers)
-  _publish(run, name, fingerprint(labels.mark_of(run, 'rollouts'), base.mark, head, how, name), head,
+  _publish(run, name,
+           fingerprint(labels.mark_of(run, 'rollouts'), base.mark, head, how, name), head,
            lambda: _fitted(run, name, base, head, how))
 
 
@@ -62,7 +63,8 @@ def _publish(run: Run, name: str, mark: str, head: Head,
     if hosts.is_first():
       base = run.model('base')
       latent_folder.save(run.workdir.path('models', name), head, params, latent_folder.fingerprint(
-          base.arch, base.params), {'arch': None, 'params': int(sum(x.size for x in params.values())),
+          base.arch, base.params), {
+              'arch': None, 'params': int(sum(x.size for x in params.values())),
                                     'metrics': metrics, 'seed': run.seed, 'fingerprint': mark})
       shutil.rmtree(run.workdir.path('train', name), ignore_errors=True)
   hosts.wait()

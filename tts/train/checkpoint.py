@@ -108,7 +108,8 @@ class TrainingCheckpoints:
     except (ValueError, OSError, KeyError) as e:
       raise InputError(f'training checkpoint {self._directory}/{step} cannot be read: remove it '
                        'and the training starts over') from e
-    state = TrainState(step=placement.put(np.int32(step), like.step.sharding), params=found['params'],
+    state = TrainState(step=placement.put(np.int32(step), like.step.sharding),
+                       params=found['params'],
                        opt_state=found['opt_state'])
     return state, found['meta'], found.get('best')
 
@@ -256,8 +257,8 @@ def _read_arch(directory: pathlib.Path, fields: dict[str, Any]) -> Arch:
   needed = {name for name, f in known.items() if f.default is dataclasses.MISSING}
   wrong = sorted(needed - set(fields) | set(fields) - set(known))
   if wrong:
-    raise InputError(f'{path}: "arch" must have the fields {", ".join(sorted(needed))} and no other '
-                     f'than Arch has: check {", ".join(wrong)}')
+    raise InputError(f'{path}: "arch" must have the fields {", ".join(sorted(needed))} and no '
+                     f'other than Arch has: check {", ".join(wrong)}')
   for name, value in fields.items():
     if not _fits(value, _JSON_TYPES[known[name].type]):
       raise InputError(f'{path}: "arch" has {name} = {json.dumps(value)}: it must be '

@@ -103,7 +103,7 @@ def test_bin_rows_average_to_the_whole(made):
 
 
 def test_accuracy_and_costs_redone_from_the_rows(whole, made):
-  rows = [r for r in records.read(whole, 'search', 'sample-n16')]
+  rows = list(records.read(whole, 'search', 'sample-n16'))
   by_question = collections.defaultdict(dict)
   for r in rows:
     by_question[r['problem_id']][r['slot']] = r

@@ -1,6 +1,5 @@
 """The words study's section and what it is rebuilt from, on a made-up study of the same shape."""
 
-import json
 import os
 import shutil
 import subprocess

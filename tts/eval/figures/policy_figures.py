@@ -50,9 +50,9 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
           f'{"; ".join(ratios)}. ' if ratios else '')
   return Figure(
       'compute_optimal', 'The best strategy per difficulty',
-      f'{text}Strategies are chosen per bin on nine tenths of the questions and scored on the rest. '
-      f'The charged policy pays for its estimate of difficulty ({CHARGED.replace("_", " ")} of the '
-      'samples, scored by the main verifier); for the others the pool behind the bins is free, as '
-      'in the paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
+      f'{text}Strategies are chosen per bin on nine tenths of the questions and scored on the '
+      f'rest. The charged policy pays for its estimate of difficulty ({CHARGED.replace("_", " ")} '
+      'of the samples, scored by the main verifier); for the others the pool behind the bins is '
+      'free, as in the paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
       [{'line': label, **{k: v for k, v in r.items() if not isinstance(v, list) or k == 'ci95'}}
        for label, rows in found.items() for r in rows], plots.png(figure))

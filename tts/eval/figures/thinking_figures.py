@@ -1,4 +1,4 @@
-"""What thinking buys: accuracy against thinking tokens, by the cap and the waits of budget forcing."""
+"""What thinking buys: accuracy against thinking tokens, by the cap and waits of budget forcing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALONE = 'left to itself'
 
 
 def thinking_figure(results: Mapping[str, Any]) -> Figure | None:
-  """One solution of each question; None where nothing was forced. Results of before have no rows."""
+  """One solution of each question; None where nothing was forced. Older results have no rows."""
   rows = [r for r in results['curves'] if r['bin'] is None and r['budget'] == 1]
   forced = collections.defaultdict(list)
   for row in rows:
@@ -37,7 +37,8 @@ def thinking_figure(results: Mapping[str, Any]) -> Figure | None:
   return Figure(
       'accuracy_vs_thinking', 'Accuracy against thinking tokens',
       f'The highest, {number(best["accuracy"], best["ci95"])}, is with a cap of '
-      f'{best["theta"]["thinking_tokens"]} tokens and {best["theta"]["waits"]} waits{said}. Points of '
-      'a line are caps. Tokens that are forced count as thinking, and in FLOPs as read: nothing is '
-      f'drawn there. Bands are 95% bootstrap intervals over {best["n"]} questions, given these models.',
+      f'{best["theta"]["thinking_tokens"]} tokens and {best["theta"]["waits"]} waits{said}. Points '
+      'of a line are caps. Tokens that are forced count as thinking, and in FLOPs as read: nothing '
+      f'is drawn there. Bands are 95% bootstrap intervals over {best["n"]} questions, given '
+      'these models.',
       [r for waits in sorted(forced) for r in forced[waits]] + alone, plots.png(figure))

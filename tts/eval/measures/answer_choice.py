@@ -224,7 +224,7 @@ def best_of_n_weighted_answer(rows: list[dict[str, Any]], equal: Pairs = ()) -> 
 
 
 def first_slots(answer: np.ndarray) -> np.ndarray:
-  """The first slot of a row that has each one's answer, int64 [R, N]; answer as of `two_largest`."""
+  """The first slot of a row with each one's answer, int64 [R, N]; answer as of `two_largest`."""
   return (answer[:, :, None] == answer[:, None, :]).argmax(axis=2)
 
 

@@ -16,7 +16,8 @@ from tts.model_kinds import REVISION_VERIFIER
 REVISIONS = ('sequential', 'parallel', 'sequential_parallel')
 
 _MEANS = ('generated_tokens', 'verifier_tokens', 'flops', 'truncated', 'unanswered', *THINKING)
-_SELECTION = {'greedy': 'majority', 'budget_forcing': 'majority', **dict.fromkeys(REVISIONS, 'hierarchical'),
+_SELECTION = {'greedy': 'majority', 'budget_forcing': 'majority',
+              **dict.fromkeys(REVISIONS, 'hierarchical'),
               **{name: name for name in answer_choice.SELECTIONS}}
 
 

@@ -50,8 +50,8 @@ class Outcome:
     flops: float64 [Q], or None where a model or its tokens are unknown.
     seconds: per question, or None where nothing was timed.
     main: the run's main verifier.
-    thinking_tokens, answer_tokens: float64 [Q], tokens of the candidates' thoughts, and behind them;
-      None of a model that does not think.
+    thinking_tokens, answer_tokens: float64 [Q], tokens of the candidates' thoughts, and behind
+      them; None of a model that does not think.
     forced_tokens: float64 [Q], those of both that budget forcing read into them.
   """
 
@@ -172,13 +172,15 @@ def outcome(samples: Samples, models: Mapping[str, Any], *, strategy: str, size:
     if score is None:
       return None
   right, silent = answer_choice.outcome(
-      selection, size, answer=vote_groups.tries(samples, size), correct=samples.correct, score=score,
+      selection, size, answer=vote_groups.tries(samples, size), correct=samples.correct,
+      score=score,
       logprob=samples.logprob, chain_length=length, weight=samples.weight)
   generator, spent = _cost(samples, samples.setting.model, size, models)
   read = np.zeros(len(samples.ids))
   if verifier is not None:
     tokens, more = _cost(samples, verifier, size, models)
-    read = None if tokens is None else tokens['entered'] * (not flops.is_latent(models.get(verifier)))
+    reads = not flops.is_latent(models.get(verifier))
+    read = None if tokens is None else tokens['entered'] * reads
     spent = None if spent is None or more is None else spent + more
   seconds, num = samples.row_seconds, how.num_candidates
   return Outcome(

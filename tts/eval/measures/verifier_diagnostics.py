@@ -67,7 +67,8 @@ def over_optimisation(run: RunFiles, name: str | None) -> list[list[Any]]:
     score = pool.logprob if name is None else scores(pool, name, 'last')
     if score is None or np.isnan(score[pool.votes]).any() or not pool.votes.any():
       continue
-    answer, value, right = (answer_choice.groups(x, size) for x in (pool.answer, score, pool.correct))
+    answer, value, right = (
+        answer_choice.groups(x, size) for x in (pool.answer, score, pool.correct))
     slot = answer_choice.best(answer, value)[:, None]
     some = slot[:, 0] != answer_choice.NOBODY
     at = np.maximum(slot, 0)

@@ -1,1 +1,1 @@
-"""Writes `W/report`: `results.json`, tables, pages of search trees, `index.html` (`report.write`)."""
+"""Writes `W/report`: `results.json`, tables, search trees, `index.html` (`report.write`)."""

@@ -48,7 +48,7 @@ def of(run: RunFiles, questions: int, claims: Sequence[Mapping[str, Any]]) -> di
     return None
   path = run.root / FILE
   if not path.exists():
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     records.write_json(path, {'date': now.strftime('%Y-%m-%d'), 'commit': commit()})
   family = (config.get('data') or {}).get('family')
   said = [row['reproduced'] for row in claims]

@@ -29,8 +29,9 @@ Of setting k, Q questions by N slots:
                 sample's behind the other's; of the base's pools, where they are known. Such a
                 number stands for its shortest decimal, as records have it
   k/equal       int32 [E, 3], question and two numbers in `answer` that the grader takes for one
-  k/counts/M    int64 [Q, U, 4], of model M in the first `used[u]` slots: tokens sampled; tokens that
-                entered, keys that these attended to, both without the prompt; tokens of the prompt
+  k/counts/M    int64 [Q, U, 4], of model M in the first `used[u]` slots: tokens sampled; tokens
+                that entered, keys that these attended to, both without the prompt; tokens of the
+                prompt
 
 and `levels` int64 [ids], 0 = none; `folds` int8 [SPLITS, ids]; `estimate/i` float64 [ids] of
 estimator i, NaN where it knows nothing; `bins/i` int8 [ids] where bins are given and not cut.

@@ -1,5 +1,5 @@
-"""Writes `W/report`: `results.json`, what each question's answers were, the figures, a page for each
-search tree, and `index.html`.
+"""Writes `W/report`: `results.json`, what each question's answers were, figures, `index.html`, and
+a page for each search tree.
 
 Everything is made anew from the run's files, at any moment of the run.
 """
@@ -62,8 +62,8 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
   top = majority[-1]
   one = number(majority[0]['accuracy'], majority[0]['ci95'])
   oracle = _rows(results, 'oracle')[-1]
-  text = (f'One sample of the {_called(results, "base")} is right on {one} of {top["n"]} questions; majority over '
-          f'{top["budget"]} on {number(top["accuracy"], top["ci95"])}')
+  text = (f'One sample of the {_called(results, "base")} is right on {one} of {top["n"]} '
+          f'questions; majority over {top["budget"]} on {number(top["accuracy"], top["ci95"])}')
   if weighted:
     text += (f', best-of-{top["budget"]} weighted by the {main_label(results)} on '
              f'{number(weighted[-1]["accuracy"], weighted[-1]["ci95"])}')

@@ -120,7 +120,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   models = {name: _model(run, name, reasons)
             for name in (*run.generators, *filter(run.models.__contains__, run.revisers))}
   oracle = schemes.get('oracle', {})
-  verifiers = {name: verifier_quality.describe(run, name, oracle, reasons) for name in run.verifiers}
+  verifiers = {name: verifier_quality.describe(run, name, oracle, reasons)
+               for name in run.verifiers}
   for part, values in (('models', models), ('verifier', verifiers)):
     for name in (n for n, v in values.items() if v is None):
       reasons[f'{part}.{name}'] = 'not part of the run, or not trained yet'

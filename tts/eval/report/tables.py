@@ -100,7 +100,8 @@ def votes(results: Mapping[str, Any]) -> str:
            number(v['accuracy'], v['accuracy_ci95']), number(v['majority'], v['majority_ci95']),
            f'{v["difference"]:+.3f}', span(v['difference_ci95']), v['n']]
           for v in results['votes']]
-  return page.table(['rule', 'parameters', 'N at most', 'samples begun', 'tokens written', 'accuracy',
+  return page.table(['rule', 'parameters', 'N at most', 'samples begun', 'tokens written',
+                     'accuracy',
                      'majority at that cost', 'difference', '95% interval', 'questions'], rows)
 
 

@@ -170,7 +170,7 @@ def claim_rows(cells: Mapping[Cell, pathlib.Path], written: Sequence[Claim],
     tested.append(_tested(claim, parts) if known else None)
   p_values = claims.corrected(tested)
   out = []
-  for row, claim, parts, found, p in zip(own, written, effects, tested, p_values):
+  for row, parts, found, p in zip(own, effects, tested, p_values):
     main = parts.get('difference')
     pooled = {} if main is None else {
         'effect': main.mean, 'ci95': main.interval(), 'n': main.n, 'error': main.error,

@@ -46,7 +46,8 @@ def write(workdir: str | os.PathLike[str]) -> None:
     equal = _equal(root, name)
     for question, rows in found[name].items():
       lines[question][name] = (rows[0]['answer'] if rows[0]['verifier'] is None else
-                               answer_choice.best_of_n_weighted_answer(rows, equal.get(question, ())))
+                               answer_choice.best_of_n_weighted_answer(
+                                   rows, equal.get(question, ())))
   bins: dict[str, int] = {}
   for name in _settings(root, 'difficulty'):
     bins = _predicted(_rows(root, 'difficulty', name))

@@ -1,8 +1,8 @@
 """Which answers of a question are the same by the grader, though their normal forms differ.
 
 A table lies beside each block of records, under `W/verdicts`. It is made with the records
-(`tts.eval.storage.find_equal_answers`), and every vote of the report reads it: nothing is compared there. Where
-there is none, answers are the same where their normal forms are.
+(`tts.eval.storage.find_equal_answers`), and every vote of the report reads it: nothing is compared
+there. Where there is none, answers are the same where their normal forms are.
 
 A vote goes through its candidates in the order of their slots, and each one joins the first group
 whose first member it is the same as, or begins a group. A verdict is about two answers: of three,

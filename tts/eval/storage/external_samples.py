@@ -90,7 +90,8 @@ def open_workdir(source: Source, workdir: str | os.PathLike[str]) -> bool:
     return False
   blocks = [root / 'records' / name for name in records.read_json(root / _MARK)]
   if source.grader != 'exact' and not all(
-      equal_answers.path(root, b).is_file() for b in blocks if 'search' in b.relative_to(root).parts):
+      equal_answers.path(root, b).is_file() for b in blocks
+      if 'search' in b.relative_to(root).parts):
     return False
   return all(block.is_file() for block in blocks)
 

@@ -46,7 +46,8 @@ def _program() -> str:
   """Of the code that reads rows: what another one made of them is not to be taken."""
   here = pathlib.Path(__file__)
   return hashlib.sha256(b''.join(
-      path.read_bytes() for name in _READERS for path in sorted(here.parent.glob(name)))).hexdigest()
+      path.read_bytes() for name in _READERS
+      for path in sorted(here.parent.glob(name)))).hexdigest()
 
 
 def decoder(kind: Any) -> msgspec.msgpack.Decoder:

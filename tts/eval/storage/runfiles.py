@@ -17,7 +17,8 @@ from tts.model_kinds import Kind, MAIN
 from tts.types import InputError
 
 GIVEN = 'checkpoints'  # folder of what is known of models that were given, not trained here
-_ANSWERS = ('search', 'difficulty', 'budget_forcing', 'revise')  # stages that answer reported questions
+# Stages that answer reported questions.
+_ANSWERS = ('search', 'difficulty', 'budget_forcing', 'revise')
 
 
 @dataclasses.dataclass(frozen=True)

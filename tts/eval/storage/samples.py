@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tts.eval.storage import columns, equal_answers, parse_cache, records, traces
-from tts.eval.storage.columns import Columns, COUNTS
+from tts.eval.storage.columns import Columns, COUNTS as COUNTS
 from tts.eval.storage.traces import Traces
 from tts.model_kinds import MAIN
 from tts.types import InputError, Strategy

@@ -1,12 +1,12 @@
 """Adaptive votes: samples are drawn until the leader of a vote is likely to stay ahead.
 
-Two rules. `chances`, adaptive self-consistency (arXiv 2305.11860, the Beta rule): of the two answers
-with the most votes, v1 and v2, with a uniform prior of the first one's share among the two, the
-posterior chance that it is above one half, P(Bin(v1 + v2 + 1, 1/2) <= v1), is to reach a threshold.
-`bayes_factors`, best-of-infinity (arXiv 2509.21091): by a Dirichlet process over all answers, one
-that has not been seen among them, how much likelier than before the votes the leader has become to
-be the likeliest answer; it is to reach a factor. Unlike `early_stopping`, the answer may be another
-than that of all samples.
+Two rules. `chances`, adaptive self-consistency (arXiv 2305.11860, the Beta rule): of the two
+answers with the most votes, v1 and v2, with a uniform prior of the first one's share among the two,
+the posterior chance that it is above one half, P(Bin(v1 + v2 + 1, 1/2) <= v1), is to reach a
+threshold. `bayes_factors`, best-of-infinity (arXiv 2509.21091): by a Dirichlet process over all
+answers, one that has not been seen among them, how much likelier than before the votes the leader
+has become to be the likeliest answer; it is to reach a factor. Unlike `early_stopping`, the answer
+may be another than that of all samples.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def _cost(one: Tries, found: Drawn) -> np.ndarray:
 
 
 def _flops(one: Tries, found: Drawn, meta: dict[str, Any]) -> np.ndarray:
-  """FLOPs of what was written, float64 [Q]: the question is read once, a last token never enters."""
+  """FLOPs of what was written, float64 [Q]: the question is read once, the last token never."""
   prompt = one.pool.counts[one.pool.setting.model][..., COUNTS.index('prompt')].max(axis=1)
   entered = np.maximum(found.tokens - 1, 0)
   return flops.spent(meta, {
@@ -59,10 +59,10 @@ def compared(pool: Samples, size: int, rules: Sequence[Rule],
 
   Yields:
     `generations` that were begun, `tokens` that were written (None where these are not known),
-    `flops`, `accuracy`, `majority` at the same mean cost, and `difference` of both, the latter three
-    with 95% intervals over questions; `n`. A question's samples are drawn in several orders, and
-    their mean counts. Between two numbers of samples the majority has either as often as the cost
-    asks.
+    `flops`, `accuracy`, `majority` at the same mean cost, and `difference` of both, the latter
+    three with 95% intervals over questions; `n`. A question's samples are drawn in several orders,
+    and their mean counts. Between two numbers of samples the majority has either as often as the
+    cost asks.
   """
   each = tries(pool, size)
   mean = lambda values: np.mean(values, axis=0)

@@ -1,4 +1,4 @@
-"""How confident a generator was in its solutions: DeepConf's measures (arXiv 2508.15260, section 3).
+"""How confident a generator was in its solutions: DeepConf's measures (arXiv 2508.15260, 3).
 
 A group is `window` tokens in a row, and its confidence the mean of theirs. One ends at each token
 from the window-th on; a solution of fewer tokens is one group, which ends with it.
