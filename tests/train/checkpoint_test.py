@@ -229,3 +229,14 @@ def test_training_state_returns_with_its_types(tmp_path, params):
       checkpoints.restore(fresh)
     checkpoints.discard()
     assert checkpoints.restore(fresh) is None
+
+
+def test_a_model_is_the_same_files_wherever_and_whenever_it_is_saved(tmp_path):
+  params = {'a': np.arange(12, dtype=np.float32).reshape(3, 4), 'b': {'c': np.zeros(2)}}
+  found = []
+  for name in ('first', 'second'):
+    model_folder.publish(tmp_path / name, params, {'kind': 'lm'})
+    found.append({path: (tmp_path / name / path).read_bytes()
+                  for path in model_folder.files_of(tmp_path / name)})
+  assert found[0] == found[1] and len(found[0]) > 3
+  assert not any(str(tmp_path).encode() in content for content in found[0].values())

@@ -29,6 +29,8 @@ from tts.types import InputError
 
 MODEL_FILE = 'model.json'
 PARAMS = 'params'
+# Orbax's: it names the folder that was written to, and it has the time; nothing reads the first.
+_PLACE, _TIMES = 'commit_success.txt', '_CHECKPOINT_METADATA'
 _AT_A_TIME_GB = 1  # that Orbax holds beside a model that it writes or reads
 
 
@@ -55,6 +57,7 @@ def publish(directory: str | os.PathLike[str], params: Any, meta: Mapping[str, A
                                         multiprocessing_options=options)
   with ocp.Checkpointer(handler, multiprocessing_options=options) as writer:
     writer.save(aside / PARAMS, args=ocp.args.PyTreeSave(jax.tree.map(_on_host, params)))
+  _forget_when_and_where(aside / PARAMS)
   beside(aside)
   model = {**meta, 'params': sum(x.size for x in jax.tree.leaves(params)),
            'files': {path: digest(aside / path) for path in files_of(aside)}}
@@ -69,6 +72,14 @@ def publish(directory: str | os.PathLike[str], params: Any, meta: Mapping[str, A
   aside.rename(directory)
   _fsync(directory.parent)
   shutil.rmtree(old, ignore_errors=True)
+
+
+def _forget_when_and_where(folder: pathlib.Path) -> None:
+  """The same arrays are the same files, so that a model is known by them on any machine."""
+  (folder / _PLACE).unlink(missing_ok=True)
+  about = json.loads((folder / _TIMES).read_bytes())
+  about |= {key: 0 for key in about if key.endswith('timestamp_nsecs')}
+  (folder / _TIMES).write_text(json.dumps(about))
 
 
 def read_meta(directory: str | os.PathLike[str], names: Sequence[str],
