@@ -40,4 +40,4 @@ def thinking_figure(results: Mapping[str, Any]) -> Figure | None:
       f'{best["theta"]["thinking_tokens"]} tokens and {best["theta"]["waits"]} waits{said}. Points of '
       'a line are caps. Tokens that are forced count as thinking, and in FLOPs as read: nothing is '
       f'drawn there. Bands are 95% bootstrap intervals over {best["n"]} questions, given these models.',
-      [r for waits in sorted(forced) for r in forced[waits]] + alone, plots.png(figure))
+      [r for waits in sorted(forced) for r in forced[waits]] + alone, *plots.pictures(figure))
