@@ -36,9 +36,10 @@ details { margin: 1em 0; } details ul { font-size: 14px; }
 .part > summary span { color: var(--soft); }
 .part[open] { padding-bottom: 1.5em; }
 @media (max-width: 900px) { .first { grid-template-columns: minmax(0, 1fr); } }
-@media print { .first { grid-template-columns: 1fr 1fr; }
-  .drawing { overflow: visible; } .drawing svg { min-width: 0; }
-  details::details-content { content-visibility: visible; display: block; } }
+/* On paper every part is open; what is folded inside one, long tables, is not. */
+@media print { .drawing { overflow: visible; } .drawing svg { min-width: 0; }
+  .summary, figcaption { font-size: 11px; }
+  .part::details-content { content-visibility: visible; display: block; } }
 """
 
 

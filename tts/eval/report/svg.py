@@ -18,8 +18,7 @@ from xml.etree import ElementTree
 Tip = tuple[Any, float, float, str]  # axes, x and y in their data, what the value there says
 
 _SVG, _LINK = '{http://www.w3.org/2000/svg}', '{http://www.w3.org/1999/xlink}href'
-_NEAR = 4.0   # 1/72 inch, within which two values are under one pointer
-_REACH = 7.0  # 1/72 inch, of a pointer around a value
+_REACH = 6.0  # 1/72 inch, of a pointer around a value; nearer ones are said together
 _FONT = re.compile(r'font-family:[^;]*(;|$)')  # the page's own
 _REFERENCE = re.compile(r'url\(#(\w+)\)')  # of a clip or a pattern
 # For Chromium, Firefox and WebKit alike; matplotlib would say it of every element of the page.
@@ -92,7 +91,7 @@ def _grouped(figure: Any, tips: Sequence[Tip]) -> list[tuple[float, float, list[
     if not (math.isfinite(x) and math.isfinite(y)):
       continue
     y = height - y
-    near = next((texts for a, b, texts in out if math.hypot(a - x, b - y) < _NEAR), None)
+    near = next((texts for a, b, texts in out if math.hypot(a - x, b - y) < _REACH), None)
     if near is None:
       out.append((x, y, [text]))
     elif text not in near:
