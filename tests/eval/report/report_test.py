@@ -94,7 +94,7 @@ def test_index_shows_numbers_intervals_ledger_and_trees(workdir):
               and r['bin'] is None][-1]
   assert figure.number(weighted['accuracy'], weighted['ci95']) in text
   assert text.count('<svg') == len(FIGURES) and 'tree-q0000-beam-m4-n16.html' in text
-  ledger = text.split('Where the tokens went')[1].split('</table>')[0]
+  ledger = text.split('Where tokens and time went')[1].split('</table>')[0]
   assert ledger.count('<td>1.000</td>') == sum(len(m) for m in made['ledger'].values())
   assert len(re.findall(r'<ol class="summary">(?:<li>[^<]*</li>){3}</ol>', text)) == 1
 
