@@ -39,7 +39,7 @@ def test_the_page_tells_the_search():
   text = tree_page.render(TREE, 'x.json')
   assert '8 steps written in 2 rounds, 2 of them pruned (8 of 42 tokens)' in text
   assert '3 candidates finished, cut off: 1. The vote chose 7: right.' in text
-  body = text.split('<div class="scroll">')[1]
+  body = text.split('<div class="scroll"')[1]
   for status, count in (('finished winner', 2), ('finished', 1), ('truncated', 1), ('pruned', 2),
                         ('kept way', 1), ('kept', 1)):
     assert body.count(f'class="node {status}"') == count
@@ -64,7 +64,7 @@ def test_the_page_shows_simulations():
 def test_a_dead_end_is_not_shown_as_dropped_at_once():
   dead = copy.deepcopy(TREE)
   dead['nodes'] = dead['nodes'][:4] + [node(8, 2, 1, '12', 0.1, 'pruned')]
-  body = tree_page.render({**dead, 'winner': None}, 'x.json').split('<div class="scroll">')[1]
+  body = tree_page.render({**dead, 'winner': None}, 'x.json').split('<div class="scroll"')[1]
   assert body.count('class="node dead"') == 1 and body.count('class="node pruned"') == 2
 
 

@@ -42,7 +42,7 @@ def exchange_figure(results: Mapping[str, Any]) -> Figure | None:
     ax.set_title(text, fontsize=10)
   plots.legend(figure, axes[0])
   return Figure('exchange', 'Test-time compute against a larger model', _caption(shown, models),
-                shown, plots.png(figure))
+                shown, *plots.pictures(figure))
 
 
 def _panel(ax: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -54,7 +54,9 @@ def _panel(ax: Any, rows: Sequence[dict[str, Any]]) -> None:
     plots.points(ax, _label(ratio),
                  [places[r['bin']] + _WIDTH * (i - (len(ratios) - 1) / 2) for r in mine],
                  [r['difference'] for r in mine], [r['ci95'] for r in mine],
-                 [r['underspent'] for r in mine])
+                 [r['underspent'] for r in mine],
+                 ['all questions' if r['bin'] is None else f'bin {r["bin"]}' for r in mine],
+                 [r['n'] for r in mine])
   ax.axhline(0, color='#777777', linewidth=1)
   ax.set_xticks(list(places.values()), [str(b) if b else 'all' for b in places])
   ax.set_xlabel('bin')
@@ -85,7 +87,7 @@ def tables(results: Mapping[str, Any]) -> list[str]:
   found = results['flops_matched']
   if not found:
     return []
-  out = ['<h2>The exchange with pretraining, every comparison</h2>',
+  out = ['<h3>The exchange with pretraining, every comparison</h3>',
          '<p class="meta">k: generations that the small model may spend on a question; N: the '
          'budgets that were run on both sides of it, between which its accuracy is interpolated, '
          'or the one within 1% of it, or the largest, * if less than half of k. The interval is '

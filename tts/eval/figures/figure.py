@@ -13,6 +13,7 @@ from tts.types import Strategy
 NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
          'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
          'oracle': 'pass@N (oracle)'}
+_SEARCHES = {'beam': 'beam search', 'lookahead': 'lookahead search'}
 VERIFIERS = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM',
              'orm_more': 'ORM, more solutions', 'latent': 'hidden states',
              'logprob': 'log-probability'}
@@ -21,13 +22,14 @@ LOGPROB = 'log-probability'
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-  """One figure. `rows` is its CSV."""
+  """One figure. `rows` is its CSV, `svg` its picture inside a page."""
 
   name: str
   title: str
   caption: str
   rows: list[dict[str, Any]]
   png: bytes
+  svg: str
 
   def csv(self) -> bytes:
     """The table as CSV; a list such as an interval becomes `<name>_low`, `<name>_high`."""
@@ -84,6 +86,16 @@ def _theta(row: Mapping[str, Any]) -> dict[str, Any]:
 def _words(name: str) -> str:
   """A plugin's search or verifier, and ours without a name in prose, as a legend has it."""
   return name.replace('_', ' ')
+
+
+def called(row: Mapping[str, Any]) -> str:
+  """A strategy in a sentence: `best-of-N weighted`, `beam search (M = 4)`, `sequential (1 x 8)`."""
+  parts = [(k, row.get(field)) for k, field in (('M', 'beam_width'), ('k', 'lookahead'))]
+  parts = [f'{_words(k)} = {v}' for k, v in [*parts, *_theta(row).items()] if v is not None]
+  if row.get('chain_length') is not None:
+    parts.append(f'{row["chains"] or 1} x {row["chain_length"]}')
+  name = (NAMES | _SEARCHES).get(row['strategy']) or _words(row['strategy'])
+  return f'{name} ({", ".join(parts)})' if parts else name
 
 
 def main(results: Mapping[str, Any]) -> str:

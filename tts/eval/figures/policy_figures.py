@@ -55,4 +55,4 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
       'of the samples, scored by the main verifier); for the others the pool behind the bins is '
       'free, as in the paper.' + hollow([r['n'] for rows in found.values() for r in rows]),
       [{'line': label, **{k: v for k, v in r.items() if not isinstance(v, list) or k == 'ci95'}}
-       for label, rows in found.items() for r in rows], plots.png(figure))
+       for label, rows in found.items() for r in rows], *plots.pictures(figure))

@@ -36,7 +36,7 @@ def chain_figure(results: Mapping[str, Any]) -> Figure | None:
       f'{number(rows[-1]["accuracy"], rows[-1]["ci95"])}. Right answers followed by a wrong one: '
       f'{number(flips["right_to_wrong"]["share"], flips["right_to_wrong"]["ci95"])}; wrong ones by '
       f'a right one: {number(flips["wrong_to_right"]["share"], flips["wrong_to_right"]["ci95"])}.',
-      made['pass_at_1'], plots.png(figure))
+      made['pass_at_1'], *plots.pictures(figure))
 
 
 def _lines(results: Mapping[str, Any], majority: bool) -> dict[str, list[dict[str, Any]]]:
@@ -79,7 +79,7 @@ def depth_figure(results: Mapping[str, Any]) -> Figure | None:
       f'On {results["revisions"]["questions"]} questions; the base on all that it has answered, by '
       'the main verifier. Bands are 95% bootstrap intervals over questions, given these models.',
       [{'panel': title, 'line': label, **r} for title, found in panels.items()
-       for label, rows in found.items() for r in rows], plots.png(figure))
+       for label, rows in found.items() for r in rows], *plots.pictures(figure))
 
 
 def ratio_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -108,7 +108,7 @@ def ratio_figure(results: Mapping[str, Any]) -> Figure | None:
                    f'{number(r["accuracy"], r["ci95"])}' for n, r in best.items())
   return Figure('revision_ratio', 'How a budget is split between depth and breadth',
                 f'The best split (chains x answers of each) of {said}. The left end is all '
-                'breadth, the right end one chain.', rows, plots.png(figure))
+                'breadth, the right end one chain.', rows, *plots.pictures(figure))
 
 
 def policy_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -136,7 +136,7 @@ def policy_figure(results: Mapping[str, Any]) -> Figure | None:
                 f'{text}The policies choose per predicted bin on nine tenths of the '
                 f'{at[0]["n"]} questions and scored on the rest.',
                 [{'line': label, **r} for label, found in made.items() for r in found],
-                plots.png(figure))
+                *plots.pictures(figure))
 
 
 def _graded(ax: Any, label: str, rows: Sequence[dict[str, Any]], by: str, x: str) -> None:

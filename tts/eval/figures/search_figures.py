@@ -23,7 +23,7 @@ def budget_figure(results: Mapping[str, Any]) -> Figure | None:
   if not found:
     return None
   every = [r for rows in found.values() for r in rows]
-  figure, (ax,) = plots.new(8.6, 4.6)
+  figure, (ax,) = plots.new(7.8, 4.6)
   most = max(r['n'] for r in every)
   for label, rows in found.items():
     plots.line(ax, label, rows, 'budget', most)
@@ -38,7 +38,7 @@ def budget_figure(results: Mapping[str, Any]) -> Figure | None:
       f'over {most} questions, given these models; best-of-N at N is the mean over all '
       'disjoint groups of N in the pool. A beam setting that both rules for M give is on both '
       'lines.' + hollow([r['n'] for r in every]),
-      [r for r in results['curves'] if r['bin'] is None], plots.png(figure))
+      [r for r in results['curves'] if r['bin'] is None], *plots.pictures(figure))
 
 
 def bins_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -73,7 +73,7 @@ def bins_figure(results: Mapping[str, Any]) -> Figure | None:
   return Figure(
       'accuracy_vs_budget_by_bin', 'The same by difficulty',
       text + 'Bins are quintiles of pass@1 in a pool of samples apart from the ones scored here.',
-      binned, plots.png(figure))
+      binned, *plots.pictures(figure))
 
 
 def _gain(found: Mapping[str, list[dict[str, Any]]]) -> tuple[int, str, float] | None:
@@ -106,7 +106,7 @@ def cost_figure(results: Mapping[str, Any], axis: str, title: str, label: str,
       f'accuracy_vs_{axis}', title,
       f'The highest accuracy, {number(best["accuracy"], best["ci95"])}, is {name} at '
       f'N = {best["budget"]}, for {best[axis]:.3g} {label}. {about}',
-      [{'line': k, **r} for k, rows in found.items() for r in rows], plots.png(figure))
+      [{'line': k, **r} for k, rows in found.items() for r in rows], *plots.pictures(figure))
 
 
 def stages_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -119,6 +119,9 @@ def stages_figure(results: Mapping[str, Any]) -> Figure | None:
           color='#d9d9d9', hatch='///', edgecolor='#999999', label='planned')
   ax.barh([p + 0.2 for p in places], [s['wall_seconds'] for s in stages], 0.36,
           color='#0072b2', label='actual')
+  for place, s in zip(places, stages):
+    plots.tip(ax, s['wall_seconds'], place + 0.2,
+              f'{s["stage"]}: {s["wall_seconds"]:.1f} s, planned {s["budget_seconds"] or 0:.0f} s')
   ax.set_yticks(places, [s['stage'] for s in stages])
   ax.invert_yaxis()
   ax.set_xlabel('seconds')
@@ -131,4 +134,4 @@ def stages_figure(results: Mapping[str, Any]) -> Figure | None:
       'stages', 'Planned and actual time',
       f'{total:.0f} s in all, {planned:.0f} s planned; '
       + (f'over plan: {", ".join(over)}.' if over else 'no stage over its plan.'),
-      stages, plots.png(figure))
+      stages, *plots.pictures(figure))

@@ -41,4 +41,4 @@ def thinking_figure(results: Mapping[str, Any]) -> Figure | None:
       'of a line are caps. Tokens that are forced count as thinking, and in FLOPs as read: nothing '
       f'is drawn there. Bands are 95% bootstrap intervals over {best["n"]} questions, given '
       'these models.',
-      [r for waits in sorted(forced) for r in forced[waits]] + alone, plots.png(figure))
+      [r for waits in sorted(forced) for r in forced[waits]] + alone, *plots.pictures(figure))

@@ -46,7 +46,7 @@ def _variants_figure(results: Mapping[str, Any], name: str, title: str, about: s
   top = max(r['budget'] for r in table)
   best = said({**found, 'majority': majority}, top)
   return Figure(name, title, f'At N = {top}: {best}. {about}' + hollow([r['n'] for r in table]),
-                table, plots.png(figure))
+                table, *plots.pictures(figure))
 
 
 def verifiers_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -73,8 +73,8 @@ def calibration_figure(results: Mapping[str, Any]) -> Figure | None:
   ax.plot([0, 1], [0, 1], color='#999999', linestyle=':', label='perfect')
   for label, v in tables.items():
     table = v['calibration']
-    ax.plot([b['score'] for b in table], [b['accuracy'] for b in table], label=label,
-            **plots.style(label))
+    plots.values(ax, label, [b['score'] for b in table], [b['accuracy'] for b in table],
+                 [b['n'] for b in table])
   ax.set_xlabel('score of an answer')
   ax.set_ylabel('share that is right')
   plots.legend(figure, ax)
@@ -85,7 +85,7 @@ def calibration_figure(results: Mapping[str, Any]) -> Figure | None:
       f'{errors}. Ten equal bins of the score; a point above the dotted line is an answer that is '
       'right more often than its score says.',
       [{'verifier': label, **b} for label, v in tables.items() for b in v['calibration']],
-      plots.png(figure))
+      *plots.pictures(figure))
 
 
 def auc_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -106,8 +106,8 @@ def auc_figure(results: Mapping[str, Any]) -> Figure | None:
   figure, axes = plots.new(9.6, 4.2, 1 + bool(by_bin))
   for i, (label, entries) in enumerate(by_step.items()):
     _auc_line(axes[0], label, [e for e in entries if e[0] != _LAST])
-    for _, auc, ci95, _ in (e for e in entries if e[0] == _LAST):
-      plots.point(axes[0], label, steps + 1 + 0.12 * i, auc, ci95)
+    for _, auc, ci95, n in (e for e in entries if e[0] == _LAST):
+      plots.point(axes[0], label, steps + 1 + 0.12 * i, auc, ci95, 'the last step', n)
   axes[0].set_xticks([*range(1, steps + 1), steps + 1.2], [*map(str, range(1, steps + 1)), _LAST])
   axes[0].set_xlabel('step')
   axes[0].set_ylabel('AUC within a question')
@@ -126,12 +126,12 @@ def auc_figure(results: Mapping[str, Any]) -> Figure | None:
       'auc_by_step', 'Right against wrong answers of the same question',
       f'At the last step: {last}. Left, values at a step against the outcome in the end, among the '
       'samples that have that step; right, final scores by difficulty. A coin has 0.5.',
-      table, plots.png(figure))
+      table, *plots.pictures(figure))
 
 
 def _auc_line(ax: Any, label: str, entries: list[list[Any]]) -> None:
-  plots.line(ax, label, [{'x': place, 'accuracy': auc, 'ci95': ci95}
-                         for place, auc, ci95, _ in entries], 'x')
+  plots.line(ax, label, [{'x': place, 'accuracy': auc, 'ci95': ci95, 'n': n}
+                         for place, auc, ci95, n in entries], 'x', hollow=False)
 
 
 def over_optimisation_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -145,7 +145,7 @@ def over_optimisation_figure(results: Mapping[str, Any]) -> Figure | None:
     sizes = [e[0] for e in entries]
     plots.line(ax, 'accuracy', [{'x': n, 'accuracy': right, 'ci95': ci95, 'n': count}
                                 for n, _, right, ci95, count in entries], 'x')
-    ax.plot(sizes, [e[1] for e in entries], label='its score', **plots.style('its score'))
+    plots.values(ax, 'its score', sizes, [e[1] for e in entries], [e[-1] for e in entries])
     plots.budget_axis(ax, sizes[::2] if len(sizes) > 5 else sizes)
     ax.set_title(label, fontsize=10)
     all_of_them = [e for e in entries if e[-1] == entries[0][-1]]
@@ -160,4 +160,4 @@ def over_optimisation_figure(results: Mapping[str, Any]) -> Figure | None:
       + hollow([e[-1] for v in found.values() for e in v]),
       [{'line': label, 'budget': n, 'score': score, 'accuracy': right, 'ci95': ci95, 'n': count}
        for label, entries in found.items() for n, score, right, ci95, count in entries],
-      plots.png(figure))
+      *plots.pictures(figure))

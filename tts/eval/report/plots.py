@@ -1,7 +1,7 @@
 """Drawing: how a line, a bar or a calibration curve looks. What is drawn is `figures`' business.
 
 Colours are Okabe and Ito's, and no two strategies share a marker, so that lines can be told apart
-without colour.
+without colour. A point says its values when a pointer rests on it, in the picture of the page.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from tts.eval.figures.figure import number
+from tts.eval.report import svg
 
 # label -> (colour, marker, line style)
 _STYLES = {
@@ -28,6 +31,7 @@ _STYLES = {
     'particle filter entropic, temperature = 1.0': ('#2f4f4f', '8', '-.'),
     'PRM': ('#0072b2', 'o', '-'), 'plain PRM': ('#56b4e9', 'v', '-'),
     'ORM': ('#d55e00', 'D', '-'), 'ORM, more solutions': ('#cc79a7', 'X', '-'),
+    'hidden states': ('#009e73', 'P', '-'),
     'log-probability': ('#e69f00', '^', '-'),
     'accuracy': ('#0072b2', 'o', '-'), 'its score': ('#d55e00', 'D', '--'),
     'last step': ('#0072b2', 'o', '-'), 'minimum': ('#d55e00', 'D', '-'),
@@ -42,7 +46,9 @@ _STYLES = {
     'policy, search alone': ('#56b4e9', 'v', '-'), 'policy, revisions alone': ('#d55e00', 'D', '-'),
     'policy, both': ('#7f4f9f', '<', '-'),
 }
-_OTHERS = (('#cc79a7', 'X', '-'), ('#f0e442', 'h', '-'), ('#7f4f9f', '<', '-'))
+# Of labels that no one here knows; the markers are no one else's.
+_OTHERS = (('#cc79a7', 'H', '-'), ('#000000', 'x', '--'), ('#7f4f9f', '+', '-.'),
+           ('#d55e00', '1', ':'), ('#0072b2', '2', '--'))
 
 
 def style(label: str) -> dict[str, Any]:
@@ -62,6 +68,7 @@ def new(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[A
   """A figure and its axes [rows * columns], apart from pyplot's global state."""
   from matplotlib.figure import Figure
   figure = Figure(figsize=(width, height), layout='constrained')
+  figure.tips = []  # what points say: (axes, x, y, text)
   axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
   for ax in axes:
     ax.grid(True, color='#e4e4e4', linewidth=0.7)
@@ -70,18 +77,30 @@ def new(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[A
   return figure, axes
 
 
-def png(figure: Any) -> bytes:
-  """The picture's file, without the date and version that matplotlib would put in."""
+def pictures(figure: Any) -> tuple[bytes, str]:
+  """The picture as a PNG file, without the date and version that matplotlib would put in, and as an
+  SVG element for a page, whose points say what they are."""
   buffer = io.BytesIO()
   figure.savefig(buffer, format='png', dpi=110, metadata={'Software': None})
-  return buffer.getvalue()
+  return buffer.getvalue(), svg.element(figure, figure.tips)
+
+
+def tip(ax: Any, x: float, y: float, text: str) -> None:
+  """What a point says when a pointer rests on it."""
+  ax.figure.tips.append((ax, x, y, text))
+
+
+def _value(label: str, x: Any, y: float, interval: Sequence[float] | None = None,
+           n: int | None = None) -> str:
+  at = f'{x:g}' if isinstance(x, (int, float)) else x
+  return (f'{label}, at {at}: {number(y, interval)}' + ('' if n is None else f', n = {n:,}'))
 
 
 def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int = 0,
-         looks: Mapping[str, Any] | None = None) -> None:
+         looks: Mapping[str, Any] | None = None, hollow: bool = True) -> None:
   """Accuracy of one strategy with its interval as a band. rows are results rows.
 
-  A point of fewer questions than the line's others, or than `most`, is hollow.
+  With `hollow` a point of fewer questions than the line's others, or than `most`, is hollow.
   """
   rows = sorted((r for r in rows if r[x]), key=lambda r: r[x])
   if not rows:
@@ -90,9 +109,11 @@ def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int 
   looks = looks or style(label)
   ax.plot(xs, ys, label=label, **looks)
   most = max(most, *(r.get('n', 0) for r in rows))
-  if few := [r for r in rows if r.get('n', 0) < most]:
+  if few := [r for r in rows if hollow and r.get('n', 0) < most]:
     ax.plot([r[x] for r in few], [r['accuracy'] for r in few], linestyle='none', markersize=6,
             marker=looks['marker'], color=looks['color'], markerfacecolor='white')
+  for r in rows:
+    tip(ax, r[x], r['accuracy'], _value(label, r[x], r['accuracy'], r['ci95'], r.get('n')))
   known = [r for r in rows if r['ci95'] is not None]
   if len(known) > 1:
     ax.fill_between([r[x] for r in known], *zip(*[r['ci95'] for r in known]),
@@ -102,9 +123,19 @@ def line(ax: Any, label: str, rows: Sequence[dict[str, Any]], x: str, most: int 
     ax.vlines(known[0][x], low, high, color=looks['color'], alpha=0.5)
 
 
-def point(ax: Any, label: str, x: float, y: float, interval: Sequence[float] | None) -> None:
-  """One value of a line that stands apart from it, with its interval."""
+def values(ax: Any, label: str, xs: Sequence[float], ys: Sequence[float],
+           sizes: Sequence[int | None]) -> None:
+  """A line of values without intervals, each of so many."""
+  ax.plot(xs, ys, label=label, **style(label))
+  for x, y, n in zip(xs, ys, sizes):
+    tip(ax, x, y, _value(label, x, y, n=n))
+
+
+def point(ax: Any, label: str, x: float, y: float, interval: Sequence[float] | None,
+          where: str, n: int | None = None) -> None:
+  """One value of a line that stands apart from it, at `where` in words, with its interval."""
   looks = style(label)
+  tip(ax, x, y, _value(label, where, y, interval, n))
   ax.plot([x], [y], label=label, color=looks['color'], marker=looks['marker'], markersize=6,
           linestyle='none')
   if interval is not None:
@@ -112,11 +143,13 @@ def point(ax: Any, label: str, x: float, y: float, interval: Sequence[float] | N
 
 
 def points(ax: Any, label: str, xs: Sequence[float], ys: Sequence[float],
-           intervals: Sequence[Sequence[float] | None], hollow: Sequence[bool | None]) -> None:
-  """Values that no line joins, each with its interval."""
+           intervals: Sequence[Sequence[float] | None], hollow: Sequence[bool | None],
+           where: Sequence[str], sizes: Sequence[int]) -> None:
+  """Values that no line joins, each at `where` in words, of so many, with its interval."""
   looks = style(label)
   ax.plot([], [], label=label, color=looks['color'], marker=looks['marker'], linestyle='none')
-  for x, y, interval, empty in zip(xs, ys, intervals, hollow):
+  for x, y, interval, empty, at, n in zip(xs, ys, intervals, hollow, where, sizes):
+    tip(ax, x, y, _value(label, at, y, interval, n))
     ax.plot([x], [y], color=looks['color'], marker=looks['marker'], markersize=5,
             markerfacecolor='white' if empty else looks['color'], linestyle='none')
     if interval is not None:
@@ -126,7 +159,8 @@ def points(ax: Any, label: str, xs: Sequence[float], ys: Sequence[float],
 def level(ax: Any, label: str, value: float | None, line_style: str) -> None:
   """A dashed line across at what does not depend on the budget."""
   if value is not None:
-    ax.axhline(value, label=label, color='#777777', linestyle=line_style, linewidth=1.3)
+    ax.axhline(value, label=f'{label}: {value:.3f}', color='#777777',
+               linestyle=line_style, linewidth=1.3)
 
 
 def budget_axis(ax: Any, budgets: Sequence[int]) -> None:

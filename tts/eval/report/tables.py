@@ -17,6 +17,9 @@ def span(interval: Sequence[float | None] | None, form: str = '+z.3f') -> str:
   return f'{low} to {high}' if low and high else f'above {low}' if low else f'below {high}'
 
 
+_UNDECIDABLE = 'undecidable here with this n'
+
+
 def _whose(row: Mapping[str, Any]) -> str:
   """A policy by what it goes by."""
   over = '' if row['mechanism'] == 'search' else f'{row["mechanism"]}: '
@@ -28,13 +31,27 @@ def contrasts(found: Sequence[Mapping[str, Any]]) -> str:
   return page.table(['', 'difference', '95% interval', 'questions'], rows)
 
 
-def claims(results: Mapping[str, Any]) -> str:
-  verdict = {True: 'held', False: 'did not hold', 'inconclusive': 'inconclusive'}
-  rows = [[c['claim'], verdict[c['reproduced']],
-           '' if c['effect'] is None else f'{c["effect"]:+z.3f}',
-           span(c['ci95']),
-           f'{c["direction"]}; {c["evidence"]}{_power(c)}'] for c in results['claims']]
-  return page.table(['claim', '', 'difference', '95% interval', 'claimed; measured on'], rows)
+def claim_groups(results: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+  """Claims by what became of them; each group is there, an empty one too."""
+  groups = {'held': [], 'did not hold': [], _UNDECIDABLE: [], 'not measured in this run': []}
+  verdict = {True: 'held', False: 'did not hold', 'inconclusive': _UNDECIDABLE}
+  for c in results['claims']:
+    known = c['effect'] is not None
+    groups[verdict[c['reproduced']] if known else 'not measured in this run'].append(c)
+  return groups
+
+
+def claims(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+  """A heading and a table per group that has any."""
+  out = []
+  for what, found in groups.items():
+    if found:
+      rows = [[c['claim'], '' if c['effect'] is None else f'{c["effect"]:+z.3f}', span(c['ci95']),
+               c['n'] or '', f'{c["direction"]}; {c["evidence"]}{_power(c)}'] for c in found]
+      out += [f'<h3>{what.capitalize()}: {len(found)}</h3>', page.table(
+          ['claim', 'difference', '95% interval', 'questions', 'claimed; measured on'], rows,
+          label=f'Claims: {what}')]
+  return out
 
 
 def _power(claim: Mapping[str, Any]) -> str:

@@ -30,15 +30,16 @@ _SIMULATION_FIELDS = {'text': str, 'score': int | float, 'tokens': int}
 _LOW, _MIDDLE, _HIGH = (246, 163, 92), (245, 243, 238), (118, 178, 226)  # orange, paper, blue
 _STYLE = """
 main { max-width: none; }
-.question { white-space: pre-wrap; background: #fff; border: 1px solid #ddd; border-radius: 6px;
-  padding: .6em .9em; font-family: ui-monospace, monospace; max-width: 60em; }
+@media print { .scroll { overflow: visible; } }
+.question { white-space: pre-wrap; background: var(--card); border: 1px solid var(--line);
+  border-radius: 6px; padding: .6em .9em; font-family: ui-monospace, monospace; max-width: 60em; }
 .legend span.node { display: inline-flex; width: auto; margin: 0 .9em .4em 0; }
 .scale { display: inline-block; width: 9em; height: .9em; vertical-align: middle; margin: 0 .5em;
-  border: 1px solid #bbb; }
+  border: 1px solid var(--rule); }
 .scroll { overflow-x: auto; padding: .5em 0 2em; }
 .rounds { display: flex; }
-.rounds b { flex: none; width: 210px; margin-right: 36px; color: #666; font-size: 12px;
-  text-transform: uppercase; letter-spacing: .06em; border-bottom: 1px solid #ccc; }
+.rounds b { flex: none; width: 210px; margin-right: 36px; color: var(--soft); font-size: 12px;
+  text-transform: uppercase; letter-spacing: .06em; border-bottom: 1px solid var(--rule); }
 .tree, .tree ul { list-style: none; margin: 0; padding: 0; display: flex; flex-direction: column;
   justify-content: center; }
 .tree { padding-top: .5em; }
@@ -54,22 +55,22 @@ main { max-width: none; }
 .tree ul > li:first-child::before { top: 50%; }
 .tree ul > li:last-child::before { bottom: 50%; }
 .node { position: relative; flex: none; box-sizing: border-box; width: 210px; display: flex;
-  align-items: stretch; background: #fff; border: 1.5px solid #8a8a8a; border-radius: 5px;
+  align-items: stretch; background: var(--card); border: 1.5px solid #8a8a8a; border-radius: 5px;
   font-size: 12.5px; line-height: 1.3; }
 .node .score { flex: none; min-width: 36px; padding: 3px 5px; text-align: right; color: #222;
   border-radius: 3px 0 0 3px; border-right: 1px solid #ccc; font-variant-numeric: tabular-nums; }
 .node code { flex: 1; padding: 3px 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
-.node small { display: block; margin-top: 3px; padding-left: 5px; color: #6a6a6a;
+.node small { display: block; margin-top: 3px; padding-left: 5px; color: var(--soft);
   border-left: 4px solid; }
-.node .mark { flex: none; padding: 3px 6px 3px 0; color: #444; }
+.node .mark { flex: none; padding: 3px 6px 3px 0; color: var(--soft); }
 .node.pruned { border: 1px dashed #b5b5b5; background: transparent; }
 .node.dead { border: 1px solid #b5b5b5; background: transparent; }
-.node:is(.pruned, .dead) :is(code, .mark) { color: #6a6a6a; }
-.node.finished { border: 2px solid #222; border-radius: 13px; }
+.node:is(.pruned, .dead) :is(code, .mark) { color: var(--soft); }
+.node.finished { border: 2px solid var(--ink); border-radius: 13px; }
 .node.finished .score { border-radius: 11px 0 0 11px; }
-.node.truncated { border: 2px dotted #222; }
+.node.truncated { border: 2px dotted var(--ink); }
 .node.winner { box-shadow: 0 0 0 3px #ffd54a; }
-.node.way { border-color: #222; border-width: 2px; }
+.node.way { border-color: var(--ink); border-width: 2px; }
 """
 
 
@@ -167,8 +168,8 @@ def token_counts(tree: Mapping[str, Any]) -> dict[str, int]:
   return out
 
 
-def _right(tree: Mapping[str, Any], answer: str | None) -> bool:
-  """Whether an answer is the gold one."""
+def right(tree: Mapping[str, Any], answer: str | None) -> bool:
+  """Whether an answer is the gold one of a tree's question."""
   return None not in (answer, tree['answer']) and len(set(
       numbered([tree['answer'], answer], _equal(tree)))) == 1
 
@@ -229,7 +230,7 @@ def _votes(tree: Mapping[str, Any], found: list[Voter]) -> str:
   for number, group in sorted(groups.items(), key=lambda kv: (
       kv[0] == NO_ANSWER, -_summed(kv[1]))):
     answer = group[0].answer
-    notes = ['★ chosen'] * (group[0] in won) + ['right'] * _right(tree, answer)
+    notes = ['★ chosen'] * (group[0] in won) + ['right'] * right(tree, answer)
     rows.append(['no answer could be read' if number == NO_ANSWER else answer,
                  sum(v.weight for v in group), f'{_summed(group):.3f}', ', '.join(notes)])
   return page.table(['answer', 'voters', 'summed score', ''], rows)
@@ -241,7 +242,7 @@ def _summary(tree: Mapping[str, Any], found: list[Voter]) -> str:
   cut = sum(n['status'] == 'truncated' for n in tree['nodes'])
   verdict = 'it has no gold answer to compare with'
   if tree['answer'] is not None:
-    verdict = ('right' if _right(tree, tree['winner'])
+    verdict = ('right' if right(tree, tree['winner'])
                else f'wrong, the answer is {tree["answer"]}')
   chose = 'No candidate finished with an answer'
   if tree['winner'] is not None:
@@ -291,7 +292,8 @@ def render(tree: Mapping[str, Any], source: str) -> str:
       f'<p class="legend">{legend}<br>score: 0<span class="scale" '
       f'style="background:linear-gradient(to right, {stops})"></span>1 &nbsp; heavy border: on the '
       'way to a voter for the chosen answer</p>',
-      '<div class="scroll"><div class="rounds">',
+      '<div class="scroll" role="group" tabindex="0" aria-label="The search tree">'
+      '<div class="rounds">',
       ''.join(f'<b>round {r + 1}</b>' for r in range(rounds)), '</div>',
       _nested(tree, won, way), '</div>']
   return page.document(f'{tree["problem_id"]}: {tree["strategy"]}', '\n'.join(body), _STYLE)
