@@ -19,10 +19,12 @@ def installed_wheel(folder: pathlib.Path) -> pathlib.Path:
   """Builds the wheel and installs it where else only what this process imports is; its bin."""
   pytest.importorskip('setuptools', '70.1')  # older ones need another package to build a wheel
   pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+  # A checkout on PYTHONPATH would count as installed.
+  env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
   for words in (
       [*pip, 'wheel', '-q', '--no-deps', '--no-build-isolation', f'--wheel-dir={folder}', str(ROOT)],
       [sys.executable, '-m', 'venv', '--without-pip', str(folder / 'env')]):
-    subprocess.run(words, check=True, capture_output=True, timeout=300)
+    subprocess.run(words, check=True, capture_output=True, timeout=300, env=env)
   wheel, = folder.glob('*.whl')
   packages, = folder.glob('env/lib/python*/site-packages')
   # As lines of a file, so that an editable install among them is none there.
@@ -30,7 +32,7 @@ def installed_wheel(folder: pathlib.Path) -> pathlib.Path:
       f'{path}\n' for path in sys.path if path.endswith('-packages')))
   python = folder / 'env/bin/python'
   subprocess.run([*pip, f'--python={python}', 'install', '-q', '--no-deps', '--no-index',
-                  str(wheel)], check=True, capture_output=True, timeout=300)
+                  str(wheel)], check=True, capture_output=True, timeout=300, env=env)
   assert {p.name for p in packages.iterdir()} - {'__pycache__', 'others.pth'} == {
       'tts', wheel.name.removesuffix('-py3-none-any.whl') + '.dist-info'}
   return python.parent
