@@ -31,7 +31,7 @@ TOPOLOGY = flags.DEFINE_string(
     'v5e:4x4 or v5p:2x2x2. With --dry_run their compiler says of each program whether it fits.')
 _DESCRIBE = flags.DEFINE_bool(
     'describe', False, 'Print the config\'s fields, each with its value and its meaning, and stop; '
-    '--describe lookahead budgets: those in which these words stand.')
+    '--describe lookahead budgets: those with all of these words.')
 _PROFILE = flags.DEFINE_bool(
     'profile', False, 'Trace some blocks and updates of every stage into W/profile.')
 _DISTRIBUTED = flags.DEFINE_bool(

@@ -63,7 +63,8 @@ def made(name: str, parameters: dict[str, Any], where: str) -> Method:
     InputError: no such method or parameter, or a value that it cannot have; begins with `where`.
   """
   if name not in METHODS:
-    raise InputError(f'{where}: no search method {name!r}: one of {", ".join(METHODS.names())}')
+    raise InputError(f'{where}: no search method {name!r}: one of {", ".join(METHODS.names())}; '
+                     'one of your own is in a file that config.plugins names')
   method = METHODS[name]
   known = [field.name for field in dataclasses.fields(method)]
   if unknown := [key for key in parameters if key not in known]:
