@@ -114,7 +114,7 @@ def run_stages(runs: Sequence[Run], stages: Sequence[Stage], reports: bool = Fal
     if reports:
       seed = f', seed {run.seed}' if len(runs) > 1 else ''
       left = sum(planned.get(s.name, 0) for _, s in work[i:])
-      logging.info('[%d/%d%s]%s', i + 1, len(work) + 1, seed,
+      logging.info('[%d/%d%s]%s', i + 1, len(work), seed,
                    f' about {left} s left' if left else '')  # a config may plan no seconds
     with _timed(run, stage) as there:
       for works in stage.works(run):
