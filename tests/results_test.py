@@ -2,10 +2,8 @@
 
 import ast
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from benchmarks import pages as writer
 from benchmarks import publish
 from results.rebuild import pages, text
+from tests.recompute import recomputed
 
 RESULTS = pages.RESULTS
 STUDY = 'quickstart/arith'
@@ -70,12 +69,6 @@ def copied(tmp_path_factory):
     (root / 'results' / 'pages' / name).write_text(TEMPLATE, 'utf-8')
     (root / page).write_text(whole, 'utf-8')
   return root
-
-
-def recomputed(root):
-  env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-  return subprocess.run([sys.executable, root / 'results' / 'recompute.py'], cwd=root, env=env,
-                        capture_output=True, text=True, check=False)
 
 
 def test_every_number_is_rebuilt(copied):

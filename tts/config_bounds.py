@@ -8,6 +8,7 @@ import fnmatch
 import math
 from typing import Any, NamedTuple
 
+from tts.models.arch import DTYPES
 from tts.types import InputError
 
 _INT32 = 2**31 - 1  # counts become sizes and places on devices
@@ -106,8 +107,8 @@ def _check_model(name: str, models: Mapping[str, Any]) -> None:
   if len(a.rope_scaling) not in (0, 1, 4):
     raise InputError(f'{where}.arch.rope_scaling is {a.rope_scaling}: it is to have 0, 1 or 4 '
                      'numbers')
-  if model.dtype not in (None, 'float32', 'bfloat16'):
-    raise InputError(f'{where}.dtype is {model.dtype!r}: it is to be float32 or bfloat16')
+  if model.dtype not in (None, *DTYPES):
+    raise InputError(f'{where}.dtype is {model.dtype!r}: it is to be {" or ".join(DTYPES)}')
   if model.dtype and not model.checkpoint:
     raise InputError(f'{where}.dtype is {model.dtype!r}: {where}.checkpoint is to '
                      'be an open checkpoint, and is missing')

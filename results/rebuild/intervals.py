@@ -55,6 +55,12 @@ def of_means(statistic, *columns):
   return value, middle(drawn) if n > 1 else None, n
 
 
+def between(value, points):
+  """Places of the rising points below and above a value, and the share of the latter."""
+  place = float(np.interp(value, points, np.arange(len(points))))
+  return math.floor(place), math.ceil(place), place % 1
+
+
 def student(freedom):
   """97.5% quantile of Student's t, by Cornish and Fisher's series; exact for 1 and 2."""
   if freedom < 2.5:

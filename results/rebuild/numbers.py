@@ -168,11 +168,9 @@ class Numbers:
     mine = float(o.flops.mean())
     if not spent or mine < spent[0] / _NEAR or mine > spent[-1] * _NEAR:
       return None, None, len(o.at)
-    place = float(np.interp(np.log(mine), np.log(spent), np.arange(len(spent))))
-    low, high = int(np.floor(place)), int(np.ceil(place))
-    weight = place - low
+    low, high, share = intervals.between(np.log(mine), np.log(spent))
     return intervals.difference(
-        o.right - (1 - weight) * both[low].on(o.at) - weight * both[high].on(o.at))
+        o.right - (1 - share) * both[low].on(o.at) - share * both[high].on(o.at))
 
   def _rule(self, *names):
     return self._rules.row(*names).accuracy

@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 
+from . import intervals
 from .menu import REFERENCE
 from .policy import Trial
 from .worth import difference_interval
@@ -67,7 +68,6 @@ class Parts:
     costs = menu.costs('flops')[places]
     if not places or np.isnan(costs).any() or np.isnan(flops):
       return None
-    at = np.interp(np.log(flops), np.log(costs), np.arange(len(places)))
-    low, high = int(np.floor(at)), int(np.ceil(at))
+    low, high, share = intervals.between(np.log(flops), np.log(costs))
     means = self.trial.sums.means()
-    return (1 - at % 1) * means[places[low]] + at % 1 * means[places[high]]
+    return (1 - share) * means[places[low]] + share * means[places[high]]

@@ -110,9 +110,8 @@ class Pool:
     right = mean(lambda x: x.right)
     cost = float(mean(lambda x: self._cost(x.tokens, x.begun).sum(axis=1)).mean())
     price, plain = (x[:size] for x in self._fixed)
-    place = float(np.interp(cost, price, np.arange(size)))
-    low, share = int(place), place % 1
-    same = (1 - share) * plain[low] + share * plain[min(low + 1, size - 1)]
+    low, high, share = intervals.between(cost, price)
+    same = (1 - share) * plain[low] + share * plain[high]
     known = self._price is not None and self._prompt is not None and self.length.any()
     return Row(intervals.mean(right), intervals.mean(same), intervals.mean(right - same),
                float(mean(lambda x: x.begun.sum(axis=1)).mean()),

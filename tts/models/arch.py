@@ -7,6 +7,8 @@ from typing import Any
 
 from tts.types import InputError
 
+DTYPES = ('float32', 'bfloat16')  # of parameters and activations
+
 
 @dataclasses.dataclass(frozen=True)
 class Arch:

@@ -22,14 +22,13 @@ from tts.data import content, files, hub, tokenizer_files, verifier_format
 from tts.data.tokenizer import FILE_NAME, JSON_NAME, Tokenizer
 from tts.estimates import memory
 from tts.models import open_config, open_gguf, open_heads, open_weights
-from tts.models.arch import Arch
+from tts.models.arch import Arch, DTYPES
 from tts.train import checkpoint
 from tts.types import InputError
 
 IMPORTED = 'imported'  # in a workdir
 _CONFIG = 'config.json'
 _SHARD_BYTES = 4 << 30  # of an export, as large as others make theirs
-_DTYPES = ('float32', 'bfloat16')
 _FORMAT = 1  # of what an import makes of the same files: another one is another model
 _PROCESS_BYTES = 290_000_000  # of an interpreter with the libraries that an import needs
 
@@ -76,8 +75,8 @@ def read(source: str, kind: str = 'lm', dtype: str | None = None,
   """Reads an open checkpoint, one tensor at a time. Args and errors as of `import_model`."""
   if kind not in open_heads.KINDS:
     raise InputError(f'--kind={kind}: one of {", ".join(open_heads.KINDS)}')
-  if dtype not in (None, *_DTYPES):
-    raise InputError(f'--dtype={dtype}: one of {", ".join(_DTYPES)}')
+  if dtype not in (None, *DTYPES):
+    raise InputError(f'--dtype={dtype}: one of {", ".join(DTYPES)}')
   if layout not in (None, *verifier_format.FORMATS):
     raise InputError(f'--format={layout}: one of {", ".join(verifier_format.FORMATS)}')
   folder = pathlib.Path(hub.local(source))

@@ -1,9 +1,6 @@
 """The words study's section and what it is rebuilt from, on a made-up study of the same shape."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +8,7 @@ import pytest
 from benchmarks import pages as writer
 from results.rebuild import confident, drawing, numbers, pages
 from tests.eval import words_study
+from tests.recompute import recomputed
 from tts.eval.claims import claim_sides
 from tts.eval.measures import equal_flops
 from tts.eval.report import question_data, results
@@ -66,12 +64,6 @@ def clone(study, tmp_path_factory):
       path.write_text(writer.written(page, path.read_text('utf-8') if path.exists() else ''),
                       'utf-8')
   return root
-
-
-def recomputed(root):
-  env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-  return subprocess.run([sys.executable, root / 'results' / 'recompute.py'], cwd=root, env=env,
-                        capture_output=True, text=True, check=False)
 
 
 def test_the_section_is_filled_and_every_changed_digit_of_it_is_found(clone):

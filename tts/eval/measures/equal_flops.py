@@ -11,17 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tts.eval.measures import contrasts, curves
+from tts.eval.measures import contrasts, curves, statistics
 from tts.eval.measures.outcomes import Outcome
 
 _NEAR = 1.01  # beyond the least and the most that a majority has spent, theirs counts
 _LEFT_OUT = ('majority', 'greedy', 'oracle', 'budget_forcing', *curves.REVISIONS)
-
-
-def _on(outcome: Outcome, values: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-  """An outcome's values of some of its questions."""
-  of = dict(zip(outcome.ids, values))
-  return np.array([of[i] for i in ids])
 
 
 def majority_at(flops: float, spent: Sequence[float],
@@ -35,9 +29,8 @@ def majority_at(flops: float, spent: Sequence[float],
   """
   if not spent[0] / _NEAR <= flops <= spent[-1] * _NEAR:
     return None
-  place = float(np.interp(np.log(flops), np.log(spent), np.arange(len(spent))))
-  low, share = int(place), place % 1
-  return (1 - share) * accuracy[low] + share * accuracy[min(low + 1, len(spent) - 1)]
+  low, high, share = statistics.between(np.log(flops), np.log(spent))
+  return (1 - share) * accuracy[low] + share * accuracy[high]
 
 
 def rows(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
@@ -51,13 +44,14 @@ def rows(outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
     if o.strategy in _LEFT_OUT:
       continue
     both = [v for v in votes if set(o.ids) <= set(v.ids)]
-    spent = [float(_on(v, v.flops, o.ids).mean()) for v in both]
-    right = [_on(v, v.accuracy, o.ids) for v in both]
-    at = majority_at(float(o.flops.mean()), spent, right) if both else None
+    at = [np.searchsorted(v.ids, o.ids) for v in both]
+    spent = [float(v.flops[of].mean()) for v, of in zip(both, at)]
+    right = [v.accuracy[of] for v, of in zip(both, at)]
+    same = majority_at(float(o.flops.mean()), spent, right) if both else None
     row = {'strategy': o.strategy, 'beam_width': o.beam_width, 'lookahead': o.lookahead,
            'theta': o.how.others, 'budget': o.budget, 'n': len(o.ids), 'difference': None,
            'ci95': None}
-    if at is not None:
-      found = contrasts.row('', '', o.accuracy - at)
+    if same is not None:
+      found = contrasts.row('', '', o.accuracy - same)
       row |= {key: found[key] for key in ('difference', 'ci95')}
     yield row

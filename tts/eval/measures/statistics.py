@@ -163,6 +163,15 @@ def known_means(values: np.ndarray) -> list[tuple[float | None, list[float] | No
   return out
 
 
+def between(value: float, points: Sequence[float] | np.ndarray) -> tuple[int, int, float]:
+  """Where a value lies among rising points: the place below it, that above it, the latter's share.
+
+  Beyond the first or the last point it is that one's.
+  """
+  place = float(np.interp(value, points, np.arange(len(points))))
+  return math.floor(place), math.ceil(place), place % 1
+
+
 def pass_at_k(num_correct: np.ndarray, num_samples: int, k: int) -> np.ndarray:
   """Unbiased chance that at least one of k samples is right, from n >= k of which c are.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tts.eval.measures import statistics
 from tts.eval.policy import compute_optimal, crossfit, difficulty, strategy_options
 from tts.eval.policy.difficulty import Estimator
 from tts.eval.policy.strategy_options import REFERENCE
@@ -63,8 +64,7 @@ def _at_flops(trial: Trial, name: str, flops: float) -> tuple[np.ndarray, float,
   costs = found.costs['flops'][places]
   if not places or np.isnan(costs).any() or np.isnan(flops):
     return None
-  at = np.interp(np.log(flops), np.log(costs), np.arange(len(places)))
-  low, high, share = int(np.floor(at)), int(np.ceil(at)), at % 1
+  low, high, share = statistics.between(np.log(flops), np.log(costs))
   means = trial.sums.means()
   accuracy = (1 - share) * means[places[low]] + share * means[places[high]]
   samples = [found.outcomes[places[i]].budget for i in (low, high)]

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval.measures import statistics
+from tts.eval.measures import contrasts, statistics
 
 Row = Mapping[str, Any]  # of `curves`
 
@@ -80,9 +80,8 @@ def _paired(results: Mapping[str, Any], a: Row, b: Row) -> Mapping[str, Any] | N
                f'weighted_minus_logprob_weighted_n{a["budget"]}'}
   wanted = {names.get((a['strategy'], b['strategy']))}
   if (a['strategy'], b['strategy']) == ('beam', 'best_of_n_weighted'):
-    wanted = {f'beam_m_{rule}_minus_weighted_n{a["budget"]}_all' for rule, m in (
-        ('sqrt', 2 ** ((a['budget'].bit_length() - 1) // 2)), ('4', min(4, a['budget'])))
-        if m == a.get('beam_width')}
+    wanted = {f'beam_m_{rule}_minus_weighted_n{a["budget"]}_all' for rule in ('sqrt', '4')
+              if contrasts.width(rule, a['budget']) == a.get('beam_width')}
   return next((c for c in results['contrasts'] if c['id'] in wanted), None)
 
 

@@ -18,10 +18,6 @@ from tts.eval.report.headline import binned, compared
 Results = Mapping[str, Any]
 
 
-def _given(value: float, interval: Sequence[float] | None, n: int) -> Difference:
-  return Difference(value, interval, n)
-
-
 def methods(results: Results) -> str:
   rows = [r for r in results['curves'] if r['bin'] is None]
   if not rows:
@@ -77,7 +73,7 @@ def policy(results: Results) -> str:
     at = [r for r in rows if r['budget'] <= 16] or rows
     if at:
       row = max(at, key=lambda r: r['budget'])
-      d = _given(row['best_fixed_difference'], row['best_fixed_difference_ci95'], row['n'])
+      d = Difference(row['best_fixed_difference'], row['best_fixed_difference_ci95'], row['n'])
       return (f'Choosing a strategy per question, {how}, beside the best single strategy at '
               f'N = {row["budget"]}: {said(d)}.')
   return 'No policy could be chosen: there are no estimates of difficulty.'
@@ -91,7 +87,7 @@ def verifier(results: Results) -> str:
           f'{number(about["auc_within"], about["auc_within_ci95"])} (a coin has 0.5, '
           f'n = {about["auc_within_n"]})')
   if about.get('auc_gain_within') is not None:
-    d = _given(about['auc_gain_within'], about['auc_gain_within_ci95'], about['auc_within_n'])
+    d = Difference(about['auc_gain_within'], about['auc_gain_within_ci95'], about['auc_within_n'])
     text += f'; beside the model\'s own log-probability: {said(d)}'
   return f'{text}.'
 
@@ -121,7 +117,7 @@ def exchange(results: Results) -> str:
 
 
 def _exchanged(row: Mapping[str, Any]) -> str:
-  d = _given(row['difference'], row['ci95'], row['n'])
+  d = Difference(row['difference'], row['ci95'], row['n'])
   if row['underspent'] and d.sign < 0:  # it could have had more than twice as much
     return f'undecided, less than half was spent ({d.text()})'
   return said(d)
@@ -134,7 +130,7 @@ def revisions(results: Results) -> str:
   for c in made['contrasts']:
     if c['id'] == f'chain_step_{made["chain_length"]}_minus_1':
       return (f'Answer {made["chain_length"]} of a chain beside its first: '
-              f'{said(_given(c["difference"], c["ci95"], c["n"]))}.')
+              f'{said(Difference(c["difference"], c["ci95"], c["n"]))}.')
   return f'Chains of {made["chain_length"]} answers were drawn on {made["questions"]} questions.'
 
 
@@ -151,13 +147,13 @@ def thinking(results: Results) -> str:
 
 
 def contrasts(results: Results) -> str:
-  signs = [_given(c['difference'], c['ci95'], c['n']).sign for c in results['contrasts']]
+  signs = [Difference(c['difference'], c['ci95'], c['n']).sign for c in results['contrasts']]
   return (f'Of {len(signs)} paired differences {signs.count(1)} are above 0, {signs.count(-1)} '
           f'below, and {signs.count(0)} are not told apart from 0.')
 
 
 def votes(results: Results) -> str:
-  signs = [_given(v['difference'], v['difference_ci95'], v['n']).sign
+  signs = [Difference(v['difference'], v['difference_ci95'], v['n']).sign
            for v in results.get('votes', ())]
   stopped = [s for s in results['settled'] if s['strategy'] == 'majority']
   parts = []

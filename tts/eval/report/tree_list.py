@@ -7,6 +7,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tts.eval.figures.figure import NAMES
 from tts.eval.measures import curves
 from tts.eval.measures.outcomes import Outcome
 from tts.eval.report import tree_page
@@ -14,19 +15,19 @@ from tts.eval.report import tree_page
 Trees = Sequence[tuple[str, Mapping[str, Any]]]  # name of a page, what it shows
 Votes = Mapping[str, Mapping[str, float]]        # question -> vote -> whether it is right
 
-_VOTES = {'majority': 'majority', 'best_of_n_weighted': 'best-of-N weighted'}
+_VOTES = ('majority', 'best_of_n_weighted')
 
 
 def votes(outcomes: Sequence[Outcome], trees: Trees) -> Votes:
   """What votes over the most samples say on the questions of the trees."""
   shown = {tree['problem_id'] for _, tree in trees}
   out: dict[str, dict[str, float]] = {}
-  for strategy, label in _VOTES.items():
+  for strategy in _VOTES:
     found = [o for o in outcomes if o.strategy == strategy and curves.is_main(o)]
     for o in sorted(found, key=lambda o: o.budget):  # the largest last
       for i, right in zip(o.ids, o.accuracy.tolist()):
         if i in shown:
-          out.setdefault(i, {})[label] = right
+          out.setdefault(i, {})[NAMES[strategy]] = right
   return out
 
 

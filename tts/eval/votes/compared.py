@@ -74,9 +74,8 @@ def compared(pool: Samples, size: int, rules: Sequence[Rule],
     found = [rule.vote(one) for one in each]
     right = mean([_right(*x) for x in zip(each, found)])
     cost = mean([_cost(*x) for x in zip(each, found)]).mean()
-    place = np.interp(cost, price, np.arange(size))
-    below, share = int(place), place % 1
-    same = plain[below] * (1 - share) + plain[min(below + 1, size - 1)] * share
+    low, high, share = statistics.between(cost, price)
+    same = plain[low] * (1 - share) + plain[high] * share
     row = {'rule': rule.name, 'parameters': dict(rule.parameters), 'budget': size,
            'generations': float(mean([x.begun.sum(axis=1) for x in found]).mean()),
            'tokens': float(cost) if pool.length.any() else None,
