@@ -99,7 +99,8 @@ def main() -> None:
   common.set_up_devices(e.mesh)
   with tempfile.TemporaryDirectory() as folder:
     asked = problems_lib.load_split(e.data, e.search.split, folder)[:_QUESTIONS.value]
-  model = tts.load_generator(source, lanes=e.lanes, **dataclasses.asdict(e.prompts))
+  model = tts.load_generator(source, dtype=e.models[_MODEL.value].dtype, lanes=e.lanes,
+                             **dataclasses.asdict(e.prompts))
   lines = []
   for num, temperature in ((1, 0.0), (_SAMPLES.value, e.sampling.temperature)):
     if num:

@@ -13,7 +13,6 @@ from tts.engine.shape import Shape
 from tts.estimates.model_programs import ModelAtWork
 from tts.models.functions import Functions
 from tts.models.generator import Generator
-from tts.models.transformer import Decoder
 from tts.models.verifier import Verifier
 from tts.sampling.decode import Limits
 from tts.sampling.logits import SamplingConfig
@@ -44,5 +43,4 @@ def steps() -> dict:
       **{name: of(writing, params, name) for name in ('write', 'read', 'resize', 'fill')},
       'values': of(reading, other, 'read'), 'long values': of(reading, other, 'long'),
       'load': of(reading, other, 'load'), 'save': of(writing, params, 'save-write'),
-      'forward': (whole_texts.forward_step(toy.ARCH), params, text),
-      'prompt': (whole_texts.prompt_step(Decoder(toy.ARCH)), params, text)}
+      'forward': (whole_texts.forward_step(toy.ARCH), params, text)}

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import re
 
 import jax
 import pytest
@@ -25,16 +26,16 @@ def _topology(monkeypatch):
 
 def test_a_table_and_a_file(topology, tmp_path, capsys):
   shared = dataclasses.replace(SMOKE, mesh=config.MeshConfig(model=2))
-  compile_all.run(shared, topology, 'difficulty/probe', str(tmp_path / 'facts.json'))
+  compile_all.run(shared, topology, 'difficulty/read-base', str(tmp_path / 'facts.json'))
   facts = json.loads((tmp_path / 'facts.json').read_text())
   assert facts['groups'] == 4 and facts['chips_a_group'] == 2
   row, = facts['programs']
-  assert row['program'] == 'difficulty/probe' and row['error'] is None and row['fits']
+  assert row['program'] == 'difficulty/read-base' and row['error'] is None and row['fits']
   assert row['memory'] == (row['arguments'] + row['outputs'] + row['temporaries'] + row['code']
                            + row['formula']['beside'])
   assert {c['axis'] for c in row['collectives']} == {'model'}
   text = capsys.readouterr().out
-  assert 'difficulty/probe' in text and 'model: 0 of 0.0 MB' in text
+  assert 'difficulty/read-base' in text and re.search(r'model: \d+ of \d', text)
   assert 'whole on every chip' in text and list(facts['whole_parameters']) == ['base']
 
 
@@ -52,7 +53,7 @@ def test_the_compilers_refusal_is_a_row():
     raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm.\n'
                                      'Used 20.10G of 15.75G hbm. Exceeded capacity by 4.3G.')
 
-  program = dataclasses.replace(compile_all.selected(SMOKE, 'probe')[0], lower=refuse)
+  program = dataclasses.replace(compile_all.selected(SMOKE, 'difficulty/read')[0], lower=refuse)
   row = compile_all.measured(program, parallel.make_mesh(1), compiler_facts.CHIPS['v5e'])
   assert row['error'] == 'Used 20.10G of 15.75G hbm' and not row['fits']
 

@@ -19,7 +19,7 @@ from tts.types import InputError
 NAMES = ('train/base', 'train/prm', 'labels/write-base', 'labels/read-base',
          'labels/fill-base', 'labels/save-write-base', 'search/read-prm',
          'search/load-prm', 'search/save-read-prm', 'revise/read-revision_orm',
-         'difficulty/probe')
+         'difficulty/read-base')
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def programs(module=smoke, *args, platform=None):
 
 
 @pytest.mark.parametrize('name, model', [
-    *((name, 1) for name in NAMES), *((name, 2) for name in NAMES if 'probe' not in name)])
+    (name, model) for name in NAMES for model in (1, 2)])
 def test_the_compiler_agrees(name, model):
   """Devices that share a model have half of it each, and half of the columns."""
   program, mesh = programs(smoke, 'revisions')[name], parallel.make_mesh(2, model)
@@ -39,6 +39,20 @@ def test_the_compiler_agrees(name, model):
   # A mask that a model does not read is left out; of a training, its optimizer's scalars.
   assert facts.arguments + facts.outputs == pytest.approx(
       formula.arguments + formula.outputs, rel=1e-3 if model == 1 and not training else 0.1)
+
+
+@pytest.mark.parametrize('name', [
+    'labels/write-base-latent', 'labels/fill-base-latent', 'labels/save-write-base-latent',
+    'verifiers/read-latent', 'verifiers/load-latent', 'search/write-base-latent',
+    'search/read-base-latent', 'search/save-read-base-latent'])
+def test_the_compiler_agrees_on_what_a_latent_verifier_has(name):
+  made = smoke.get_config()
+  made.models.latent.enabled, made.verifier = True, 'latent'
+  found = {p.name: p for p in device_programs.listed(config.from_config_dict(made))}
+  program, mesh = found[name], parallel.make_mesh(1, 1)
+  facts, formula = compiler_facts.facts(program.lower(mesh), mesh), program.footprint(program.rows, 1)
+  assert facts.arguments + facts.outputs == pytest.approx(
+      formula.arguments + formula.outputs, rel=5e-3)  # but for its head's own few numbers
 
 
 @pytest.mark.parametrize('model', [1, 2])
@@ -183,7 +197,7 @@ def test_long_rows_take_memory_by_their_length():
   more = layers(9).working - layers(8).working
   assert more == 4 * 2 * 64 * 16 * 4 + (layers(9).weights - layers(8).weights) // 3
   tile = Shape(lanes=1, write=1, readers=1, tile=4)
-  read = lambda tokens: memory.read(arch, 1, tile, tokens, False, 1, 4).working
+  read = lambda tokens: memory.read(arch, 1, tile, tokens, 0, 0, 1, 4).working
   assert read(2044) - read(1020) == 4 * 4 * 1024 * 4  # heads, new tokens, more columns, words
 
 

@@ -1,15 +1,39 @@
 """The difficulty probe: least squares against closed forms, hidden states against full forwards."""
 
+import types
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import toy
+from tts import config, parallel
+from tts.models.transformer import Decoder
 from tts.stages import probe
+from tts.types import BOS_ID, Problem
 
 
-def test_long_prompts_are_fewer_at_a_time():
-  assert probe.prompts_a_call(20) == 256
-  assert probe.prompts_a_call(1024) == 32
-  assert probe.prompts_a_call(10**6) == 1
+@pytest.mark.parametrize('shared', [0, 20])
+@pytest.mark.parametrize('groups', [1, 2])
+def test_a_state_is_that_of_the_whole_prompt(shared, groups):
+  """With what all prompts begin with, which is read once, and without."""
+  params = toy.decoder_params()
+  rng = np.random.default_rng(0)
+  own = {f'{i}': rng.integers(3, toy.ARCH.vocab_size, 1 + i % 5).tolist() for i in range(70)}
+  example = [BOS_ID, *rng.integers(3, toy.ARCH.vocab_size, shared).tolist()]
+  encode = lambda text: [*example, *own.get(text, [3 + len(text)])]
+  run = types.SimpleNamespace(
+      experiment=config.Experiment(limits=config.LimitsConfig(max_prompt_tokens=30)),
+      mesh=parallel.make_mesh(groups, 1),
+      prompts=types.SimpleNamespace(encode=encode),
+      model=lambda name: types.SimpleNamespace(arch=toy.ARCH, params=params))
+  problems = [Problem(name, name, '0') for name in own]
+  found = probe.hidden_states(run, problems)
+  assert found.shape == (70, toy.ARCH.width)
+  for problem, state in zip(problems, found):
+    ids = jnp.array([encode(problem.prompt)])
+    hidden, _ = Decoder(toy.ARCH).apply(params, ids, jnp.arange(ids.shape[1])[None])
+    np.testing.assert_allclose(state, hidden.top[0, -1], atol=2e-3, rtol=2e-3)  # kept as float16
 
 
 def test_no_penalty_is_least_squares():

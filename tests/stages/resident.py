@@ -81,9 +81,12 @@ def search(folder):
   found['rounds'] = max(node.round for tree in trees for node in tree.nodes) + 1
   pages = lambda worker: worker._store._count
   weights = memory.weights(BASE, 1) + memory.weights(GUIDE, 1)
-  kept = (memory.lanes(BASE, 1, SHAPE.lanes, WIDTH) + memory.texts(BASE, 1, SHAPE.readers, WIDTH)
-          + memory.texts(GUIDE, 1, SHAPE.readers, WIDTH, True)
-          + memory.pages(BASE, 1, pages(generator)) + memory.pages(GUIDE, 1, pages(verifier), True))
+  own, its = memory.carry(BASE, False), memory.carry(GUIDE, True)
+  kept = (memory.lanes(BASE, 1, SHAPE.lanes, WIDTH, own)
+          + memory.texts(BASE, 1, SHAPE.readers, WIDTH, own)
+          + memory.texts(GUIDE, 1, SHAPE.readers, WIDTH, its)
+          + memory.pages(BASE, 1, pages(generator), own)
+          + memory.pages(GUIDE, 1, pages(verifier), its))
   # Weights lie once in memory, whatever the number of devices.
   del generator, verifier, begin
   gc.collect()

@@ -12,32 +12,28 @@ import dataclasses
 import functools
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 
-from tts import model_kinds, parallel, placement
+from tts import model_kinds, parallel
 from tts.config import Experiment
 from tts.data import hub
 from tts.data.prompts import Prompts
 from tts.data.tokenizer import Tokenizer
 from tts.engine import shape as shapes, store
-from tts.engine.program import Program
 from tts.estimates import cost, memory
 from tts.estimates.memory import Footprint
 from tts.estimates.model_programs import ModelAtWork, ModelProgram
 from tts.estimates.training_program import TrainingProgram
 from tts.estimates.uses import Use
 from tts.model_kinds import LABELS, VERIFIERS
-from tts.models import latent, latent_states, placed_weights, stacks
+from tts.models import latent, latent_states, stacks
 from tts.models.arch import Arch, check_split
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.stacks import Stack
-from tts.models.transformer import Decoder
 from tts.roles import Roles
 from tts.runs import verifiers
 from tts.sampling.decode import Limits
-from tts.stages import graph, probe, whole_texts
+from tts.stages import graph, probe
 from tts.types import EOS_ID, InputError
 
 # Stands in for a tokenizer that is yet to be trained: its ids are constants of a program.
@@ -111,7 +107,7 @@ def listed(e: Experiment, platform: str | None = None) -> list[DeviceProgram]:
 def _everything(e: Experiment, platform: str | None) -> list[tuple[tuple, DeviceProgram]]:
   """Every use of a program, with what makes two of them the same."""
   made = _Programs(e, platform)
-  return [*made.trainings(), *made.probe(), *made.at_work()]
+  return [*made.trainings(), *made.at_work()]
 
 
 def most(e: Experiment) -> dict[str, int]:
@@ -181,18 +177,6 @@ class _Programs:
           stage, f'train/{name}', program.lower, program.footprint, train.batch_size,
           f'config.models.{name}.train.batch_size', (name,), stacks.loops(arch))
 
-  def probe(self):
-    base, columns = architecture(self._e, 'base'), self._e.limits.max_prompt_tokens
-    prompts = probe.prompts_a_call(columns)
-    of = lambda *size: jax.ShapeDtypeStruct(size, jnp.int32)
-    yield ('probe', base), DeviceProgram(
-        'difficulty', 'difficulty/probe', lambda mesh, doubled=None: Program(
-            whole_texts.prompt_step(Decoder(base, doubled=doubled)), mesh).lower(
-                placed_weights.shapes(base, mesh),
-                *placement.stacked((of(prompts, columns), of(prompts)), mesh)),
-        lambda rows, width: memory.prompts(base, width, problems=rows, columns=columns),
-        prompts, '', ('base',), stacks.loops(base))
-
   def at_work(self):
     """The engine's programs of each stage's models."""
     for use in self._uses:
@@ -215,9 +199,12 @@ class _Programs:
   def _model_of(self, use: Use, lanes: int) -> ModelAtWork:
     """lanes: as if the config asked for so many; 0 for what it does ask for."""
     e, arch = self._e, architecture(self._e, use.model)
+    head = cost.head(e, use.judge or use.model)
     if use.sampling:
       judging = latent_states.Collecting if use.stage == LABELS else latent.Generator
       kind = Generator if use.judge is None else judging
+    elif e.models.kinds[verifiers.model_of(use.model)].writes:
+      kind, head = latent_states.States, probe.head(arch.num_layers)
     elif verifiers.is_latent(e, use.model):
       kind = latent_states.States if use.stage == VERIFIERS else latent.Verifier
     else:
@@ -230,7 +217,7 @@ class _Programs:
     begun = lambda rows: min(use.questions, max(other.in_flight(rows) for other in beside))
     needed = max(begun(rows) * pages for rows, pages in use.kept)
     return ModelAtWork(
-        Functions(kind, arch, cost.head(e, use.judge or use.model)), shape,
+        Functions(kind, arch, head), shape,
         shape.to_write(use.writes) if use.writes else 0, shape.to_read(use.reads),
         store.room(needed, shape.pages), use.sampling)
 

@@ -97,88 +97,80 @@ def carry(arch: Arch, values: bool) -> int:
   return state if not values else state + 2 * _WORD if arch.surprise_layer else 0
 
 
-def texts(arch: Arch, width: int, rows: int, tokens: int, values: bool = False) -> int:
-  """Bytes of lanes with room for so many tokens each."""
-  return rows * (tokens * place(arch, width) + carry(arch, values) + _WORD)
+def texts(arch: Arch, width: int, rows: int, tokens: int, carried: int) -> int:
+  """Bytes of lanes with room for so many tokens each, which carry so many bytes beside."""
+  return rows * (tokens * place(arch, width) + carried + _WORD)
 
 
-def lanes(arch: Arch, width: int, rows: int, tokens: int) -> int:
+def lanes(arch: Arch, width: int, rows: int, tokens: int, carried: int) -> int:
   """Bytes of `tts.engine.lanes.Lanes`: texts, what is drawn by and how far each is."""
-  return texts(arch, width, rows, tokens) + rows * (carry(arch, False) + 11 * _WORD + 4)
+  return texts(arch, width, rows, tokens, carried) + rows * (carried + 11 * _WORD + 4)
 
 
-def pages(arch: Arch, width: int, count: int, values: bool = False) -> int:
+def pages(arch: Arch, width: int, count: int, carried: int) -> int:
   """Bytes of `tts.engine.pages.Pages`."""
-  return count * (SIZE * place(arch, width) + carry(arch, values))
+  return count * (SIZE * place(arch, width) + carried)
 
 
-def write(arch: Arch, width: int, shape: Shape, tokens: int, statistics: bool = False) -> Footprint:
-  """`programs.write` in lanes with room for `tokens`; `SamplingConfig.statistics` too."""
-  rows, numbers = shape.lanes, 6 if statistics else 3  # of each token
+def write(arch: Arch, width: int, shape: Shape, tokens: int, carried: int, drawn: int) -> Footprint:
+  """`programs.write` in lanes with room for `tokens`; drawn: bytes that are said of each token."""
+  rows = shape.lanes
   return Footprint(
-      weights=weights(arch, width), inputs=lanes(arch, width, rows, tokens),
-      outputs=rows * (numbers * shape.write * _WORD + 1),
+      weights=weights(arch, width), inputs=lanes(arch, width, rows, tokens, carried),
+      outputs=rows * (drawn * shape.write + 1),
       working=rows * shape.write * place(arch, width) + max(
           _scores(arch, width, rows, 1, tokens + shape.write),
           3 * rows * _vocabulary(arch, width) * _WORD))
 
 
-def read(arch: Arch, width: int, shape: Shape, tokens: int, values: bool, rows: int,
+def read(arch: Arch, width: int, shape: Shape, tokens: int, carried: int, given: int, rows: int,
          size: int) -> Footprint:
   """`programs.read` of `size` tokens in `rows` of the lanes, which have room for `tokens`.
 
-  values: whether it gives a verifier's.
+  given: bytes that it gives of each token: a verifier's value, or what a head is fitted on.
   """
   lanes_ = shape.readers
   return Footprint(
       weights=weights(arch, width),
-      inputs=texts(arch, width, lanes_, tokens, values) + rows * (size + 3) * _WORD,
-      outputs=rows * size * _WORD * values,
+      inputs=texts(arch, width, lanes_, tokens, carried) + rows * (size + 3) * _WORD,
+      outputs=rows * size * given,
       working=rows * size * place(arch, width) + _scores(arch, width, rows, size, tokens + size)
-      + (texts(arch, width, rows, tokens, values) if rows < lanes_ else 0))
+      + (texts(arch, width, rows, tokens, carried) if rows < lanes_ else 0))
 
 
-def resize(arch: Arch, width: int, shape: Shape, tokens: int) -> Footprint:
+def resize(arch: Arch, width: int, shape: Shape, tokens: int, carried: int) -> Footprint:
   """`programs.resize` from half of the lanes, with room for `tokens`, to all."""
   rows = shape.lanes
-  return Footprint(weights=0, outputs=lanes(arch, width, rows, tokens),
-                   inputs=lanes(arch, width, shape.sizes[-2], tokens) + rows * _WORD)
+  return Footprint(weights=0, outputs=lanes(arch, width, rows, tokens, carried),
+                   inputs=lanes(arch, width, shape.sizes[-2], tokens, carried) + rows * _WORD)
 
 
-def load(arch: Arch, width: int, shape: Shape, tokens: int, count: int, values: bool) -> Footprint:
+def load(arch: Arch, width: int, shape: Shape, tokens: int, count: int, carried: int) -> Footprint:
   """`programs.load` from `count` pages."""
   rows = shape.readers
   return Footprint(weights=0, outputs=0, inputs=(
-      texts(arch, width, rows, tokens, values) + pages(arch, width, count, values)
+      texts(arch, width, rows, tokens, carried) + pages(arch, width, count, carried)
       + _copies(rows, tokens) + 3 * rows * _WORD))
 
 
-def fill(arch: Arch, width: int, shape: Shape, tokens: int, count: int) -> Footprint:
+def fill(arch: Arch, width: int, shape: Shape, tokens: int, count: int, carried: int) -> Footprint:
   """`programs.fill` from `count` pages."""
   rows = shape.lanes
   return Footprint(weights=0, outputs=0, inputs=(
-      lanes(arch, width, rows, tokens) + pages(arch, width, count) + _copies(rows, tokens)
-      + (3 + FIELDS) * rows * _WORD))
+      lanes(arch, width, rows, tokens, carried) + pages(arch, width, count, carried)
+      + _copies(rows, tokens) + (3 + FIELDS) * rows * _WORD))
 
 
-def save(arch: Arch, width: int, rows: int, tokens: int, count: int, values: bool) -> Footprint:
+def save(arch: Arch, width: int, rows: int, tokens: int, count: int, carried: int) -> Footprint:
   """`programs.save` to `count` pages. What texts carry is given beside them, not with them."""
   length = rows * _WORD  # no page has it, and the compiler leaves it out
   return Footprint(weights=0, outputs=0, inputs=(
-      texts(arch, width, rows, tokens, values) - length + pages(arch, width, count, values)
+      texts(arch, width, rows, tokens, carried) - length + pages(arch, width, count, carried)
       + _copies(rows, tokens)))
 
 
 def _copies(rows: int, tokens: int) -> int:
   return 3 * padded(rows * pages_for(tokens)) * _WORD
-
-
-def prompts(arch: Arch, width: int, *, problems: int, columns: int) -> Footprint:
-  """`programs.prompt_step`."""
-  return Footprint(
-      weights=weights(arch, width), inputs=problems * (columns + 1) * _WORD,
-      outputs=problems * arch.width * _WORD,
-      working=_scores(arch, width, problems, columns, columns))
 
 
 def training(arch: Arch, *, batch: int, columns: int, labelled: bool, width: int = 1,

@@ -30,9 +30,10 @@ class Use:
   Attributes:
     stage: its name.
     model: the model's name; of a verifier its own.
-    sampling: how a generator draws; None of a verifier.
+    sampling: how a generator draws; None of what only reads.
     reads: tokens of the longest text that it reads.
-    writes: tokens of the longest text that it writes, its beginning included; 0 of a verifier.
+    writes: tokens of the longest text that it writes, its beginning included; 0 of what only
+      reads.
     kept: what it does, at different times: rows that a question has, and pages that keep its texts.
     questions: how many there are.
     judge: a latent verifier that scores what it writes, or in stage `labels` is to learn from it;
@@ -113,6 +114,11 @@ class Texts:
     before = before or self.prompt
     return Use(stage, verifier, None, before + self.tokens, 0, ((rows, pages_for(before)),),
                self.questions(stage))
+
+  def prompts(self, stage: str, model: str) -> Use:
+    """A generator reads prompts, those of the labels too, and a token behind each."""
+    return Use(stage, model, None, self.prompt + 1, 0, ((1, pages_for(self.prompt)),),
+               max(self.questions(stage), self.questions(LABELS)))
 
   def searches(self, stage: str, model: str, guide: str, how: Strategy,
                before: int | None = None) -> Iterator[Use]:

@@ -16,7 +16,7 @@ from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.latent import Head
 from tts.runs.blocks import Block
-from tts.runs.run import Run
+from tts.runs.run import Model, Run
 from tts.sampling.logits import SamplingConfig
 
 
@@ -52,6 +52,13 @@ class PerQuestion:
   def in_flight(self) -> int:
     """Questions of a group that have begun and are not done."""
     return engine_models.in_flight(self.models, self.rows)
+
+
+def reads_states(run: Run, base: Model, head: Head) -> EngineVerifier:
+  """A generator that reads texts for their hidden states, as `head` has them."""
+  return EngineVerifier(run.mesh, Functions(latent_states.States, base.arch, head), base.params,
+                        shape.of(base.arch, run.experiment.lanes),
+                        shared_prefix(run.prompts.encode))
 
 
 class Workers:

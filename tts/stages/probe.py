@@ -6,27 +6,24 @@ known; one prefill a question, which every strategy pays anyway. So as an estima
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from tts import hosts, parallel, placement
-from tts.engine.program import Program
+from tts import hosts, parallel
 from tts.eval.storage import records
-from tts.models.arch import Arch
-from tts.models.transformer import Decoder
+from tts.library import features
+from tts.models.latent import Head
 from tts.runs import blocks as blocks_lib
+from tts.runs.models_at_work import reads_states
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint
-from tts.stages import whole_texts
 from tts.types import InputError, Problem
 
-_PROMPTS, _TOKENS = 256, 2**15  # of a call on a group of devices, at most
-_COLUMNS = 16  # prompts are padded to a multiple: few programs, little padding
 _PENALTIES = tuple(10.0**p for p in range(-3, 5))
-_FORMAT = 1
+_FORMAT = 2
+_ANY = (0,)  # a solution of one token, whichever
 
 
 def fit_ridge(features: np.ndarray, target: np.ndarray,
@@ -63,36 +60,21 @@ def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
   return features @ weights[:-1] + weights[-1]
 
 
-def prompts_a_call(longest: int) -> int:
-  """How many prompts a group of devices reads at once, where one has at most `longest` tokens."""
-  return max(1, min(_PROMPTS, _TOKENS // longest))
+def head(num_layers: int) -> Head:
+  """Of what is read to be fitted on: the stream behind the last layer."""
+  return Head((num_layers,))
 
 
-@functools.cache
-def _program(arch: Arch, mesh: Any) -> Program:
-  return Program(whole_texts.prompt_step(Decoder(arch)), mesh)
-
-
-def hidden_states(run: Run, problems: list[Problem]) -> np.ndarray:
+def hidden_states(run: Run, problems: Sequence[Problem]) -> np.ndarray:
   """The base model's state at the end of each prompt, float64 [Q, D], in order."""
-  model = run.model('base')
-  program = _program(model.arch, run.mesh)
-  limit = run.experiment.limits.max_prompt_tokens
-  rows = prompts_a_call(limit)
-  blocks = blocks_lib.cut(problems, run.prompts, limit, rows)
-  found: dict[str, np.ndarray] = {}
-  for first in range(0, len(blocks), run.groups):
-    group = blocks[first:first + run.groups]
-    longest = max(len(prompt) for block in group for prompt in block.prompts)
-    prefix = np.zeros((run.groups, rows, -(-longest // _COLUMNS) * _COLUMNS), np.int32)
-    lengths = np.ones(prefix.shape[:2], np.int32)
-    for g, block in enumerate(group):
-      for b, prompt in enumerate(block.prompts):
-        prefix[g, b, :len(prompt)], lengths[g, b] = prompt, len(prompt)
-    states = jax.device_get(placement.collected(program(model.params, prefix, lengths)))
-    for g, block in enumerate(group):
-      found.update((p.id, states[g, b]) for b, p in enumerate(block.problems))
-  return np.array([found[p.id] for p in problems], np.float64)
+  base = run.model('base')
+  arch = base.arch
+  prompts = [blocks_lib.encode(p, run.prompts, run.experiment.limits.max_prompt_tokens)
+             for p in problems]
+  # A token is judged by the state before it: the first of any solution by the prompt's last one.
+  found = features.read(reads_states(run, base, head(arch.num_layers)), arch.width, prompts,
+                        [[_ANY]] * len(prompts), [[0]] * len(prompts))
+  return found.features.astype(np.float64)
 
 
 def _training(run: Run) -> tuple[list[Problem], np.ndarray]:

@@ -238,6 +238,7 @@ def difficulty_stage(e: Experiment) -> Stage:
     yield texts.samples('difficulty', 'base', [config.samples], judge=main)
     if not verifiers.is_latent(e, main):
       yield texts.scores('difficulty', main, config.samples)
+    yield texts.prompts('difficulty', 'base')
 
   def cost(lengths: Lengths) -> Cost:
     pool = e.search.questions * config.samples

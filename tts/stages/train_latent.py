@@ -18,15 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from tts import hosts, parallel
-from tts.data.prompts import shared_prefix
-from tts.engine import shape
-from tts.engine.engine_models import attended, EngineVerifier
+from tts.engine.engine_models import attended
 from tts.eval.measures import flops, statistics
 from tts.library import features
 from tts.model_kinds import STATES
-from tts.models import latent, latent_states
-from tts.models.functions import Functions
+from tts.models import latent
 from tts.models.latent import Head
+from tts.runs.models_at_work import reads_states
 from tts.runs.run import Model, Run
 from tts.runs.workdir import fingerprint
 from tts.stages import kept_states, labels, train as train_lib
@@ -98,11 +96,8 @@ def read_states(run: Run, base: Model, head: Head, labelled: Sequence[Labelled],
                 folder: str) -> Examples:
   """Whole solutions and whether they are right, by their states."""
   questions, mark = list(_questions(labelled)), labels.mark_of(run, 'rollouts')
-  reading = EngineVerifier(
-      run.mesh, Functions(latent_states.States, base.arch, head), base.params,
-      shape.of(base.arch, run.experiment.lanes), shared_prefix(run.prompts.encode))
   return features.read(
-      reading, latent.num_features(head, base.arch.width),
+      reads_states(run, base, head), latent.num_features(head, base.arch.width),
       [of[0].prompt for of in questions], [[x.tokens for x in of] for of in questions],
       [[x.labels[-1] for x in of] for of in questions],
       folder if hosts.is_first() else None, f'{base.mark} {head}',

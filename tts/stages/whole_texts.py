@@ -33,16 +33,3 @@ def forward_step(arch: Arch):
     return result
 
   return step
-
-
-def prompt_step(decoder: Decoder):
-  """Program: a language model's hidden state at the end of each prompt."""
-
-  def step(params, prefix, prefix_len):
-    """prefix int32 [B, P], its length [B] --> float32 [B, D]."""
-    position = jnp.broadcast_to(jnp.arange(prefix.shape[1], dtype=jnp.int32), prefix.shape)
-    hidden, _ = decoder.apply(params, prefix, position)
-    last = jnp.take_along_axis(hidden.top, (prefix_len - 1)[:, None, None], axis=1)
-    return last[:, 0].astype(jnp.float32)
-
-  return step
