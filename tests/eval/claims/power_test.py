@@ -46,7 +46,7 @@ def test_what_dev_lacks_is_not_marked(tmp_path):
 
 
 def test_a_run_that_has_been_measured_gets_no_powers(tmp_path):
-  (tmp_path / 'records' / 'search').mkdir(parents=True)
+  (tmp_path / 'report').mkdir()
   with pytest.raises(InputError, match='before a run'):
     power.save([], tmp_path)
   assert power.marks(tmp_path) == {}

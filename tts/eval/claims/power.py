@@ -78,13 +78,13 @@ def save(found: Sequence[Mapping[str, Any]], workdir: pathlib.Path) -> None:
   """Writes powers down beside a run's claims.
 
   Raises:
-    InputError: the run has been measured already, or has powers.
+    InputError: the run has been reported, so what it found may be known; or it has powers.
   """
   path = workdir / FILE
   for taken, why in ((path, 'has powers already'),
-                     (workdir / 'records' / 'search', 'has been measured')):
+                     (workdir / 'report', 'has been reported')):
     if taken.exists():
-      raise InputError(f'{workdir} {why}: power is computed before a run; give a new folder')
+      raise InputError(f'{workdir} {why}: power is computed before a run is looked at; give a new folder')
   records.write_json(path, list(found))
 
 
