@@ -124,6 +124,8 @@ def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   """Prints what each stage would cost, and refuses what will not fit a device."""
   from tts import parallel, placement
   from tts.estimates import compile_all, device_programs, dry_run
+  from tts.stages import checks
+  checks.check(experiment)
   experiment.models.check_here('what a server takes is not known here, drop --dry_run')
   devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
   here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))

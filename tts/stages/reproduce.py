@@ -14,19 +14,16 @@ from typing import Any
 from absl import logging
 
 from tts import config as config_lib, hosts, machine, parallel
-from tts.answers import grading
 from tts.config import Experiment, Models
 from tts.engine.program import Program
 from tts.eval.claims import claim_sides
 from tts.eval.claims.claims import Claim
-from tts.eval.policy import estimators
 from tts.eval.report import report, votes_file
 from tts.model_kinds import NOTHING, VERIFIERS
-from tts.remote.generator import check_sampling
 from tts.runs import blocks, verifiers, work as work_lib
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint, Usage, Workdir
-from tts.stages import graph
+from tts.stages import checks, graph
 from tts.stages.stage import Stage
 from tts.types import InputError
 
@@ -36,7 +33,7 @@ _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-d
 
 def open_run(experiment: Experiment, workdir: str) -> Run:
   """Opens or makes the workdir of the first seed, and writes down what is being run in it."""
-  grading.check(experiment.data.grader)  # before hours of training
+  checks.check(experiment)
   return _begin(experiment, workdir) or _join(experiment, workdir)
 
 
@@ -46,12 +43,8 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   folder.hold()
   config = config_lib.as_json(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
-  verifiers.main(experiment)  # a mistake is to show now, while nothing has changed
-  verifiers.check_served(experiment)
-  for name in experiment.models.served:
-    check_sampling(experiment.sampling, 'config.sampling')
+  for name in experiment.models.served:  # a mistake is to show now, while nothing has changed
     run.served(name)
-  estimators.checked(experiment.difficulty.estimator, 'config.difficulty.estimator')
   run.data_mark(experiment.search.split)
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
