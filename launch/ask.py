@@ -7,11 +7,17 @@
 No folder, no training: the model is a checkpoint, hf://org/name, a folder or a GGUF file, and the
 verifier the model's own log-probability, or one that --verifier names. Printed are the search tree
 (a step a line, with its score), the answer, and what it cost.
+
+A method of your own is in a module that --config.plugins names, as for launch.evaluate:
+
+  python -m launch.ask --question='...' --config.plugins="('my_search',)" --method=brief
 """
 
 import time
 
 from absl import flags
+import ml_collections
+from ml_collections.config_flags import tuple_parser
 
 from . import common
 from tts.types import InputError
@@ -24,7 +30,11 @@ _VERIFIER = flags.DEFINE_string(
     'verifier', None,
     'A verifier: a process reward model, or a latent verifier of this model. None is how '
     'likely the model finds what it writes.')
-_METHOD = flags.DEFINE_string('method', 'beam(beam_width=2)', 'A method of tts.methods.')
+_METHOD = flags.DEFINE_string(
+    'method', 'beam(beam_width=2)', 'A method of tts.methods, or of a module of config.plugins.')
+_PLUGINS = flags.DEFINE(
+    tuple_parser.TupleParser(), 'config.plugins', (), 'Modules of yours that add methods, as '
+    'launch.evaluate takes them: --config.plugins="(\'my_search\',)".')
 _BUDGET = flags.DEFINE_integer('budget', 4, 'Solutions to spend.')
 _PROMPTS = flags.DEFINE_enum(
     'prompts', 'chat', ['chat', 'few_shot', 'plain'],
@@ -41,8 +51,10 @@ def main() -> None:
   question = (_QUESTION.value or '').strip()
   if not question:
     raise InputError('--question is missing: give one')
-  from tts.config import MeshConfig
-  common.set_up_devices(MeshConfig())
+  from tts import config
+  experiment = config.from_config_dict(  # which imports them
+      ml_collections.ConfigDict({'plugins': _PLUGINS.value}))
+  common.set_up_devices(experiment.mesh)
   import tts
   from tts import methods
   name, given = methods.parsed(_METHOD.value, '--method')

@@ -124,12 +124,15 @@ def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   """Prints what each stage would cost, and refuses what will not fit a device."""
   from tts import parallel, placement
   from tts.estimates import compile_all, device_programs, dry_run
+  from tts.stages import checks, reproduce
+  checks.check(experiment)
   experiment.models.check_here('what a server takes is not known here, drop --dry_run')
   devices = len(parallel.every_device()) * (_NUM_PROCESSES.value or 1)
   here = dataclasses.replace(experiment, mesh=parallel.counted(experiment.mesh, devices))
   device_programs.check(here, here.mesh.model)
+  done = reproduce.finished(experiment, _WORKDIR.value) if _WORKDIR.value else ()
   if TOPOLOGY.value:
-    print(dry_run.table(here, stages, timed=False))
+    print(dry_run.table(here, stages, timed=False, done=done))
     compile_all.check(experiment, TOPOLOGY.value)
     print(f'all of it fits {TOPOLOGY.value}, by the formula and by its compiler')
     return
@@ -138,9 +141,9 @@ def _dry_run(experiment: Experiment, stages: Collection[str] | None) -> None:
   try:
     device_programs.check_memory(here, parallel.device_memory(), max(1, together))
   except InputError:
-    print(dry_run.table(here, stages, timed=False))
+    print(dry_run.table(here, stages, timed=False, done=done))
     raise
-  print(dry_run.table(here, stages))
+  print(dry_run.table(here, stages, done=done))
 
 
 def _join_processes() -> None:

@@ -20,10 +20,21 @@ def test_speeds_are_of_what_is_computed(monkeypatch):
   monkeypatch.setattr(calibrate, '_product', lambda: 1e9)
   e = dataclasses.replace(EXPERIMENT, mesh=dataclasses.replace(EXPERIMENT.mesh, data=2), lanes=8)
   found = calibrate.speeds(e, Lengths(prompt=10, solution=5, steps=2)).of
-  written, read = 2 * 8 * 5, 2 * 2 * 32 * 2
-  assert found['write'] == pytest.approx(0.72 * cost.read(e, 'base', written, 12.5) / 2)
-  assert found['read'] == pytest.approx(0.78 * cost.read(e, 'prm', read, 11) / 4)
+  written, read, prompts = 2 * 8 * 5, 2 * 2 * 32 * 2, 2 * 10
+  assert found['write'] == pytest.approx(0.72 / 2 * (
+      cost.read(e, 'base', prompts, 5) + cost.read(e, 'base', written, 12.5)))
+  assert found['read'] == pytest.approx(0.78 / 4 * (
+      cost.read(e, 'prm', prompts, 5) + cost.read(e, 'prm', read, 11)))
   assert found['train'] == 0.15e9
+
+
+def test_of_a_prompt_what_all_begin_with_is_left_out(monkeypatch):
+  asked = []
+  monkeypatch.setattr(calibrate, '_seconds', lambda question, model: 1.0)
+  monkeypatch.setattr(calibrate.cost, 'read',
+                      lambda e, name, tokens, context: asked.append((name, tokens)) or 1.0)
+  calibrate.speeds(EXPERIMENT, Lengths(prompt=500, solution=5, steps=2, shared=480))
+  assert asked[0] == ('base', 20) and ('prm', 20) in asked
 
 
 def test_this_machine_is_asked():

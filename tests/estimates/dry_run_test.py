@@ -30,7 +30,8 @@ def test_every_stage_has_a_line(module):
                         'difficulty'}
   assert all(c.tokens > 0 and c.flops > 0 and c.memory > 0 for c in costs.values())
   lines = dry_run.table(without_revisions(experiment), timed=False).splitlines()
-  assert len(lines) == 8 and lines[1].startswith('base')
+  assert len(lines) == 9 and lines[1].startswith('base')
+  assert lines[-1].startswith('by the data: prompts of ')
 
 
 def test_large_numbers_keep_their_columns(monkeypatch):
@@ -39,12 +40,13 @@ def test_large_numbers_keep_their_columns(monkeypatch):
   monkeypatch.setattr(dry_run, 'costs', lambda e, lengths: [big, small])
   monkeypatch.setattr(dry_run.calibrate, 'speeds', lambda e, lengths: calibrate.Speeds(
       {'write': 1.8e8, 'read': 0.5e9, 'train': 1e9}))
-  lines = dry_run.table(EXPERIMENT).splitlines()
+  *lines, _ = dry_run.table(EXPERIMENT).splitlines()
   assert len({len(line) for line in lines}) == 1
   assert lines[1].split('  ') == ['labels', '1,000,000,000', '1,000,000,000,000',
                                   '100,000,000,000.0', '10,000,000.0', '6,018,519 days']
   assert lines[2].split()[-2:] == ['1', 's']
   assert dry_run.table(EXPERIMENT, timed=False).splitlines()[1].endswith(' ?')
+  assert dry_run.table(EXPERIMENT, done={'labels'}).splitlines()[1].endswith(' done')
 
 
 @pytest.mark.parametrize('seconds, text', [

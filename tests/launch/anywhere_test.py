@@ -4,6 +4,7 @@ from concurrent import futures
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -18,11 +19,17 @@ PLACE = 'from tts import presets; print(presets.ROOT)'
 def installed_wheel(folder: pathlib.Path) -> pathlib.Path:
   """Builds the wheel and installs it where else only what this process imports is; its bin."""
   pytest.importorskip('setuptools', '70.1')  # older ones need another package to build a wheel
+  source = folder / 'source'  # a copy: building leaves files where it builds
+  for name in ('tts', 'launch', 'configs'):
+    shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__'))
+  for name in ('setup.py', 'pyproject.toml'):
+    shutil.copy(ROOT / name, source)
   pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
   # A checkout on PYTHONPATH would count as installed.
   env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
   for words in (
-      [*pip, 'wheel', '-q', '--no-deps', '--no-build-isolation', f'--wheel-dir={folder}', str(ROOT)],
+      [*pip, 'wheel', '-q', '--no-deps', '--no-build-isolation', f'--wheel-dir={folder}',
+       str(source)],
       [sys.executable, '-m', 'venv', '--without-pip', str(folder / 'env')]):
     subprocess.run(words, check=True, capture_output=True, timeout=300, env=env)
   wheel, = folder.glob('*.whl')

@@ -37,6 +37,12 @@ def test_what_is_off_is_no_stage(tmp_path, monkeypatch, revising):
                          graph.launched(experiment, launcher))
   assert ran == wanted
   assert sorted(p.stem for p in (tmp_path / 'stages').iterdir()) == sorted(ran)
+  assert reproduce.finished(experiment, str(tmp_path)) == set(ran)
+  other = dataclasses.replace(experiment, name='other')
+  assert reproduce.finished(other, str(tmp_path)) == set()
+  assert reproduce.finished(experiment, str(tmp_path / 'nowhere')) == set()
+  two = dataclasses.replace(experiment, seeds=(0, 1))
+  assert reproduce.finished(two, str(tmp_path)) == set()  # not of the second seed
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_evaluate_plans_what_it_runs(given, names, revising, wanted):
   e = given(*names, revising=revising)
   planned, stages = reproduce.evaluated(e)
   ran = [stage.name for stage in stages]
-  lines = dry_run.table(planned, ran, timed=False).splitlines()[1:]
+  lines = dry_run.table(planned, ran, timed=False).splitlines()[1:-1]
   assert [line.split()[0] for line in lines] == ran == wanted
   assert tuple(name for name, model in planned.models.items() if model.enabled) == names
   assert len(dry_run.table(e, timed=False).splitlines()) > 5  # a run from nothing has more

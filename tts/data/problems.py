@@ -88,13 +88,42 @@ def load_split(
   if data.family in benchmarks.BENCHMARKS:
     return benchmarks.load(data.family, data.path, data.columns, split, os.fspath(root),
                            _held(data))
-  task = tasks.TASKS[data.family]
-  sizes = dict(task.options(data).sizes)
+  _sizes(data, split)
+  return tasks.TASKS[data.family].load(data, split, root)
+
+
+def _sizes(data: DataConfig, split: str) -> dict[str, int]:
+  """How many problems each split of the family has; InputError where `split` is none of them."""
+  sizes = dict(tasks.TASKS[data.family].options(data).sizes)
   if split not in sizes:
     raise InputError(
         f'{data.family} has no split {split!r}: choose of {list(sizes)}, or add it to the sizes'
     )
-  return task.load(data, split, root)
+  return sizes
+
+
+def count(data: DataConfig, split: str) -> int:
+  """How many problems a split has; nothing is prepared.
+
+  Of a benchmark's splits to learn from also those that `load_split` leaves out.
+
+  Raises:
+    InputError: as `load_split`.
+  """
+  if split in _SPLITS and getattr(data, split) is not None:
+    return len(load_split(data, split, ''))
+  if data.family in benchmarks.BENCHMARKS:
+    return sum(1 for _ in draw(data, split))
+  return _sizes(data, split)[split]
+
+
+def check_enough(split: str, there: int, wanted: int, field: str) -> None:
+  """Raises InputError where a split has fewer problems than `field` of the config asks for."""
+  if there < wanted:
+    raise InputError(
+        f'split {split} has {there} problems, the config asks for {wanted}: set '
+        f'--config.{field}={there} or less'
+    )
 
 
 def draw(data: DataConfig, split: str) -> Iterator[Problem]:

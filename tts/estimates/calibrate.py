@@ -20,6 +20,7 @@ import numpy as np
 
 from tts import parallel
 from tts.config import Experiment
+from tts.data.prompts import shared_prefix
 from tts.engine import engine, shape
 from tts.engine.coroutines import together
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
@@ -74,7 +75,8 @@ def sampled(e: Experiment) -> Lengths:
     tokens = [sample.tokens for of in found for each in of for sample in each]
     return Lengths(float(np.mean([len(p) for block in asked for p in block.prompts])),
                    float(np.mean([len(t) for t in tokens])),
-                   float(np.mean([len(run.limits.roles.step_ends(t)) for t in tokens])))
+                   float(np.mean([len(run.limits.roles.step_ends(t)) for t in tokens])),
+                   len(shared_prefix(run.prompts.encode)))
 
 
 def speeds(e: Experiment, lengths: Lengths) -> Speeds:
@@ -98,10 +100,11 @@ def _writing(e: Experiment, mesh: parallel.Mesh, lengths: Lengths) -> float:
   generator = EngineGenerator(mesh, Functions(Generator, arch), _zeros(arch, mesh), how, e.sampling,
                               limits)
   keys = np.arange(2 * how.lanes, dtype=np.uint32).reshape(-1, 2)
-  ids = np.ones(max(1, int(lengths.prompt)), np.int32)
+  ids = _question(lengths)
   seconds = _seconds(lambda group: pool.samples(generator, group, ids, keys), generator)
-  written = how.lanes * tokens * generator.groups
-  return cost.read(e, 'base', written, lengths.prompt + tokens / 2) / seconds
+  written = how.lanes * tokens
+  return generator.groups * (cost.read(e, 'base', len(ids), len(ids) / 2)
+                             + cost.read(e, 'base', written, len(ids) + tokens / 2)) / seconds
 
 
 def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) -> float:
@@ -110,7 +113,7 @@ def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) ->
   how = shape.of(arch, e.lanes)
   verifier = EngineVerifier(mesh, Functions(verifiers.make_of(name), arch),
                             _zeros(arch, mesh), how)
-  ids = np.ones(max(1, int(lengths.prompt)), np.int32)
+  ids = _question(lengths)
   rows = 2 * how.readers
 
   async def row(group: int, node: Node) -> None:
@@ -123,7 +126,13 @@ def _reading(e: Experiment, name: str, mesh: parallel.Mesh, lengths: Lengths) ->
     verifier.release(group, node)
 
   seconds = _seconds(question, verifier)
-  return cost.read(e, name, rows * step * verifier.groups, lengths.prompt + step / 2) / seconds
+  return verifier.groups * (cost.read(e, name, len(ids), len(ids) / 2)
+                            + cost.read(e, name, rows * step, len(ids) + step / 2)) / seconds
+
+
+def _question(lengths: Lengths) -> np.ndarray:
+  """Ids of what is read of each prompt: in the runs that are planned it takes its time too."""
+  return np.ones(max(1, int(lengths.question)), np.int32)
 
 
 def _seconds(question: Callable[[int], Any], model: EngineGenerator | EngineVerifier) -> float:

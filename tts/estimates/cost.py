@@ -22,11 +22,20 @@ from tts.train.steps import init_params
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
-  """Mean tokens of a prompt and of a solution, and steps of a solution."""
+  """Mean tokens of a prompt and of a solution, and steps of a solution.
+
+  `shared` are the tokens that all prompts begin with, which are read once for all.
+  """
 
   prompt: float
   solution: float
   steps: float
+  shared: float = 0.0
+
+  @property
+  def question(self) -> float:
+    """Tokens that are read of each prompt."""
+    return self.prompt - self.shared
 
   @property
   def text(self) -> float:
@@ -115,6 +124,13 @@ def solutions(e: Experiment, name: str, count: float, lengths: Lengths) -> float
   if not e.models[verifiers.model_of(name)].enabled:
     return 0.0
   return read(e, name, count * lengths.solution, lengths.text * 0.75)
+
+
+def prompts(e: Experiment, name: str, count: float, lengths: Lengths) -> float:
+  """FLOPs of so many prompts, each read before its solutions; 0 if the model is off."""
+  if not e.models[verifiers.model_of(name)].enabled:
+    return 0.0
+  return read(e, name, count * lengths.question, lengths.prompt - lengths.question / 2)
 
 
 def generating(stage: str, generations: float, lengths: Lengths, written: float, read: float,

@@ -48,13 +48,14 @@ def duration(seconds: float) -> str:
 
 
 def table(experiment: Experiment, stages: Collection[str] | None = None,
-          timed: bool = True) -> str:
-  """The plan as text, a line a stage; columns are as wide as what is in them.
+          timed: bool = True, done: Collection[str] = ()) -> str:
+  """The plan as text, a line a stage, and what it goes by; columns are as wide as what is in them.
 
   Args:
     experiment: what is planned.
     stages: those that will be run; None for all.
     timed: whether it is to run here, so that this machine is asked how long it will take.
+    done: stages whose results are there already.
   """
   given = timed and experiment.models['base'].checkpoint
   lengths = (calibrate.sampled if given else _lengths)(experiment)
@@ -63,8 +64,19 @@ def table(experiment: Experiment, stages: Collection[str] | None = None,
   for c in costs(experiment, lengths):
     if stages is not None and c.stage not in stages:
       continue
+    time = 'done' if c.stage in done else duration(speeds.seconds(c.spent)) if speeds else '?'
     lines.append((c.stage, f'{c.generations:,}', f'{c.tokens:,}', f'{c.flops / 1e9:,.1f}',
-                  f'{c.memory / 1e6:,.1f}', duration(speeds.seconds(c.spent)) if speeds else '?'))
+                  f'{c.memory / 1e6:,.1f}', time))
   first, *others = (max(map(len, column)) for column in zip(*lines))
-  return '\n'.join('  '.join([f'{stage:<{first}}', *(f'{v:>{w}}' for v, w in zip(values, others))])
-                   for stage, *values in lines)
+  rows = ['  '.join([f'{stage:<{first}}', *(f'{v:>{w}}' for v, w in zip(values, others))])
+          for stage, *values in lines]
+  return '\n'.join([*rows, _assumed(lengths, 'some samples' if given else 'the data')])
+
+
+def _assumed(lengths: Lengths, source: str) -> str:
+  """What the plan goes by, in a line."""
+  same = f' ({lengths.shared:.0f} of them the same)' if lengths.shared else ''
+  return (f'by {source}: prompts of {lengths.prompt:.0f} tokens{same}, solutions of '
+          f'{lengths.solution:.0f} in {lengths.steps:.1f} steps. Every text counts, and equal ones '
+          'are computed once: where solutions are short it takes less, down to a third. Compiling '
+          'is not in it')

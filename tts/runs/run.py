@@ -248,9 +248,7 @@ class Run:
                field: str = 'search.questions') -> list[Problem]:
     """The split's first `count` problems; `field` of the config is what asks for so many."""
     found = self._split(split)
-    if count is not None and len(found) < count:
-      raise InputError(f'split {split} has {len(found)} problems, the config asks for {count}: set '
-                       f'--config.{field}={len(found)} or less')
+    problems_lib.check_enough(split, len(found), count or 0, field)
     return found[:count]
 
   @functools.cache

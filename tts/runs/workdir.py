@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import pathlib
 import re
 import time
 from typing import Any
@@ -182,14 +183,28 @@ class Workdir:
     return found
 
   def finish_stage(self, name: str, usage: Usage, budget_seconds: int | None = None,
-                   **seconds: float) -> None:
-    """Records what a stage took, added to what earlier, interrupted starts took."""
+                   config_hash: str | None = None, **seconds: float) -> None:
+    """Records what a stage took, added to what earlier, interrupted starts took.
+
+    config_hash: fingerprint of the config that it is finished for, where it is asked about later.
+    """
     relative = f'stages/{name}.json'
     before = self._read_dict(relative)
     spent = {k: before.get(k, 0) + v for k, v in (usage.spent() | seconds).items()}
     peak = max(before.get('peak_rss_bytes', 0), machine.peak_rss_bytes())
     self.write_json(relative, {'stage': name, **spent, 'budget_seconds': budget_seconds,
-                               'peak_rss_bytes': peak})
+                               'peak_rss_bytes': peak, 'config_hash': config_hash})
+
+
+def finished(root: str, config_hash: str) -> set[str]:
+  """Stages that a workdir, which need not be there, has finished for a config of this fingerprint.
+
+  Raises:
+    InputError: it is damaged.
+  """
+  files = pathlib.Path(root, 'stages').glob('*.json')
+  found = [records.read_object(path, 'stage') for path in files]
+  return {stage['stage'] for stage in found if stage.get('config_hash') == config_hash}
 
 
 class Usage:

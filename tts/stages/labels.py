@@ -259,6 +259,7 @@ def stage(e: Experiment) -> Stage:
     rollouts = samples * (lengths.steps - 1) * config.rollouts
     written = samples + rollouts / 2  # a rollout writes about half a solution
     return Cost(LABELS, int(samples + rollouts), int(written * lengths.solution),
-                {'write': costs.solutions(e, 'base', written, lengths)})
+                {'write': costs.solutions(e, 'base', written, lengths)
+                 + costs.prompts(e, 'base', config.questions, lengths)})
 
   return Stage(LABELS, 'rollouts', works, uses=uses, cost=cost)

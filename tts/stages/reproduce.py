@@ -14,19 +14,16 @@ from typing import Any
 from absl import logging
 
 from tts import config as config_lib, hosts, machine, parallel
-from tts.answers import grading
 from tts.config import Experiment, Models
 from tts.engine.program import Program
 from tts.eval.claims import claim_sides
 from tts.eval.claims.claims import Claim
-from tts.eval.policy import estimators
 from tts.eval.report import report, votes_file
 from tts.model_kinds import NOTHING, VERIFIERS
-from tts.remote.generator import check_sampling
-from tts.runs import blocks, verifiers, work as work_lib
+from tts.runs import blocks, verifiers, work as work_lib, workdir as workdir_lib
 from tts.runs.run import Run
 from tts.runs.workdir import fingerprint, Usage, Workdir
-from tts.stages import graph
+from tts.stages import checks, graph
 from tts.stages.stage import Stage
 from tts.types import InputError
 
@@ -36,7 +33,7 @@ _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-d
 
 def open_run(experiment: Experiment, workdir: str) -> Run:
   """Opens or makes the workdir of the first seed, and writes down what is being run in it."""
-  grading.check(experiment.data.grader)  # before hours of training
+  checks.check(experiment)
   return _begin(experiment, workdir) or _join(experiment, workdir)
 
 
@@ -46,12 +43,8 @@ def _begin(experiment: Experiment, workdir: str) -> Run:
   folder.hold()
   config = config_lib.as_json(experiment)
   run = Run(experiment, folder, experiment.seeds[0])
-  verifiers.main(experiment)  # a mistake is to show now, while nothing has changed
-  verifiers.check_served(experiment)
-  for name in experiment.models.served:
-    check_sampling(experiment.sampling, 'config.sampling')
+  for name in experiment.models.served:  # a mistake is to show now, while nothing has changed
     run.served(name)
-  estimators.checked(experiment.difficulty.estimator, 'config.difficulty.estimator')
   run.data_mark(experiment.search.split)
   folder.write_json('run.json', {
       'config': config, 'config_hash': fingerprint(config),
@@ -74,13 +67,22 @@ def _join(experiment: Experiment, workdir: str) -> Run:
   return Run(experiment, Workdir(workdir), experiment.seeds[0])
 
 
-def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
+def _by_seed(experiment: Experiment, workdir: str) -> list[tuple[Experiment, str]]:
   """A run per seed: the first one's folder is the workdir, the others' are `seeds/<s>` in it."""
-  runs = [open_run(experiment, workdir)]
-  for seed in experiment.seeds[1:]:
-    alone = dataclasses.replace(experiment, seeds=(seed,))
-    runs.append(open_run(alone, os.path.join(workdir, 'seeds', str(seed))))
-  return runs
+  return [(experiment, workdir), *(
+      (dataclasses.replace(experiment, seeds=(seed,)), os.path.join(workdir, 'seeds', str(seed)))
+      for seed in experiment.seeds[1:])]
+
+
+def open_runs(experiment: Experiment, workdir: str) -> list[Run]:
+  """The runs of all seeds; each as of `open_run`."""
+  return [open_run(alone, folder) for alone, folder in _by_seed(experiment, workdir)]
+
+
+def finished(experiment: Experiment, workdir: str) -> set[str]:
+  """Stages that a workdir, which need not be there, has finished for this config, of all seeds."""
+  return set.intersection(*(workdir_lib.finished(folder, fingerprint(config_lib.as_json(alone)))
+                            for alone, folder in _by_seed(experiment, workdir)))
 
 
 def begin(experiment: Experiment, workdir: str, claims: Sequence[Claim],
@@ -143,6 +145,7 @@ def _timed(run: Run, stage: Stage) -> Iterator[list[int]]:
                f', {sum(there)} blocks there already' if sum(there) else '')
   if hosts.is_first():
     run.workdir.finish_stage(stage.name, usage, budget_seconds=planned,
+                             config_hash=fingerprint(config_lib.as_json(run.experiment)),
                              compile_seconds=Program.compile_seconds - compiling)
 
 

@@ -219,11 +219,19 @@ def stage(e: Experiment) -> Stage:
     sampled, guided = strategies.sampled(e), strategies.guided(e, lengths.steps)
     pool, greedy = config.questions * config.large_samples, config.questions
     larger = [name for name in _larger(e) if enabled(name)]
+    prompts = lambda name, count: costs.prompts(e, name, count, lengths)
+    searched = {guide: sum(how.questions for how in settings)
+                for guide, settings in strategies.by_guide(e).items()}
+    pools = 2 * greedy + min(config.deep_questions, greedy) * bool(config.deep_pool)
     written = (solutions('base', sampled + sum(guided.values()))
-               + sum(solutions(name, pool + greedy) for name in larger))
-    read = (sum(solutions(costs.model_of(e, name), sampled) for name in others if enabled(name))
-            + sum(solutions(guide, count) for guide, count in guided.items())
-            + len(larger) * solutions(main, pool))
+               + prompts('base', pools + sum(searched.values()))
+               + sum(solutions(name, pool + greedy) + prompts(name, 2 * greedy)
+                     for name in larger))
+    scored = [costs.model_of(e, name) for name in others if enabled(name)]
+    read = (sum(solutions(name, sampled) + prompts(name, pools) for name in scored)
+            + sum(solutions(guide, count) + prompts(guide, searched[guide])
+                  for guide, count in guided.items())
+            + len(larger) * (solutions(main, pool) + prompts(main, greedy)))
     return costs.generating('search', sampled + len(larger) * (pool + greedy)
                             + sum(guided.values()), lengths, written, read)
 
@@ -242,8 +250,9 @@ def difficulty_stage(e: Experiment) -> Stage:
 
   def cost(lengths: Lengths) -> Cost:
     pool = e.search.questions * config.samples
-    return costs.generating('difficulty', pool, lengths, costs.solutions(e, 'base', pool, lengths),
-                            costs.solutions(e, main, pool, lengths))
+    of = lambda name: (costs.solutions(e, name, pool, lengths)
+                       + costs.prompts(e, name, e.search.questions, lengths))
+    return costs.generating('difficulty', pool, lengths, of('base'), of(main))
 
   return Stage('difficulty', 'search', difficulty_works, probe.run_probe, uses=uses, cost=cost,
                reported=True)

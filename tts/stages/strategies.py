@@ -135,15 +135,18 @@ def sampled(experiment: Experiment) -> int:
   return config.questions * (1 + config.pool) + deep * config.deep_pool
 
 
+def by_guide(experiment: Experiment) -> dict[str, list[Setting]]:
+  """Per verifier what it guides."""
+  config, main = experiment.search, verifiers.main(experiment)
+  few = min(config.deep_questions, config.questions) or config.questions
+  found = {main: searches(experiment)} | {
+      guide: [Setting(strategy, few, shown=False) for strategy in plain(config)]
+      for guide in verifiers.beside(experiment)}
+  return {name: settings for name, settings in found.items()
+          if experiment.models[verifiers.model_of(name)].enabled}
+
+
 def guided(experiment: Experiment, steps: float) -> dict[str, float]:
   """Per verifier the generations that searches write for it, of solutions of so many steps."""
-  config, main = experiment.search, verifiers.main(experiment)
-  deep = min(config.deep_questions, config.questions)
-  enabled = lambda name: experiment.models[verifiers.model_of(name)].enabled
-  found = {}
-  if enabled(main):
-    found[main] = sum(how.questions * written(how.strategy, steps)
-                      for how in searches(experiment))
-  for guide in filter(enabled, verifiers.beside(experiment)):
-    found[guide] = (deep or config.questions) * sum(written(s, steps) for s in plain(config))
-  return found
+  return {name: sum(how.questions * written(how.strategy, steps) for how in settings)
+          for name, settings in by_guide(experiment).items()}

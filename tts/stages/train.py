@@ -20,7 +20,7 @@ from tts.models.transformer import num_params
 from tts.runs import blocks, watch
 from tts.runs.run import Model, Run
 from tts.runs.workdir import fault, fingerprint
-from tts.stages import strategies
+from tts.stages import checks
 from tts.stages.stage import Stage
 from tts.train import checkpoint, fit as fit_lib, latent_folder, packed
 from tts.train.steps import TrainConfig
@@ -31,18 +31,13 @@ from tts.types import InputError, Problem
 def prepare(run: Run) -> None:
   """Stage `data`: the embedded benchmark on disk, and a tokenizer trained on its text.
 
-  Everything that later stages ask of the data is checked here, before anything is trained.
+  The prompts of all questions that later stages ask are looked at, before anything is trained.
   """
   e = run.experiment
   problems = run.problems('lm')
   if not run.model_config('base').checkpoint:
     _train_tokenizer(run, problems)
-  strategies.searches(e)
-  asked = [('verifier', e.labels.questions, 'labels.questions'),
-           (e.search.split, e.search.questions, 'search.questions')]
-  if e.revision.enabled:
-    asked.append(('revision', e.revision.questions, 'revision.questions'))
-  for problem in (p for one in asked for p in run.problems(*one)):
+  for problem in (p for one in checks.asked(e) for p in run.problems(*one)):
     blocks.encode(problem, run.prompts, e.limits.max_prompt_tokens)
 
 

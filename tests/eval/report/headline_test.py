@@ -2,7 +2,7 @@
 
 import pytest
 
-from tts.eval.report import compared, findings, headline
+from tts.eval.report import compared, findings, headline, run_tables, small_bins
 
 NOTHING = {'config': None, 'models': {}, 'verifier': {'main': 'prm', 'prm': None}, 'curves': [],
            'contrasts': [], 'reasons': {}, 'pooled': []}
@@ -122,10 +122,76 @@ def test_the_table_has_at_most_ten_rows_and_always_the_majority():
   assert body.count('<tr>') == headline.MOST_ROWS == 10
   assert '<td>majority</td>' in body and '<td>one sample</td>' in body and 'greedy, base' in body
   assert '<td>method0</td><td>0.900 [0.880, 0.920]</td>' in body
-  assert body.count('>highest<') == 1 and 'not told apart (-0.010)' in body
+  assert body.count('>highest at N = 16<') == 1 and 'not told apart (-0.010)' in body
   assert 'Not shown here: 16 of the methods.' in headline.note(made)
   few = headline.table(results(ONE, MANY, models={'base': {**model, 'greedy_n': 30}}))
   assert few.count('other questions') == 2
+
+
+def test_the_table_goes_by_accuracy_and_puts_the_cheaper_of_equal_ones_first():
+  model = {'greedy': 0.71, 'greedy_ci95': [0.67, 0.75], 'greedy_n': 400}
+  made = results(ONE, MANY, WEIGHTED, BEAM, models={'base': model})
+  _, body = headline.table(made).split('<tbody>')
+  names = [line.partition('</td>')[0] for line in body.split('<tr><td>')[1:]]
+  assert names == ['greedy, base model', 'beam search (M = 4)', 'best-of-N weighted', 'majority',
+                   'one sample']
+
+
+@pytest.mark.parametrize('n, told', [(9, True), (10, False)])
+def test_bins_of_few_questions_are_a_sentence(n, told):
+  def bins(strategy, budget, accuracy, **more):
+    return [row(strategy, budget, accuracy, 0.05, n=n - (b == 5), bin_=b, **more)
+            for b in range(1, 6)]
+  made = results(
+      ONE, BEAM, *bins('majority', 1, 0.4), *bins('beam', 16, 0.6, beam_width=4), ablations=[],
+      flops_matched=[{'bin': None}, {'bin': 2}], break_even=[], revisions=None,
+      logprob={'auc_by_bin': [[1, 0.5, None, 9]]})
+  shown = small_bins.left_out(made)
+  where = headline.sentences(shown)[2]
+  assert (shown is made) != told and ('small_bins' in shown) == told
+  if told:
+    assert where == ('Which questions gain cannot be said: a bin of difficulty holds 9 questions '
+                     'at most, and of fewer than 10 nothing is told apart, so nothing is shown '
+                     'by bin.')
+    assert [r['bin'] for r in shown['curves']] == [None, None]
+    assert shown['flops_matched'] == [{'bin': None}] and shown['logprob']['auc_by_bin'] == []
+    assert len(made['curves']) == 12  # the results keep theirs
+  else:
+    assert where.startswith('By difficulty (bin 1 = easiest of 5)')
+
+
+@pytest.mark.parametrize('gain, beside', [(0.0, None), (1e-5, None), (-0.05, 'summed')])
+def test_the_log_probability_is_not_compared_with_itself(gain, beside):
+  about = {'auc_within': 0.6, 'auc_within_ci95': [0.5, 0.7], 'auc_within_n': 30,
+           'auc_gain_within': gain, 'auc_gain_within_ci95': [gain, gain],
+           'auc_logprob_within': 0.65, 'prefix_auc_within': None, 'auc_pooled': None,
+           'gap_closed': None, 'gap_closed_ci95': None, 'auc_question_only': None}
+  made = results(ONE, MANY, WEIGHTED, config={'verifier': 'logprob'},
+                 verifier={'main': 'logprob', 'logprob': about})
+  said, table = findings.verifier(made), run_tables.key_numbers(made)
+  assert 'the mean log-probability\'s AUC is 0.600' in said
+  assert ('beside' in said) == ('gain over' in table) == (beside is not None)
+  if beside:
+    assert 'beside the model\'s own summed log-probability: behind, -0.050' in said
+    assert 'summed log-probability: AUC within' in table
+  assert 'is the mean log-probability a token, and the log-probability vote goes by the sum' in (
+      headline.note(made))
+
+
+def test_the_cheapest_answer_is_not_set_beside_itself():
+  greedy = row('greedy', 1, 0.6, flops=1e6)
+  assert findings.cost(results(greedy, {**MANY, 'accuracy': 0.5})).endswith(
+      'is greedy at N = 1 for 1e+06 FLOPs a question, which is the cheapest answer too.')
+  assert 'the cheapest answer, greedy at N = 1' in findings.cost(results(
+      greedy, {**MANY, 'accuracy': 0.7}))
+
+
+def test_a_run_without_a_plan_is_not_told_to_have_kept_it():
+  stage = {'stage': 'search', 'wall_seconds': 5.0, 'budget_seconds': None}
+  said = lambda *stages: findings.spent({'ledger': {}, 'stages': stages})
+  assert said(stage).endswith('the run took 5 s.')
+  assert said({**stage, 'budget_seconds': 9}).endswith('no stage over its plan.')
+  assert said(stage, {**stage, 'budget_seconds': 2}).endswith('longer than planned in search.')
 
 
 def finding(value, interval):

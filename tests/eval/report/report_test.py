@@ -28,7 +28,7 @@ FIGURES = {name for name in all_figures.FILES if not name.startswith((
 
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory):
-  workdir = synthetic.write_run(tmp_path_factory.mktemp('run'), questions=40)
+  workdir = synthetic.write_run(tmp_path_factory.mktemp('run'), questions=50)
   report.write(workdir)
   return workdir
 
@@ -109,7 +109,7 @@ def test_a_report_of_every_verifier(tmp_path):
       (tmp_path / f'report/{name}.csv').open())}
   every = {figure.VERIFIERS[name] for name in names}
   assert lines('prm_vs_orm') == lines('over_optimisation') == every
-  assert lines('auc_by_step') == every | {figure.LOGPROB}
+  assert lines('auc_by_step') == every | {figure.SUMMED}
   assert 'Hollow points are of fewer questions (5 of 20)' in text
   fools = text.split('What fools the verifiers')[1].split('class="part"')[0]
   assert fools.count('<details><summary>') == 3 and fools.count('<details open') == 1
@@ -167,8 +167,9 @@ def test_no_text_of_a_run_becomes_markup(tmp_path):
 
 
 def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
-  synthetic.write_run(tmp_path, questions=6)
+  synthetic.write_run(tmp_path, questions=50)
   report.write(tmp_path)
+  assert (tmp_path / 'report/accuracy_vs_budget_by_bin.png').exists()
   (tmp_path / 'report/mine.png').write_bytes(b'a reader put this here')
   (tmp_path / 'trees/q0000-beam-m4-n16.json').unlink()
   shutil.rmtree(tmp_path / 'records/difficulty')

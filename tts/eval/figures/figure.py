@@ -16,8 +16,9 @@ NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
 _SEARCHES = {'beam': 'beam search', 'lookahead': 'lookahead search'}
 VERIFIERS = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM',
              'orm_more': 'ORM, more solutions', 'latent': 'hidden states',
-             'logprob': 'log-probability'}
-LOGPROB = 'log-probability'
+             'logprob': 'mean log-probability'}
+LOGPROB = 'logprob'  # the verifier: the mean over a solution's tokens
+SUMMED = 'summed log-probability'  # label of what no verifier is asked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +106,14 @@ def main(results: Mapping[str, Any]) -> str:
 
 def main_label(results: Mapping[str, Any]) -> str:
   return VERIFIERS.get(main(results)) or _words(main(results))
+
+
+def rival(results: Mapping[str, Any], name: str) -> str | None:
+  """The log-probability that a verifier is compared with; None where it is that one itself."""
+  if name != LOGPROB:
+    return 'log-probability'
+  gain = (results['verifier'][name] or {}).get('auc_gain_within')
+  return SUMMED if gain is not None and abs(gain) >= 5e-4 else None  # less is rounding
 
 
 def judges(results: Mapping[str, Any]) -> dict[str, str]:

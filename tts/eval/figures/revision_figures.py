@@ -20,14 +20,15 @@ def chain_figure(results: Mapping[str, Any]) -> Figure | None:
     return None
   rows = [r for r in made['pass_at_1'] if r['bin'] is None]
   binned = [r for r in made['pass_at_1'] if r['bin'] is not None]
-  figure, axes = plots.new(10.4, 4.4, 2)
+  figure, axes = plots.new(10.4, 4.4, 1 + bool(binned))
   plots.line(axes[0], 'all questions', rows, 'step', looks=plots.graded(0, 1))
-  _graded(axes[1], 'bin {}', binned, 'bin', 'step')
   for ax, title in zip(axes, ('all questions', 'oracle bins, 1 = easiest')):
     ax.set_xlabel('answer of the chain')
     ax.set_title(title, fontsize=10)
   axes[0].set_ylabel('accuracy of this answer alone')
-  axes[1].legend(frameon=False, fontsize=8)
+  if binned:
+    _graded(axes[1], 'bin {}', binned, 'bin', 'step')
+    axes[1].legend(frameon=False, fontsize=8)
   flips = made['flips']
   return Figure(
       'revision_chain', 'Accuracy along a chain of revisions',
@@ -92,10 +93,11 @@ def ratio_figure(results: Mapping[str, Any]) -> Figure | None:
   overall = [r for r in rows if r['bin'] is None]
   splits = lambda n: sum(r['budget'] == n for r in overall)
   shown = max(budgets, key=lambda n: (splits(n), n))  # the largest pools hold few splits
-  figure, axes = plots.new(10.4, 4.4, 2)
+  binned = [r for r in rows if r['budget'] == shown and r['bin'] is not None]
+  figure, axes = plots.new(10.4, 4.4, 1 + bool(binned))
   _graded(axes[0], 'N = {}', overall, 'budget', 'ratio')
-  _graded(axes[1], 'bin {}', [r for r in rows if r['budget'] == shown and r['bin'] is not None],
-          'bin', 'ratio')
+  if binned:
+    _graded(axes[1], 'bin {}', binned, 'bin', 'ratio')
   for ax, title in zip(axes, ('all questions', f'N = {shown}, oracle bins')):
     ax.set_xscale('log', base=2)
     ax.set_xlabel('answers of a chain / chains')

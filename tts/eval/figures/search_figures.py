@@ -130,8 +130,9 @@ def stages_figure(results: Mapping[str, Any]) -> Figure | None:
           if s['budget_seconds'] and s['wall_seconds'] > s['budget_seconds']]
   total = sum(s['wall_seconds'] for s in stages)
   planned = sum(s['budget_seconds'] or 0 for s in stages)
+  kept = (f', {planned:.0f} s planned; '
+          + (f'over plan: {", ".join(over)}' if over else 'no stage over its plan'))
   return Figure(
       'stages', 'Planned and actual time',
-      f'{total:.0f} s in all, {planned:.0f} s planned; '
-      + (f'over plan: {", ".join(over)}.' if over else 'no stage over its plan.'),
+      f'{total:.0f} s in all{kept if planned else ""}.',
       stages, *plots.pictures(figure))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tts.eval.figures.figure import Figure, hollow, judges, LOGPROB, main, main_label, number
-from tts.eval.figures.figure import overall, said
+from tts.eval.figures.figure import Figure, hollow, judges, main, main_label, number, overall
+from tts.eval.figures.figure import said, SUMMED
 from tts.eval.report import plots
 
 _LAST = 'last'
@@ -92,13 +92,13 @@ def auc_figure(results: Mapping[str, Any]) -> Figure | None:
   found = _described(results)
   alone = results['logprob'] or {}
   by_bin = {label: v['auc_by_bin'] for label, v in found.items()}
-  by_bin = {k: v for k, v in {**by_bin, LOGPROB: alone.get('auc_by_bin')}.items() if v}
+  by_bin = {k: v for k, v in {**by_bin, SUMMED: alone.get('auc_by_bin')}.items() if v}
   by_step = {label: v['auc_by_step'] for label, v in found.items() if v['auc_by_step']}
   if not by_step:
     return None
   if alone.get('auc_within') is not None:
-    by_step[LOGPROB] = [[_LAST, alone['auc_within'], alone['auc_within_ci95'],
-                         alone['auc_within_n']]]
+    by_step[SUMMED] = [[_LAST, alone['auc_within'], alone['auc_within_ci95'],
+                        alone['auc_within_n']]]
   table = [{'line': label, 'of': of, 'at': place, 'auc': auc, 'ci95': ci95, 'n': n}
            for of, part in (('step', by_step), ('bin', by_bin))
            for label, entries in part.items() for place, auc, ci95, n in entries]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tts.eval.figures.figure import called, judges, main, main_label, NAMES, number, overall
-from tts.eval.figures.figure import verifiers
+from tts.eval.figures.figure import rival, verifiers
 from tts.eval.policy.difficulty import CHARGED
 from tts.eval.report.compared import by_bin, Difference, difference, said
 from tts.eval.report.headline import binned, compared
@@ -56,10 +56,12 @@ def cost(results: Results) -> str:
     return 'What an answer costs was not counted: tokens, FLOPs and seconds are not known.'
   best = max(rows, key=lambda r: r['accuracy'])
   cheap = min(rows, key=lambda r: r['flops'])
-  return (f'The highest accuracy, {number(best["accuracy"], best["ci95"])}, is {called(best)} at '
-          f'N = {best["budget"]} for {best["flops"]:.3g} FLOPs a question; the cheapest answer, '
-          f'{called(cheap)} at N = {cheap["budget"]} for {cheap["flops"]:.3g}, is right on '
-          f'{number(cheap["accuracy"], cheap["ci95"])}.')
+  text = (f'The highest accuracy, {number(best["accuracy"], best["ci95"])}, is {called(best)} at '
+          f'N = {best["budget"]} for {best["flops"]:.3g} FLOPs a question')
+  if cheap is best:
+    return f'{text}, which is the cheapest answer too.'
+  return (f'{text}; the cheapest answer, {called(cheap)} at N = {cheap["budget"]} for '
+          f'{cheap["flops"]:.3g}, is right on {number(cheap["accuracy"], cheap["ci95"])}.')
 
 
 def policy(results: Results) -> str:
@@ -86,9 +88,10 @@ def verifier(results: Results) -> str:
   text = (f'Between right and wrong answers of the same question the {label}\'s AUC is '
           f'{number(about["auc_within"], about["auc_within_ci95"])} (a coin has 0.5, '
           f'n = {about["auc_within_n"]})')
-  if about.get('auc_gain_within') is not None:
+  other = rival(results, main(results))
+  if other and about.get('auc_gain_within') is not None:
     d = Difference(about['auc_gain_within'], about['auc_gain_within_ci95'], about['auc_within_n'])
-    text += f'; beside the model\'s own log-probability: {said(d)}'
+    text += f'; beside the model\'s own {other}: {said(d)}'
   return f'{text}.'
 
 
@@ -196,5 +199,7 @@ def _spent(counted: int, lost: int, times: Sequence[Mapping[str, Any]]) -> Itera
   if times:
     over = [s['stage'] for s in times if s['budget_seconds']
             and s['wall_seconds'] > s['budget_seconds']]
-    yield (f'the run took {sum(s["wall_seconds"] for s in times):,.0f} s, '
-           + (f'longer than planned in {", ".join(over)}' if over else 'no stage over its plan'))
+    planned = any(s['budget_seconds'] for s in times)
+    yield (f'the run took {sum(s["wall_seconds"] for s in times):,.0f} s'
+           + (f', longer than planned in {", ".join(over)}' if over else
+              ', no stage over its plan' if planned else ''))

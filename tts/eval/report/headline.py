@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tts.eval.figures.figure import called, main_label, number
+from tts.eval.figures.figure import called, LOGPROB, main, main_label, number
 from tts.eval.report import page
 from tts.eval.report.compared import by_bin, Difference, difference, Row
 
@@ -135,6 +135,8 @@ def binned(results: Mapping[str, Any], a: Row, b: Row) -> dict[int, Difference]:
 
 def _where(results: Mapping[str, Any], found: Compared) -> str:
   """In which bins of difficulty the best method gains over one sample."""
+  if 'small_bins' in results:
+    return results['small_bins']
   gains = binned(results, found.best, found.one)
   if not gains:
     reason = results['reasons'].get('curves.bin')
@@ -164,16 +166,18 @@ def _shown(results: Mapping[str, Any], found: Compared) -> tuple[list[Row], dict
 
 
 def table(results: Mapping[str, Any]) -> str:
-  """At most `MOST_ROWS` rows: methods at one budget, the highest first, then single answers."""
+  """Methods at one budget and single answers by accuracy, of equal ones the cheaper first."""
   found = compared(results)
   if found is None:
     return ''
   methods, single = _shown(results, found)
+  named = [*((called(r), r) for r in methods), *single.items()]
   rows = []
-  for name, r in [*((called(r), r) for r in methods), *single.items()]:
+  for name, r in sorted(named, key=lambda x: (-x[1]['accuracy'], x[1]['budget'])):
     rows.append([name, number(r['accuracy'], r['ci95']),
                  '' if r is found.one else _gain(results, r, found.one),
-                 'highest' if r is found.best else _beside(results, r, found.best),
+                 f'highest at N = {found.budget}' if r is found.best
+                 else _beside(results, r, found.best),
                  times(r['flops'] / found.one['flops'])
                  if r['flops'] and found.one['flops'] else ''])
   return page.table(_HEADER, rows, label=f'Methods at N = {found.budget}')
@@ -199,7 +203,9 @@ def note(results: Mapping[str, Any]) -> str:
     return ''
   left = len(found.methods) - len(_shown(results, found)[0])
   return (f'N = {found.budget} generations a question, {found.best["n"]:,} questions; a verifier, '
-          f'where one is read, is the {main_label(results)}. Brackets: 95% intervals, of '
+          f'where one is read, is the {main_label(results)}'
+          + (' a token, and the log-probability vote goes by the sum' if main(results) == LOGPROB
+             else '') + '. Brackets: 95% intervals, of '
           'differences question by question where the run has them so, else from both accuracies\' '
           'intervals, which is wider. Not told apart: the interval includes 0. The highest '
           'was chosen by these numbers, which flatters it.'

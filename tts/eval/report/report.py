@@ -20,7 +20,7 @@ from tts.eval.exchange import exchange_sides
 from tts.eval.figures import all_figures
 from tts.eval.policy import estimators, policy
 from tts.eval.report import index_page, opening, question_data, results as results_lib
-from tts.eval.report import training_seeds, tree_list, tree_page
+from tts.eval.report import small_bins, training_seeds, tree_list, tree_page
 from tts.eval.report.training_seeds import Cell, CLAIMS
 from tts.eval.storage import outcome_table, records, runfiles
 from tts.types import InputError
@@ -91,13 +91,14 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
     policy.save(fitted, run.root / 'policy.json')
   else:  # one from before would answer for records that are no longer there
     (run.root / 'policy.json').unlink(missing_ok=True)
-  figures = all_figures.draw(results, mapped)
+  shown = small_bins.left_out(results)
+  figures = all_figures.draw(shown, mapped)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)
     records.write_bytes(folder / f'{figure.name}.csv', figure.csv())
   trees = list(mapped(functools.partial(_tree, folder), run.trees))
   records.write_bytes(folder / 'index.html', index_page.render(
-      results, figures, trees, tree_list.votes(outcomes, trees)).encode())
+      shown, figures, trees, tree_list.votes(outcomes, trees)).encode())
   drawn = {f.name for f in figures}
   stale = [folder / f'{name}.{end}' for name in all_figures.FILES if name not in drawn
            for end in ('png', 'csv')]

@@ -6,7 +6,8 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from tts.eval.figures.figure import judges, lines as lines_of, main, main_label, number, verifiers
+from tts.eval.figures.figure import judges, lines as lines_of, main, main_label, number, rival
+from tts.eval.figures.figure import verifiers
 from tts.eval.report import page, tables, training_seeds
 from tts.eval.storage.samples import COUNTS
 
@@ -53,12 +54,13 @@ def summary(results: Mapping[str, Any]) -> list[str]:
   else:
     lines.append('No beam search yet.' + versus)
   prm, label = results['verifier'][main(results)] or {}, main_label(results)
+  other = rival(results, main(results))
   if prm.get('auc_within') is not None:
     lines.append(
         f'Between right and wrong answers of the same question the {label}\'s AUC is '
         f'{number(prm["auc_within"], prm["auc_within_ci95"])}'
-        + ('' if prm['auc_gain_within'] is None else
-           f', {prm["auc_gain_within"]:+z.3f} against the log-probability\'s')
+        + (f', {prm["auc_gain_within"]:+z.3f} against the {other}\'s'
+           if other and prm['auc_gain_within'] is not None else '')
         + '; it closes '
         f'{number(prm["gap_closed"], prm["gap_closed_ci95"])} of the gap from majority to pass@16.')
   else:
@@ -86,9 +88,10 @@ def _key_numbers(results: Mapping[str, Any]) -> list[list[Any]]:
     if v is not None:
       n, tag = v['auc_within_n'], judges(results)[name]
       add(f'{tag}: AUC within a question', v['auc_within'], v['auc_within_ci95'], n)
-      add(f'{tag}: gain over log-probability', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
-      if name == main(results):
-        add('log-probability: AUC within a question', v['auc_logprob_within'], None, n)
+      if other := rival(results, name):
+        add(f'{tag}: gain over {other}', v['auc_gain_within'], v['auc_gain_within_ci95'], n)
+        if name == main(results):
+          add(f'{other}: AUC within a question', v['auc_logprob_within'], None, n)
       if v['prefix_auc_within'] is not None:
         add(f'{tag}: AUC of unfinished steps', v['prefix_auc_within'], None,
             v['prefix_auc_within_n'])
