@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import dataclasses
 import re
 
-from tts.model_kinds import Kind, KINDS, LEARNS, STATES
+from tts.model_kinds import Kind, KINDS, LEARNS, NOTHING, STATES
 from tts.models.arch import Arch, decoder
 from tts.train.latent_config import LatentConfig
 from tts.train.steps import TrainConfig
@@ -129,6 +129,11 @@ class Models(dict[str, ModelConfig]):
     """Those of `names`, or of all, that the run trains: enabled, and not given as a checkpoint."""
     return tuple(name for name in (self if names is None else names)
                  if self[name].enabled and not self[name].checkpoint)
+
+  @property
+  def learning(self) -> bool:
+    """Whether the run trains anything."""
+    return any(self[name].learns != NOTHING for name in self.trained())
 
   @property
   def learning_states(self) -> tuple[str, ...]:

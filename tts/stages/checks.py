@@ -9,7 +9,6 @@ from tts.answers import grading
 from tts.config import Experiment
 from tts.data import hub, problems as problems_lib
 from tts.eval.policy import estimators
-from tts.model_kinds import NOTHING
 from tts.remote.generator import check_sampling
 from tts.runs import verifiers
 from tts.stages import strategies
@@ -44,7 +43,7 @@ def check(e: Experiment) -> None:
 def asked(e: Experiment) -> Iterator[tuple[str, int, str]]:
   """(split, questions, the field that says so) of what is measured, and of what is learnt from."""
   yield e.search.split, e.search.questions, 'search.questions'
-  if any(e.models[name].learns != NOTHING for name in e.models.trained()):
+  if e.models.learning:
     yield 'verifier', e.labels.questions, 'labels.questions'
     if e.revision.enabled:
       yield 'revision', e.revision.questions, 'revision.questions'

@@ -252,7 +252,9 @@ def difficulty_stage(e: Experiment) -> Stage:
     pool = e.search.questions * config.samples
     of = lambda name: (costs.solutions(e, name, pool, lengths)
                        + costs.prompts(e, name, e.search.questions, lengths))
-    return costs.generating('difficulty', pool, lengths, of('base'), of(main))
+    probed = (e.search.questions + e.labels.questions) * e.models.learning
+    return costs.generating('difficulty', pool, lengths,
+                            of('base') + costs.prompts(e, 'base', probed, lengths), of(main))
 
   return Stage('difficulty', 'search', difficulty_works, probe.run_probe, uses=uses, cost=cost,
                reported=True)

@@ -84,7 +84,8 @@ def save(found: Sequence[Mapping[str, Any]], workdir: pathlib.Path) -> None:
   for taken, why in ((path, 'has powers already'),
                      (workdir / 'report', 'has been reported')):
     if taken.exists():
-      raise InputError(f'{workdir} {why}: power is computed before a run is looked at; give a new folder')
+      raise InputError(f'{workdir} {why}: power is computed before a run is looked at; give a new '
+                       'folder')
   records.write_json(path, list(found))
 
 
