@@ -17,7 +17,7 @@ from tts.train import steps
 
 LOOPING = ('write', 'read', 'values', 'long values', 'resize', 'load', 'fill',
            'save')
-NAMES = (*LOOPING, 'forward', 'prompt')
+NAMES = (*LOOPING, 'forward')
 
 
 @pytest.fixture(scope='module')

@@ -13,8 +13,7 @@ from tts.stages import probe
 from tts.types import BOS_ID, Problem
 
 
-@pytest.mark.parametrize('shared', [0, 20])
-@pytest.mark.parametrize('groups', [1, 2])
+@pytest.mark.parametrize('shared, groups', [(0, 2), (20, 1)])
 def test_a_state_is_that_of_the_whole_prompt(shared, groups):
   """With what all prompts begin with, which is read once, and without."""
   params = toy.decoder_params()

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -252,13 +251,6 @@ def test_the_commands_errors_are_one_line(tmp_path):
 def test_the_analysis_needs_no_jax():
   code = 'import sys, tts.eval.report.report; sys.exit("jax" in sys.modules)'
   assert subprocess.run([sys.executable, '-c', code], cwd=ROOT).returncode == 0
-
-
-def test_it_is_fast_enough_for_a_refresh_after_each_stage(tmp_path):
-  synthetic.write_run(tmp_path, questions=100, difficulty=64)
-  begun = time.process_time()
-  report.write(tmp_path)
-  assert time.process_time() - begun < 15  # 400 questions take about 4 s
 
 
 def test_every_estimators_sums_are_made_once(tmp_path, monkeypatch):

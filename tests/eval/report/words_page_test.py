@@ -1,4 +1,7 @@
-"""The words study's section and what it is rebuilt from, on a made-up study of the same shape."""
+"""The words study's section and what it is rebuilt from, on a made-up study of the same shape.
+
+The real one is rebuilt by `results/recompute.py`, the first step of CI; this one is slow.
+"""
 
 import shutil
 
@@ -66,6 +69,7 @@ def clone(study, tmp_path_factory):
   return root
 
 
+@pytest.mark.slow
 def test_the_section_is_filled_and_every_changed_digit_of_it_is_found(clone):
   page = clone / 'docs' / 'results.md'
   lines = page.read_text('utf-8').splitlines(keepends=True)
@@ -88,6 +92,7 @@ def test_the_section_is_filled_and_every_changed_digit_of_it_is_found(clone):
   assert said == changed
 
 
+@pytest.mark.slow
 def test_a_section_of_a_study_that_is_not_there_is_left_out(clone, monkeypatch):
   monkeypatch.setattr(pages, 'RESULTS', clone / 'results')
   shutil.rmtree(clone / 'results' / 'nobody', ignore_errors=True)
@@ -108,6 +113,7 @@ def test_claims_beside_those_of_a_study_that_lacks_some(tmp_path, monkeypatch):
   assert second == '| It is b | {{new/one verdict b}} | {{old/one verdict b}} |'
 
 
+@pytest.mark.slow
 def test_every_vote_is_rebuilt(study, tmp_path):
   run, published, data = study
   records.write_json(tmp_path / 'results.json', {})
