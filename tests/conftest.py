@@ -27,7 +27,8 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 
 # Long, and without need of the run that the launchers' tests share.
-_MEANWHILE = ('lower_test.py', 'retokenised_test.py', 'evaluate_test.py', 'grading_test.py')
+_MEANWHILE = ('lower_test.py', 'retokenised_test.py', 'evaluate_test.py', 'grading_test.py',
+              'same_bytes_test.py', 'property_test.py', 'latent_test.py')
 
 
 # Marked `fast`: a minute's tests of what is written by hand, with hardly anything to compile.
@@ -48,7 +49,7 @@ _NOT = (
 
 
 def pytest_collection_modifyitems(items):
-  """One worker makes the launchers' run; the other has long tests meanwhile, then both launchers'."""
+  """One worker makes the launchers' run; the others have long tests meanwhile, then all launchers'."""
   for item in items:
     place = item.path.relative_to(pathlib.Path(__file__).parent).as_posix()
     if place.startswith(_FAST) and place not in _NOT and not item.get_closest_marker('slow'):

@@ -33,8 +33,8 @@ EXAMPLES = ('my_method', 'my_verifier', 'my_estimator', 'my_grader', 'my_task')
 METHODS = ('beam', 'lookahead', 'dvts', 'rebase', 'particle_filter')
 # What is searched with beside beam search and lookahead --> (its label, M).
 MORE = {f'{DIVERSE}-m2-penalty0.5-n4': ('diverse, penalty = 0.5, M = sqrt(N)', 2),
-        'dvts-m2-n4': ('dvts, M = sqrt(N)', 2),
-        'rebase-temperature0.1-n4': ('rebase, temperature = 0.1', None),
+        'dvts-m2-n4': ('DVTS, M = sqrt(N)', 2),
+        'rebase-temperature0.1-n4': ('REBASE, temperature = 0.1', None),
         'particle_filter-temperature1-n4': ('particle filter, temperature = 1.0', None),
         'lottery-temperature0.5-n4': ('lottery, temperature = 0.5', None)}
 

@@ -198,7 +198,7 @@ def test_without_gold_answers_there_are_votes_and_predicted_bins(models, tmp_pat
 
 def test_a_larger_model_of_another_tokenizer_is_refused_before_anything_runs(models, tmp_path):
   made = open_config.get_config('chat')
-  made.data.test = str(tmp_path / 'test.jsonl')
+  made.data.test, made.search.questions = str(tmp_path / 'test.jsonl'), 1
   (tmp_path / 'test.jsonl').write_text(json.dumps({'problem': '1+1', 'answer': '2'}) + '\n')
   made.models.base.checkpoint = str(models / 'base')
   made.models.large.checkpoint = str(models / 'prm')

@@ -14,8 +14,9 @@ NAMES = {'majority': 'majority', 'logprob_weighted': 'log-probability vote',
          'best_of_n': 'best-of-N', 'best_of_n_weighted': 'best-of-N weighted',
          'oracle': 'pass@N (oracle)'}
 _SEARCHES = {'beam': 'beam search', 'lookahead': 'lookahead search'}
+_SHORT = {'dvts': 'DVTS', 'rebase': 'REBASE'}
 VERIFIERS = {'prm': 'PRM', 'prm_plain': 'plain PRM', 'orm': 'ORM',
-             'orm_more': 'ORM, more solutions', 'latent': 'hidden states',
+             'orm_more': 'ORM, more solutions', 'latent': 'latent verifier',
              'logprob': 'mean log-probability'}
 LOGPROB = 'logprob'  # the verifier: the mean over a solution's tokens
 SUMMED = 'summed log-probability'  # label of what no verifier is asked for
@@ -86,7 +87,7 @@ def _theta(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _words(name: str) -> str:
   """A plugin's search or verifier, and ours without a name in prose, as a legend has it."""
-  return name.replace('_', ' ')
+  return _SHORT.get(name) or name.replace('_', ' ')
 
 
 def called(row: Mapping[str, Any]) -> str:
