@@ -12,7 +12,6 @@ import dataclasses
 import functools
 from typing import Any
 
-
 from tts import model_kinds, parallel
 from tts.config import Experiment
 from tts.data import hub

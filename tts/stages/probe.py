@@ -13,7 +13,7 @@ import numpy as np
 
 from tts import hosts, parallel
 from tts.eval.storage import records
-from tts.library import features
+from tts.library import features as features_lib
 from tts.models.latent import Head
 from tts.runs import blocks as blocks_lib
 from tts.runs.models_at_work import reads_states
@@ -72,8 +72,8 @@ def hidden_states(run: Run, problems: Sequence[Problem]) -> np.ndarray:
   prompts = [blocks_lib.encode(p, run.prompts, run.experiment.limits.max_prompt_tokens)
              for p in problems]
   # A token is judged by the state before it: the first of any solution by the prompt's last one.
-  found = features.read(reads_states(run, base, head(arch.num_layers)), arch.width, prompts,
-                        [[_ANY]] * len(prompts), [[0]] * len(prompts))
+  found = features_lib.read(reads_states(run, base, head(arch.num_layers)), arch.width, prompts,
+                            [[_ANY]] * len(prompts), [[0]] * len(prompts))
   return found.features.astype(np.float64)
 
 

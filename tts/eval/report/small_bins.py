@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from tts.eval.report.compared import Row
 
 # Of 10 questions the 95% interval of an accuracy is up to 0.6 wide, and two methods have to differ
 # on more than half of them before that is told apart from chance (6 of 6: p = 0.03, 5 of 5: 0.06).
 LEAST = 10
 
 
-def _overall(rows: Any) -> Any:
+def _overall(rows: Sequence[Row] | None) -> Sequence[Row] | None:
+  """Those of all questions; None, or nothing, as it is."""
   return rows and [r for r in rows if r['bin'] is None]
 
 
