@@ -90,7 +90,7 @@ def test_examples_of_a_file(ours, tmp_path):
 @pytest.mark.parametrize('fields,message', [
     ({'kind': 'chats'}, 'kind is .chats.'), ({'layout': 'x'}, 'layout is .x.'),
     ({'delimiter': 'x'}, 'delimiter is .x.'),
-    ({'system': 'x'}, "for 'chat' alone"), ({'kind': 'chat', 'examples': 'x'}, "'few_shot' alone"),
+    ({'system': 'x'}, "for 'chat' alone"), ({'examples': 'x'}, "for 'few_shot' and 'chat' alone"),
     ({'kind': 'few_shot', 'delimiter': 'blank_line'}, 'to be newline'),
     ({'template_arguments': '{}'}, "for 'chat' alone"),
     ({'kind': 'chat', 'template_arguments': '[1]'}, 'give a JSON object'),
@@ -117,6 +117,18 @@ def test_chat(llama_2):
 
 THINKING = ("{{ messages[0].content }}{% if enable_thinking is defined and not enable_thinking %}"
             '<think></think>{% endif %}{{ effort | default(1) + 1 }}')
+
+
+def test_examples_of_a_chat_are_its_turns(llama_2, tmp_path):
+  chat = Prompts(PromptConfig('chat', examples='gsm8k'), with_template(
+      llama_2, "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}<assistant>"))
+  assert chat.text('1+1') == ''.join(
+      f'<user>{question}<assistant>{solution}'
+      for question, solution in worked_examples.SETS['gsm8k']) + '<user>1+1<assistant>'
+  path = tmp_path / 'examples.jsonl'
+  path.write_text('{"problem": "1+1", "solution": "It is </s> 2."}\n')
+  with pytest.raises(InputError, match="an example has '</s>' in it"):
+    Prompts(PromptConfig('chat', examples=str(path)), llama_2)
 
 
 def test_arguments_of_a_template(llama_2):

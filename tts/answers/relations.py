@@ -102,6 +102,8 @@ def _equation(sides: list[str], inner: Callable[[str], Value]) -> Value:
   (left, variables), (right, more) = read_sides
   if not variables | more:
     return inner(sides[-1])  # a calculation: what it comes to
+  if not variables and (value := inner(sides[-1])).unit is not None and value.number == left:
+    return value  # the same with a unit: `50 / 2 = 25 cm`
   if len(sides) > 2:
     raise Unreadable('several equations')
   difference = numbers.add(left, numbers.negative(right))

@@ -35,8 +35,9 @@ class PromptConfig:
     system: the system prompt of a chat; None, or an empty text, leaves it to the template.
     template_arguments: for `chat`, a JSON object of what else the template reads, e.g.
       `{"enable_thinking": false}`.
-    examples: for `few_shot`, a JSONL file with `problem` and `solution`, a step a line; or the name
-      of examples of our own, `math`, `gsm8k` or `words`. None is `math`.
+    examples: a JSONL file with `problem` and `solution`, a step a line; or the name of examples of
+      our own, `math`, `gsm8k` or `words`. For `few_shot`, where None is `math`; for `chat`, where
+      each is a turn of the user's and one of the model's, and None is no example.
     layout: for `few_shot`, what stands before questions and solutions: `problem` is "Problem:" and
       "Solution:", on lines of their own, `question` is "Question: " and "Answer: ".
     delimiter: what ends a step: `newline` or `blank_line`, which makes a thought's paragraphs
@@ -58,10 +59,11 @@ class PromptConfig:
     for name, options in (('kind', KINDS), ('delimiter', DELIMITERS), ('layout', LAYOUTS)):
       if getattr(self, name) not in options:
         raise ValueError(f'{name} is {getattr(self, name)!r}: one of {tuple(options)}')
-    for name, kind in (('system', 'chat'), ('examples', 'few_shot'),
-                       ('template_arguments', 'chat')):
-      if getattr(self, name) is not None and self.kind != kind:
-        raise ValueError(f'{name} is given, and kind is {self.kind!r}: it is for {kind!r} alone')
+    for name, kinds in (('system', ('chat',)), ('examples', ('few_shot', 'chat')),
+                        ('template_arguments', ('chat',))):
+      if getattr(self, name) is not None and self.kind not in kinds:
+        raise ValueError(f'{name} is given, and kind is {self.kind!r}: it is for '
+                         f'{" and ".join(map(repr, kinds))} alone')
     if self.kind == 'few_shot' and self.delimiter != 'newline':
       raise ValueError('delimiter is to be newline with few_shot: a blank line ends a solution')
     if self.thinking and (len(set(self.thinking)) != 2 or len(self.thinking) != 2):
@@ -156,19 +158,23 @@ class Prompts:
 
 def _few_shot(config: PromptConfig) -> tuple[str, str]:
   """What stands before and after a question, the worked examples among it."""
-  path = config.examples
-  examples = worked_examples.SETS.get(path or 'math')
-  if examples is None:
-    found = problems.load_jsonl(path, graded=False)
-    missing = next((p.id for p in found if not (p.solution or '').strip()), None)
-    if missing is not None:
-      raise InputError(f'{path}: the example {missing} has no "solution": give it one')
-    # A blank line would end the solution.
-    examples = [(p.prompt.strip(), re.sub(r'\s*\n\s*', '\n', p.solution.strip())) for p in found]
   before, between = LAYOUTS[config.layout]
   # A blank at the end of a prompt would part the first word of the solution in another way.
-  return (''.join(f'{before}{q}{between}{s}\n\n' for q, s in examples) + before,
+  return (''.join(f'{before}{question}{between}{solution}\n\n'
+                  for question, solution in _examples(config.examples or 'math')) + before,
           between.rstrip(' '))
+
+
+def _examples(source: str) -> Sequence[tuple[str, str]]:
+  """(question, solution) of the worked examples of a file, or of ours by name."""
+  if source in worked_examples.SETS:
+    return worked_examples.SETS[source]
+  found = problems.load_jsonl(source, graded=False)
+  missing = next((p.id for p in found if not (p.solution or '').strip()), None)
+  if missing is not None:
+    raise InputError(f'{source}: the example {missing} has no "solution": give it one')
+  # With `few_shot` a blank line would end the solution.
+  return [(p.prompt.strip(), re.sub(r'\s*\n\s*', '\n', p.solution.strip())) for p in found]
 
 
 def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:
@@ -181,11 +187,18 @@ def _chat(config: PromptConfig, tokenizer: Tokenizer) -> tuple[str, str]:
   if unread is not None:
     raise InputError(f'config.prompts.template_arguments has {unread!r}, which the chat template '
                      'of the tokenizer does not read: drop it')
-  user = {'role': 'user', 'content': _STAND_IN}
-  text, error = _rendered(config, tokenizer, user)
+  examples = _examples(config.examples) if config.examples else ()
+  texts = [text for example in examples for text in example]
+  special = next((s for s in tokenizer.special_texts if any(s in text for text in texts)), None)
+  if special is not None:
+    raise InputError(f'{config.examples}: an example has {special!r} in it, which ends or begins a '
+                     'turn of the chat: remove it')
+  turns = [{'role': ('user', 'assistant')[i % 2], 'content': text} for i, text in enumerate(texts)]
+  turns.append({'role': 'user', 'content': _STAND_IN})
+  text, error = _rendered(config, tokenizer, *turns)
   if config.system:
     alone, (text, error) = text, _rendered(
-        config, tokenizer, {'role': 'system', 'content': config.system}, user)
+        config, tokenizer, {'role': 'system', 'content': config.system}, *turns)
     dropped = text == alone and config.system.strip() not in (text or '')
     if alone is not None and (error or dropped):
       raise InputError("config.prompts.system: the tokenizer's chat template has no system prompt"
