@@ -15,7 +15,9 @@ from tts.eval.claims import claim_sides
 from tts.eval.storage import records
 
 POOL = 64
-_METHODS = {'dvts': {}, 'rebase': {'temperature': 0.1}, 'particle_filter': {}}
+_METHODS = {'dvts': {}, 'rebase': {'temperature': 0.1}, 'particle_filter': {},
+            'particle_filter_entropic': {'temperature': 1.0}}
+_LOOKAHEAD = {'beam_width': 2, 'lookahead': 1}
 _NAMES = {'prm': 'latent', 'prm_plain': 'logprob'}
 
 
@@ -30,6 +32,8 @@ def write(workdir, questions: int = 30, deep: int = 15) -> pathlib.Path:
       synthetic.write_beam(workdir, rng, count, guide, 4, budget)
       for method, theta in _METHODS.items() if guide == 'prm' else ():
         _write_search(workdir, rng, count, method, theta, budget)
+  for budget in (4, 16):
+    _write_search(workdir, rng, questions, 'lookahead', _LOOKAHEAD, budget)
   _say_how_sure(workdir, rng)
   _rename(workdir)
   claim_sides.save(CLAIMS, workdir)
@@ -40,7 +44,7 @@ def write(workdir, questions: int = 30, deep: int = 15) -> pathlib.Path:
 
 def _write_search(workdir, rng, questions, method, theta, budget) -> None:
   def rows(q, skill):
-    for slot in range(0, budget, 2):
+    for slot in range(0, budget // (theta.get('lookahead', 0) + 1), 2):
       made = synthetic.row(rng, q, skill**0.8, slot, strategy=method, budget=budget, guide='prm')
       yield made | {'theta': made['theta'] | theta}
 

@@ -19,6 +19,7 @@ from tts.eval.storage import records, runfiles
 from tts.eval.votes import adaptive, rules, trace_confidence
 
 STUDY = 'words/words'
+MORE = 'words/more'  # two methods more, on the same questions
 TEMPLATE = '''# A page
 {{words/words section words.md}}
 {{nobody/there section words.md}}
@@ -44,10 +45,11 @@ def clone(study, tmp_path_factory):
   root = tmp_path_factory.mktemp('clone')
   kept = root / 'results'
   (kept / 'pages').mkdir(parents=True)
-  (kept / STUDY).mkdir(parents=True)
   (root / 'docs').mkdir()
-  records.write_json(kept / STUDY / 'results.json', study[1])
-  (kept / STUDY / question_data.FILE).write_bytes(study[2])
+  for name in (STUDY, MORE):
+    (kept / name).mkdir(parents=True)
+    records.write_json(kept / name / 'results.json', study[1])
+    (kept / name / question_data.FILE).write_bytes(study[2])
   shutil.copyfile(pages.RESULTS / 'recompute.py', kept / 'recompute.py')
   shutil.copytree(pages.RESULTS / 'rebuild', kept / 'rebuild',
                   ignore=shutil.ignore_patterns('__pycache__'))
