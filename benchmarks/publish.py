@@ -1,4 +1,4 @@
-"""Publishes a run's report: results, per-question data and figures to `results/`, for git.
+"""Publishes a run's report: results, per-question data and one figure to `results/`, for git.
 
   python -m benchmarks.publish --workdir=/tmp/tts-quickstart --study=quickstart/arith
 
@@ -21,7 +21,7 @@ from tts.types import InputError
 
 RESULTS = pathlib.Path(__file__).parents[1] / 'results'
 OPENINGS = RESULTS / 'openings.json'
-_ENDS = ('.json', '.csv', '.png', '.npz', '.csv.gz')
+_ENDS = ('.json', '.csv', '.npz', '.csv.gz', 'accuracy_vs_budget.png')  # others: by CSV
 _WORKDIR = flags.DEFINE_string('workdir', None, 'folder of a run')
 _STUDY = flags.DEFINE_string('study', None, 'folder under results/, e.g. quickstart/arith')
 

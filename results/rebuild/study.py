@@ -144,6 +144,18 @@ def _averaged(tries):
       **{name: mean(name) for name in ('right', 'written', 'read', 'flops')})
 
 
+def _every(file):
+  """A file's arrays with each sample in its slot, where those that repeat are kept once."""
+  for key in [key for key in file if key.endswith('/same')]:
+    same = file.pop(key).astype(int)
+    first = np.cumsum([0, *same.max(axis=1) + 1])
+    for name in file:
+      if name.startswith(key[:-len('same')]) and file[name].shape == (first[-1],) and (
+          not name.endswith(('/questions', '/confidence'))):
+        file[name] = file[name][first[:-1, None] + same]
+  return file
+
+
 class Study:
   """One folder under `results/`."""
 
@@ -165,7 +177,7 @@ class Study:
     return bool(self.settings)
 
   def _load(self):
-    file = dict(np.load(self.folder / 'questions.npz', allow_pickle=False))
+    file = _every(dict(np.load(self.folder / 'questions.npz', allow_pickle=False)))
     self.file, self.about = file, json.loads(file['about'].tobytes())
     self.ids, self.main, self.levels = self.about['ids'], self.about['main'], file['levels']
     self.settings = [Setting(file, k, s) for k, s in enumerate(self.about['settings'])]

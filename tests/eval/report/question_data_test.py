@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs.claims import CLAIMS, REVISION_CLAIMS
-from results.rebuild import intervals, numbers, votes
+from results.rebuild import intervals, numbers, study, votes
 from tests.eval import synthetic
 from tts.eval.claims import claim_sides
 from tts.eval.measures import answer_choice, outcomes, sign_flips, statistics
@@ -75,6 +75,25 @@ def test_the_file_needs_no_pickle(made):
   assert np.load(buffer, allow_pickle=False)['about'].dtype == np.uint8
   assert intervals.same(study.about['resampling'])
   assert np.array_equal(study.file['folds'], numbers.policy.folds(study.ids))
+
+
+def test_samples_that_repeat_are_kept_once():
+  rng = np.random.default_rng(3)
+  text = rng.integers(0, 3, (4, 9))  # equal texts have equal scores, of one question
+  scores = rng.random((4, 3)).astype(np.float32)
+  scores[0, 1] = np.nan
+  whole = {'questions': np.arange(4, dtype=np.int32), 'answer': text.astype(np.int8),
+           'score/prm': np.take_along_axis(scores, text, 1), 'correct': text == 0,
+           'counts/base': rng.integers(0, 9, (4, 2, 4)), 'equal': np.zeros((4, 3), np.int32)}
+  kept = question_data._once(whole)
+  different = sum(len(set(row)) for row in text.tolist())
+  assert kept['answer'].shape == kept['score/prm'].shape == (different,) and different <= 12
+  back = study._every({f'7/{name}': values for name, values in kept.items()})
+  assert set(back) == {f'7/{name}' for name in whole}
+  for name, values in whole.items():
+    np.testing.assert_array_equal(back[f'7/{name}'], values, name)
+  alone = {'answer': np.arange(6, dtype=np.int8).reshape(2, 3)}
+  assert question_data._once(alone) is alone
 
 
 def test_curves_and_costs(made):
