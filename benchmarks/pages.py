@@ -4,7 +4,8 @@
 
 The pages' templates are in `results/pages`; `results/rebuild/numbers.py` says what their fields
 mean. Here a field is what a study's `results.json` says, or, of studies from before today's
-estimators, its `reread.json` (`python -m benchmarks.reread`). `python results/recompute.py`
+estimators, its `reread.json` (`python -m benchmarks.reread`), or, of a study of several seeds, what
+its cells say together (`python -m benchmarks.seeds`). `python results/recompute.py`
 rebuilds the same numbers from per-question data, and fails where one differs. One that cannot be
 rebuilt is marked.
 """
@@ -12,10 +13,16 @@ rebuilt is marked.
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 from typing import Any
 
+import numpy as np
+
+from benchmarks import published
 from results.rebuild import pages, text
+from tts.eval.measures import statistics
+from tts.eval.report import training_seeds
 
 _FIRST = ('strategy', 'budget', 'beam_width', 'lookahead')
 _REREAD = ('contrasts', 'efficiency', 'moved_efficiency', 'decomposition')
@@ -189,18 +196,50 @@ def _cost(results: dict[str, Any], field: str) -> str:
           'peak_gb': f'{results["peak_rss_bytes"] / 1e9:.1f}'}[field]
 
 
+@functools.cache
+def _cells(where: str) -> list[list[dict[str, Any]]]:
+  """Results of each cell, [training seeds][benchmark seeds], of a study of several seeds."""
+  found = json.loads(gzip.decompress((pages.RESULTS / where / published.CELLS).read_bytes()))
+  training, benchmarks = (sorted({cell['seeds'][i] for cell in found}) for i in (0, 1))
+  by_seeds = {tuple(cell['seeds']): cell['results'] for cell in found}
+  return [[by_seeds[t, b] for b in benchmarks] for t in training]
+
+
+def _found(where: str, kind: str, *names: str) -> tuple | dict[str, Any] | None:
+  """What `text.number` prints, of one run or over the cells of several seeds."""
+  if not (pages.RESULTS / where / published.CELLS).exists() or kind in ('claim', 'verdict'):
+    return _KINDS[kind](_results(where), *names)
+  source, kind, names = (names[0], names[1], names[2:]) if kind == 'spread' else ('', kind, names)
+  values = [[_KINDS[kind](cell, *names) for cell in row] for row in _cells(where)]
+  flat = [v for row in values for v in row]
+  if any(v is None or v[0] is None for v in flat):
+    return None
+  if isinstance(flat[0][0], int):
+    return flat[0][0], None, None
+  means = np.array([[v[0] for v in row] for row in values])
+  if source:
+    by_training, by_benchmark, _ = statistics.components(means)
+    halves = [(v[1][1] - v[1][0]) / 2 / 1.959964 for v in flat if v[1]]
+    return {'training': by_training, 'benchmark': by_benchmark,
+            'questions': float(np.sqrt(np.mean(np.square(halves)))) if halves else None,
+            }[source], None, None
+  sizes = [v[2] for v in flat]
+  pooled = training_seeds.of_means(
+      means, 0 if sizes[0] is None else round(sum(sizes) / len(values)))
+  return pooled.mean, pooled.interval(), None if sizes[0] is None else pooled.n
+
+
 def printed(field: str) -> str:
   """The text of one field, e.g. `arithmetic/arith curve beam 16 4` -> `0.763 [0.744, 0.781]`."""
   where, kind, *names = field.split()
   if where == 'given':
     return field.removeprefix('given ')
-  results = _results(where)
   if kind == 'cost':
-    return _cost(results, *names)
+    return _cost(_results(where), *names)
   if kind == 'n':
-    found = _KINDS[names[0]](results, *names[1:])[2], None, None
+    found = _found(where, names[0], *names[1:])[2], None, None
   else:
-    found = _KINDS[kind](results, *names)
+    found = _found(where, kind, *names)
   return text.number(kind, found) + (text.AWAITS if pages.awaits(field) else '')
 
 

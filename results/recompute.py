@@ -15,7 +15,7 @@ import functools
 import re
 import sys
 
-from rebuild import intervals, numbers, pages, text
+from rebuild import crossing, intervals, numbers, pages, text
 
 _ENDS = r'(?: \[[^\]]*\])?'
 _SHARE = r'(?:[\d.]+|never reached|passed at once)'
@@ -25,7 +25,7 @@ _PRINTED = (rf'(?:\*\*[\w ]+\*\*: )?[+-]?\d[\d,.]*(?<=\d){_ENDS}(?:, n = [\d,]+(
 
 @functools.cache
 def _study(where):
-  return numbers.Numbers(pages.RESULTS / where)
+  return crossing.load(pages.RESULTS / where)
 
 
 class Fields:

@@ -1,5 +1,6 @@
 """The paper's claims: left minus right on some questions, one Holm family, both signs."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from . import chains, exchange, intervals
 from .policy import REPLICATES
 
 LEVEL, ALPHA = 0.03, 0.05
+PARTS = ('left', 'right', 'control')
 _MONTE_CARLO = 1 + 2 / math.sqrt(2 * REPLICATES)
 _OWN = {'greedy': 'majority', **dict.fromkeys(chains.NAMES, 'hierarchical'),
         **{name: name for name in ('majority', 'logprob_weighted', 'best_of_n', 'oracle')}}
@@ -40,19 +42,26 @@ class Difference:
 
 
 class Claims:
-  """All claims of a study. `trials(scheme, mechanism)`: the most questions first."""
+  """All claims of a study. `trials(scheme, mechanism)`: the most questions first.
 
-  def __init__(self, study, trials):
-    self.study, self.trials = study, trials
+  `errors`: whether differences have errors that are resampled, for which policies choose anew.
+  """
+
+  def __init__(self, study, trials, errors=True):
+    self.study, self.trials, self._errors = study, trials, errors
     self.written = study.about.get('claims', [])
-    self.rows = self._evaluated()
 
-  def _evaluated(self):
-    found = [self._sum(self._terms(claim), claim) for claim in self.written]
+  def difference(self, claim):
+    """Left minus right; None where a side was not measured."""
+    return self._sum(self._terms(claim), claim)
+
+  @functools.cached_property
+  def rows(self):
+    found = [self.difference(claim) for claim in self.written]
     tests = [None if d is None or d.n < 2 else self._test(claim, d)
              for claim, d in zip(self.written, found)]
     p_values = intervals.holm([t and min(1.0, 2 * min(t[:2])) for t in tests])
-    return {claim['id']: (d, p, _verdict(t, p))
+    return {claim['id']: (d, p, verdict(t, p))
             for claim, d, t, p in zip(self.written, found, tests, p_values)}
 
   def _terms(self, claim):
@@ -65,7 +74,8 @@ class Claims:
   def _test(self, claim, d):
     """(chance where it does not hold, where it does, whether its control is flat), or None."""
     if claim['direction'] == 'level' and claim['factor']:
-      return self._level(claim)
+      found = self.parts(claim)
+      return found and level(*(found[name].signs() for name in PARTS))
     if claim['direction'] == 'level':
       low, high = d.interval()
       error = (high - low) / 2 / 1.96
@@ -74,9 +84,10 @@ class Claims:
     above, below = d.signs()
     return (above, below, False) if claim['direction'] == 'above' else (below, above, False)
 
-  def _level(self, claim):
-    """Each side beats the other at a share of its budget; the right one at less loses to itself."""
-    x, found = claim['factor'], []
+  def parts(self, claim):
+    """Of a level claim with a factor: each side minus the other at a share of its budget, and the
+    right one minus itself at such a share. None where one was not measured."""
+    x, found = claim['factor'], {}
 
     def at(side, share, sign):
       budgets = [side['budget']] if side['budget'] else claim['budgets']
@@ -84,14 +95,14 @@ class Claims:
         return []
       return [(sign / len(budgets), side | {'budget': None}, b // share) for b in budgets]
 
-    for first, second, more in (('left', 'right', 1), ('right', 'left', 1), ('right', 'right', x)):
+    for name, first, second, more in zip(PARTS, ('left', 'right', 'right'),
+                                         ('right', 'left', 'right'), (1, 1, x)):
       terms = at(claim[first], more, 1), at(claim[second], x * more, -1)
       d = self._sum([*terms[0], *terms[1]], claim) if all(terms) and not claim['less'] else None
       if d is None:
         return None
-      found.append(d.signs())
-    left, right, control = found
-    return (max(left[0], right[0]), min(1.0, 2 * min(left[1], right[1])), control[0] >= ALPHA)
+      found[name] = d
+    return found
 
   def _sum(self, terms, claim):
     """The weighted sum of sides on the claim's questions; None where one was not measured."""
@@ -111,7 +122,7 @@ class Claims:
     error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
     cut = bool(bins) and all(t.estimator.scheme == claim['scheme'] for t in chosen)
     trial = by[0] if cut else chosen[0] if chosen else None
-    if trial is not None and len(values) > 1:
+    if self._errors and trial is not None and len(values) > 1:
       again = self._replicates(sides, shared if cut else ids, bins if cut else [], trial)
       error = max(float(np.nanstd(again[1:])) * _MONTE_CARLO, 0.0 if chosen else error)
     return Difference(values, error, bool(chosen), span)
@@ -184,7 +195,13 @@ class Claims:
     return None
 
 
-def _verdict(test, p):
+def level(left, right, control):
+  """A level claim's test, of the signs of its parts."""
+  return max(left[0], right[0]), min(1.0, 2 * min(left[1], right[1])), control[0] >= ALPHA
+
+
+def verdict(test, p):
+  """What becomes of a claim by its test, and by p in its family."""
   if test is None or p >= ALPHA:
     return 'inconclusive'
   holds, fails, flat = test

@@ -61,13 +61,26 @@ def between(value, points):
   return math.floor(place), math.ceil(place), place % 1
 
 
+@functools.lru_cache(64)
 def student(freedom):
-  """97.5% quantile of Student's t, by Cornish and Fisher's series; exact for 1 and 2."""
-  if freedom < 2.5:
-    return 12.706 if freedom < 1.5 else 4.303
+  """97.5% quantile of Student's t: by Cornish and Fisher's series, below 3 of `student_beyond`."""
+  if freedom < 3:
+    points = np.linspace(3, 13, 2001)
+    return float(np.interp(-0.025, [-student_beyond(x, freedom) for x in points], points))
   z = _Z
   return (z + (z**3 + z) / 4 / freedom + (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
           + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3)
+
+
+def student_beyond(t, freedom):
+  """P(T > t) of Student's t, by Simpson's rule over the angle atan(t / sqrt(freedom))."""
+  angle = np.linspace(math.atan(t / math.sqrt(freedom)), math.pi / 2, 2001)
+  weight = np.full(2001, 2.0)
+  weight[1::2], weight[[0, -1]] = 4.0, 1.0
+  values = np.abs(np.cos(angle)) ** (freedom - 1)
+  area = float((weight * values).sum()) * float(angle[1] - angle[0]) / 3
+  return area * math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+                         ) / math.sqrt(math.pi)
 
 
 def paired(value, error, n, span=1.0):

@@ -28,6 +28,10 @@
   n KIND NAMES                  over how many questions a number is
   claims [WHERE]...             a table of what became of every claim, here and in each WHERE
 
+A folder with several seeds (`cells`; see `crossing`) has all of them as means over these, and
+
+  spread SOURCE KIND NAMES      standard deviation of a seed's value by SOURCE
+
 `cost FIELD` is measured time and memory, and `given TEXT` what stands elsewhere: neither can be
 rebuilt. Seconds are those that the per-question data say each setting took. A number that the
 folder has no data for is None here; its page marks it.
@@ -58,6 +62,8 @@ def rebuilt(folder, kind, names):
   if kind in _READ or (kind, names[-1:]) == ('model', ['params']):
     return True
   folder = pathlib.Path(folder)
+  if (folder / 'cells').is_dir():
+    return True
   if (folder / 'questions.npz').exists():
     return not (kind == 'revision' and 'proposal' in names[0])
   if not (folder / 'outcomes.csv.gz').exists() or kind not in _OF_OUTCOMES:

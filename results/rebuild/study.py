@@ -161,7 +161,8 @@ class Study:
 
   def __init__(self, folder):
     self.folder = pathlib.Path(folder)
-    self.published = json.loads((self.folder / 'results.json').read_text('utf-8'))
+    about = self.folder / 'results.json'
+    self.published = json.loads(about.read_text('utf-8')) if about.exists() else {}
     self.settings, self.about = [], {}
     self.estimators = []
     if (self.folder / 'questions.npz').exists():

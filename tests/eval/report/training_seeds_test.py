@@ -90,6 +90,20 @@ def test_a_benchmarks_luck_is_not_a_training_seeds():
   assert pooled.freedom == pytest.approx(2, abs=0.1) and len(pooled.by_cell) == 12
 
 
+def test_chances_of_few_degrees_of_freedom_are_chances():
+  """Seeds and benchmarks that nearly cancel have less than one degree of freedom by the formula."""
+  rng = np.random.default_rng(4)
+  least = 9.0
+  for _ in range(300):
+    pooled = training_seeds.of_means(rng.normal(0.2, 0.1, (2, 3)), 9)
+    above, below = pooled.chances()
+    assert 0 <= above <= 1 and above + below == pytest.approx(1)
+    low, high = pooled.interval()
+    assert (low > 0) <= (above < 0.03) and (high < 0) <= (below < 0.03)
+    least = min(least, pooled.freedom)
+  assert least == 1.0
+
+
 def test_one_seed_or_one_question_has_no_interval():
   assert training_seeds.pool(cells_of(np.ones((1, 9)))).interval() is None
   assert training_seeds.pool(cells_of(np.ones((9, 1)))).interval() is None

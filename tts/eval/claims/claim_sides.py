@@ -127,10 +127,13 @@ def rows(workdir: pathlib.Path, found: Look) -> list[dict[str, Any]]:
 
 
 def encode(workdir: pathlib.Path, found: Look) -> bytes:
-  """CSV, gzipped: the differences that every claim's verdict rests on, question by question."""
+  """CSV, gzipped: each claim's difference and what its verdict rests on, question by question."""
   lines = ['claim,part,problem_id,difference']
   for claim in load(workdir):
-    for part, d in (claims.parts(claim, found) or {}).items():
+    parts = claims.parts(claim, found) or {}
+    if parts and 'difference' not in parts:
+      parts = {'difference': claims.difference(claim, found), **parts}
+    for part, d in parts.items():
       lines += [f'{claim.id},{part},{id_},{value:.6g}'
                 for id_, value in zip(d.ids, d.values.tolist())]
   return records.gzipped(('\n'.join(lines) + '\n').encode())

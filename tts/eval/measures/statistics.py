@@ -60,13 +60,16 @@ def paired_interval(mean: float, error: float, questions: int,
   return [max(centre - half, -span), min(centre + half, span)]
 
 
+@functools.lru_cache(64)
 def student(freedom: float) -> float:
-  """The 97.5% quantile of Student's t, by Cornish and Fisher's series, to 0.4% from 3 on; exact
-  for 1 and 2."""
-  if freedom < 1.5:
-    return 12.706
-  if freedom < 2.5:
-    return 4.303
+  """The 97.5% quantile of Student's t, by Cornish and Fisher's series, to 0.4% from 3 on; below,
+  where `freedom` is at least 1, by bisection."""
+  if freedom < 3:
+    low, high = 3.0, 13.0
+    while high - low > 1e-6:
+      middle = (low + high) / 2
+      low, high = (middle, high) if student_above(middle, freedom) > 0.025 else (low, middle)
+    return high
   z = 1.959964
   return (z + (z**3 + z) / 4 / freedom + (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
           + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3)
@@ -84,22 +87,42 @@ def crossed(values: np.ndarray) -> tuple[float, float]:
   """Standard error of the mean of a table whose rows and columns are both drawn, and its freedom.
 
   Two-way analysis of variance with random effects: the variance of the mean is (rows + columns -
-  rest) / cells, of mean squares, with Satterthwaite's degrees of freedom.
+  rest) / cells, of mean squares, with Satterthwaite's degrees of freedom, of at least 1.
+
+  Args:
+    values: float64 [A, B], of at least 2 rows and columns.
+  """
+  squares, each = _mean_squares(values)
+  total = squares[0] + squares[1] - squares[2]
+  if total <= squares[2]:  # neither rows nor columns differ by more than the rest does
+    return float(math.sqrt(squares[2] / values.size)), float(each[2])
+  # By the formula it may be less than 1, where `rest` is nearly rows and columns together.
+  freedom = max(1.0, float(total**2 / (squares**2 / each).sum()))
+  return float(math.sqrt(total / values.size)), freedom
+
+
+def _mean_squares(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Mean squares of rows, columns and the rest of a table [A, B], and their degrees of freedom."""
+  a, b = values.shape
+  mean, row, column = values.mean(), values.mean(axis=1), values.mean(axis=0)
+  rest = values - row[:, None] - column + mean
+  each = np.array([a - 1, b - 1, (a - 1) * (b - 1)])
+  return np.array([b * ((row - mean)**2).sum(), a * ((column - mean)**2).sum(),
+                   (rest**2).sum()]) / each, each
+
+
+def components(values: np.ndarray) -> tuple[float, float, float]:
+  """Standard deviations of what rows, columns and the rest add to a cell; 0 where none is seen.
+
+  From the mean squares of a two-way analysis of variance with random effects.
 
   Args:
     values: float64 [A, B], of at least 2 rows and columns.
   """
   a, b = values.shape
-  mean, row, column = values.mean(), values.mean(axis=1), values.mean(axis=0)
-  rest = values - row[:, None] - column + mean
-  squares = np.array([b * ((row - mean)**2).sum() / (a - 1),
-                      a * ((column - mean)**2).sum() / (b - 1),
-                      (rest**2).sum() / (a - 1) / (b - 1)])
-  each = np.array([a - 1, b - 1, (a - 1) * (b - 1)])
-  total = squares[0] + squares[1] - squares[2]
-  if total <= squares[2]:  # neither rows nor columns differ by more than the rest does
-    return float(math.sqrt(squares[2] / a / b)), float(each[2])
-  return float(math.sqrt(total / a / b)), float(total**2 / ((squares**2 / each).sum()))
+  (rows, columns, rest), _ = _mean_squares(values)
+  return (math.sqrt(max(rows - rest, 0.0) / b), math.sqrt(max(columns - rest, 0.0) / a),
+          math.sqrt(rest))
 
 
 def mean_intervals(columns: Sequence[np.ndarray]) -> list[list[float] | None]:

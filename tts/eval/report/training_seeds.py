@@ -77,7 +77,7 @@ class Pooled:
     error: its standard error; NaN where nothing was repeated.
     freedom: degrees of freedom of that.
     by_cell: each cell's mean, in order.
-    n: questions, of all benchmarks together.
+    n: questions of one training seed, on all benchmarks together.
   """
 
   mean: float
@@ -101,26 +101,38 @@ class Pooled:
 def pool(cells: Mapping[Cell, Mapping[str, float]]) -> Pooled | None:
   """One value per question and cell over all seeds; None without a question.
 
-  Every training seed must have every benchmark. Of one benchmark the questions that all have.
+  Every training seed must have every benchmark. Of one benchmark the questions that all have; of
+  several each cell's own, since what is hard for one training seed is not for another.
   """
   training, benchmarks = (sorted({cell[i] for cell in cells}) for i in (0, 1))
-  tables = []
-  for b in benchmarks:
-    found = [cells[t, b] for t in training]
-    ids = sorted(set.intersection(*map(set, found)))
-    if not ids:
-      return None
-    tables.append(np.array([[f[i] for i in ids] for f in found]))
-  means = np.stack([table.mean(axis=1) for table in tables], axis=1)  # [training, benchmarks]
+  if not all(cells.values()):
+    return None
+  if len(benchmarks) > 1:
+    means = np.array([[np.mean(list(cells[t, b].values())) for b in benchmarks] for t in training])
+    return of_means(means, round(sum(map(len, cells.values())) / len(training)))
+  found = [cells[t, benchmarks[0]] for t in training]
+  ids = sorted(set.intersection(*map(set, found)))
+  if not ids:
+    return None
+  table = np.array([[f[i] for i in ids] for f in found])
   error, freedom = math.nan, 0.0
-  if len(benchmarks) > 1 and len(training) > 1:
+  if len(training) > 1 and len(ids) > 1:
+    error, freedom = statistics.crossed(table)
+  return Pooled(float(table.mean()), error, freedom, tuple(table.mean(axis=1).tolist()), len(ids))
+
+
+def of_means(means: np.ndarray, n: int) -> Pooled:
+  """What cells of several benchmarks say together.
+
+  Args:
+    means: float64 [training seeds, benchmark seeds], a value of each cell.
+    n: questions of one training seed, on all benchmarks together.
+  """
+  if len(means) > 1:
     error, freedom = statistics.crossed(means)
-  elif len(benchmarks) > 1:
+  else:
     error, freedom = float(means.std(ddof=1) / math.sqrt(means.size)), means.size - 1.0
-  elif len(training) > 1 and tables[0].shape[1] > 1:
-    error, freedom = statistics.crossed(tables[0])
-  return Pooled(float(means.mean()), error, freedom, tuple(means.ravel().tolist()),
-                sum(table.shape[1] for table in tables))
+  return Pooled(float(means.mean()), error, freedom, tuple(means.ravel().tolist()), n)
 
 
 def rows(cells: Mapping[Cell, pathlib.Path]) -> list[dict[str, Any]]:
