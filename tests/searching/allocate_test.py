@@ -1,6 +1,7 @@
 """Every method's rule against one in plain python, and the limits that tie them to each other."""
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -43,8 +44,14 @@ def drawn(seed, num, ties=True, gone=False):
   return score.astype(np.float32), status
 
 
+@functools.cache
+def compiled(method):
+  """One function per method: of another each time, JAX would keep nothing."""
+  return jax.jit(method.allocate)
+
+
 def allocated(method, *args, seed=0, **how):
-  found = jax.jit(method.allocate)(jax.random.key(seed), rows(*args, **how))
+  found = compiled(method)(jax.random.key(seed), rows(*args, **how))
   return np.asarray(found.parent).tolist(), bool(found.stop)
 
 
