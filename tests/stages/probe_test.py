@@ -2,6 +2,7 @@
 
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -29,9 +30,10 @@ def test_a_state_is_that_of_the_whole_prompt(shared, groups):
   problems = [Problem(name, name, '0') for name in own]
   found = probe.hidden_states(run, problems)
   assert found.shape == (70, toy.ARCH.width)
+  forward = jax.jit(Decoder(toy.ARCH).apply)  # a program for each of the five lengths
   for problem, state in zip(problems, found):
     ids = jnp.array([encode(problem.prompt)])
-    hidden, _ = Decoder(toy.ARCH).apply(params, ids, jnp.arange(ids.shape[1])[None])
+    hidden, _ = forward(params, ids, jnp.arange(ids.shape[1])[None])
     np.testing.assert_allclose(state, hidden.top[0, -1], atol=2e-3, rtol=2e-3)  # kept as float16
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.eval import synthetic
+from tts.eval.figures import all_figures
 from tts.eval.measures import flops
 from tts.eval.measures.ledger import Ledger, ledger_ratio
 from tts.eval.report import report, results
@@ -20,6 +21,18 @@ def workdir(tmp_path):
 
 def assemble(workdir):
   return json.loads(json.dumps(results.assemble(runfiles.load(workdir)), allow_nan=False))
+
+
+def table(workdir):
+  """The ledger's part of it."""
+  run = runfiles.load(workdir)
+  return run.ledger.table(run.models)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+  """Reports without pictures, which take half of their time."""
+  monkeypatch.setattr(all_figures, 'draw', lambda results, mapped: [])
 
 
 def label_rows():
@@ -62,8 +75,8 @@ def test_computed_is_known_where_every_block_of_a_stage_says_it():
   assert of('labels') == of('revise') == {'base': None, 'prm': None}
 
 
-def test_computed_is_read_from_the_timings_and_shown(workdir):
-  without = assemble(workdir)['ledger']
+def test_computed_is_read_from_the_timings_and_shown(workdir, undrawn):
+  without = table(workdir)
   assert {m['computed'] for s in without.values() for m in s.values()} == {None}
   for path in (workdir / 'timings/search').rglob('*.json'):
     records.write_json(path, records.read_object(path) | {'computed': {'base': 1000, 'prm': 500}})
@@ -75,7 +88,7 @@ def test_computed_is_read_from_the_timings_and_shown(workdir):
   text = (workdir / 'report/index.html').read_text()
   assert f'<td>{computed:,}<td>{computed / entered:.2f}' in text.replace('</td>', '')
   next((workdir / 'timings/search').rglob('*.json')).unlink()
-  made = assemble(workdir)['ledger']['search']
+  made = table(workdir)['search']
   assert {m['computed'] for m in made.values()} == {None}
 
 
@@ -105,7 +118,7 @@ def test_every_term_of_the_identity_shows(field, sign):
   assert ledger_ratio(dict.fromkeys(entry, 0)) is None
 
 
-def test_one_lost_token_is_marked_on_the_page(workdir):
+def test_one_lost_token_is_marked_on_the_page(workdir, undrawn):
   path = next((workdir / 'records/search/sample-n16').iterdir())
   rows = records.read_block(path)
   rows[5]['counts']['base']['entered'] -= 1
