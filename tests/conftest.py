@@ -1,6 +1,7 @@
 """Set before JAX is imported: tests run on CPU, as eight devices, without implicit broadcasting."""
 
 import atexit
+import gc
 import importlib.metadata
 import os
 import pathlib
@@ -10,8 +11,9 @@ import tempfile
 os.environ['JAX_PLATFORMS'] = 'cpu'
 # Half of the tests' time is compiling, of programs that run for milliseconds: a fifth of it is left.
 QUICK_TO_COMPILE = '--xla_backend_optimization_level=0'
-if importlib.metadata.version('jaxlib').startswith('0.10.'):  # later ones do not know the flag
-  QUICK_TO_COMPILE += ' --xla_cpu_use_fusion_emitters=false'
+if importlib.metadata.version('jaxlib').startswith('0.10.'):  # later ones may not know the flags
+  QUICK_TO_COMPILE += (' --xla_cpu_use_fusion_emitters=false'
+                       ' --xla_cpu_parallel_codegen_split_count=1')  # a quarter less, of small ones
 os.environ['XLA_FLAGS'] = ' '.join([
     os.environ.get('XLA_FLAGS', ''), '--xla_force_host_platform_device_count=8',
     QUICK_TO_COMPILE]).strip()
@@ -24,6 +26,7 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # pytest-xdist's workers inhe
 import jax  # pylint: disable=wrong-import-position
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+gc.set_threshold(50_000, 20, 100)  # as launchers do; by default it takes a twentieth of the time
 
 
 # Long, and without need of the run that the launchers' tests share.
@@ -57,3 +60,4 @@ def pytest_collection_modifyitems(items):
   order = lambda path: (path.name != 'smoke_test.py', path.name not in _MEANWHILE,
                         'launch' not in path.parts)
   items.sort(key=lambda item: order(item.path))
+  gc.freeze()  # what is imported stays: a collection, as after each checkpoint, need not look at it
