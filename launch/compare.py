@@ -7,11 +7,11 @@ differences; W/report has every row of them.
 """
 
 from . import experiment
-from tts.eval.figures import exchange_figures
-from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
+    from tts.eval.figures import exchange_figures
+    from tts.stages import graph, reproduce
     run = reproduce.open_run(config, workdir)
     reproduce.run_stages([run], graph.launched(config, 'search'))
     if results := reproduce.write_report(run):

@@ -54,7 +54,8 @@ def opened(planned: Callable[[Experiment], Plan] = lambda experiment: (experimen
   """The experiment and the workdir that the flags say, for the job inside.
 
   With `--describe` and `--dry_run` there is none: the program ends. `planned` says what the job
-  makes of an experiment, for `--dry_run`.
+  makes of an experiment, for `--dry_run`. Launchers import the stages inside, which takes longer
+  than all that `--help` and mistakes need.
   """
   with common.started(words='--describe') as argv:
     experiment = _begun(planned, argv[1:])

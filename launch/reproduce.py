@@ -5,10 +5,10 @@
 
 from . import experiment
 from tts import presets
-from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
+    from tts.stages import graph, reproduce
     claims = presets.module('claims')
     runs = reproduce.begin(config, workdir, claims.CLAIMS, claims.REVISION_CLAIMS)
     reproduce.run_stages(runs, graph.stages(config), reports=True)

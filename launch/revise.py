@@ -5,11 +5,11 @@
 """
 
 from . import experiment
-from tts.stages import graph, reproduce
 from tts.types import InputError
 
 if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
+    from tts.stages import graph, reproduce
     if not config.revision.enabled:
       raise InputError('this config has no revisions: give --config.revision.enabled=True')
     reproduce.run_stages(reproduce.open_runs(config, workdir), graph.launched(config, 'revise'))

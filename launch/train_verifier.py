@@ -4,9 +4,9 @@
 """
 
 from . import experiment
-from tts.stages import graph, reproduce
 
 if __name__ == '__main__':
   with experiment.opened() as (config, workdir):
+    from tts.stages import graph, reproduce
     reproduce.run_stages(
         reproduce.open_runs(config, workdir), graph.launched(config, 'train_verifier'))

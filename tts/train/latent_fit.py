@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from scipy import optimize, special
+from scipy import special
 
 from tts.models import latent
 from tts.models.latent import Head
@@ -161,8 +161,14 @@ def _linear(x: np.ndarray, pairs: _Pairs, penalty: np.ndarray) -> tuple[np.ndarr
     return (pairs.weight @ np.logaddexp(0, -apart) + penalty @ weights**2,
             of_item @ x + 2 * penalty * weights)
 
-  found = optimize.minimize(loss, np.zeros(x.shape[1]), jac=True, method='L-BFGS-B',
-                            options={'maxiter': 500})
+  return _least(loss, x.shape[1], maxiter=500)
+
+
+def _least(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], size: int,
+           **options: int) -> tuple[np.ndarray, float]:
+  """Where a loss that gives its slope too is least, looked for from zeros [size], and that loss."""
+  from scipy import optimize  # a third of a second, that all launchers would take to start
+  found = optimize.minimize(loss, np.zeros(size), jac=True, method='L-BFGS-B', options=options)
   return found.x, float(found.fun)
 
 
@@ -292,6 +298,6 @@ def _calibrated(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     return (np.logaddexp(0, logit) - label * logit).mean() + 1e-4 * (p**2).sum(), np.array(
         [(wrong * x).mean() * np.exp(p[0]), wrong.mean()]) + 2e-4 * p
 
-  log_factor, constant = optimize.minimize(loss, np.zeros(2), jac=True, method='L-BFGS-B').x
+  (log_factor, constant), _ = _least(loss, 2)
   factor = float(np.exp(log_factor)) / spread
   return factor, float(constant - factor * centre)
