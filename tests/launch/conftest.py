@@ -1,7 +1,8 @@
-"""One smoke run, made with the real command, that the tests of the launchers share."""
+"""Launchers as tests start them, and a smoke run of the real command that these tests share."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -13,6 +14,7 @@ import sys
 import pytest
 
 from tests.conftest import QUICK_TO_COMPILE
+from tests.launch import forks
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = '--config=configs/smoke.py:revisions'
@@ -46,18 +48,21 @@ def copied_for_solving(workdir: pathlib.Path, folder: pathlib.Path) -> pathlib.P
 
 
 class Launcher:
-  """Runs launchers from the repository's root with compiled programs shared."""
+  """Runs launchers from the repository's root, with one environment, in forks: see `forks.py`."""
 
-  def __init__(self, cache: pathlib.Path):
-    self.env = environment(cache)
+  def __init__(self, env: dict[str, str]):
+    self.env = env
+    self.python = forks.Python(ROOT, env)
 
   def __call__(self, module: str, *flags: str, timeout: float = 900) -> subprocess.CompletedProcess:
-    return subprocess.run(command(module, *flags), cwd=ROOT, env=self.env, text=True,
-                          capture_output=True, timeout=timeout)
+    return self.python.run('-m', f'launch.{module}', *flags, timeout=timeout)
 
   def start(self, module: str, *flags: str) -> subprocess.Popen:
     return subprocess.Popen(command(module, *flags), cwd=ROOT, env=self.env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+  def close(self) -> None:
+    self.python.close()
 
   def ok(self, module: str, *flags: str) -> subprocess.CompletedProcess:
     done = self(module, *flags)
@@ -84,7 +89,8 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def launcher(shared):
-  return Launcher(shared / 'cache')
+  with contextlib.closing(Launcher(environment(shared / 'cache'))) as made:
+    yield made
 
 
 @pytest.fixture(scope='session')
@@ -94,6 +100,8 @@ def smoke(launcher, shared):
   with open(shared / 'lock', 'w') as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at it
     if not (shared / 'smoke-done').exists():
-      launcher.ok('reproduce', SMOKE, f'--workdir={workdir}')
+      done = subprocess.run(command('reproduce', SMOKE, f'--workdir={workdir}'), cwd=ROOT,
+                            env=launcher.env, text=True, capture_output=True, timeout=900)
+      assert done.returncode == 0, done.stderr[-3000:]
       (shared / 'smoke-done').touch()
   return workdir

@@ -131,7 +131,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(launcher, smoke,
   """A limit on file sizes stands for the disk: the same failing write, without root."""
   workdir = tmp_path / 'w'
   shutil.copytree(smoke, workdir)
-  shutil.rmtree(workdir / 'records' / 'search')
+  for folder in ('greedy-n1', 'beam-m4-n4'):
+    shutil.rmtree(workdir / 'records' / 'search' / folder)
   shutil.rmtree(workdir / 'report')
   limited = subprocess.run(
       ['bash', '-c', f'ulimit -f 1; exec {shlex.join(command("search", SMOKE))} '

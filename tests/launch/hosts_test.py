@@ -1,6 +1,6 @@
 """Several real processes of one run, joined by `jax.distributed`, end with one process's files."""
 
-import copy as copy_lib
+import contextlib
 import pathlib
 import re
 import shutil
@@ -14,7 +14,7 @@ import pytest
 import jax
 from launch import common
 from tests import bucket_server
-from tests.launch.conftest import ROOT, SMOKE, command, record_hashes
+from tests.launch.conftest import ROOT, SMOKE, Launcher, command, record_hashes
 from tts.data import buckets, gcs
 from tts.train import checkpoint
 from tts.types import InputError
@@ -88,11 +88,10 @@ def test_hosts_that_share_nothing_but_a_bucket(launcher, smoke, copy, tmp_path, 
       shutil.copytree(copy, here, dirs_exist_ok=True)
     for ended in finish(start(launcher, 'search', 2, workdir, env=machine)):
       assert ended[0] == 0, ended[2][-2000:]
-    third = copy_lib.copy(launcher)
-    third.env = launcher.env | machine('third')
-    third.ok('report', workdir)
-    third.ok('diff', 'gs://bucket/runs/w', str(smoke))
-    assert 'no run.json' in third.error('report', '--workdir=gs://bucket/runs')
+    with contextlib.closing(Launcher(launcher.env | machine('third'))) as third:
+      third.ok('report', workdir)
+      third.ok('diff', 'gs://bucket/runs/w', str(smoke))
+      assert 'no run.json' in third.error('report', '--workdir=gs://bucket/runs')
     found = pathlib.Path(buckets.local('gs://bucket/runs/w'))
     assert record_hashes(found) == record_hashes(smoke)
     assert (found / 'report' / 'index.html').exists() and not (found / 'tmp').exists()

@@ -173,9 +173,8 @@ def test_two_processes_part_the_questions_and_yield_all_results(models, smoke, l
 
 
 def test_somebody_else_s_model(smoke, launcher):
-  done = subprocess.run(
-      [sys.executable, '-m', 'examples.my_model', f'--tokenizer={smoke / "models" / "base"}'],
-      cwd=ROOT, env=launcher.env, capture_output=True, text=True, timeout=300)
+  done = launcher.python.run('-m', 'examples.my_model',
+                             f'--tokenizer={smoke / "models" / "base"}', timeout=300)
   assert done.returncode == 0, done.stderr[-2000:]
   lines = done.stdout.splitlines()
   assert len(lines) == 2 and all(len(ast.literal_eval(line.split(' ', 1)[1])) == 4

@@ -1,11 +1,7 @@
 """Blocks of Python in README and docs that read a run, on the smoke study's."""
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.launch.conftest import ROOT
 from tests.pages import pages
 
 
@@ -13,7 +9,6 @@ from tests.pages import pages
                          ids=lambda b: b.where)
 def test_it_runs_on_a_run(block, smoke, launcher):
   text = block.text.replace(pages.RUN, str(smoke))
-  done = subprocess.run([sys.executable, '-c', text], cwd=ROOT, env=launcher.env, text=True,
-                        capture_output=True, timeout=900)
+  done = launcher.python.run('-c', text, timeout=900)
   assert done.returncode == 0, done.stderr[-3000:]
   assert done.stdout.strip()

@@ -139,7 +139,7 @@ def test_open_folders_are_taken_as_they_are(models, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_hosts_share_open_models_of_which_one_has_a_tokenizer_of_its_own(models, tmp_path):
   """The first imports them; both drive the rounds that the verifier reads in ids of its own."""
-  launcher = launch.Launcher(tmp_path / 'cache')
+  launcher = launch.Launcher(launch.environment(tmp_path / 'cache'))
   (tmp_path / 'test.jsonl').write_text(''.join(
       json.dumps({'problem': q, 'answer': a}) + '\n' for q, a, _ in tiny.PROBLEMS))
   config_flag, *flags = '--config=configs/open.py:chat', *(f'--config.{x}' for x in (
@@ -152,6 +152,7 @@ def test_hosts_share_open_models_of_which_one_has_a_tokenizer_of_its_own(models,
       'search.lookahead=((1,"sqrt"),)', 'difficulty.samples=4', 'difficulty.block=3'))
   one, two = tmp_path / 'one', tmp_path / 'two'
   launcher.ok('evaluate', config_flag, f'--workdir={one}', *flags)
+  launcher.close()
   for status, _, said in hosts_test.finish(hosts_test.start(
       launcher, 'evaluate', 2, f'--workdir={two}', *flags, config=config_flag, devices=1)):
     assert status == 0, said[-3000:]
