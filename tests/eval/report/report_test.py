@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 # All but those of revisions, which tests/eval/revisions_test.py has, and of budget forcing.
 FIGURES = {name for name in all_figures.FILES if not name.startswith((
     'revision', 'mechanisms', 'accuracy_vs_thinking'))}
+JUDGES = 'prm', 'prm_plain', 'orm', 'orm_more'
 
 
 @pytest.fixture(scope='module')
@@ -98,15 +99,24 @@ def test_index_shows_numbers_intervals_ledger_and_trees(workdir):
   assert len(re.findall(r'<ol class="summary">(?:<li>[^<]*</li>){3}</ol>', text)) == 1
 
 
-def test_a_report_of_every_verifier(tmp_path):
-  names = 'prm', 'prm_plain', 'orm', 'orm_more'
-  synthetic.write_run(tmp_path, questions=20, verifiers=names, deep=5)
-  made = report.write(tmp_path)
-  text = (tmp_path / 'report/index.html').read_text()
+@pytest.fixture(scope='module')
+def judged(tmp_path_factory):
+  """The workdir and the results of a run with all verifiers, of a base that is quantised."""
+  workdir = synthetic.write_run(tmp_path_factory.mktemp('judged'), questions=20, verifiers=JUDGES,
+                                deep=5)
+  path = workdir / 'models/base/model.json'
+  meta = json.loads(path.read_text())
+  path.write_text(json.dumps(meta | {'open': {'kind': 'lm', 'quantisation': 'Q4_K_M'}}))
+  return workdir, report.write(workdir)
+
+
+def test_a_report_of_every_verifier(judged):
+  workdir, made = judged
+  text = (workdir / 'report/index.html').read_text()
   Reader(text)
   lines = lambda name: {r['line'] for r in csv.DictReader(
-      (tmp_path / f'report/{name}.csv').open())}
-  every = {figure.VERIFIERS[name] for name in names}
+      (workdir / f'report/{name}.csv').open())}
+  every = {figure.VERIFIERS[name] for name in JUDGES}
   assert lines('prm_vs_orm') == lines('over_optimisation') == every
   assert lines('auc_by_step') == every | {figure.SUMMED}
   assert 'Hollow points are of fewer questions (5 of 20)' in text
@@ -165,9 +175,8 @@ def test_no_text_of_a_run_becomes_markup(tmp_path):
   assert '&lt;script&gt;' in (tmp_path / 'report/index.html').read_text()
 
 
-def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
-  synthetic.write_run(tmp_path, questions=50)
-  report.write(tmp_path)
+def test_what_a_run_no_longer_has_leaves_the_report(workdir, tmp_path):
+  shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
   assert (tmp_path / 'report/accuracy_vs_budget_by_bin.png').exists()
   (tmp_path / 'report/mine.png').write_bytes(b'a reader put this here')
   (tmp_path / 'trees/q0000-beam-m4-n16.json').unlink()
@@ -183,16 +192,12 @@ def test_what_a_run_no_longer_has_leaves_the_report(tmp_path):
   assert not (tmp_path / 'policy.json').exists()
 
 
-def test_a_quantised_model_is_called_so(tmp_path):
-  synthetic.write_run(tmp_path, questions=20)
-  path = tmp_path / 'models/base/model.json'
-  meta = json.loads(path.read_text())
-  path.write_text(json.dumps(meta | {'open': {'kind': 'lm', 'quantisation': 'Q4_K_M'}}))
-  report.write(tmp_path)
-  made = json.loads((tmp_path / 'report/results.json').read_text())
+def test_a_quantised_model_is_called_so(judged):
+  workdir, _ = judged
+  made = json.loads((workdir / 'report/results.json').read_text())
   assert [made['models'][name]['quantisation'] for name in ('base', 'large')] == ['Q4_K_M', None]
   assert made['verifier']['prm']['quantisation'] is None
-  text = (tmp_path / 'report/index.html').read_text()
+  text = (workdir / 'report/index.html').read_text()
   assert 'One sample of the base model (Q4_K_M) is right' in text
   assert 'base model (Q4_K_M), greedy' in text and 'large model, greedy' in text
 
