@@ -118,10 +118,25 @@ def init_params(decoder: Decoder, seed: int, place: Callable[[Any], Any] = lambd
   `place` gives their shardings from their shapes, so that none is whole anywhere; the values do not
   depend on it.
   """
+  leaves, tree = jax.tree.flatten(place(_shapes(decoder)))
+  return _compiled(decoder, tuple(leaves), tree)(jax.random.key(seed))
+
+
+def _fresh(decoder: Decoder, key: jax.Array) -> Any:
   tokens = jnp.zeros((1, 1), jnp.int32)
-  init = lambda *args: nn.unbox(decoder.init(*args, method='init_all'))
-  args = jax.random.key(seed), tokens, tokens
-  return jax.jit(init, out_shardings=place(jax.eval_shape(init, *args)))(*args)
+  return nn.unbox(decoder.init(key, tokens, tokens, method='init_all'))
+
+
+# A study trains many models of few architectures: each of these is traced and compiled once.
+@functools.cache
+def _shapes(decoder: Decoder) -> Any:
+  return jax.eval_shape(functools.partial(_fresh, decoder), jax.random.key(0))
+
+
+@functools.cache
+def _compiled(decoder: Decoder, leaves: tuple[Any, ...], tree: Any) -> Callable[[jax.Array], Any]:
+  """Key --> fresh parameters, with shardings of these leaves."""
+  return jax.jit(functools.partial(_fresh, decoder), out_shardings=jax.tree.unflatten(tree, leaves))
 
 
 def graft(fresh: Any, given: Any, name: str) -> Any:
