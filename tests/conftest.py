@@ -43,6 +43,7 @@ _FAST = (
     'pages/commands_test.py', 'pages/links_test.py', 'pages/reading_test.py', 'pages/site_test.py')
 _NOT = (
     'eval/storage/equal_answers_test.py', 'eval/report/report_test.py', 'eval/coverage_test.py',
+    'eval/report/crossed_seeds_test.py',
     'eval/report/results_test.py', 'eval/measures/chain_strategies_test.py',
     'eval/exchange/exchange_sides_test.py', 'eval/storage/external_samples_test.py',
     'eval/main_verifier_test.py', 'eval/policy/compute_optimal_test.py',
