@@ -43,7 +43,10 @@ _FAST = (
     'pages/commands_test.py', 'pages/links_test.py', 'pages/reading_test.py', 'pages/site_test.py')
 _NOT = (
     'eval/storage/equal_answers_test.py', 'eval/report/report_test.py', 'eval/coverage_test.py',
-    'eval/report/crossed_seeds_test.py',
+    'eval/report/crossed_seeds_test.py', 'eval/report/question_data_test.py',
+    'eval/report/partial_results_test.py', 'eval/report/words_page_test.py',
+    'eval/storage/parse_cache_test.py', 'eval/measures/ledger_test.py',
+    'eval/policy/policy_test.py', 'eval/report/index_page_test.py',
     'eval/report/results_test.py', 'eval/measures/chain_strategies_test.py',
     'eval/exchange/exchange_sides_test.py', 'eval/storage/external_samples_test.py',
     'eval/main_verifier_test.py', 'eval/policy/compute_optimal_test.py',
