@@ -38,10 +38,9 @@ def _emptied(study: str) -> pathlib.Path:
   return folder
 
 
-def _enter(study: str, *openings: dict[str, Any] | None) -> None:
-  known = [o for o in openings if o is not None]
-  if known:
-    records.write_json(OPENINGS, entered(json.loads(OPENINGS.read_text('utf-8')), study, *known))
+def _enter(study: str, *openings: dict[str, Any]) -> None:
+  if openings:
+    records.write_json(OPENINGS, entered(json.loads(OPENINGS.read_text('utf-8')), study, *openings))
 
 
 def _kept(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,4 +87,5 @@ def publish(report: pathlib.Path, study: str) -> None:
   for path in sorted(report.iterdir()):
     if path.name.endswith(_ENDS):
       shutil.copyfile(path, folder / path.name)
-  _enter(study, records.read_json(folder / 'results.json')['opening'])
+  opening = records.read_json(folder / 'results.json')['opening']
+  _enter(study, *([opening] if opening is not None else []))

@@ -19,13 +19,9 @@ from . import claims, intervals, numbers
 _CELL = re.compile(r't(\d+)-b(\d+)')
 
 
-def is_crossed(folder):
-  return (pathlib.Path(folder) / 'cells').is_dir()
-
-
 def load(folder):
   """The numbers of a folder under `results/`."""
-  return Crossing(folder) if is_crossed(folder) else numbers.Numbers(folder)
+  return Crossing(folder) if numbers.crossed(folder) else numbers.Numbers(folder)
 
 
 class Crossing:

@@ -56,13 +56,18 @@ _OF_OUTCOMES = ('curve', 'vote', 'contrast', 'efficiency', 'shares', 'moved_effi
 _READ = ('scale', 'cost', 'given')  # neither counted nor estimated over questions
 
 
+def crossed(folder):
+  """Whether a folder is of several seeds, a cell each."""
+  return (pathlib.Path(folder) / 'cells').is_dir()
+
+
 def rebuilt(folder, kind, names):
   """Whether a number can be rebuilt from what a folder publishes."""
   kind, names = (names[0], names[1:]) if kind in ('n', 'flops', 'seconds') else (kind, names)
   if kind in _READ or (kind, names[-1:]) == ('model', ['params']):
     return True
   folder = pathlib.Path(folder)
-  if (folder / 'cells').is_dir():
+  if crossed(folder):
     return True
   if (folder / 'questions.npz').exists():
     return not (kind == 'revision' and 'proposal' in names[0])

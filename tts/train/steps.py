@@ -134,7 +134,8 @@ def _shapes(decoder: Decoder) -> Any:
 
 
 @functools.cache
-def _compiled(decoder: Decoder, leaves: tuple[Any, ...], tree: Any) -> Callable[[jax.Array], Any]:
+def _compiled(decoder: Decoder, leaves: tuple[jax.sharding.Sharding, ...],
+              tree: jax.tree_util.PyTreeDef) -> Callable[[jax.Array], Any]:
   """Key --> fresh parameters, with shardings of these leaves."""
   return jax.jit(functools.partial(_fresh, decoder), out_shardings=jax.tree.unflatten(tree, leaves))
 
