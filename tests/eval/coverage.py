@@ -15,9 +15,9 @@ from tts.eval.claims import claims
 from tts.eval.claims.claims import Claim, Look, Side
 from tts.eval.claims.measured import Answers
 from tts.eval.policy import compute_optimal, crossfit
+from tts.eval.policy.strategy_options import REFERENCE
 from tts.eval.policy.trials import Trial
 
-BASELINES = ('best_of_n_weighted', 'best_fixed')
 _POPULATION = 20000
 _AT = 16  # the budget whose accuracies are compared
 
@@ -39,6 +39,21 @@ class Held:
 def _ratio(trial: Trial, name: str) -> dict:
   policy = compute_optimal.points(trial.found, trial.policy('generations'))
   return compute_optimal.distance(trial, 'generations', name, policy)[0]
+
+
+def _search_alone(trial: Trial) -> dict:
+  """The same for search at each budget as it is: nothing is chosen, so nothing can tie."""
+  found = trial.found
+  searched = [i for i, o in enumerate(found.outcomes) if o.strategy in ('greedy', 'beam')]
+  means = trial.sums.means()[searched].T
+  costs = np.broadcast_to(found.costs['generations'][searched], means.shape)
+  return compute_optimal.distance(trial, 'generations', REFERENCE, (costs, means))[0]
+
+
+def _distances(trial: Trial) -> dict[str, dict]:
+  """Rows of efficiency by name."""
+  return ({name: _ratio(trial, name) for name in (REFERENCE, 'best_fixed')}
+          | {'search alone': _search_alone(trial)})
 
 
 def _accuracies(trial: Trial) -> dict[str, np.ndarray]:
@@ -69,11 +84,13 @@ def policies(questions: int, factor: Factor, searched: Sequence[int], studies: i
              seed: int = 0) -> dict[str, Held]:
   """Efficiency against each baseline, as ratio and share by share, and differences at a budget.
 
+  `search alone` is the search's own efficiency over best-of-N weighted.
+
   The truth of a ratio is the geometric mean of the true ratios at the shares that were measured.
   """
   # All budgets: a factor does not depend on which of them the studies ran.
   whole = population(factor, known_truth.BUDGETS)
-  rows = {name: _ratio(whole, name) for name in BASELINES}
+  rows = _distances(whole)
   truth = {name: [math.inf if x is None else x for _, x in row['at']]
            for name, row in rows.items()}
   # What can be chosen at one budget does depend on them.
@@ -83,8 +100,7 @@ def policies(questions: int, factor: Factor, searched: Sequence[int], studies: i
     rng = np.random.default_rng([seed, number])
     trial = known_truth.study(
         known_truth.easy_to_hard(questions, rng), factor, tuple(searched), rng)
-    for name in BASELINES:
-      row = _ratio(trial, name)
+    for name, row in _distances(trial).items():
       known = [t for t, side in zip(truth[name], row['censored']) if side is None]
       if row['ratio'] is not None and all(map(math.isfinite, known)):
         at = math.exp(np.mean(np.log(known)))
@@ -96,7 +112,8 @@ def policies(questions: int, factor: Factor, searched: Sequence[int], studies: i
       interval = crossfit.interval if name == 'policy' else crossfit.difference_interval
       seen.setdefault(name, []).append((level[name], float(values[0]), _within(
           interval(values, questions), level[name])))
-  mean = lambda name, x: (np.exp(np.mean(np.log(x))) if name.startswith(BASELINES) else np.mean(x))
+  ratios = tuple(rows)
+  mean = lambda name, x: (np.exp(np.mean(np.log(x))) if name.startswith(ratios) else np.mean(x))
   return {name: Held(*(float(mean(name, [r[i] for r in rows])) for i in (0, 1)),
                      float(np.mean([r[2] for r in rows])), len(rows))
           for name, rows in seen.items()}
