@@ -12,8 +12,9 @@ from tts import config, presets
 
 def get_config():
   found = presets.module('arithmetic').get_config()
-  found.name = 'methods'
-  for name in ('mid', 'orm', 'orm_more', 'prm_plain'):
+  found.name, found.verifier, found.seeds = 'methods', 'prm', (0,)
+  found.revision.enabled = False
+  for name in ('mid', 'orm', 'latent', 'logprob', 'prm_plain'):
     found.models[name].enabled = False
   found.search.update(config.to_config_dict(config.Experiment(search=config.SearchConfig(
       split='dev', questions=500, pool=64, large_samples=1,

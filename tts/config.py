@@ -78,9 +78,12 @@ class SearchConfig:
     methods: search methods of `tts.methods`, e.g. `dvts` or `rebase(temperature=0.2)`; what a
       plugin adds is searched with too, listed or not. M and k of one that does not give them are
       swept by `beam_widths` and `lookahead`.
-    budgets: generations that searches are charged; those above 1 where `prm_plain` guides them.
+    budgets: generations that searches are charged; verifiers other than the main one guide none of
+      1.
     beam_widths: M, numbers or `sqrt` (2^floor(log2(N) / 2)); 4 means min(4, N).
-      `prm_plain` searches with the first of them alone.
+      Verifiers other than the main one search with the first of them alone.
+    ablation_budgets: generations that searches by verifiers other than the main one are charged; ()
+      takes `budgets`.
     deep_questions: the first so many questions get the deep pool and the deep budgets too.
     deep_pool: independent samples of each of these, for best-of-N beyond `pool`; 0 makes none.
     deep_budgets: generations that searches are charged on these alone, e.g. (256,).
@@ -101,6 +104,7 @@ class SearchConfig:
   methods: tuple[str, ...] = ('beam', 'lookahead')
   budgets: tuple[int, ...] = (1, 4, 16)
   beam_widths: tuple[int | str, ...] = (4, 'sqrt')
+  ablation_budgets: tuple[int, ...] = ()
   deep_questions: int = 0
   deep_pool: int = 0
   deep_budgets: tuple[int, ...] = ()

@@ -81,7 +81,7 @@ def plain(config: SearchConfig) -> list[Strategy]:
   They are ablations, and every setting takes a search of its own.
   """
   return of_method(dataclasses.replace(config, beam_widths=config.beam_widths[:1]), 'beam', {},
-                   [b for b in config.budgets if b > 1])
+                   [b for b in config.ablation_budgets or config.budgets if b > 1])
 
 
 def _listed(experiment: Experiment) -> Iterator[tuple[str, dict[str, Any]]]:
