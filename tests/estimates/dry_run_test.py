@@ -106,11 +106,11 @@ def count(arch):
 
 
 def test_the_larger_models_are_about_4_and_14_times_the_base():
-  for module, most in ((arithmetic, 364_112), (quickstart, 353_360)):
+  for module in (arithmetic, quickstart):
     experiment = config.from_config_dict(module.get_config())
     models = experiment.models
     base, mid, large = (count(models[name].arch) for name in ('base', 'mid', 'large'))
-    assert (base, mid, large) == (25_632, 109_760, most)
+    assert (base, mid, large) == (25_632, 109_760, 353_360)
 
 
 @pytest.mark.parametrize('k, steps', [(0, 5), (1, 5), (3, 5), (3, 2), (7, 4), (3, 1)])
@@ -129,13 +129,16 @@ def test_lookahead_writes_what_the_committed_quickstart_wrote():
     assert strategies.written(search, 4.7) == pytest.approx(seen, rel=0.02)
 
 
-def test_deep_budgets_and_the_ablation_run_on_fewer_questions():
-  experiment = config.from_config_dict(arithmetic.get_config())
-  sampled = strategies.sampled(experiment)
-  guided = strategies.guided(experiment, steps=5)
-  assert sampled == 2000 * 65 + 500 * 256
-  # Widths sqrt and 4 are one setting at N = 1 and 16.
-  # Of 5 steps k = 1 simulates 4, k = 3 has 3 + 3 + 2 + 1 = 9 left; by N, the settings that differ.
-  ahead = (1 + 4 / 5) * (2 + 8 + 32 + 128) + (1 + 9 / 5) * (1 + 4 + 4 + 16 + 64 + 64)
-  assert guided == {'prm': 2000 * (1 + 2 * 4 + 16 + 2 * 64) + 500 * (2 * 256 + ahead),
-                    'prm_plain': 500 * (4 + 16 + 64)}
+def test_deep_budgets_and_the_ablations_run_on_what_they_are_given():
+  made = arithmetic.get_config()
+  made.search.update(dict(deep_questions=100, deep_pool=256, deep_budgets=(256,)))
+  experiment = config.from_config_dict(made)
+  assert strategies.sampled(experiment) == 400 * 65 + 100 * 256
+  # Widths sqrt and 4 are one setting at N = 1, 16 and 32; the four other methods have one.
+  beam, whole = 1 + 2 * (2 + 4 + 8) + 16 + 32 + 2 * 64, 1 + 2 + 4 + 8 + 16 + 32 + 64
+  # Of 5 steps k = 1 simulates 4, k = 3 has 3 + 3 + 2 + 1 = 9 left.
+  ahead = (1 + 4 / 5) * (2 + 8 + 32) + (1 + 9 / 5) * (1 + 4 + 16)
+  few = 100 * (4 + 16 + 64)
+  assert strategies.guided(experiment, steps=5) == {
+      'latent': pytest.approx(400 * (beam + 4 * whole + ahead) + 100 * (2 + 4) * 256),
+      'prm': few, 'prm_plain': few, 'logprob': few}

@@ -44,7 +44,7 @@ def test_a_dry_run_counts_it():
   assert cost.read(mine, 'mean_value', 10, 20) == cost.read(usual, 'prm', 10, 20)
   more = after['search'].generations - before['search'].generations
   plain = sum(s.num_candidates for s in strategies.plain(usual.search))
-  assert more == usual.search.deep_questions * plain
+  assert more == usual.search.questions * plain
   one = (after['search'].tokens - before['search'].tokens) / more  # tokens of a solution
   assert after['search'].tokens == pytest.approx(after['search'].generations * one, rel=1e-3)
   assert after['search'].flops > before['search'].flops and after['search'].memory > 0
