@@ -29,7 +29,7 @@ def workers(monkeypatch):
             for seed, name in enumerate(('base', 'prm'))}
   return Workers(types.SimpleNamespace(
       mesh=parallel.make_mesh(2), seed=0, main='prm', model=models.get,
-      prompts=types.SimpleNamespace(encode=lambda question: [1]),
+      prompts=types.SimpleNamespace(encode=lambda question: [1], tokenizer=None),
       limits=Limits(12, 4, 6, toy.ROLES),
       experiment=config.Experiment(sampling=SamplingConfig())))
 

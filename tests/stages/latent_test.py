@@ -48,7 +48,7 @@ def workers():
             'other': judge('other')}
   run = types.SimpleNamespace(
       mesh=parallel.make_mesh(2), seed=0, main='latent', model=models.get,
-      prompts=types.SimpleNamespace(encode=lambda question: [1]),
+      prompts=types.SimpleNamespace(encode=lambda question: [1], tokenizer=None),
       limits=Limits(12, 4, 6, toy.ROLES), rows=RowMaker(TOKENIZER, toy.ROLES, 'exact', 0),
       experiment=config.Experiment(verifier='latent', models=Models(
           latent=ModelConfig(init='base'), other=ModelConfig(learns='states', init='base'))))

@@ -58,7 +58,7 @@ def make_workers(groups=1, name='prm'):
   model = Model(name, ARCH, PARAMS, '')
   return Workers(types.SimpleNamespace(
       mesh=parallel.make_mesh(groups, 1), limits=Limits(20, 5, 12, toy.ROLES), main='prm',
-      prompts=types.SimpleNamespace(encode=lambda question: [1]),
+      prompts=types.SimpleNamespace(encode=lambda question: [1], tokenizer=None),
       model={name: model}.get, experiment=config.Experiment()))
 
 

@@ -29,6 +29,9 @@ OF_TOKENS = ('entropy', 'confidence', 'logprob')
 
 
 class Tokenizer:
+  """And a question as it is put: one id."""
+
+  tokenizer = None
 
   def encode(self, question):
     del question

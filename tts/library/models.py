@@ -85,7 +85,7 @@ class LanguageModel:
                          'generator that it was loaded with')
       assert self.arch is not None  # else it could have no head
       params, judge = verifier.params, verifier.make
-      make = _writing(Functions(latent.Generator, self.arch, verifier.head))
+      make = writing(Functions(latent.Generator, self.arch, verifier.head))
     return EngineGenerator(self.mesh, make, params, self.shape, sampling, limits,
                            shared_prefix(self.prompts.encode), judge, window)
 
@@ -178,7 +178,7 @@ def load_generator(source: Source, *, mesh: parallel.Mesh | None = None, dtype: 
   """
   mesh = _mesh(mesh)
   found = _read(source, 'lm', mesh, dtype)
-  return LanguageModel(_writing(Functions(Generator, found.arch)), found.params, mesh,
+  return LanguageModel(writing(Functions(Generator, found.arch)), found.params, mesh,
                        Prompts(given(PromptConfig, prompts), found.tokenizer),
                        shape_lib.of(found.arch, lanes), found.arch, str(source))
 
@@ -232,7 +232,7 @@ def _latent(source: Source, generator: LanguageModel | None,
   return RewardModel.of_head(generator, head, params, str(source))
 
 
-def _writing(functions: Functions) -> MakeGenerator:
+def writing(functions: Functions) -> MakeGenerator:
   """The same, for type checkers: a model's writing is of its own class, a `Writing` for others."""
   return cast(MakeGenerator, functions)
 

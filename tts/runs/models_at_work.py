@@ -11,7 +11,8 @@ from typing import Any
 from tts.data.prompts import shared_prefix
 from tts.engine import engine, engine_models, shape
 from tts.engine.engine_models import EngineGenerator, EngineVerifier
-from tts.models import latent, latent_states
+from tts.library.models import LanguageModel, RewardModel, writing
+from tts.models import latent_states
 from tts.models.functions import Functions
 from tts.models.generator import Generator
 from tts.models.latent import Head
@@ -69,6 +70,7 @@ class Workers:
     self._working: list[tuple[str, EngineGenerator | EngineVerifier]] = []
     self._made = functools.cache(self._generator)
     self.verifier = functools.cache(self._verifier)
+    self.language_model = functools.cache(self._language_model)
 
   def generator(self, name: str, sampling: SamplingConfig,
                 judge: str | None = None, states: Head | None = None) -> EngineGenerator:
@@ -80,28 +82,35 @@ class Workers:
 
   def _generator(self, name: str, sampling: SamplingConfig, judge: str | None,
                  states: Head | None) -> EngineGenerator:
-    model = self.run.model(judge or name)
+    model = self.run.model(name)
     if model.served is not None:
       return model.served.at_work(sampling, self.run.limits)
-    kind = latent.Generator if judge else latent_states.Collecting if states else Generator
-    make = Functions(kind, model.arch, states or model.head)
-    generator = EngineGenerator(self.run.mesh, make, model.params,
-                                shape.of(model.arch, self.run.experiment.lanes), sampling,
-                                self.run.limits, shared_prefix(self.run.prompts.encode),
-                                make.reader if judge else None)
+    writer = self.language_model(name)
+    if states:
+      writer = dataclasses.replace(writer, make=writing(
+          Functions(latent_states.Collecting, model.arch, states)))
+    generator = writer.at_work(sampling, self.run.limits, judge and self.reward_model(judge))
     self._working.append((name, generator))
     return generator
 
   def _verifier(self, name: str) -> EngineVerifier:
     """A verifier by its name."""
-    model = self.run.model(name)
-    encode = self.run.prompts.encode if model.reader is None else model.reader.prompt
-    verifier = EngineVerifier(self.run.mesh, Functions(model.make, model.arch, model.head),
-                              model.params,
-                              shape.of(model.arch, self.run.experiment.lanes),
-                              shared_prefix(encode))
+    verifier = self.reward_model(name).at_work(self.run.prompts, self.run.model(name).reader)
     self._working.append((name, verifier))
     return verifier
+
+  def _language_model(self, name: str) -> LanguageModel:
+    """A model as what the library writes with."""
+    run, model = self.run, self.run.model(name)
+    return LanguageModel(writing(Functions(Generator, model.arch)), model.params, run.mesh,
+                         run.prompts, shape.of(model.arch, run.experiment.lanes), model.arch, name)
+
+  def reward_model(self, name: str) -> RewardModel:
+    """A verifier as what the library scores with."""
+    run, model = self.run, self.run.model(name)
+    return RewardModel(Functions(model.make, model.arch, model.head), model.params, run.mesh,
+                       run.prompts.tokenizer, shape.of(model.arch, run.experiment.lanes), None,
+                       model.arch, name, model.head, model.head and self.language_model('base'))
 
   def computed(self) -> Computed:
     """By all of them, so far."""
