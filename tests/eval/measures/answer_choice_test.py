@@ -224,3 +224,17 @@ def test_particles_vote_as_often_as_they_are():
   for selection in answer_choice.UNSCORED + answer_choice.SCORED:
     slot = int(answer_choice.choose(selection, repeated(answer), repeated(score), repeated(logprob))[0])
     assert repeated(answer)[0, slot] == answer[0, chosen(selection, weight)]
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_a_vote_after_each_sample_is_the_vote_of_these(seed):
+  rng = np.random.default_rng(seed)
+  answer = rng.integers(-1, 1 + seed % 5, size=(30, 12))
+  weight = rng.integers(0, 4, size=answer.shape) / 4 if seed % 2 else rng.random(answer.shape)
+  winner, totals = answer_choice.majorities(answer), answer_choice.two_largest(answer, weight)
+  for n in range(12):
+    some = np.where(np.arange(12) <= n, answer, NO_ANSWER)
+    np.testing.assert_array_equal(winner[:, n], answer_choice.majority(some))
+    for row, given, found in zip(some, weight, totals[:, :, n].T):
+      each = [given[row == a].sum() for a in set(row.tolist()) - {NO_ANSWER}]
+      np.testing.assert_allclose(found, sorted([0.0, 0.0, *each])[-2:], atol=1e-12)

@@ -122,13 +122,13 @@ def test_online(run, keep):
 
 def test_a_pool_that_does_not_say_how_sure_it_was_has_fewer_rules(tmp_path):
   run = runfiles.load(synthetic.write_run(tmp_path, questions=4, pool=8, difficulty=0, beams=()))
-  names = {row['rule'] for row in compared.rows(run)}
+  names = {row['rule'] for row in compared.rows(run.pools('base'), run.models.get('base'))}
   assert names == {'settled', 'beta', 'best_of_infinity'}
 
 
 def test_every_rule_beside_a_majority_of_the_same_cost(run):
   pool, = run.pools('base')
-  rows = list(compared.rows(run))
+  rows = list(compared.rows(run.pools('base'), run.models.get('base')))
   assert {row['budget'] for row in rows} == {2, 4, 8, 16}
   assert {row['rule'] for row in rows} == {r.name for r in rules.every()}
   whole = pool.length.sum(axis=1).mean()

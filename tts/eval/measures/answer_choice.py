@@ -234,14 +234,41 @@ def two_largest(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
   Args:
     answer: int64 [R, N], NO_ANSWER or any number that equal answers of a row share; in the order in
       which they are drawn. 0 stands for an answer not seen yet.
-    weight: float64 [R, N], read where there is an answer.
+    weight: float64 [R, N], none negative, read where there is an answer.
   """
   rows, size = answer.shape
   first = first_slots(answer)  # so that totals are [R, N]
-  totals = np.zeros((rows, size + 1))  # one more that nobody gives
+  totals, leader = np.zeros((rows, size)), np.full(rows, NOBODY)
+  second, most = np.zeros((2, rows))
   out = np.zeros((2, rows, size))
   for n in range(size):
     at = np.flatnonzero(answer[:, n] != NO_ANSWER)
-    totals[at, first[at, n]] += weight[at, n]
-    out[:, :, n] = np.partition(totals, -2, axis=1)[:, -2:].T
+    slot = first[at, n]
+    totals[at, slot] += weight[at, n]
+    total, same = totals[at, slot], leader[at] == slot
+    ahead = ~same & (total > most[at])
+    second[at] = np.where(same, second[at], np.where(ahead, most[at],
+                                                     np.maximum(second[at], total)))
+    most[at] = np.where(same | ahead, total, most[at])
+    leader[at] = np.where(ahead, slot, leader[at])
+    out[0, :, n], out[1, :, n] = second, most
+  return out
+
+
+def majorities(answer: np.ndarray) -> np.ndarray:
+  """The winner of `majority` of the first 1 to N samples, int64 [R, N]; answer as of `vote`."""
+  rows, size = answer.shape
+  first = first_slots(answer)
+  votes, most, leader = np.zeros((rows, size), int), np.zeros(rows, int), np.full(rows, NOBODY)
+  out = np.zeros((rows, size), int)
+  for n in range(size):
+    at = np.flatnonzero(answer[:, n] != NO_ANSWER)
+    slot = first[at, n]
+    votes[at, slot] += 1
+    given = votes[at, slot]
+    # Of answers with as many votes the one that was first wins.
+    ahead = (given > most[at]) | ((given == most[at]) & (slot < leader[at]))
+    leader[at] = np.where(ahead, slot, leader[at])
+    most[at] = np.maximum(most[at], given)
+    out[:, n] = leader
   return out

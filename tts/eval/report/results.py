@@ -6,6 +6,7 @@ What has not been measured is null, never 0; `reasons` says why, by field.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +106,8 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   reasons: dict[str, str] = {}
   found = measured(run) if found is None else found
   trials = trials_of(run, found) if trials is None else trials
+  voting = mapped(functools.partial(compared.rows, meta=run.models.get('base')),
+                  [run.pools('base')])
   moving = mapped(over_questions.rows, [trials])
   schemes = schemes_of(run)
   if 'oracle' not in schemes:
@@ -132,6 +135,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
     reasons['flops_matched'] = 'no larger model has answered yet'
   policies, distances = compute_optimal.rows(trials, reasons)
   (shared, saved), = moving
+  votes, = voting
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
       'versions': run.run.get('versions'), 'device': run.run.get('device'),
@@ -153,7 +157,7 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'revisions': chains.describe(run, found, oracle),
       'mechanisms': mechanisms.rows(trials),
       'moved': shared, 'moved_efficiency': saved, 'settled': list(early_stopping.rows(run)),
-      'votes': list(compared.rows(run)),
+      'votes': votes,
       'flops_matched': [
           *exchange.rows(larger, small, schemes, exchange_sides.once(run)),
           # What training a revision model costs is not in `once`.

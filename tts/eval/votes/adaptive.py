@@ -90,21 +90,33 @@ def bayes_factors(answer: np.ndarray) -> np.ndarray:
   rows, size = answer.shape
   first = answer_choice.first_slots(answer)
   total = np.zeros((rows, size), np.int64)
-  votes = np.zeros((rows, size + 1), np.int64)
-  out = np.zeros((rows, size))
+  # What counts is how many answers have 1, 2, ... votes. Few such states are ever reached.
+  states: dict[tuple[int, ...], int] = {(0,) * (size + 1): 0}
+  known = list(states)
+  state = np.zeros(rows, np.int64)
+  seen = np.zeros((rows, size), np.int64)
   for n in range(size):
     at = np.flatnonzero(answer[:, n] != NO_ANSWER)
     had = total[at, first[at, n]]
-    votes[at, had] -= had > 0
-    votes[at, had + 1] += 1
     total[at, first[at, n]] += 1
-    some = np.flatnonzero(votes.any(axis=1))
-    if some.size:
-      # Most questions have the votes of another one.
-      different, which = np.unique(votes[some], axis=0, return_inverse=True)
-      chance = np.minimum(leader_chance(different), 1 - 1e-12)
-      out[some, n] = (different.sum(axis=1) * chance / (1 - chance))[which.ravel()]
-  return out
+    moves, which = np.unique(state[at] * size + had, return_inverse=True)
+    after = np.zeros(len(moves), np.int64)
+    for i, move in enumerate(moves.tolist()):
+      votes = list(known[move // size])
+      if move % size:
+        votes[move % size] -= 1
+      votes[move % size + 1] += 1
+      after[i] = states.setdefault(tuple(votes), len(known))
+      if after[i] == len(known):
+        known.append(tuple(votes))
+    state[at] = after[which]
+    seen[:, n] = state
+  factor = np.zeros(len(known))
+  if len(known) > 1:
+    votes = np.array(known[1:])
+    chance = np.minimum(leader_chance(votes), 1 - 1e-12)
+    factor[1:] = votes.sum(axis=1) * chance / (1 - chance)
+  return factor[seen]
 
 
 def drawn(chance: np.ndarray, threshold: float) -> np.ndarray:

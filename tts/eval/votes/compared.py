@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tts.eval.measures import answer_choice, flops, outcomes as outcomes_lib, statistics
-from tts.eval.storage.runfiles import RunFiles
 from tts.eval.storage.samples import COUNTS, Samples
 from tts.eval.votes import rules as rules_lib
 from tts.eval.votes.rules import Drawn, Rule, Tries
@@ -86,10 +85,16 @@ def compared(pool: Samples, size: int, rules: Sequence[Rule],
     yield row
 
 
-def rows(run: RunFiles) -> Iterator[dict[str, Any]]:
-  """Of the base's pools, the smallest that has so many samples, at every power of two."""
-  pools = run.pools('base')
+def rows(pools: Sequence[Samples], meta: dict[str, Any] | None) -> list[dict[str, Any]]:
+  """Of some pools the smallest that has so many samples, at every power of two.
+
+  Args:
+    pools: of the base.
+    meta: as of `compared`.
+  """
+  found: list[dict[str, Any]] = []
   for size in outcomes_lib.budgets(max((p.setting.strategy.budget for p in pools), default=0)):
     pool = next(p for p in pools if p.setting.strategy.budget >= size)
     asked = [r for r in rules_lib.every() if size >= r.smallest and r.possible(pool)]
-    yield from compared(pool, size, asked, run.models.get('base'))
+    found += compared(pool, size, asked, meta)
+  return found

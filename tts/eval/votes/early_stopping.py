@@ -27,11 +27,25 @@ def drawn(answer: np.ndarray, weight: np.ndarray) -> np.ndarray:
   votes = answer != NO_ANSWER
   if ((weight < 0) | (weight > 1))[votes].any():
     raise ValueError('a vote may weigh from 0 to 1')
-  size = answer.shape[1]
-  second, leader = answer_choice.two_largest(answer, weight)
+  return settled(lead(answer, weight))
+
+
+def lead(answer: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+  """How far the leader is ahead after each sample, float64 [R, N]; arguments as of `drawn`."""
+  second, leader = answer_choice.two_largest(
+      answer, np.ones(answer.shape) if weight is None else weight)
+  return leader - second
+
+
+def settled(lead: np.ndarray) -> np.ndarray:
+  """Samples after which those still to come could not change a vote, int64 [R], 1 to N.
+
+  lead: of the first N samples.
+  """
+  size = lead.shape[1]
   # Equal totals go to the lower slot; a lead that could be made up to a tie is not settled.
-  settled = leader - second > size - 1 - np.arange(size)
-  return np.where(settled.any(axis=1), settled.argmax(axis=1) + 1, size)
+  done = lead > size - 1 - np.arange(size)
+  return np.where(done.any(axis=1), done.argmax(axis=1) + 1, size)
 
 
 def _per_question(pool: Samples, size: int, weight: np.ndarray) -> np.ndarray:

@@ -55,6 +55,16 @@ class Tries:
     """`adaptive.bayes_factors` of these, float64 [Q, n]."""
     return _after_each(adaptive.bayes_factors, self.pool, self.start)[:, :self.size]
 
+  @property
+  def lead(self) -> np.ndarray:
+    """`early_stopping.lead` of these with a vote each, float64 [Q, n]."""
+    return _after_each(early_stopping.lead, self.pool, self.start)[:, :self.size]
+
+  @property
+  def majorities(self) -> np.ndarray:
+    """`answer_choice.majorities` of these, int64 [Q, n]."""
+    return _after_each(answer_choice.majorities, self.pool, self.start)[:, :self.size]
+
 
 @functools.lru_cache(128)  # what is said after n samples is the same in every try that has them
 def _after_each(rule: Callable[[np.ndarray], np.ndarray], pool: Samples, start: int) -> np.ndarray:
@@ -94,15 +104,15 @@ def window(pool: Samples) -> int:
 
 
 def majority(tries: Tries, count: np.ndarray | int) -> Drawn:
-  """Of the first `count` samples, int or int64 [Q]."""
-  begun = np.arange(tries.size) < np.reshape(count, (-1, 1))
-  answer = np.where(begun, tries.answer, NO_ANSWER)
-  begun = np.broadcast_to(begun, answer.shape)
-  return Drawn(tries.picked(tries.pool.length) * begun, begun, answer_choice.majority(answer))
+  """Of the first `count` samples, int or int64 [Q], at least 1."""
+  count = np.broadcast_to(count, len(tries.pool.ids))[:, None]
+  begun = np.arange(tries.size) < count
+  return Drawn(tries.picked(tries.pool.length) * begun, begun,
+               np.take_along_axis(tries.majorities, count - 1, axis=1)[:, 0])
 
 
 def _settled(tries: Tries) -> Drawn:
-  return majority(tries, early_stopping.drawn(tries.answer, np.ones(tries.answer.shape)))
+  return majority(tries, early_stopping.settled(tries.lead))
 
 
 def _beta(chance: float, tries: Tries) -> Drawn:
