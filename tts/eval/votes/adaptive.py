@@ -20,6 +20,7 @@ from tts.eval.measures import answer_choice
 from tts.eval.storage.samples import NO_ANSWER
 
 ALPHA = 0.3  # of the Dirichlet process, as published
+_AT_ONCE = 512  # rows that a core's cache has room for
 _GRID = 300  # places at which the integral over the leader's weight is summed
 
 
@@ -90,33 +91,29 @@ def bayes_factors(answer: np.ndarray) -> np.ndarray:
   rows, size = answer.shape
   first = answer_choice.first_slots(answer)
   total = np.zeros((rows, size), np.int64)
-  # What counts is how many answers have 1, 2, ... votes. Few such states are ever reached.
-  states: dict[tuple[int, ...], int] = {(0,) * (size + 1): 0}
-  known = list(states)
-  state = np.zeros(rows, np.int64)
-  seen = np.zeros((rows, size), np.int64)
+  # How many answers have 0, 1, ... votes is all that counts. Many questions come to the same, which
+  # is told by a sum of random numbers, one for each answer of so many votes.
+  votes = np.zeros((size, rows, size + 1), np.min_scalar_type(size))
+  code = np.random.default_rng(0).integers(0, 2**64, size + 1, np.uint64)
+  code[0] = 0
+  states, state = np.zeros((size, rows), np.uint64), np.zeros(rows, np.uint64)
   for n in range(size):
     at = np.flatnonzero(answer[:, n] != NO_ANSWER)
     had = total[at, first[at, n]]
     total[at, first[at, n]] += 1
-    moves, which = np.unique(state[at] * size + had, return_inverse=True)
-    after = np.zeros(len(moves), np.int64)
-    for i, move in enumerate(moves.tolist()):
-      votes = list(known[move // size])
-      if move % size:
-        votes[move % size] -= 1
-      votes[move % size + 1] += 1
-      after[i] = states.setdefault(tuple(votes), len(known))
-      if after[i] == len(known):
-        known.append(tuple(votes))
-    state[at] = after[which]
-    seen[:, n] = state
-  factor = np.zeros(len(known))
-  if len(known) > 1:
-    votes = np.array(known[1:])
-    chance = np.minimum(leader_chance(votes), 1 - 1e-12)
-    factor[1:] = votes.sum(axis=1) * chance / (1 - chance)
-  return factor[seen]
+    state[at] += code[had + 1] - code[had]  # modulo 2^64
+    states[n] = state
+    votes[n] = votes[n - 1] if n else 0
+    votes[n, at, had] -= had > 0
+    votes[n, at, had + 1] += 1
+  _, one, which = np.unique(states.ravel(), return_index=True, return_inverse=True)
+  different = votes.reshape(-1, size + 1)[one]
+  factor = np.zeros(len(one))
+  some = np.flatnonzero(different.any(axis=1))
+  for part in np.array_split(some, -(-some.size // _AT_ONCE)) if some.size else ():
+    chance = np.minimum(leader_chance(different[part]), 1 - 1e-12)
+    factor[part] = different[part].sum(axis=1) * chance / (1 - chance)
+  return factor[which.reshape(size, rows)].T
 
 
 def drawn(chance: np.ndarray, threshold: float) -> np.ndarray:
