@@ -23,7 +23,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def figures(made):
-  return all_figures.draw(made)
+  return list(all_figures.draw(made))
 
 
 @pytest.fixture(scope='module')

@@ -6,7 +6,7 @@ All of them are made from `results.json`'s contents.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tts.eval.figures import exchange_figures as exchange, policy_figures as policy
@@ -47,7 +47,8 @@ def _make(results: Mapping[str, Any], number: int) -> Figure | None:
   return _MAKERS[number](results)
 
 
-def draw(results: Mapping[str, Any], mapped: Callable = map) -> list[Figure]:
-  """Every figure that the results have data for. `mapped`: `map`, or an executor's."""
+def draw(results: Mapping[str, Any], mapped: Callable = map) -> Iterator[Figure]:
+  """Every figure that the results have data for. `mapped`: `map`, or an executor's, by which they
+  are drawn beside what the caller does next."""
   made = mapped(functools.partial(_make, results), range(len(_MAKERS)))
-  return [f for f in made if f is not None]
+  return (f for f in made if f is not None)

@@ -75,8 +75,6 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   records.write_bytes(folder / 'outcomes.csv.gz', *encoding)
   records.write_bytes(folder / CLAIMS, claim_sides.encode(run.root, claim_sides.look(
       outcomes, trials, list(exchange_sides.larger_sides(run)), results_lib.schemes_of(run))))
-  records.write_bytes(folder / question_data.FILE, question_data.encode(
-      run, list(dict.fromkeys(t.estimator for t in trials)), claim_sides.load(run.root)))
   cells = _cells(pathlib.Path(workdir), results)
   results['pooled'] = training_seeds.rows(cells) if cells else []
   if cells:  # one seed's verdicts are not the study's
@@ -92,7 +90,10 @@ def write(workdir: str | os.PathLike[str], mapped: Callable = map) -> dict[str, 
   else:  # one from before would answer for records that are no longer there
     (run.root / 'policy.json').unlink(missing_ok=True)
   shown = small_bins.left_out(results)
-  figures = all_figures.draw(shown, mapped)
+  drawing = all_figures.draw(shown, mapped)
+  records.write_bytes(folder / question_data.FILE, question_data.encode(
+      run, list(dict.fromkeys(t.estimator for t in trials)), claim_sides.load(run.root)))
+  figures = list(drawing)
   for figure in figures:
     records.write_bytes(folder / f'{figure.name}.png', figure.png)
     records.write_bytes(folder / f'{figure.name}.csv', figure.csv())

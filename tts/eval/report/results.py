@@ -134,7 +134,15 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
   if not larger:
     reasons['flops_matched'] = 'no larger model has answered yet'
   policies, distances = compute_optimal.rows(trials, reasons)
-  (shared, saved), = moving
+  decomposed = decomposition.rows(trials)
+  matched = [
+      *exchange.rows(larger, small, schemes, exchange_sides.once(run)),
+      # What training a revision model costs is not in `once`.
+      *(exchange.rows(larger, revising, schemes, None, ('paper',)) if revising.budgets else ())]
+  even = [*exchange.break_even(larger, small, schemes),
+          *exchange.break_even(larger, revising, schemes)]
+  claimed = claim_sides.rows(run.root, claim_sides.look(found, trials, larger, schemes))
+  (shared, saved), = moving  # which went on beside all that
   votes, = voting
   return {
       'config': run.run.get('config'), 'config_hash': run.run.get('config_hash'),
@@ -153,19 +161,12 @@ def assemble(run: RunFiles, found: list[Outcome] | None = None,
       'ledger': run.ledger.table(run.models),
       'difficulty': difficulty_agreement.rows(run.difficulty_pool),
       'compute_optimal': policies, 'efficiency': distances,
-      'decomposition': decomposition.rows(trials),
+      'decomposition': decomposed,
       'revisions': chains.describe(run, found, oracle),
       'mechanisms': mechanisms.rows(trials),
       'moved': shared, 'moved_efficiency': saved, 'settled': list(early_stopping.rows(run)),
       'votes': votes,
-      'flops_matched': [
-          *exchange.rows(larger, small, schemes, exchange_sides.once(run)),
-          # What training a revision model costs is not in `once`.
-          *(exchange.rows(larger, revising, schemes, None, ('paper',))
-            if revising.budgets else ())],
-      'break_even': [*exchange.break_even(larger, small, schemes),
-                     *exchange.break_even(larger, revising, schemes)],
-      'claims': claim_sides.rows(run.root, claim_sides.look(found, trials, larger, schemes)),
+      'flops_matched': matched, 'break_even': even, 'claims': claimed,
       # Only of a run whose grader says more than normal forms do.
       **({} if run.verdicts is None else {'verdicts': run.verdicts}),
       'reasons': reasons,
