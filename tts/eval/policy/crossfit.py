@@ -106,11 +106,11 @@ def edges(questions: int) -> list[int]:
 @functools.lru_cache(8)  # of the estimators that exchange and claims go back to; 8 MB for 2,000
 def parts(estimator: Estimator) -> list[tuple[np.ndarray, np.ndarray]]:
   """Per bin the questions that are in it in any replicate, int64 [q], and weights
-  float32 [1 + R, q].
+  float32 [q, 1 + R].
 
   A question drawn w times holds w ranks, which may lie on both sides of a cut.
   """
-  return [(use, weight.astype(np.float32))
+  return [(use, np.ascontiguousarray(weight.T, np.float32))
           for use, weight in _cut(estimator, replicates(len(estimator.ids)))]
 
 
@@ -133,6 +133,13 @@ def _cut(estimator: Estimator, weight: np.ndarray) -> Iterator[tuple[np.ndarray,
         np.minimum(end[:, use], high) - np.maximum(start[:, use], low), 0, None)
 
 
+@functools.lru_cache(8)
+def _places(wanted: tuple[str, ...], ids: tuple[str, ...]) -> np.ndarray:
+  """Where in `ids` each of some problems is, int64 [Q]; -1 where it is not."""
+  at = {i: k for k, i in enumerate(ids)}
+  return np.array([at.get(i, -1) for i in wanted], np.int64)
+
+
 def sums(estimator: Estimator, ids: tuple[str, ...], accuracy: np.ndarray,
          of: np.ndarray | None = None) -> Sums:
   """Sums of what strategies got right.
@@ -143,8 +150,9 @@ def sums(estimator: Estimator, ids: tuple[str, ...], accuracy: np.ndarray,
     accuracy: float64 [S, Q].
     of: bool [Q], the questions that count; all if None.
   """
-  at = {i: k for k, i in enumerate(ids) if of is None or of[k]}
-  place = np.array([at.get(i, -1) for i in estimator.ids], np.int64)
+  place = _places(estimator.ids, tuple(ids))
+  if of is not None:
+    place = np.where((place >= 0) & of[place], place, -1)
   fold = folds(estimator.ids)
   values = np.ascontiguousarray(accuracy.T, np.float32)
   size = 1 + REPLICATES
@@ -152,7 +160,7 @@ def sums(estimator: Estimator, ids: tuple[str, ...], accuracy: np.ndarray,
   total = np.zeros((SPLITS, FOLDS, BINS, size), np.float32)
   for b, (use, part) in enumerate(parts(estimator)):
     scored = np.flatnonzero(place[use] >= 0)
-    mine = np.ascontiguousarray(part[:, scored].T)  # [q, 1 + R]
+    mine = part if scored.size == use.size else part[scored]
     own = values[place[use][scored]]
     for s in range(SPLITS):
       for f in range(FOLDS):

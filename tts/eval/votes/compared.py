@@ -46,6 +46,17 @@ def _flops(one: Tries, found: Drawn, meta: dict[str, Any]) -> np.ndarray:
                    + (entered * prompt[:, None] + entered * (entered + 1) // 2).sum(axis=1))})
 
 
+def _fixed(each: Sequence[Tries]) -> tuple[np.ndarray, np.ndarray]:
+  """Mean cost of a majority of 1 to n samples, float64 [n], and how often it is right, [Q, n]."""
+  cost, right = [], []
+  for one in each:
+    length, winner = one.picked(one.pool.length), one.majorities
+    cost.append(np.cumsum(length if one.pool.length.any() else np.ones(length.shape), axis=1))
+    right.append(np.take_along_axis(one.picked(one.pool.correct), np.maximum(winner, 0), axis=1)
+                 & (winner != answer_choice.NOBODY))
+  return np.mean(cost, axis=(0, 1)), np.mean(right, axis=0)
+
+
 def compared(pool: Samples, size: int, rules: Sequence[Rule],
              meta: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
   """Each rule beside a majority of as many samples as cost the same on average.
@@ -65,16 +76,14 @@ def compared(pool: Samples, size: int, rules: Sequence[Rule],
   """
   each = tries(pool, size)
   mean = lambda values: np.mean(values, axis=0)
-  fixed = [[rules_lib.majority(one, count) for one in each] for count in range(1, size + 1)]
-  price = [mean([_cost(*x) for x in zip(each, of)]).mean() for of in fixed]
-  plain = [mean([_right(*x) for x in zip(each, of)]) for of in fixed]
+  price, plain = _fixed(each)
   known = bool(pool.length.any()) and pool.setting.model in pool.counts and meta is not None
   for rule in rules:
     found = [rule.vote(one) for one in each]
     right = mean([_right(*x) for x in zip(each, found)])
     cost = mean([_cost(*x) for x in zip(each, found)]).mean()
     low, high, share = statistics.between(cost, price)
-    same = plain[low] * (1 - share) + plain[high] * share
+    same = plain[:, low] * (1 - share) + plain[:, high] * share
     row = {'rule': rule.name, 'parameters': dict(rule.parameters), 'budget': size,
            'generations': float(mean([x.begun.sum(axis=1) for x in found]).mean()),
            'tokens': float(cost) if pool.length.any() else None,
