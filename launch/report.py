@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import os
 import pathlib
+
+# The products are small, and there is a process for each core: a second thread of OpenBLAS waits
+# more than it computes. It is asked when numpy is imported, here and in the processes.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 from absl import flags
 from tqdm import tqdm

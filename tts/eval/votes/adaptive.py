@@ -73,11 +73,16 @@ def leader_chance(votes: np.ndarray) -> np.ndarray:
   """
   size = votes.shape[1] - 1
   density, below, unseen = _weights(size)
-  leader = size - (votes[:, ::-1] > 0).argmax(axis=1)
-  others = votes.astype(float)
+  leader = _most(votes)
+  others = votes[:, :leader.max() + 1].astype(float)  # nobody has more
   others[:, 0] = 0.0
   others[np.arange(len(votes)), leader] -= 1
-  return (density[leader] * np.exp(others @ below + unseen)).sum(axis=1)
+  return (density[leader] * np.exp(others @ below[:leader.max() + 1] + unseen)).sum(axis=1)
+
+
+def _most(votes: np.ndarray) -> np.ndarray:
+  """Votes of the leader, int64 [R]; votes as of `leader_chance`."""
+  return votes.shape[1] - 1 - (votes[:, ::-1] > 0).argmax(axis=1)
 
 
 def bayes_factors(answer: np.ndarray) -> np.ndarray:
@@ -109,7 +114,8 @@ def bayes_factors(answer: np.ndarray) -> np.ndarray:
   _, one, which = np.unique(states.ravel(), return_index=True, return_inverse=True)
   different = votes.reshape(-1, size + 1)[one]
   factor = np.zeros(len(one))
-  some = np.flatnonzero(different.any(axis=1))
+  most = np.where(different.any(axis=1), _most(different), 0)
+  some = np.argsort(most, kind='stable')[np.count_nonzero(most == 0):]  # equal sizes at a time
   for part in np.array_split(some, -(-some.size // _AT_ONCE)) if some.size else ():
     chance = np.minimum(leader_chance(different[part]), 1 - 1e-12)
     factor[part] = different[part].sum(axis=1) * chance / (1 - chance)
