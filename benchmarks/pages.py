@@ -13,7 +13,6 @@ rebuilt is marked.
 from __future__ import annotations
 
 import functools
-import gzip
 import json
 from typing import Any
 
@@ -199,15 +198,14 @@ def _cost(results: dict[str, Any], field: str) -> str:
 @functools.cache
 def _cells(where: str) -> list[list[dict[str, Any]]]:
   """Results of each cell, [training seeds][benchmark seeds], of a study of several seeds."""
-  found = json.loads(gzip.decompress((pages.RESULTS / where / published.CELLS).read_bytes()))
-  training, benchmarks = (sorted({cell['seeds'][i] for cell in found}) for i in (0, 1))
-  by_seeds = {tuple(cell['seeds']): cell['results'] for cell in found}
-  return [[by_seeds[t, b] for b in benchmarks] for t in training]
+  found = published.cells(where)
+  training, benchmarks = (sorted({cell[i] for cell in found}) for i in (0, 1))
+  return [[published.of_cell(found[t, b]) for b in benchmarks] for t in training]
 
 
 def _found(where: str, kind: str, *names: str) -> tuple | dict[str, Any] | None:
   """What `text.number` prints, of one run or over the cells of several seeds."""
-  if not (pages.RESULTS / where / published.CELLS).exists() or kind in ('claim', 'verdict'):
+  if not published.cells(where) or kind in ('claim', 'verdict'):
     return _KINDS[kind](_results(where), *names)
   source, kind, names = (names[0], names[1], names[2:]) if kind == 'spread' else ('', kind, names)
   values = [[_KINDS[kind](cell, *names) for cell in row] for row in _cells(where)]

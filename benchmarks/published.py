@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tts.eval.claims import claim_sides
 from tts.eval.storage import records
 
 RESULTS = pathlib.Path(__file__).parents[1] / 'results'
 OPENINGS = RESULTS / 'openings.json'
 _ENDS = ('.json', '.csv', '.npz', '.csv.gz', 'accuracy_vs_budget.png')  # others: by CSV
-CELLS = 'cells.json.gz'
-_OF_CELLS = ('models', 'verifier', 'curves', 'ablations', 'contrasts', 'equal_flops', 'efficiency',
-             'moved_efficiency', 'decomposition', 'revisions', 'flops_matched', 'votes')
+CELL = 'results.json.gz'
+_OF_CELLS = ('config', 'opening', 'claims', 'models', 'verifier', 'curves', 'ablations', 'contrasts',
+             'equal_flops', 'efficiency', 'moved_efficiency', 'decomposition', 'revisions',
+             'flops_matched', 'votes')
 
 
 def entered(openings: list[dict[str, Any]], study: str,
@@ -55,30 +58,53 @@ def _kept(results: Mapping[str, Any]) -> dict[str, Any]:
           for k, v in kept.items()}
 
 
-def publish_cells(cells: Mapping[tuple[int, int], pathlib.Path],
-                  claims: Sequence[Mapping[str, Any]], study: str) -> None:
-  """Publishes a study of several seeds: each cell's per-question data, and what reports say.
+def cells(study: str) -> dict[tuple[int, int], pathlib.Path]:
+  """(training seed, benchmark seed) -> folder, of what is published of a study of several seeds."""
+  found = (RESULTS / study / 'cells').glob('t*-b*')
+  return {tuple(map(int, path.name[1:].split('-b'))): path for path in sorted(found)}
+
+
+def add_cells(reports: Mapping[tuple[int, int], pathlib.Path], workdir: pathlib.Path,
+              study: str) -> None:
+  """Publishes cells of one run beside those that are there: their data, and what reports say.
 
   Args:
-    cells: (training seed, benchmark seed) -> folder of its report.
-    claims: rows over all cells.
+    reports: (training seed, benchmark seed) -> folder of its report.
+    workdir: of the run; its claims become the study's.
     study: folder under `results/`.
   """
-  folder = _emptied(study)
-  found = {cell: records.read_json(report / 'results.json') for cell, report in cells.items()}
-  for (training, benchmark), report in cells.items():
-    (folder / 'cells' / f't{training}-b{benchmark}').mkdir(parents=True)
-    shutil.copyfile(report / 'questions.npz',
-                    folder / 'cells' / f't{training}-b{benchmark}' / 'questions.npz')
-  records.write_bytes(folder / CELLS, records.gzipped(json.dumps([
-      {'seeds': cell, 'results': _kept(results)} for cell, results in found.items()]).encode()))
-  first = min(found)
-  openings = [o for cell, results in found.items() if cell[0] == first[0]
-              and (o := results['opening']) is not None]  # one a benchmark seed
-  records.write_json(folder / 'results.json', {
-      'config': found[first]['config'], 'claims': list(claims),
-      'cells': [list(cell) for cell in cells], 'openings': openings})
-  _enter(study, *openings)
+  for (training, benchmark), report in reports.items():
+    folder = RESULTS / study / 'cells' / f't{training}-b{benchmark}'
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ('questions.npz', 'claims.csv.gz'):
+      shutil.copyfile(report / name, folder / name)
+    results = records.read_json(report / 'results.json')
+    records.write_bytes(folder / CELL, records.gzipped(json.dumps(_kept(results)).encode()))
+  _enter(study, *_openings(study))
+  for name in claim_sides.FILES.values():
+    if (workdir / name).exists():
+      shutil.copyfile(workdir / name, RESULTS / study / name)
+
+
+def of_cell(folder: pathlib.Path) -> dict[str, Any]:
+  """What a published cell's report said."""
+  return json.loads(gzip.decompress((folder / CELL).read_bytes()))
+
+
+def _openings(study: str) -> list[dict[str, Any]]:
+  """Of all cells, each once."""
+  found = [of_cell(folder)['opening'] for folder in cells(study).values()]
+  return list({json.dumps(o): o for o in found if o is not None}.values())
+
+
+def publish_verdicts(study: str, claims: Sequence[Mapping[str, Any]]) -> None:
+  """Writes what all published cells of a study say together."""
+  found = cells(study)
+  results = {cell: of_cell(folder) for cell, folder in found.items()}
+  first = results[min(results)]
+  records.write_json(RESULTS / study / 'results.json', {
+      'config': first['config'], 'claims': list(claims), 'cells': [list(cell) for cell in found],
+      'openings': _openings(study)})
 
 
 def publish(report: pathlib.Path, study: str) -> None:

@@ -1,15 +1,19 @@
 """Verdicts over training and benchmark seeds: several runs of one study as one result.
 
-  python -m benchmarks.seeds --workdirs=/tmp/seed4,/tmp/seed5,/tmp/seed6 [--study=arithmetic/arith]
+  python -m benchmarks.seeds --workdirs=/tmp/seed4,/tmp/seed5,/tmp/seed6 [--study=seeds/arith]
 
-Each folder is a run on a benchmark of its own, with all its training seeds and their reports.
+Each folder is a run on one benchmark seed, with some of the training seeds; a cell is one of each.
 Prints a line per claim: its verdict, from the crossed design alone, and the mean of each cell.
-With --study all of it is published under `results/`, a folder of per-question data a cell.
+With --study the cells that have a report are published under `results/`, beside those of other
+runs that are there, and the verdicts are over them all; so a study can be done piece by piece, on
+several machines. As long as cells are missing it says which.
 """
 
 from __future__ import annotations
 
+import itertools
 import pathlib
+from collections.abc import Iterable
 
 from absl import flags
 
@@ -20,26 +24,51 @@ from tts.eval.report import training_seeds
 from tts.eval.storage import records
 from tts.types import InputError
 
-_WORKDIRS = flags.DEFINE_list('workdirs', [], 'folders of runs, one a benchmark seed')
+_WORKDIRS = flags.DEFINE_list('workdirs', [], 'folders of runs')
 _STUDY = flags.DEFINE_string('study', None, 'folder under results/ to publish to')
+
+Cell = training_seeds.Cell
+
+
+def reports(workdir: pathlib.Path) -> dict[Cell, pathlib.Path]:
+  """The cells of a run that have a report."""
+  seeds = records.read_json(workdir / 'run.json')['seeds']
+  folders = {seed: (workdir if seed == seeds[0] else workdir / 'seeds' / str(seed)) / 'report'
+             for seed in seeds}
+  found = {seed: folder for seed, folder in folders.items() if (folder / 'results.json').exists()}
+  data = records.read_json(workdir / 'run.json')['config']['data']
+  return {(seed, data[data['family']]['seed']): folder for seed, folder in found.items()}
+
+
+def missing(cells: Iterable[Cell]) -> list[Cell]:
+  """Those without which not every training seed has every benchmark."""
+  training, benchmarks = ({cell[i] for cell in cells} for i in (0, 1))
+  return sorted(set(itertools.product(training, benchmarks)) - set(cells))
 
 
 def main(argv: list[str]) -> None:
   del argv
-  folders = [pathlib.Path(f) for f in _WORKDIRS.value]
-  if len(folders) < 2:
-    raise InputError('--workdirs: give at least two folders of runs')
-  results = [records.read_json(f / 'report' / 'results.json') for f in folders]
-  seeds = [tuple(r['seeds']) for r in results]
-  if len(set(seeds)) > 1:
-    raise InputError(f'--workdirs: their training seeds differ: {seeds}')
-  first = seeds[0][0]
-  benchmarks = [(r['opening'] or {}).get('benchmark_seed', i) for i, r in enumerate(results)]
-  cells = {(seed, b): (folder if seed == first else folder / 'seeds' / str(seed)) / 'report'
-           for b, folder in zip(benchmarks, folders) for seed in seeds[0]}
-  rows = training_seeds.claim_rows(cells, claim_sides.load(folders[0]), results[0]['claims'])
-  if _STUDY.value:
-    published.publish_cells(cells, rows, _STUDY.value)
+  if not _WORKDIRS.value:
+    raise InputError('--workdirs is missing: give folders of runs')
+  study, cells = _STUDY.value, {}
+  for workdir in map(pathlib.Path, _WORKDIRS.value):
+    cells |= (found := reports(workdir))
+    if study:
+      published.add_cells(found, workdir, study)
+  if study:
+    cells = published.cells(study)
+  if (waiting := missing(cells)) or len(cells) < 4:
+    print(f'{len(cells)} cells; no verdicts before each of two or more training seeds has two or '
+          f'more benchmark seeds: {", ".join(f"t{t}-b{b}" for t, b in waiting)} are missing')
+    return
+  written = claim_sides.load(published.RESULTS / study if study else
+                             pathlib.Path(_WORKDIRS.value[0]))
+  # The first training seed's report in a run of several has verdicts over those.
+  last = cells[max(cells)]
+  own = published.of_cell(last) if study else records.read_json(last / 'results.json')
+  rows = training_seeds.claim_rows(cells, written, own['claims'])
+  if study:
+    published.publish_verdicts(study, rows)
   for row in rows:
     value = 'not measured' if row['effect'] is None else (
         f'{row["effect"]:+.4f} [{", ".join(f"{x:.4f}" for x in row["ci95"] or ())}], cells '

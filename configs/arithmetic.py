@@ -5,10 +5,11 @@ of the latter.
     --config.data.arith.seed=11
 
 and so for 12 to 15; the other family is --config.data.family=plan --config.data.plan.seed=11 and so
-on. Then, for both,
+on. --config.seeds=(3,4) does some of the training seeds. What is finished is published by
 
-  python -m benchmarks.seeds --workdirs=/tmp/tts-arith-11,...,/tmp/tts-arith-15
+  python -m benchmarks.seeds --workdirs=/tmp/tts-arith-11,... --study=seeds/arith
 
+beside the cells that are there, so that a study may be done piece by piece on several machines.
 A folder takes some two hours of one CPU core; two at a time are best, each with
 --config.mesh.cpu_devices=1. What to expect: docs/results.md.
 Everything was chosen on `dev` of benchmark seed 0 (docs/log/arithmetic.md, "A pilot for five

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import pages as writer, published
+from benchmarks import pages as writer, published, seeds
 from configs.claims import CLAIMS
 from results.rebuild import crossing, intervals, pages, text
 from tests.eval import synthetic
@@ -44,7 +44,14 @@ def made(tmp_path_factory):
     rows = training_seeds.claim_rows(cells, CLAIMS, results['claims'])
     patch.setattr(published, 'RESULTS', root)
     patch.setattr(pages, 'RESULTS', root)
-    published.publish_cells(cells, rows, STUDY)
+    patch.setattr(published, 'OPENINGS', root / 'openings.json')
+    published.OPENINGS.write_text('[]', 'utf-8')
+    waiting = []
+    for cell, folder in cells.items():  # one by one, as several machines would
+      published.add_cells({cell: folder}, folder.parent, STUDY)
+      waiting.append(seeds.missing(published.cells(STUDY)))
+    assert waiting == [[], [], [(3, 6)], []]
+    published.publish_verdicts(STUDY, rows)
     for cached in (writer._results, writer._cells):
       cached.cache_clear()
     yield root, rows, np.array([[beams[t, b] for b in (5, 6)] for t in (0, 3)])
