@@ -16,9 +16,9 @@ RESULTS = pathlib.Path(__file__).parents[1] / 'results'
 OPENINGS = RESULTS / 'openings.json'
 _ENDS = ('.json', '.csv', '.npz', '.csv.gz', 'accuracy_vs_budget.png')  # others: by CSV
 CELL = 'results.json.gz'
-_OF_CELLS = ('config', 'opening', 'claims', 'models', 'verifier', 'curves', 'ablations', 'contrasts',
-             'equal_flops', 'efficiency', 'moved_efficiency', 'decomposition', 'revisions',
-             'flops_matched', 'votes')
+_OF_CELLS = ('config', 'opening', 'claims', 'models', 'verifier', 'curves', 'ablations',
+             'contrasts', 'equal_flops', 'efficiency', 'moved_efficiency', 'decomposition',
+             'revisions', 'flops_matched', 'votes')
 
 
 def entered(openings: list[dict[str, Any]], study: str,
