@@ -29,6 +29,7 @@ from tts.engine.program import Program
 from tts.engine.reader import Read
 from tts.estimates import cost, device_programs
 from tts.estimates.cost import Lengths
+from tts.estimates.training_program import TrainingProgram
 from tts.models import placed_weights
 from tts.models.arch import Arch
 from tts.models.functions import Functions
@@ -40,12 +41,11 @@ from tts.runs.run import Run
 from tts.runs.workdir import Workdir
 from tts.sampling import pool
 from tts.sampling.decode import Limits
-from tts.stages import sample_pool
+from tts.stages import graph, sample_pool
 
 # Of what lanes compute so much is asked for where rounds and ends of blocks wait: by a search of
 # SmolLM2's, in BUILD_NOTES, "Engine".
 _USED = {'write': 0.72, 'read': 0.78}
-_TRAINING = 0.15  # of a large matrix product's speed, seen for models of 25k to 350k parameters
 _SAMPLES, _QUESTIONS = 8, 2  # of each group, by which a given model's solutions are told
 _TOKENS = 16  # that are written in a lane
 _SECONDS, _MOST = 2.0, 64  # that is measured, and times that a question is asked at most
@@ -53,7 +53,7 @@ _SECONDS, _MOST = 2.0, 64  # that is measured, and times that a question is aske
 
 @dataclasses.dataclass(frozen=True)
 class Speeds:
-  """FLOP/s by a kind of `Cost.spent`: of writing and reading on all devices, training on one."""
+  """FLOP/s by a kind of `Cost.spent`, on the devices that do it."""
 
   of: Mapping[str, float]
 
@@ -83,7 +83,10 @@ def speeds(e: Experiment, lengths: Lengths) -> Speeds:
   """How fast the base model writes, the main verifier reads, and a model is trained."""
   logging.info('measuring how fast this machine is')
   mesh = parallel.search_mesh(e.mesh.data, e.mesh.model)
-  found = {'train': _TRAINING * _product(), 'write': _USED['write'] * _writing(e, mesh, lengths)}
+  found = {'write': _USED['write'] * _writing(e, mesh, lengths)}
+  for _, name in graph.trained(e):
+    kind = cost.trained_as(e, name)
+    found[kind] = found.get(kind) or _training(e, name, mesh)
   main = verifiers.main(e)
   found['read'] = (_USED['read'] * _reading(e, main, mesh, lengths)
                    if e.models[verifiers.model_of(main)].enabled
@@ -151,12 +154,24 @@ def _zeros(arch: Arch, mesh: parallel.Mesh) -> Any:
                       placed_weights.shapes(arch, mesh))
 
 
-def _product() -> float:
-  """FLOP/s of one large matrix product on one device."""
-  x = jnp.ones((1024, 1024))
-  product = jax.jit(lambda x: x @ x)
-  product(x).block_until_ready()
-  begun = time.perf_counter()
-  for _ in range(8):
-    product(x).block_until_ready()
-  return 8 * 2 * 1024**3 / (time.perf_counter() - begun)
+def _training(e: Experiment, name: str, mesh: parallel.Mesh) -> float:
+  """FLOP/s of updates of a language model of this one's width, which has two layers at most."""
+  config = dataclasses.replace(e.models[name].train, lora_rank=None)
+  arch = device_programs.architecture(e, name)
+  arch = dataclasses.replace(arch, num_layers=min(2, arch.num_layers), windows=arch.windows[:2],
+                             surprise_layer=None, heads=('lm',))
+  lowered = TrainingProgram(arch, config, 'lm', e.mesh.train).lower(mesh)
+  update, shapes = lowered.compile(), lowered.args_info[0]
+  state, *rest = jax.tree.map(lambda x, s: jax.device_put(np.zeros(x.shape, x.dtype), s),
+                              shapes, update.input_shardings[0])
+
+  def took(times: int) -> float:
+    nonlocal state
+    begun = time.monotonic()
+    for _ in range(times):
+      state, _ = update(state, *rest)
+    jax.block_until_ready(state)
+    return time.monotonic() - begun
+
+  times = int(min(_MOST, max(1, _SECONDS / took(1))))
+  return times * cost.update(e, name, dataclasses.asdict(arch)) / took(times)

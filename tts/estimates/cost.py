@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 
@@ -50,7 +51,8 @@ class Cost:
     stage: its name.
     generations: solutions, whole or begun.
     tokens: that are written, or trained on.
-    spent: FLOPs by what they are for: `write`, `read` (a verifier's), `train`.
+    spent: FLOPs by what they are for: `write`, `read` (a verifier's), and `train W`, a training's
+      of a model of that width.
     memory: bytes of one device, by `tts.estimates.memory`; 0 where nothing has said yet.
   """
 
@@ -142,10 +144,22 @@ def generating(stage: str, generations: float, lengths: Lengths, written: float,
 
 def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
   """Trainings of models one after the other, those that are given apart."""
-  places, spent = 0, 0.0
+  places: int = 0
+  spent: dict[str, float] = {}
   for name in e.models.trained(names):
-    t = e.models[name].train
-    n = t.num_steps * t.batch_size * t.row_length
-    places += n
-    spent += 3 * read(e, name, n, t.row_length)
-  return Cost(stage, 0, places, {'train': spent})
+    t, kind = e.models[name].train, trained_as(e, name)
+    places += t.num_steps * t.batch_size * t.row_length
+    spent[kind] = spent.get(kind, 0) + t.num_steps * update(e, name, arch(e, name))
+  return Cost(stage, 0, places, spent)
+
+
+def trained_as(e: Experiment, name: str) -> str:
+  """The kind of `Cost.spent`: how fast a training is depends on the products' width."""
+  return f'train {arch(e, name)["width"]}'
+
+
+def update(e: Experiment, name: str, arch: Mapping[str, Any]) -> float:
+  """FLOPs of one update of a model, were its architecture this one."""
+  t, kind = e.models[name].train, 'lm' if e.models.kinds[name].writes else name
+  return 3 * t.batch_size * t.row_length * (
+      flops.per_token(arch) + t.row_length * flops.per_key(arch) + flops.per_output(arch, kind))
