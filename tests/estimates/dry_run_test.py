@@ -26,20 +26,20 @@ def without_revisions(experiment):
 def test_every_stage_has_a_line(module):
   experiment = config.from_config_dict(module.get_config())
   costs = {c.stage: c for c in dry_run.costs(without_revisions(experiment))}
-  assert set(costs) == {'base', 'mid', 'large', 'labels', 'verifiers', 'search',
-                        'difficulty'}
+  mid = {'mid'} if experiment.models['mid'].enabled else set()
+  assert set(costs) == {'base', 'large', 'labels', 'verifiers', 'search', 'difficulty'} | mid
   assert all(c.tokens > 0 and c.flops > 0 and c.memory > 0 for c in costs.values())
   lines = dry_run.table(without_revisions(experiment), timed=False).splitlines()
-  assert len(lines) == 9 and lines[1].startswith('base')
+  assert len(lines) == 2 + len(costs) and lines[1].startswith('base')
   assert lines[-1].startswith('by the data: prompts of ')
 
 
 def test_large_numbers_keep_their_columns(monkeypatch):
   big = dry_run.Cost('labels', 10**9, 10**12, {'write': 9e19, 'read': 1e19}, 10**13)
-  small = dataclasses.replace(big, spent={'train': 10**9})
+  small = dataclasses.replace(big, spent={'train 32': 10**9})
   monkeypatch.setattr(dry_run, 'costs', lambda e, lengths: [big, small])
   monkeypatch.setattr(dry_run.calibrate, 'speeds', lambda e, lengths: calibrate.Speeds(
-      {'write': 1.8e8, 'read': 0.5e9, 'train': 1e9}))
+      {'write': 1.8e8, 'read': 0.5e9, 'train 32': 1e9}))
   *lines, _ = dry_run.table(EXPERIMENT).splitlines()
   assert len({len(line) for line in lines}) == 1
   assert lines[1].split('  ') == ['labels', '1,000,000,000', '1,000,000,000,000',
@@ -79,6 +79,15 @@ def test_parameters_are_counted_as_the_model_has_them():
     assert cost.params(dataclasses.asdict(arch)) == num_params(init_params(Decoder(arch), 0))
 
 
+def test_trainings_of_one_width_are_timed_together():
+  e = config.from_config_dict(quickstart.get_config())
+  spent = {c.stage: c for c in dry_run.costs(e)}['verifiers'].spent
+  assert {kind for kind in spent if kind.startswith('train')} == {'train 32', 'train 112'}
+  update = lambda name: e.models[name].train.num_steps * cost.update(e, name, cost.arch(e, name))
+  assert spent['train 112'] == update('prm')
+  assert spent['train 32'] == update('prm_plain') + update('orm')
+
+
 def test_twice_the_questions_cost_twice_as_much():
   experiment = config.from_config_dict(quickstart.get_config())
   config_ = experiment.search
@@ -91,7 +100,7 @@ def test_twice_the_questions_cost_twice_as_much():
 
 
 def test_larger_models_are_charged_for_their_answers():
-  experiment = config.from_config_dict(quickstart.get_config())
+  experiment = config.from_config_dict(arithmetic.get_config())
   without = dataclasses.replace(experiment, models=config.Models(**{
       **experiment.models, 'mid': dataclasses.replace(experiment.models['mid'], enabled=False)}))
   both, one = ({c.stage: c for c in dry_run.costs(e)} for e in (experiment, without))
@@ -106,11 +115,12 @@ def count(arch):
 
 
 def test_the_larger_models_are_about_4_and_14_times_the_base():
-  for module in (arithmetic, quickstart):
+  for module in (quickstart, arithmetic):
     experiment = config.from_config_dict(module.get_config())
     models = experiment.models
-    base, mid, large = (count(models[name].arch) for name in ('base', 'mid', 'large'))
-    assert (base, mid, large) == (25_632, 109_760, 353_360)
+    base, large = (count(models[name].arch) for name in ('base', 'large'))
+    assert (base, large) == (25_632, 353_360)
+  assert count(models['mid'].arch) == 109_760
 
 
 @pytest.mark.parametrize('k, steps', [(0, 5), (1, 5), (3, 5), (3, 2), (7, 4), (3, 1)])

@@ -67,7 +67,7 @@ def test_a_setting_that_two_rules_share_is_run_once():
 
 
 def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
-  """The quickstart: pools of three models, every beam by the PRM, few by the plain one."""
+  """The quickstart: all six methods by the main verifier, some beams by each of the others."""
   made = []
   monkeypatch.setattr(search, 'questions', lambda run, block, count=None: ([], ''))
   monkeypatch.setattr(sample_pool, 'work', lambda *args, model, **kwargs: made.append(model))
@@ -78,10 +78,16 @@ def test_the_ablation_is_searched_where_it_says_something(monkeypatch):
   run = types.SimpleNamespace(
       experiment=config.from_config_dict(quickstart.get_config()), mesh=parallel.make_mesh(1),
       problems=lambda *args: [], workdir=types.SimpleNamespace(write_json=lambda *args: None),
-      has_model=lambda name: name not in ('latent', 'logprob'), main='prm')
+      has_model=lambda name: name not in ('mid', 'revision'), main='latent')
   list(search.works(run))
   of = lambda verifier: [m[1] for m in made if m[0] == verifier]
-  assert of('prm') == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16',
-                       'lookahead-m2-k1-n16', 'lookahead-m2-k3-n16']
-  assert of('prm_plain') == ['beam-m4-n4', 'beam-m4-n16']
-  assert len(made) == 14
+  assert of('latent')[:6] == ['beam-m1-n1', 'beam-m4-n4', 'beam-m2-n4', 'beam-m4-n16',
+                              'lookahead-m2-k1-n16', 'lookahead-m2-k3-n16']
+  others = [name.split('-') for name in of('latent')[6:]]
+  assert len(others) == 12 and {(name, end) for name, *_, end in others} == {
+      (name, f'n{n}') for n in (1, 4, 16)
+      for name in ('dvts', 'rebase', 'particle_filter', 'particle_filter_entropic')}
+  for name in ('prm', 'prm_plain', 'logprob'):
+    assert of(name) == ['beam-m4-n4', 'beam-m4-n16']
+  # A pool and a greedy answer each of the base and the large model.
+  assert len(made) == 18 + 3 * 2 + 4
