@@ -38,13 +38,13 @@ def get_config():
       learning_rate=3e-3, batch_size=16, row_length=96, steps=steps, eval_every=100))
   off = config.ModelConfig(enabled=False)
   # Small: what revisions take in a study is in configs/arithmetic.py.
-  reviser = lambda length: revised(base, length, 500_000, 3200 // length)
+  reviser = lambda length: revised(base, length, 1_000_000, 3200 // length)
   its_judge = lambda init, length: revision_judge(init, length, 3200 // length, 100)
   return config.to_config_dict(config.Experiment(
       name='quickstart',
       verifier='latent',
       data=DataConfig(arith=ArithConfig(
-          seed=7, max_ops=5, ranges=(5, 10, 20), max_value=199)),
+          seed=8, max_ops=5, ranges=(5, 10, 20), max_value=199)),
       models=config.Models(
           base=lm(base, 1e-2), mid=off, large=lm(large(3), 3e-3),
           # The main verifier is a head on the base's own hidden states, next to no cost. Beside it:
@@ -67,6 +67,6 @@ def get_config():
                    'particle_filter_entropic'),
           lookahead=((1, 'sqrt'), (3, 'sqrt')), lookahead_budgets=(16,), lookahead_questions=400),
       stage_seconds=(('data', 8), ('base', 31), ('large', 74), ('labels', 45),
-                     ('verifiers', 80), ('revision', 45), ('revision_orms', 40),
+                     ('verifiers', 80), ('revision', 65), ('revision_orms', 40),
                      ('search', 130), ('difficulty', 17), ('revise', 60), ('report', 32)),
   ))

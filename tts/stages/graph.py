@@ -21,7 +21,8 @@ from tts.stages.stage import Stage
 
 def stages(e: Experiment) -> list[Stage]:
   """Those that a run of this config has."""
-  revisions = [train_revision.stage(e), train_revision_orm.stage(e), restem.stage(e)]
+  revisions = [train_revision.stage(e), train_revision_orm.stage(e),
+               *([restem.stage(e)] if e.models[restem.MODEL].enabled else ())]
   return [
       *train.stages(e), labels.stage(e), train_verifiers.stage(e),
       *(revisions if e.revision.enabled else ()),
