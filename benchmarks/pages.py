@@ -140,6 +140,9 @@ def _described(part: str):
 def _ratio(part: str, shares: bool = False):
   def read(results: dict[str, Any], bins: str, estimator: str, baseline: str,
            axis: str = 'generations') -> tuple:
+    why = results['reasons'].get(f'efficiency.search.{bins}.{estimator}.{baseline}.{axis}') or ''
+    if why.endswith('does not rise with its budget'):
+      return ['flat'] if shares else 'flat', None, None
     row = _row(results, part, {'mechanism': 'search', 'bins': bins, 'estimator': estimator,
                                'baseline': baseline, 'axis': axis})
     if shares:
@@ -212,6 +215,8 @@ def _found(where: str, kind: str, *names: str) -> tuple | dict[str, Any] | None:
   flat = [v for row in values for v in row]
   if any(v is None or v[0] is None for v in flat):
     return None
+  if said := text.censored([v[0] for v in flat]):
+    return said, None, None
   if isinstance(flat[0][0], int):
     return flat[0][0], None, None
   means = np.array([[v[0] for v in row] for row in values])

@@ -54,6 +54,7 @@ def _kept(results: Mapping[str, Any]) -> dict[str, Any]:
                                   if not isinstance(v, list) or k.endswith('_ci95')}
                            if isinstance(about, dict) else about for name, about in named.items()}
   kept = {k: results[k] for k in _OF_CELLS}
+  kept['reasons'] = {k: why for k, why in results['reasons'].items() if k.startswith('efficiency')}
   return {k: rows(v) if isinstance(v, list) else numbers(v) if k in ('models', 'verifier') else v
           for k, v in kept.items()}
 

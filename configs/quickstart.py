@@ -2,7 +2,7 @@
 
   python -m launch.reproduce --config=configs/quickstart.py --workdir=/tmp/tts-quickstart
 
-Some ten minutes on two CPU cores, less with
+Seven to fifteen minutes on two CPU cores, a quarter less with
 --config.revision.enabled=False. docs/results.md has the numbers to expect.
 """
 

@@ -18,9 +18,11 @@ import sys
 from rebuild import crossing, intervals, numbers, pages, text
 
 _ENDS = r'(?: \[[^\]]*\])?'
-_SHARE = r'(?:[\d.]+|never reached|passed at once)'
+_SAID = r'(?:never reached|passed at once|the baseline does not rise|measured)'
+_SHARE = rf'(?:[\d.]+|{_SAID})'
+_CELLS = rf'{_SAID} in \d+(?:, {_SAID} in \d+)* cells'  # of several seeds
 _PRINTED = (rf'(?:\*\*[\w ]+\*\*: )?[+-]?\d[\d,.]*(?<=\d){_ENDS}(?:, n = [\d,]+(?<=\d))?'
-            rf'(?:, p [=<] [\d.]+(?<=\d))?|not measured|{_SHARE}(?:, {_SHARE}){{3}}|{_SHARE}')
+            rf'(?:, p [=<] [\d.]+(?<=\d))?|not measured|{_CELLS}|{_SHARE}(?:, {_SHARE}){{3}}|{_SHARE}')
 
 
 @functools.cache

@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from . import claims, intervals, numbers
+from . import claims, intervals, numbers, text
 
 _CELL = re.compile(r't(\d+)-b(\d+)')
 
@@ -46,6 +46,8 @@ class Crossing:
     values = self._values(kind, names)
     if values is None:
       return None
+    if said := text.censored([v[0] for row in values for v in row]):
+      return said, None, None
     means = np.array([[v[0] for v in row] for row in values])
     if means.dtype.kind == 'i':
       return int(means[0, 0]), None, None

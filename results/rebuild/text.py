@@ -5,7 +5,8 @@ _DIFFERENCES = ('contrast', 'part', 'exchange', 'claim', 'verdict', 'revision', 
                 'equal_flops')
 _DIGITS = {'scale': 1, 'samples': 1, 'flops': 2, 'seconds': 2}
 _SAID = {True: '**held**', False: '**did not hold**', 'inconclusive': '**inconclusive**'}
-_CENSORED = {'below': 'never reached', 'above': 'passed at once'}
+_CENSORED = {'below': 'never reached', 'above': 'passed at once',
+             'flat': 'the baseline does not rise'}
 
 
 def number(kind, found):
@@ -19,9 +20,19 @@ def number(kind, found):
   value, interval, _ = found
   if value is None:
     return 'not measured'
+  if isinstance(value, dict):
+    return ', '.join(f'{_CENSORED.get(x, "measured")} in {n}' for x, n in value.items()) + ' cells'
   if isinstance(value, list):
     return ', '.join(_CENSORED.get(x) or f'{x:.2f}' for x in value)
   return _CENSORED.get(value) or _measured(kind, value, interval)
+
+
+def censored(values):
+  """How many cells of several seeds say what, where some have no number; None where all have."""
+  said = [x if isinstance(x, str) else 'measured' for x in values]
+  if set(said) == {'measured'}:
+    return None
+  return {x: said.count(x) for x in (*_CENSORED, 'measured') if x in said}
 
 
 def _p(p):

@@ -104,7 +104,8 @@ def efficiency(trial, baseline, axis, moved=False):
   """(ratio, its interval, n, the four shares) of a policy against a baseline.
 
   The ratio is the geometric mean of the shares that were measured; `below` where one is never
-  reached, `above` where all are passed at the smallest cost; a share says the same of itself.
+  reached, `above` where all are passed at the smallest cost, `flat`
+  where the baseline does not rise; a share says the same of itself.
   """
   menu = trial.menu
   curve = ({b: level[::-1] for b, level in trial.moved.items()} if moved
@@ -120,6 +121,8 @@ def efficiency(trial, baseline, axis, moved=False):
   size = len(accuracy)
   each = ratios(base_cost if base_cost.ndim == 1 else base_cost[:size], base[:size],
                 cost, accuracy)
+  if np.isnan(each[0]).any():
+    return 'flat', None, trial.n, ['flat']
   shares = ['above' if x == np.inf else 'below' if x == -np.inf else float(x) for x in each[0]]
   known = np.isfinite(each[0])
   if (each[0] == -np.inf).any() or not known.any():

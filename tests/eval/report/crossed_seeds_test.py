@@ -20,7 +20,8 @@ FIELDS = ('curve majority 16', 'curve beam 16 4', 'curve greedy 1', 'vote orm be
           'verifier prm gap_closed', 'equal_flops beam 16 4', 'at oracle pool 16 search',
           'part oracle pool 16 choosing', 'exchange large 0.16 0', 'scale large',
           'n curve beam 16 4', 'spread training curve beam 16 4',
-          'spread benchmark curve beam 16 4', 'spread questions curve beam 16 4')
+          'spread benchmark curve beam 16 4', 'spread questions curve beam 16 4',
+          'efficiency oracle pool best_fixed', 'efficiency oracle pool majority')
 
 
 @pytest.fixture(scope='module')
@@ -78,6 +79,13 @@ def test_a_mean_over_cells_has_both_seeds_in_its_interval(made):
   assert mean == pytest.approx(beams.mean()) and n == 2 * 24
   assert high - mean == pytest.approx(error * statistics.student(freedom), rel=1e-3)
   assert mean - low == pytest.approx(high - mean)
+
+
+def test_cells_without_a_ratio_are_counted():
+  assert text.censored([1.5, 2.0]) is None
+  found = text.censored(['below', 1.5, 'flat', 'below'])
+  assert text.number('efficiency', (found, None, None)) == (
+      'never reached in 2, the baseline does not rise in 1, measured in 1 cells')
 
 
 def test_spread_by_source():
