@@ -22,7 +22,8 @@ _SAID = r'(?:never reached|passed at once|the baseline does not rise|measured)'
 _SHARE = rf'(?:[\d.]+|{_SAID})'
 _CELLS = rf'{_SAID} in \d+(?:, {_SAID} in \d+)* cells'  # of several seeds
 _PRINTED = (rf'(?:\*\*[\w ]+\*\*: )?[+-]?\d[\d,.]*(?<=\d){_ENDS}(?:, n = [\d,]+(?<=\d))?'
-            rf'(?:, p [=<] [\d.]+(?<=\d))?|not measured|{_CELLS}|{_SHARE}(?:, {_SHARE}){{3}}|{_SHARE}')
+            rf'(?:, p [=<] [\d.]+(?<=\d))?|not measured|{_CELLS}'
+            rf'|{_SHARE}(?:, {_SHARE}){{3}}|{_SHARE}')
 
 
 @functools.cache
