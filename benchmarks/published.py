@@ -9,7 +9,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks import slim_cells
 from tts.eval.claims import claim_sides
+from tts.eval.report.training_seeds import CLAIMS
 from tts.eval.storage import records
 
 RESULTS = pathlib.Path(__file__).parents[1] / 'results'
@@ -48,15 +50,21 @@ def _enter(study: str, *openings: dict[str, Any]) -> None:
 
 def _kept(results: Mapping[str, Any]) -> dict[str, Any]:
   """What the pages read of a cell: what is by bin or by aggregation can be rebuilt."""
-  rows = lambda found: [r for r in found if r.get('bin') is None
-                        and r.get('aggregation') in (None, 'last')]
-  numbers = lambda named: {name: {k: v for k, v in about.items()
-                                  if not isinstance(v, list) or k.endswith('_ci95')}
-                           if isinstance(about, dict) else about for name, about in named.items()}
   kept = {k: results[k] for k in _OF_CELLS}
-  kept['reasons'] = {k: why for k, why in results['reasons'].items() if k.startswith('efficiency')}
-  return {k: rows(v) if isinstance(v, list) else numbers(v) if k in ('models', 'verifier') else v
-          for k, v in kept.items()}
+  for part in ('models', 'verifier'):
+    kept[part] = {name: {k: v for k, v in about.items()
+                         if not isinstance(v, list) or k.endswith('_ci95')}
+                  if isinstance(about, dict) else about for name, about in results[part].items()}
+  for part, rows in kept.items():
+    if isinstance(rows, list):
+      kept[part] = [r for r in rows if r.get('bin') is None
+                    and r.get('aggregation') in (None, 'last')
+                    and r.get('selection') not in ('majority', 'oracle')
+                    and r.get('mechanism') in (None, 'search')
+                    and r.get('axis') not in ('tokens', 'seconds')]
+  kept['reasons'] = {k: why for k, why in results['reasons'].items()
+                     if k.startswith('efficiency.search')}
+  return kept
 
 
 def cells(study: str) -> dict[tuple[int, int], pathlib.Path]:
@@ -77,8 +85,8 @@ def add_cells(reports: Mapping[tuple[int, int], pathlib.Path], workdir: pathlib.
   for (training, benchmark), report in reports.items():
     folder = RESULTS / study / 'cells' / f't{training}-b{benchmark}'
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ('questions.npz', 'claims.csv.gz'):
-      shutil.copyfile(report / name, folder / name)
+    records.write_bytes(folder / 'questions.npz', slim_cells.slim(report / 'questions.npz'))
+    shutil.copyfile(report / CLAIMS, folder / CLAIMS)
     results = records.read_json(report / 'results.json')
     records.write_bytes(folder / CELL, records.gzipped(json.dumps(_kept(results)).encode()))
   _enter(study, *_openings(study))
@@ -93,9 +101,12 @@ def of_cell(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _openings(study: str) -> list[dict[str, Any]]:
-  """Of all cells, each once."""
-  found = [of_cell(folder)['opening'] for folder in cells(study).values()]
-  return list({json.dumps(o): o for o in found if o is not None}.values())
+  """One for each benchmark seed, commit and day: its first cell's."""
+  found: dict[tuple, dict[str, Any]] = {}
+  for folder in cells(study).values():
+    if (o := of_cell(folder)['opening']) is not None:
+      found.setdefault((o['benchmark_seed'], o['commit'], o['date']), o)
+  return list(found.values())
 
 
 def publish_verdicts(study: str, claims: Sequence[Mapping[str, Any]]) -> None:

@@ -58,8 +58,8 @@ def main(argv: list[str]) -> None:
   if study:
     cells = published.cells(study)
   if (waiting := missing(cells)) or len(cells) < 4:
-    print(f'{len(cells)} cells; no verdicts before each of two or more training seeds has two or '
-          f'more benchmark seeds: {", ".join(f"t{t}-b{b}" for t, b in waiting)} are missing')
+    print(f'{len(cells)} cells; verdicts take at least two training and two benchmark seeds, each '
+          'with each' + ''.join(f'\n  t{t}-b{b} is missing' for t, b in waiting))
     return
   written = claim_sides.load(published.RESULTS / study if study else
                              pathlib.Path(_WORKDIRS.value[0]))

@@ -18,6 +18,7 @@ from . import votes
 
 UNGUIDED = ('greedy', 'majority', 'logprob_weighted', 'best_of_n', 'oracle', 'best_of_n_weighted',
             'sequential', 'parallel', 'sequential_parallel')
+WEIGHED = ('best_of_n', 'best_of_n_weighted')  # of a pool, by scores
 SEARCHED = (('best_of_n_weighted', 'last'), ('best_of_n', 'last'), ('majority', None),
             ('oracle', None))
 
@@ -63,6 +64,11 @@ class Estimator:
   bins: np.ndarray | None = None  # given ones
 
 
+def counted(how, size, score):
+  """Name of what each question got right, where that is kept in place of the samples."""
+  return f'right/{how}/{size}/{score or "none"}'
+
+
 class Setting:
   """What one strategy wrote, sample by sample; `tts.eval.report.question_data` has the fields."""
 
@@ -88,13 +94,20 @@ class Setting:
     return self['correct'] & self.answered
 
   def names(self, kind):
-    """Of `score` the verifiers, of `counts` the models."""
-    start = f'{self._place}/{kind}/'
-    return [key[len(start):] for key in self._file if key.startswith(start)]
+    """Of `score`, `least`, `product` the verifiers, of `counts` the models."""
+    found = [key.split('/') for key in self._file if key.startswith(f'{self._place}/')]
+    return list(dict.fromkeys(key[-1] for key in found if key[-2] == kind))
 
   def accuracy(self, how, size, score=None):
+    """[Q], as counted before for a cell of several seeds, or by the samples.
+
+    score: name of the samples' scores, e.g. `least/prm`.
+    """
+    if (right := self.get(counted(how, size, score))) is not None:
+      return right
     given = {name: self.get(name) for name in ('answer', 'correct', 'equal', 'weight', 'logprob')}
-    return votes.accuracy(how, size, score=score, chain_length=self.about['chain_length'], **given)
+    return votes.accuracy(how, size, score=score and self[score],
+                          chain_length=self.about['chain_length'], **given)
 
   def cost(self, model, size, models):
     """Tokens sampled, tokens read and FLOPs of a try, float [Q]; FLOPs None where unknown."""
@@ -144,8 +157,8 @@ def _averaged(tries):
       **{name: mean(name) for name in ('right', 'written', 'read', 'flops')})
 
 
-def _every(file):
-  """A file's arrays with each sample in its slot, where those that repeat are kept once."""
+def every(file):
+  """A file's arrays, with each sample in its slot where those that repeat are kept once."""
   for key in [key for key in file if key.endswith('/same')]:
     same = file.pop(key).astype(int)
     first = np.cumsum([0, *same.max(axis=1) + 1])
@@ -178,8 +191,10 @@ class Study:
     return bool(self.settings)
 
   def _load(self):
-    file = _every(dict(np.load(self.folder / 'questions.npz', allow_pickle=False)))
-    self.file, self.about = file, json.loads(file['about'].tobytes())
+    file = dict(np.load(self.folder / 'questions.npz', allow_pickle=False))
+    self.about = json.loads(file['about'].tobytes())
+    file |= {name: file[other] for name, other in self.about.get('alike', {}).items()}
+    self.file = file = every(file)
     self.ids, self.main, self.levels = self.about['ids'], self.about['main'], file['levels']
     self.settings = [Setting(file, k, s) for k, s in enumerate(self.about['settings'])]
     self.outcomes = self._labelled([*self._greedy(), *self._pooled(), *self._searched()])
@@ -254,12 +269,11 @@ class Study:
       for how in ('majority', 'logprob_weighted', 'oracle'):
         if how != 'logprob_weighted' or not np.isnan(pool['logprob'][pool.answered]).any():
           yield pool.outcome(self.about['models'], how, size, how)
-      scores = [(v, 'last', pool[f'score/{v}']) for v in pool.names('score')]
-      scores += [(v, how, pool[f'{kind}/{v}'])
-                 for kind, how in (('least', 'min'), ('product', 'prod')) for v in pool.names(kind)]
-      for verifier, aggregation, score in scores:
-        for how in ('best_of_n', 'best_of_n_weighted'):
-          yield pool.outcome(self.about['models'], how, size, how, verifier, aggregation, score)
+      for kind, aggregation in (('score', 'last'), ('least', 'min'), ('product', 'prod')):
+        for verifier in pool.names(kind):
+          for how in WEIGHED:
+            yield pool.outcome(self.about['models'], how, size, how, verifier, aggregation,
+                               f'{kind}/{verifier}')
       size *= 2
 
   def _searched(self):
@@ -272,7 +286,7 @@ class Study:
       for how, aggregation in SEARCHED:
         yield _averaged([s.outcome(
             self.about['models'], s.about['method'], s.slots, how, s.about['guide'], aggregation,
-            aggregation and s[f'score/{s.about["guide"]}']) for s in tries])
+            aggregation and f'score/{s.about["guide"]}') for s in tries])
 
   def _labelled(self, found):
     return [dataclasses.replace(o, label=o.strategy) if self.own(o) else o for o in found]

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import pages as writer, published, seeds
 from configs.claims import CLAIMS
-from results.rebuild import crossing, intervals, pages, text
+from results.rebuild import crossing, intervals, numbers, pages, text
 from tests.eval import synthetic
 from tts.eval.claims import claim_sides
 from tts.eval.measures import statistics
@@ -79,6 +79,17 @@ def test_a_mean_over_cells_has_both_seeds_in_its_interval(made):
   assert mean == pytest.approx(beams.mean()) and n == 2 * 24
   assert high - mean == pytest.approx(error * statistics.student(freedom), rel=1e-3)
   assert mean - low == pytest.approx(high - mean)
+
+
+def test_a_slim_cell_says_what_the_whole_file_says(made):
+  cell = made[0] / STUDY / 'cells' / 't0-b5'
+  whole, slim = (numbers.Numbers(folder) for folder in (made[0] / 't0-b5' / 'report', cell))
+  assert (cell / 'questions.npz').stat().st_size < 0.8 * (
+      made[0] / 't0-b5' / 'report' / 'questions.npz').stat().st_size
+  for field in (*FIELDS, 'vote prm best_of_n 16', 'claim min_ahead_of_prod'):
+    kind, *names = field.split()
+    if kind != 'spread':
+      assert slim.of(kind, names) == whole.of(kind, names), field
 
 
 def test_cells_without_a_ratio_are_counted():

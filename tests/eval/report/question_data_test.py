@@ -88,7 +88,7 @@ def test_samples_that_repeat_are_kept_once():
   kept = question_data._once(whole)
   different = sum(len(set(row)) for row in text.tolist())
   assert kept['answer'].shape == kept['score/prm'].shape == (different,) and different <= 12
-  back = study._every({f'7/{name}': values for name, values in kept.items()})
+  back = study.every({f'7/{name}': values for name, values in kept.items()})
   assert set(back) == {f'7/{name}' for name in whole}
   for name, values in whole.items():
     np.testing.assert_array_equal(back[f'7/{name}'], values, name)
