@@ -57,14 +57,20 @@ def _kept(results: Mapping[str, Any]) -> dict[str, Any]:
                   if isinstance(about, dict) else about for name, about in results[part].items()}
   for part, rows in kept.items():
     if isinstance(rows, list):
-      kept[part] = [r for r in rows if r.get('bin') is None
-                    and r.get('aggregation') in (None, 'last')
-                    and r.get('selection') not in ('majority', 'oracle')
-                    and r.get('mechanism') in (None, 'search')
-                    and r.get('axis') not in ('tokens', 'seconds')]
+      kept[part] = [r for r in rows if _read(r)]
   kept['reasons'] = {k: why for k, why in results['reasons'].items()
                      if k.startswith('efficiency.search')}
   return kept
+
+
+def _read(row: Mapping[str, Any]) -> bool:
+  """Whether a page may have a field of this row; by level alone of exchange."""
+  by_level = row.get('bins') == 'level' and row.get('larger_strategy') == 'greedy' and (
+      row.get('accounting') == 'paper')
+  return ((row.get('bin') is None or by_level) and row.get('aggregation') in (None, 'last')
+          and row.get('selection') not in ('majority', 'oracle')
+          and row.get('mechanism') in (None, 'search')
+          and row.get('axis') not in ('tokens', 'seconds'))
 
 
 def cells(study: str) -> dict[tuple[int, int], pathlib.Path]:

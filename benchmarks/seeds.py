@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
       published.add_cells(found, workdir, study)
   if study:
     cells = published.cells(study)
-  if (waiting := missing(cells)) or len(cells) < 4:
+  if (waiting := missing(cells)) or min(len({cell[i] for cell in cells}) for i in (0, 1)) < 2:
     print(f'{len(cells)} cells; verdicts take at least two training and two benchmark seeds, each '
           'with each' + ''.join(f'\n  t{t}-b{b} is missing' for t, b in waiting))
     return

@@ -18,7 +18,7 @@ FIELDS = ('curve majority 16', 'curve beam 16 4', 'curve greedy 1', 'vote orm be
           'contrast beam_m_4_minus_weighted_n4_bins_3_to_5', 'model base pass_at_1',
           'model base params', 'verifier prm auc_within', 'verifier prm auc_gain_within',
           'verifier prm gap_closed', 'equal_flops beam 16 4', 'at oracle pool 16 search',
-          'part oracle pool 16 choosing', 'exchange large 0.16 0', 'scale large',
+          'part oracle pool 16 choosing', 'exchange large 0.16 0', 'exchange large 0.16 1', 'scale large',
           'n curve beam 16 4', 'spread training curve beam 16 4',
           'spread benchmark curve beam 16 4', 'spread questions curve beam 16 4',
           'efficiency oracle pool best_fixed', 'efficiency oracle pool majority')
