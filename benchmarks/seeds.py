@@ -21,6 +21,7 @@ from benchmarks import published
 from launch import common
 from tts.eval.claims import claim_sides
 from tts.eval.report import training_seeds
+from tts.eval.report.question_data import FILE
 from tts.eval.storage import records
 from tts.types import InputError
 
@@ -35,7 +36,7 @@ def reports(workdir: pathlib.Path) -> dict[Cell, pathlib.Path]:
   seeds = records.read_json(workdir / 'run.json')['seeds']
   folders = {seed: (workdir if seed == seeds[0] else workdir / 'seeds' / str(seed)) / 'report'
              for seed in seeds}
-  found = {seed: folder for seed, folder in folders.items() if (folder / 'results.json').exists()}
+  found = {seed: folder for seed, folder in folders.items() if (folder / FILE).exists()}
   data = records.read_json(workdir / 'run.json')['config']['data']
   return {(seed, data[data['family']]['seed']): folder for seed, folder in found.items()}
 
