@@ -11,6 +11,7 @@ from tts.eval.claims import claim_sides
 from tts.eval.measures import statistics
 from tts.eval.figures import all_figures
 from tts.eval.report import report, training_seeds
+from tts.eval.storage import records
 
 STUDY = 'made/up'
 FIELDS = ('curve majority 16', 'curve beam 16 4', 'curve greedy 1', 'vote orm best_of_n_weighted 16',
@@ -79,6 +80,19 @@ def test_a_mean_over_cells_has_both_seeds_in_its_interval(made):
   assert mean == pytest.approx(beams.mean()) and n == 2 * 24
   assert high - mean == pytest.approx(error * statistics.student(freedom), rel=1e-3)
   assert mean - low == pytest.approx(high - mean)
+
+
+def test_cells_of_a_run_are_those_with_a_whole_report(tmp_path):
+  records.write_json(tmp_path / 'run.json', {'seeds': [3, 4, 9], 'config': {
+      'data': {'family': 'plan', 'plan': {'seed': 12}, 'arith': {'seed': 0}}}})
+  first, second, third = (tmp_path / f / 'report' for f in ('.', 'seeds/4', 'seeds/9'))
+  for folder, names in ((first, ('results.json', 'questions.npz')), (third, ('results.json',)),
+                        (second, ('results.json', 'questions.npz'))):
+    folder.mkdir(parents=True)
+    for name in names:
+      (folder / name).touch()
+  assert seeds.reports(tmp_path) == {(3, 12): first.resolve(), (4, 12): second}
+  assert seeds.missing([(3, 12), (4, 12), (4, 13)]) == [(3, 13)]
 
 
 def test_a_slim_cell_says_what_the_whole_file_says(made):
