@@ -32,11 +32,12 @@ Cell = training_seeds.Cell
 
 
 def reports(workdir: pathlib.Path) -> dict[Cell, pathlib.Path]:
-  """The cells of a run that have a report."""
+  """The cells of a run that have a report of all stages: one of some is written on the way."""
   seeds = records.read_json(workdir / 'run.json')['seeds']
   folders = {seed: (workdir if seed == seeds[0] else workdir / 'seeds' / str(seed)) / 'report'
              for seed in seeds}
-  found = {seed: folder for seed, folder in folders.items() if (folder / FILE).exists()}
+  found = {seed: folder for seed, folder in folders.items() if (folder / FILE).exists()
+           and (folder.parent / 'stages' / 'revise.json').exists()}
   data = records.read_json(workdir / 'run.json')['config']['data']
   return {(seed, data[data['family']]['seed']): folder for seed, folder in found.items()}
 
@@ -64,9 +65,9 @@ def main(argv: list[str]) -> None:
     return
   written = claim_sides.load(published.RESULTS / study if study else
                              pathlib.Path(_WORKDIRS.value[0]))
-  # The first training seed's report in a run of several has verdicts over those.
-  last = cells[max(cells)]
-  own = published.of_cell(last) if study else records.read_json(last / 'results.json')
+  # Claims are written down with a run's first training seed, and its report has their rows.
+  first = cells[min(cells)]
+  own = published.of_cell(first) if study else records.read_json(first / 'results.json')
   rows = training_seeds.claim_rows(cells, written, own['claims'])
   if study:
     published.publish_verdicts(study, rows)

@@ -91,6 +91,8 @@ def test_cells_of_a_run_are_those_with_a_whole_report(tmp_path):
     folder.mkdir(parents=True)
     for name in names:
       (folder / name).touch()
+    (folder.parent / 'stages').mkdir()
+    (folder.parent / 'stages' / 'revise.json').touch()
   assert seeds.reports(tmp_path) == {(3, 12): first.resolve(), (4, 12): second}
   assert seeds.missing([(3, 12), (4, 12), (4, 13)]) == [(3, 13)]
 
