@@ -118,11 +118,9 @@ def _openings(study: str) -> list[dict[str, Any]]:
 def publish_verdicts(study: str, claims: Sequence[Mapping[str, Any]]) -> None:
   """Writes what all published cells of a study say together."""
   found = cells(study)
-  results = {cell: of_cell(folder) for cell, folder in found.items()}
-  first = results[min(results)]
   records.write_json(RESULTS / study / 'results.json', {
-      'config': first['config'], 'claims': list(claims), 'cells': [list(cell) for cell in found],
-      'openings': _openings(study)})
+      'config': of_cell(found[min(found)])['config'], 'claims': list(claims),
+      'cells': [list(cell) for cell in found], 'openings': _openings(study)})
 
 
 def publish(report: pathlib.Path, study: str) -> None:

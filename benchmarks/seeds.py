@@ -33,13 +33,13 @@ Cell = training_seeds.Cell
 
 def reports(workdir: pathlib.Path) -> dict[Cell, pathlib.Path]:
   """The cells of a run that have a report of all stages: one of some is written on the way."""
-  seeds = records.read_json(workdir / 'run.json')['seeds']
-  folders = {seed: (workdir if seed == seeds[0] else workdir / 'seeds' / str(seed)) / 'report'
-             for seed in seeds}
-  found = {seed: folder for seed, folder in folders.items() if (folder / FILE).exists()
-           and (folder.parent / 'stages' / 'revise.json').exists()}
-  data = records.read_json(workdir / 'run.json')['config']['data']
-  return {(seed, data[data['family']]['seed']): folder for seed, folder in found.items()}
+  run = records.read_json(workdir / 'run.json')
+  seeds, data = run['seeds'], run['config']['data']
+  last = 'revise' if run['config']['revision']['enabled'] else 'difficulty'
+  folders = {seed: workdir if seed == seeds[0] else workdir / 'seeds' / str(seed) for seed in seeds}
+  return {(seed, data[data['family']]['seed']): folder / 'report'
+          for seed, folder in folders.items()
+          if (folder / 'report' / FILE).exists() and (folder / 'stages' / f'{last}.json').exists()}
 
 
 def missing(cells: Iterable[Cell]) -> list[Cell]:

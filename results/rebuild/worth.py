@@ -104,8 +104,8 @@ def efficiency(trial, baseline, axis, moved=False):
   """(ratio, its interval, n, the four shares) of a policy against a baseline.
 
   The ratio is the geometric mean of the shares that were measured; `below` where one is never
-  reached, `above` where all are passed at the smallest cost, `flat`
-  where the baseline does not rise; a share says the same of itself.
+  reached, `above` where all are passed at the smallest cost, `flat` where the baseline does not
+  rise; a share says the same of itself.
   """
   menu = trial.menu
   curve = ({b: level[::-1] for b, level in trial.moved.items()} if moved

@@ -144,7 +144,7 @@ def generating(stage: str, generations: float, lengths: Lengths, written: float,
 
 def training(e: Experiment, stage: str, names: Iterable[str]) -> Cost:
   """Trainings of models one after the other, those that are given apart."""
-  places: int = 0
+  places = 0
   spent: dict[str, float] = {}
   for name in e.models.trained(names):
     t, kind = e.models[name].train, trained_as(e, name)

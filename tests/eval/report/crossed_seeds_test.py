@@ -84,6 +84,7 @@ def test_a_mean_over_cells_has_both_seeds_in_its_interval(made):
 
 def test_cells_of_a_run_are_those_with_a_whole_report(tmp_path):
   records.write_json(tmp_path / 'run.json', {'seeds': [3, 4, 9], 'config': {
+      'revision': {'enabled': True},
       'data': {'family': 'plan', 'plan': {'seed': 12}, 'arith': {'seed': 0}}}})
   first, second, third = (tmp_path / f / 'report' for f in ('.', 'seeds/4', 'seeds/9'))
   for folder, names in ((first, ('results.json', 'questions.npz')), (third, ('results.json',)),
